@@ -1,0 +1,28 @@
+from .activations import ACTIVATIONS as ACTIVATIONS, Activation as Activation
+from .data import Dataset as Dataset, Stream as Stream
+from .datasets import load as load
+from .errors import (
+    DivergedError as DivergedError,
+    InputError as InputError,
+    ParticlesError as ParticlesError,
+    StorageError as StorageError,
+)
+from .laws import (
+    Atoms as Atoms,
+    Ball as Ball,
+    Gaussian as Gaussian,
+    Law as Law,
+    Sphere as Sphere,
+    Uniform as Uniform,
+)
+from .losses import LOSSES as LOSSES
+from .measure import Measure as Measure
+from .methods import SGD as SGD, AveragedSGD as AveragedSGD, GradientDescent as GradientDescent
+from .network import Network as Network
+from .observables import OBSERVABLES as OBSERVABLES
+from .population import Local as Local
+from .regularisers import L1 as L1, L2 as L2
+from .schedules import InverseSqrt as InverseSqrt, RobbinsMonro as RobbinsMonro
+from .study.compare import compare as compare
+from .study.results import Run as Run, open as open, save as save
+from .study.simulate import simulate as simulate

@@ -1,0 +1,94 @@
+"""Checkpoints of a run: immutable segment files in a folder, enough to go on to the bits it would have had.
+
+rows-<iteration>.h5 holds what was recorded since the segment before; state-<iteration>.h5 the particles. The rows are
+written first, so a state never lacks its rows. The two newest states are kept; `newest` is the newest that reads back
+whole (HDF5 checks every chunk against its checksum) and belongs to this configuration.
+"""
+
+import shutil
+import warnings
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from particles.errors import StorageError
+from particles.files import clear_parts, write_whole
+from particles.observables import Values
+from particles.population import State
+
+Row = tuple[int, Values]  # what was recorded at one iteration
+_KEPT = 2
+
+
+class Checkpoints:
+    """The checkpoints of one run in one folder. `config_hash` names the run they belong to."""
+
+    def __init__(self, folder: Path, config_hash: str) -> None:
+        self.folder, self.config_hash = folder, config_hash
+
+    def save(self, iteration: int, state: State, rows: list[Row]) -> None:
+        """Keep the rows recorded since the last save, then the state after `iteration` steps."""
+
+        def write_rows(path: Path) -> None:
+            with h5py.File(path, "w") as file:
+                file.attrs["config_hash"] = self.config_hash
+                for at, values in rows:
+                    group = file.create_group(f"{at:020d}")
+                    for name, value in values.items():
+                        _put(group, name, value)
+
+        def write_state(path: Path) -> None:
+            with h5py.File(path, "w") as file:
+                file.attrs["config_hash"] = self.config_hash
+                for name, value in state._asdict().items():
+                    _put(file, name, value)
+
+        write_whole(self._path("rows", iteration), write_rows)
+        write_whole(self._path("state", iteration), write_state)
+        for old in self._iterations("state")[:-_KEPT]:
+            self._path("state", old).unlink()
+
+    def newest(self) -> tuple[int, State, list[Row]] | None:
+        """(iteration, state, rows up to it) of the newest whole checkpoint, or None."""
+        clear_parts(self.folder)
+        for iteration in reversed(self._iterations("state")):
+            try:
+                state = self._read_state(iteration)
+                rows = [row for at in self._iterations("rows") if at <= iteration for row in self._read_rows(at)]
+            except (OSError, KeyError, StorageError) as error:
+                warnings.warn(f"checkpoint {self._path('state', iteration)} left out: {error}", stacklevel=2)
+                continue
+            return iteration, state, rows
+        return None
+
+    def clear(self) -> None:
+        """Remove the folder, once the run's result file is in place."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _read_state(self, iteration: int) -> State:
+        with self._open("state", iteration) as file:
+            return State(*(file[name][()] for name in State._fields))
+
+    def _read_rows(self, iteration: int) -> list[Row]:
+        with self._open("rows", iteration) as file:
+            return [(int(at), {name: item[()] for name, item in group.items()}) for at, group in file.items()]
+
+    def _open(self, kind: str, iteration: int) -> h5py.File:
+        file = h5py.File(self._path(kind, iteration), "r")
+        if file.attrs.get("config_hash") != self.config_hash:
+            file.close()
+            raise StorageError("it belongs to another configuration")
+        return file
+
+    def _path(self, kind: str, iteration: int) -> Path:
+        return self.folder / f"{kind}-{iteration:012d}.h5"
+
+    def _iterations(self, kind: str) -> list[int]:
+        return sorted(int(path.stem.removeprefix(f"{kind}-")) for path in self.folder.glob(f"{kind}-*.h5"))
+
+
+def _put(group: h5py.Group, name: str, value: object) -> None:
+    """One array, with a checksum where HDF5 can hold one."""
+    array = np.asarray(value)
+    group.create_dataset(name, data=array, fletcher32=True if array.ndim and array.size else None)

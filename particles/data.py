@@ -1,0 +1,137 @@
+"""Samples: a data set of n pairs, or a stream of fresh ones."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from particles.errors import InputError
+from particles.laws import Law
+from particles.measure import Array
+from particles.randomness import Purpose, checked_seed, generator
+
+_ROWS = 256
+
+
+class Dataset:
+    """n samples, checked once: x (n, d), y (n,), finite, n >= 1."""
+
+    def __init__(self, x: ArrayLike, y: ArrayLike) -> None:
+        self.x = np.array(x, dtype=np.float64, order="C")
+        self.y = np.array(y, dtype=np.float64)
+        if self.x.ndim != 2 or self.y.ndim != 1:
+            raise InputError(
+                "x must have shape (n, d) and y shape (n,)", f"{self.x.shape} and {self.y.shape}", "Reshape them."
+            )
+        if len(self.x) != len(self.y):
+            raise InputError("x and y must have one row a sample each", f"{len(self.x)} and {len(self.y)}", "")
+        if self.x.size == 0:
+            raise InputError("a data set needs at least one sample and one input", f"shape {self.x.shape}", "")
+        for name, values in (("x", self.x), ("y", self.y[:, None])):
+            bad = ~np.isfinite(values).all(axis=1)
+            if bad.any():
+                raise InputError(
+                    f"{name} must be finite",
+                    f"NaN or inf in {int(bad.sum())} rows, the first is row {int(np.argmax(bad))}",
+                    "Remove or fill those rows.",
+                )
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __repr__(self) -> str:
+        return f"Dataset(n={len(self)}, d={self.x.shape[1]})"
+
+    def split(self, test: float, seed: int = 0) -> tuple["Dataset", "Dataset"]:
+        """A random part of relative size `test` set aside: (train, test)."""
+        if not 0.0 < test < 1.0:
+            raise InputError("the `test` share must lie between 0 and 1", test, "Use 0.2, say.")
+        held = round(test * len(self))
+        if held < 1 or held >= len(self):
+            raise InputError("both parts of a split need a sample", f"{held} of {len(self)}", "Change the share.")
+        order = generator(checked_seed(seed), Purpose.SPLIT).permutation(len(self))
+        kept, out = np.sort(order[held:]), np.sort(order[:held])
+        return Dataset(self.x[kept], self.y[kept]), Dataset(self.x[out], self.y[out])
+
+
+def checked_labels(y: Array) -> None:
+    """Labels are -1 and 1, as the logistic loss and misclassification need (3.3)."""
+    wrong = np.setdiff1d(y, [-1.0, 1.0])
+    if len(wrong):
+        raise InputError(
+            "labels must be -1 or 1 here (logistic loss, misclassification)",
+            ", ".join(f"{v:g}" for v in wrong[:5]),
+            "Recode them, or use the squared loss.",
+        )
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Fresh samples without end, indexed by number: sample i depends on (seed, i) alone, so all runs see the same.
+
+    inputs: any law on R^d. target: (k, d) -> (k,), called on chunks. noise: standard deviation added to the target.
+    """
+
+    inputs: Law
+    target: Callable[[Array], ArrayLike] = field(repr=False)
+    noise: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        checked_seed(self.seed)
+        if not (np.isfinite(self.noise) and self.noise >= 0):
+            raise InputError("`noise` must be a finite number >= 0", self.noise, "Use 0 for exact targets.")
+
+    def rows(self, first: int, last: int, purpose: Purpose = Purpose.INPUT) -> Dataset:
+        """Samples [first, last)."""
+        x = self.inputs.rows(self.seed, first, last, purpose)
+        y = np.array(self.target(x), dtype=np.float64)
+        if y.shape != (len(x),):
+            raise InputError("`target` must map (k, d) to (k,)", f"{x.shape} to {y.shape}", "Drop the extra axis.")
+        if self.noise > 0:
+            blocks = range(first // _ROWS, -(-last // _ROWS))
+            # The held-out samples' noise must not repeat the stream's: the purpose of the inputs tells them apart.
+            drawn = [
+                generator(self.seed, Purpose.LABEL_NOISE, block, purpose).standard_normal(_ROWS) for block in blocks
+            ]
+            y += self.noise * np.concatenate(drawn)[first - blocks.start * _ROWS : last - blocks.start * _ROWS]
+        return Dataset(x, y)
+
+    def holdout(self, count: int = 2048) -> Dataset:
+        """Samples that training never sees, to estimate the expected loss (1)."""
+        return self.rows(0, count, Purpose.SPLIT)
+
+
+class Batches:
+    """The samples of each iteration, made a chunk of iterations at a time.
+
+    Iteration t's batch depends on (seed, t) for a data set and on the stream's own seed for a stream.
+    """
+
+    def __init__(self, source: Dataset | Stream, batch: int | None, seed: int) -> None:
+        if batch is None and isinstance(source, Stream):
+            raise InputError("full-batch descent needs a finite data set", "a Stream", "Use SGD, or a Dataset.")
+        self.source, self.batch, self.seed = source, batch, seed
+        self._span = max(1, 4096 // batch) if batch else 1
+        self._chunk = -1
+        self._x = self._y = np.empty(0)
+
+    def at(self, iteration: int) -> tuple[Array, Array]:
+        """x (batch, d), y (batch,) of this iteration."""
+        if self.batch is None:
+            assert isinstance(self.source, Dataset)
+            return self.source.x, self.source.y
+        chunk, place = divmod(iteration, self._span)
+        if chunk != self._chunk:
+            self._x, self._y = self._draw(chunk, self._span * self.batch)
+            self._chunk = chunk
+        rows = slice(place * self.batch, (place + 1) * self.batch)
+        return self._x[rows], self._y[rows]
+
+    def _draw(self, chunk: int, count: int) -> tuple[Array, Array]:
+        if isinstance(self.source, Stream):
+            drawn = self.source.rows(chunk * count, (chunk + 1) * count)
+            return drawn.x, drawn.y
+        picks = generator(self.seed, Purpose.BATCH, chunk).integers(0, len(self.source), count)
+        return self.source.x[picks], self.source.y[picks]

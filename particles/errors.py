@@ -1,0 +1,33 @@
+"""What goes wrong, said once and in one form: the rule, what was got, the remedy."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ParticlesError(Exception):
+    """The root of every error this package raises on purpose."""
+
+
+class InputError(ParticlesError, ValueError):
+    """A value that a user gave breaks a rule: `rule: got what. remedy`."""
+
+    def __init__(self, rule: str, got: object, remedy: str) -> None:
+        text = got if isinstance(got, str) else repr(got)
+        super().__init__(f"{rule}: got {text}. {remedy}".rstrip())
+
+
+class StorageError(ParticlesError, OSError):
+    """A file could not be read or written; what was there before is untouched."""
+
+
+class DivergedError(ParticlesError, ArithmeticError):
+    """A run left the numbers: the iteration, the likely cause, a step that theory allows. `run` holds what was recorded."""
+
+    run: object = None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A remedy sentence that names the known word closest to `name`, or else all of them."""
+    words = sorted(known)
+    close = difflib.get_close_matches(name, words, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"Choose one of: {', '.join(words)}."

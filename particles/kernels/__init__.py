@@ -1,0 +1,1 @@
+"""Compiled loops on arrays: the only files that know about Numba."""

@@ -1,0 +1,95 @@
+"""The one owner of every compile option, and of where compiled code is kept.
+
+A kernel is written as a plain Python function (a *template*) that calls names such as `sigma`, which its own module
+does not settle. `specialise` gives those names their meaning and compiles the result; `plain` does the same without
+compiling, which is the twin the tests run.
+"""
+
+import hashlib
+import os
+import threading
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba import config as numba_config
+
+# No "reassoc": it would let the compiler choose the order of a sum, and the order is what we promise.
+# No "nnan"/"ninf": a NaN must stay visible, it is how a diverging run is found.
+_FASTMATH = {"contract", "nsz", "arcp"}
+# error_model="numpy" first of all: Python's ZeroDivisionError branch keeps 1/(1+e) from becoming vector code.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _FASTMATH}
+
+_lock = threading.Lock()
+
+
+def inline(function: Callable[..., Any]) -> Any:
+    """Compile a scalar formula that kernels call; it is compiled into each of them and never stored by itself."""
+    return numba.njit(**_OPTIONS)(function)
+
+
+def _source_hash() -> str:
+    """One hash of all that is compiled, the Numba version and this CPU: an edit of any of them starts a new folder.
+
+    Numba's own check looks at one file only and returned stale code after an edit in another.
+    """
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for path in [*sorted(here.glob("*.py")), here.parent / "activations.py"]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    import llvmlite.binding as llvm
+
+    cpu = (numba.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    digest.update(repr((cpu, numba_config.CPU_NAME, numba_config.CPU_FEATURES)).encode())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path | None:
+    """Where compiled kernels are kept, or None: `PARTICLES_CACHE` (empty turns it off) or the user's cache folder."""
+    chosen = os.environ.get("PARTICLES_CACHE")
+    if chosen == "":
+        return None
+    if chosen is None:
+        import platformdirs
+
+        chosen = platformdirs.user_cache_dir("meanfield-particles")
+    folder = Path(chosen) / f"kernels-{_SOURCE_HASH}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a read-only home: compile anew each time rather than fail
+        return None
+    return folder
+
+
+_SOURCE_HASH = _source_hash()
+
+
+def plain(template: Callable[..., Any], **names: Any) -> Callable[..., Any]:
+    """The template with `names` as its globals, as ordinary Python."""
+    function = types.FunctionType(
+        template.__code__, {**template.__globals__, **names}, template.__name__, template.__defaults__
+    )
+    function.__qualname__ = template.__qualname__
+    function.__module__ = template.__module__
+    return function
+
+
+def specialise(template: Callable[..., Any], key: str | None, **names: Any) -> Any:
+    """The template with `names` as its globals, compiled. `key` names this specialisation in the cache; None: not kept.
+
+    Each specialisation has a folder of its own. Two processes that fill one cache at once then write the same
+    contents (Numba numbers the files of a shared folder, and such a race can pair one kernel's index with another's code).
+    """
+    function = plain(template, **names)
+    folder = cache_folder() if key is not None else None
+    if folder is None:
+        return numba.njit(**_OPTIONS)(function)
+    with _lock:  # the dispatcher reads CACHE_DIR once, here; other users of Numba in this process keep theirs
+        before = numba_config.CACHE_DIR
+        numba_config.CACHE_DIR = str(folder / str(key))
+        try:
+            return numba.njit(cache=True, **_OPTIONS)(function)
+        finally:
+            numba_config.CACHE_DIR = before

@@ -1,0 +1,228 @@
+"""Initial laws mu0 on R^d: finite samples of M particles, or weighted atoms that stand for the law itself (M = infinity).
+
+To add a law: subclass `Law` with `dim`, `draw` and `from_cube` (and `rule` where a Gauss rule is known).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from particles import rules
+from particles.errors import InputError
+from particles.measure import Array, Measure, checked_count
+from particles.randomness import Purpose, checked_seed, generator
+
+# Rows are always drawn a whole block at a time, so that row r depends on (seed, r) alone, however many are asked for.
+ROWS = 256
+
+
+class Law(ABC):
+    """A probability law on R^dim."""
+
+    dim: int
+
+    @abstractmethod
+    def draw(self, random: np.random.Generator, count: int) -> Array:
+        """`count` independent points: (count, dim)."""
+
+    @abstractmethod
+    def from_cube(self, u: Array) -> Array:
+        """Points whose law is this one when u is uniform on the unit cube: (k, cube_dim) -> (k, dim)."""
+
+    @property
+    def cube_dim(self) -> int:
+        """How many uniform numbers `from_cube` wants a point."""
+        return self.dim
+
+    def rule(self, nodes: int) -> tuple[Array, Array] | None:
+        """A Gauss rule of at least `nodes` points and its weights, or None where there is no good one."""
+        return None
+
+    def rows(self, seed: int, first: int, last: int, purpose: Purpose = Purpose.POSITION) -> Array:
+        """Rows [first, last) of the endless sample of this seed: (last - first, dim)."""
+        blocks = range(first // ROWS, -(-last // ROWS))
+        drawn = [self.draw(generator(seed, purpose, block), ROWS) for block in blocks]
+        return np.concatenate(drawn)[first - blocks.start * ROWS : last - blocks.start * ROWS]
+
+    def sample(self, count: int, seed: int, signs: str = "positive") -> Measure:
+        """`count` equal random atoms; the first 64 of 4096 are the 64 of the same seed.
+
+        signs: "positive" (all +1), "random" (independent +-1), "symmetric" (the second half repeats the first with the
+        other sign, so that g = 0: section 3.2; `count` must be even, and it is the halves that nest).
+        """
+        count, seed = checked_count(count, signs), checked_seed(seed)
+        s = np.ones(count)
+        if signs == "symmetric":
+            half = self.rows(seed, 0, count // 2)
+            b = np.concatenate([half, half])
+            s[count // 2 :] = -1.0
+        else:
+            b = self.rows(seed, 0, count)
+        if signs == "random":
+            blocks = range(-(-count // ROWS))
+            coins = [generator(seed, Purpose.SIGN, block).integers(0, 2, ROWS) for block in blocks]
+            s = 2.0 * np.concatenate(coins)[:count] - 1.0
+        return Measure(np.ascontiguousarray(b), s, np.full(count, 1.0 / count))
+
+    def quadrature(self, nodes: int, signs: str = "positive") -> Measure:
+        """At least `nodes` deterministic weighted atoms that stand for the law.
+
+        Tensor Gauss rules up to dimension 3, a scrambled Sobol sequence with mirror images beyond. With signs other
+        than "positive" every point appears with both signs.
+        """
+        nodes = checked_count(nodes, "positive")
+        checked_count(2, signs)
+        b, w = self.rule(nodes) or rules.sobol(self.from_cube, self.cube_dim, nodes)
+        s = np.ones(len(b))
+        if signs != "positive":
+            b, s, w = np.concatenate([b, b]), np.concatenate([s, -s]), np.concatenate([w, w]) / 2.0
+        return Measure(np.ascontiguousarray(b), s, w / w.sum())
+
+    def quadrature_error(self, nodes: int, function: Callable[[Array], NDArray[Any]]) -> float:
+        """How far the mean of a test function moves when `nodes` is doubled: an estimate of the coarser rule's error.
+
+        function : (M, dim) -> (M,) or (M, k)
+        """
+
+        def mean(count: int) -> NDArray[Any]:
+            atoms = self.quadrature(count)
+            return np.asarray(np.tensordot(atoms.w, np.asarray(function(atoms.b)), axes=1))
+
+        coarse = len(self.quadrature(nodes).w)
+        return float(np.max(np.abs(mean(2 * coarse) - mean(coarse))))
+
+
+def _checked(dim: int, **positive: float) -> None:
+    if isinstance(dim, bool) or not isinstance(dim, int | np.integer) or dim < 1:
+        raise InputError("`dim` must be a whole number >= 1", dim, "Give the number of inputs, a bias counted in.")
+    for name, value in positive.items():
+        if not (np.isfinite(value) and value > 0):
+            raise InputError(f"`{name}` must be a finite number > 0", value, "Choose a positive size.")
+
+
+@dataclass(frozen=True)
+class Gaussian(Law):
+    """N(mean, std^2 I) on R^dim."""
+
+    dim: int
+    std: float = 1.0
+    mean: float = 0.0
+
+    def __post_init__(self) -> None:
+        _checked(self.dim, std=self.std)
+
+    def draw(self, random: np.random.Generator, count: int) -> Array:
+        return self.mean + self.std * random.standard_normal((count, self.dim))
+
+    def from_cube(self, u: Array) -> Array:
+        return self.mean + self.std * rules.normal_quantile(u)
+
+    def rule(self, nodes: int) -> tuple[Array, Array] | None:
+        found = rules.tensor(rules.hermite, self.dim, nodes)
+        return found and (self.mean + self.std * found[0], found[1])
+
+
+@dataclass(frozen=True)
+class Sphere(Law):
+    """Uniform on the sphere of this radius in R^dim."""
+
+    dim: int
+    radius: float = 1.0
+
+    def __post_init__(self) -> None:
+        _checked(self.dim, radius=self.radius)
+
+    def draw(self, random: np.random.Generator, count: int) -> Array:
+        return self.radius * rules.unit(random.standard_normal((count, self.dim)))
+
+    def from_cube(self, u: Array) -> Array:
+        return self.radius * rules.unit(rules.normal_quantile(u))
+
+    def rule(self, nodes: int) -> tuple[Array, Array] | None:
+        found = rules.sphere(self.dim, nodes)
+        return found and (self.radius * found[0], found[1])
+
+
+@dataclass(frozen=True)
+class Ball(Law):
+    """Uniform in the ball of this radius in R^dim."""
+
+    dim: int
+    radius: float = 1.0
+
+    def __post_init__(self) -> None:
+        _checked(self.dim, radius=self.radius)
+
+    # The first dim coordinates of a uniform point on the sphere in R^(dim + 2) are uniform in the ball.
+
+    def draw(self, random: np.random.Generator, count: int) -> Array:
+        return self.radius * rules.unit(random.standard_normal((count, self.dim + 2)))[:, : self.dim]
+
+    @property
+    def cube_dim(self) -> int:
+        return self.dim + 2
+
+    def from_cube(self, u: Array) -> Array:
+        return self.radius * rules.unit(rules.normal_quantile(u))[:, : self.dim]
+
+    def rule(self, nodes: int) -> tuple[Array, Array] | None:
+        found = rules.ball(self.dim, nodes)
+        return found and (self.radius * found[0], found[1])
+
+
+@dataclass(frozen=True)
+class Uniform(Law):
+    """Uniform on the cube [low, high]^dim."""
+
+    dim: int
+    low: float = -1.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        _checked(self.dim)
+        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
+            raise InputError("`low` must be below `high`", f"{self.low} and {self.high}", "Swap or widen them.")
+
+    def draw(self, random: np.random.Generator, count: int) -> Array:
+        return self.low + (self.high - self.low) * random.random((count, self.dim))
+
+    def from_cube(self, u: Array) -> Array:
+        return self.low + (self.high - self.low) * u
+
+    def rule(self, nodes: int) -> tuple[Array, Array] | None:
+        found = rules.tensor(rules.legendre, self.dim, nodes)
+        return found and (self.low + (self.high - self.low) * found[0], found[1])
+
+
+class Atoms(Law):
+    """The user's own weighted points: (k, dim), weights (k,) or equal ones. Its quadrature is the points themselves."""
+
+    def __init__(self, points: ArrayLike, weights: ArrayLike | None = None) -> None:
+        self.points = np.array(points, dtype=np.float64)
+        if self.points.ndim != 2 or len(self.points) == 0 or not np.isfinite(self.points).all():
+            raise InputError("`points` must be finite, of shape (k, dim), k >= 1", str(self.points.shape), "")
+        count = len(self.points)
+        self.weights = np.full(count, 1.0 / count) if weights is None else np.array(weights, dtype=np.float64)
+        if self.weights.shape != (count,) or not (self.weights >= 0).all() or not self.weights.sum() > 0:
+            raise InputError("`weights` must be >= 0, one a point, not all zero", str(self.weights.shape), "")
+        self.weights /= self.weights.sum()
+        self.dim = self.points.shape[1]
+
+    @property
+    def cube_dim(self) -> int:
+        return 1
+
+    def from_cube(self, u: Array) -> Array:
+        edges = np.cumsum(self.weights)
+        edges[-1] = 1.0
+        return self.points[np.searchsorted(edges, u[:, 0], side="right")]
+
+    def draw(self, random: np.random.Generator, count: int) -> Array:
+        return self.from_cube(random.random((count, 1)))
+
+    def rule(self, nodes: int) -> tuple[Array, Array] | None:
+        return self.points, self.weights

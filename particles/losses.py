@@ -1,0 +1,41 @@
+"""The two losses of section 2, a row each. They act on n numbers, so NumPy is fast enough."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from particles.errors import InputError, nearest
+from particles.measure import Array
+
+
+class Loss(NamedTuple):
+    """l(z, y), its slope dl/dz, and sup d2l/dz2; `binary` asks for labels -1 and 1."""
+
+    name: str
+    value: Callable[[Array, Array], Array]
+    slope: Callable[[Array, Array], Array]
+    curvature: float
+    binary: bool
+
+
+def _logistic_slope(z: Array, y: Array) -> Array:
+    """-y / (1 + exp(y z)); exp of a positive number only, so that nothing overflows."""
+    e = np.exp(-np.abs(z))
+    return np.asarray(-y * np.where(y * z > 0, e, 1.0) / (1.0 + e))
+
+
+LOSSES: dict[str, Loss] = {
+    row.name: row
+    for row in (
+        Loss("squared", lambda z, y: 0.5 * (z - y) ** 2, lambda z, y: z - y, 1.0, False),
+        Loss("logistic", lambda z, y: np.logaddexp(0.0, -y * z), _logistic_slope, 0.25, True),
+    )
+}
+
+
+def loss(name: str) -> Loss:
+    """The row called `name`."""
+    if name not in LOSSES:
+        raise InputError("`loss` must be one of squared, logistic", name, nearest(name, LOSSES))
+    return LOSSES[name]

@@ -1,0 +1,63 @@
+"""The measure: weighted atoms in the space of (sign, position). A network of M neurons is one of M equal atoms."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from particles.errors import InputError, nearest
+
+Array = NDArray[np.float64]
+SIGNS = ("positive", "random", "symmetric")
+
+
+class Measure(NamedTuple):
+    """A probability measure mu = sum_r w_r delta_(s_r, b_r).
+
+    b : (M, d) positions, the input weights; s : (M,) signs, or output weights where those train;
+    w : (M,) weights, which sum to 1. In the paper's letters a_r = s_r M^-beta when the weights are equal.
+    """
+
+    b: Array
+    s: Array
+    w: Array
+
+
+def checked_count(count: int, signs: str) -> int:
+    """The number of particles, if it can be drawn with these signs."""
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+        raise InputError("`count` must be a whole number >= 1", count, "Ask for at least one particle.")
+    if signs not in SIGNS:
+        raise InputError("`signs` must be one of positive, random, symmetric", signs, nearest(str(signs), SIGNS))
+    if signs == "symmetric" and count % 2:
+        raise InputError(
+            '`count` must be even with signs="symmetric" (each + has its -, section 3.2)',
+            count,
+            f"Use {count - 1 or 2} or {count + 1}.",
+        )
+    return int(count)
+
+
+def checked_measure(measure: Measure, dim: int) -> Measure:
+    """The measure with float64 contiguous arrays, if shapes and values make one on R^dim."""
+    b, s, w = (np.ascontiguousarray(a, dtype=np.float64) for a in measure)
+    if b.ndim != 2 or b.shape[0] < 1 or b.shape[1] != dim:
+        raise InputError(
+            f"positions must have shape (M, {dim}): the inputs have {dim} columns, a bias counted in",
+            str(b.shape),
+            "Give the law that `dim`.",
+        )
+    if s.shape != b.shape[:1] or w.shape != b.shape[:1]:
+        raise InputError(
+            "`s` and `w` must have one entry a particle", f"{s.shape} and {w.shape} for {len(b)}", "Match the lengths."
+        )
+    if not (np.isfinite(b).all() and np.isfinite(s).all() and np.isfinite(w).all()):
+        raise InputError("a measure must be finite", "NaN or inf in its arrays", "Look at where it was made.")
+    if (w < 0).any() or abs(w.sum() - 1.0) > 1e-9:
+        raise InputError("weights must be >= 0 and sum to 1", f"a sum of {w.sum():.12g}", "Divide them by their sum.")
+    return Measure(b, s, w)
+
+
+def equal_weights(measure: Measure) -> bool:
+    """Whether all atoms weigh the same, as a network's neurons do."""
+    return bool((measure.w == measure.w[0]).all())

@@ -1,0 +1,95 @@
+"""The network g = alpha * int s sigma(b.x) dmu(s, b), and the one place where the paper's scales are converted."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from particles import blocks
+from particles.activations import ACTIVATIONS, Activation, activation
+from particles.errors import InputError
+from particles.kernels.blocks import BlockKernels, block_kernels
+from particles.measure import Array, Measure, checked_measure, equal_weights
+
+LAYERS = ("input", "output")
+
+
+@lru_cache(maxsize=None)
+def _kernels(row: Activation, dtype: str) -> BlockKernels:
+    # Only our own rows are kept on disk: a user's formula can change without our source hash noticing.
+    ours = row.sigma.py_func.__module__.split(".")[0] == "particles"
+    return block_kernels(row.sigma, row.derivative, row.name if ours else None, dtype)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A two-layer network: the activation, the output scale a_r = s_r M^-beta, and what is trained.
+
+    activation: a row of `particles.activations`. beta in [0, 1]: 1 is the mean field, 1/2 the tangent kernel.
+    bias: append a 1 to every input (positions then live in R^(d+1)).
+    train: "input" (the paper's choice), or ("input", "output"), where s moves as well; a_r = s_r M^-beta still.
+    """
+
+    activation: str
+    beta: float = 1.0
+    bias: bool = False
+    train: tuple[str, ...] = ("input",)
+
+    def __post_init__(self) -> None:
+        activation(self.activation)
+        if isinstance(self.beta, bool) or not 0.0 <= self.beta <= 1.0:
+            raise InputError(
+                "`beta` must lie in [0, 1]", self.beta, "Use 1 for the mean field, 0.5 for the tangent kernel."
+            )
+        layers = (self.train,) if isinstance(self.train, str) else tuple(self.train)
+        if not layers or not set(layers) <= set(LAYERS) or len(set(layers)) < len(layers):
+            raise InputError('`train` must name "input", "output" or both', repr(self.train), "")
+        object.__setattr__(self, "train", tuple(sorted(layers)))
+
+    @property
+    def row(self) -> Activation:
+        """The activation's row in the table."""
+        return ACTIVATIONS[self.activation]
+
+    def alpha(self, count: int) -> float:
+        """The output scale M^(1 - beta) in front of the mean over particles."""
+        return float(count) ** (1.0 - self.beta)
+
+    def paper_step(self, step: float, count: int) -> float:
+        """The paper's eta for a step in flow time: eta M^(2 beta - 1)."""
+        return step * float(count) ** (2.0 * self.beta - 1.0)
+
+    def paper_weight(self, weight: float, count: int) -> float:
+        """The paper's lambda for a regulariser's weight in flow time: lambda M^(1 - 2 beta)."""
+        return weight * float(count) ** (1.0 - 2.0 * self.beta)
+
+    def scale(self, measure: Measure) -> float:
+        """alpha for this measure; at beta < 1 it must be equal atoms, since its M says how large the network is."""
+        if self.beta < 1.0 and not equal_weights(measure):
+            raise InputError(
+                "`beta` below 1 needs equal weights: alpha = M^(1 - beta) grows with the number of neurons",
+                f"beta={self.beta} and a weighted measure",
+                "Use law.sample(M, seed), or beta=1 for the mean-field limit.",
+            )
+        return self.alpha(len(measure.w))
+
+    def inputs(self, x: ArrayLike) -> Array:
+        """The inputs as the particles see them, (n, d), a bias appended: finite float64."""
+        x = np.asarray(x, dtype=np.float64)
+        if x.ndim != 2 or x.shape[0] < 1 or x.shape[1] < 1:
+            raise InputError("inputs must have shape (n, d), n >= 1, d >= 1", str(x.shape), "Reshape them.")
+        if not np.isfinite(x).all():
+            row = int(np.argwhere(~np.isfinite(x))[0][0])
+            raise InputError("inputs must be finite", f"NaN or inf in row {row}", "Remove or fill that row.")
+        return np.concatenate([x, np.ones((len(x), 1))], axis=1) if self.bias else x
+
+    def kernels(self, dtype: str) -> BlockKernels:
+        """The compiled loops for this activation and float type."""
+        return _kernels(self.row, dtype)
+
+    def predict(self, measure: Measure, x: ArrayLike) -> Array:
+        """g(x) = alpha * int s sigma(b.x) dmu: (n, d) -> (n,)."""
+        inputs = self.inputs(x)
+        cloud = blocks.pack(checked_measure(measure, inputs.shape[1]), "float64")
+        return self.scale(measure) * blocks.total(self.kernels("float64"), cloud, inputs)

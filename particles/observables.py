@@ -1,0 +1,198 @@
+"""Measured quantities, a row each: what is added up over the particles, and how it is finished.
+
+To add one: append a row to `OBSERVABLES`, with a partial in `INTEGRALS` if it needs a new sum over particles. What is
+recorded never changes a run.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from particles.data import Dataset, checked_labels
+from particles.errors import InputError, nearest
+from particles.losses import Loss
+from particles.measure import Array
+from particles.network import Network
+from particles.population import BlockView, Field, Partial, Population
+from particles.regularisers import L1, Regulariser
+
+Values = dict[str, NDArray[Any]]
+
+
+class Scene(NamedTuple):
+    """All that a finished quantity may look at, at one recorded time."""
+
+    g: Array
+    y: Array
+    g_test: Array
+    y_test: Array
+    loss: Loss
+    alpha: float
+    integral: dict[str, Array]
+    population: Population
+    positions: int
+
+
+class Observable(NamedTuple):
+    """One measured quantity. Its units are those of flow time and of the data, so "1" unless said otherwise."""
+
+    name: str
+    long_name: str
+    equation: str
+    dims: tuple[str, ...]
+    finish: Callable[[Scene], Any]
+    integrals: tuple[str, ...] = ()
+    test: bool = False  # needs test samples
+    binary: bool = False  # needs labels -1, 1
+    outputs: bool = False  # a function of the outputs alone, so recorded for the average iterate too
+
+
+MOMENTS = np.array([1, 2, 4])
+
+
+def _speed(block: BlockView) -> Array:
+    return np.atleast_1d(np.sum(block.w * (np.sum(block.velocity**2, axis=0) + block.velocity_s**2)))
+
+
+def _moved(block: BlockView) -> Array:
+    return np.atleast_1d(np.sum(block.w * np.sum((block.b - block.start_b) ** 2, axis=0)))
+
+
+def _farthest(block: BlockView) -> Array:
+    return np.atleast_1d(np.max(np.sum((block.b - block.start_b) ** 2, axis=0)))
+
+
+def _moments(block: BlockView) -> Array:
+    size = np.sqrt(np.sum(block.b**2, axis=0))
+    return np.asarray(np.sum(block.w * size ** MOMENTS[:, None], axis=1))
+
+
+INTEGRALS: dict[str, Partial] = {
+    "speed": Partial(_speed, "sum"),
+    "moved": Partial(_moved, "sum"),
+    "farthest": Partial(_farthest, "max"),
+    "moments": Partial(_moments, "sum"),
+    "mean": Partial(lambda block: np.asarray(block.b @ block.w), "sum"),
+}
+NEEDS_VELOCITY = {"speed"}
+
+
+def penalty(rule: Regulariser, train: tuple[str, ...]) -> Partial:
+    """h(w) / alpha^2 over one block: lam int |w|_1 dmu or lam/2 int |w - anchor|^2 dmu over the trained layers."""
+
+    def of(block: BlockView) -> Array:
+        if isinstance(rule, L1):
+            size, size_s = np.sum(np.abs(block.b), axis=0), np.abs(block.s)
+        else:
+            about_start = rule.about == "start"
+            size = 0.5 * np.sum((block.b - (block.start_b if about_start else 0.0)) ** 2, axis=0)
+            size_s = 0.5 * (block.s - (block.start_s if about_start else 0.0)) ** 2
+        total = size * ("input" in train) + size_s * ("output" in train)
+        return np.atleast_1d(rule.weight * np.sum(block.w * total))
+
+    return Partial(of, "sum")
+
+
+def _mean_loss(loss: Loss, g: Array, y: Array) -> float:
+    return float(np.mean(loss.value(g, y)))
+
+
+OBSERVABLES: dict[str, Observable] = {
+    row.name: row
+    for row in (
+        Observable("loss", "mean loss over the training samples (a stream's held-out ones)", "(1), (2) with h = 0", (),
+                   lambda at: _mean_loss(at.loss, at.g, at.y), outputs=True),
+        Observable("objective", "regularised loss L_n", "(2)", (),
+                   lambda at: _mean_loss(at.loss, at.g, at.y) + at.alpha**2 * at.integral["penalty"][0], ("penalty",)),
+        Observable("test_loss", "mean loss over the test samples", "(1)", (),
+                   lambda at: _mean_loss(at.loss, at.g_test, at.y_test), test=True, outputs=True),
+        Observable("misclassification", "share of training samples with y g(x) <= 0", "Theorem 3", (),
+                   lambda at: float(np.mean(at.y * at.g <= 0)), binary=True, outputs=True),
+        Observable("test_misclassification", "share of test samples with y g(x) <= 0", "Theorem 3", (),
+                   lambda at: float(np.mean(at.y_test * at.g_test <= 0)), test=True, binary=True, outputs=True),
+        Observable("gradient_norm", "Wasserstein gradient norm (int |v|^2 dmu)^(1/2), flow time", "3.4", (),
+                   lambda at: float(np.sqrt(at.integral["speed"][0])), ("speed",)),
+        Observable("dissipation", "alpha^2 int |v|^2 dmu, the rate -dL_n/dt of the flow", "3.1 descent, 3.4", (),
+                   lambda at: float(at.alpha**2 * at.integral["speed"][0]), ("speed",)),
+        Observable("prediction", "network output g(x_i) at the training samples", "section 3", ("sample",),
+                   lambda at: at.g, outputs=True),
+        Observable("test_prediction", "network output g(x) at the test samples", "section 3", ("test_sample",),
+                   lambda at: at.g_test, test=True, outputs=True),
+        Observable("position", "particle positions b_r", "section 3", ("particle", "dim"),
+                   lambda at: at.population.positions(at.positions)[0]),
+        Observable("output_weight", "signs or trained output weights s_r", "section 3", ("particle",),
+                   lambda at: at.population.positions(at.positions)[1]),
+        Observable("displacement_rms", "(int |b - b_1|^2 dmu)^(1/2)", "3.1, 3.2", (),
+                   lambda at: float(np.sqrt(at.integral["moved"][0])), ("moved",)),
+        Observable("displacement_max", "max_r |b_r - b_r,1|", "3.1, 3.2", (),
+                   lambda at: float(np.sqrt(at.integral["farthest"][0])), ("farthest",)),
+        Observable("weight_moment", "int |b|^p dmu", "3.4", ("moment",), lambda at: at.integral["moments"], ("moments",)),
+        Observable("mean_position", "int b dmu", "3.4", ("dim",), lambda at: at.integral["mean"], ("mean",)),
+    )
+}  # fmt: skip
+
+
+class Observer:
+    """Measures the asked-for quantities of a population, on fixed samples."""
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        net: Network,
+        loss: Loss,
+        rule: Regulariser,
+        train: Dataset,
+        test: Dataset | None,
+        averaged: bool,
+        alpha: float,
+        positions: int,
+    ) -> None:
+        self.rows = [_row(name) for name in names]
+        for row in self.rows:
+            if row.test and test is None:
+                raise InputError(f"`record` asks for {row.name}, which needs test samples", "test=None", "Give `test`.")
+            if row.binary:
+                checked_labels(np.concatenate([train.y, test.y]) if row.test and test else train.y)
+        self.loss, self.rule, self.averaged, self.alpha, self.positions = loss, rule, averaged, alpha, positions
+        self.x, self.y = net.inputs(train.x), train.y
+        self.x_test, self.y_test = (net.inputs(test.x), test.y) if test else (np.empty((0, 0)), np.empty(0))
+        self.sums = {name: INTEGRALS[name] for row in self.rows for name in row.integrals if name != "penalty"}
+        if any("penalty" in row.integrals for row in self.rows):
+            self.sums["penalty"] = penalty(rule, net.train)
+
+    def names(self) -> list[tuple[str, Observable]]:
+        """Every variable that `measure` returns, with its row; the average iterate's are called averaged_*."""
+        mean = [(f"averaged_{row.name}", row) for row in self.rows if self.averaged and row.outputs]
+        return [(row.name, row) for row in self.rows] + mean
+
+    def measure(self, population: Population, g: Array | None) -> Values:
+        """All quantities now; `g` are the outputs at the training samples where they are known already."""
+        at = self._scene(population, g, averaged=False)
+        values = {row.name: np.asarray(row.finish(at), dtype=np.float64) for row in self.rows}
+        if self.averaged:
+            mean = self._scene(population, None, averaged=True)
+            for row in self.rows:
+                if row.outputs:
+                    values[f"averaged_{row.name}"] = np.asarray(row.finish(mean), dtype=np.float64)
+        return values
+
+    def _scene(self, population: Population, g: Array | None, averaged: bool) -> Scene:
+        g = population.sum(self.x, averaged) if g is None else g
+        g_test = population.sum(self.x_test, averaged) if any(row.test for row in self.rows) else np.empty(0)
+        field = None
+        if NEEDS_VELOCITY & self.sums.keys() and not averaged:
+            field = Field(self.x, self.loss.slope(g, self.y) / len(self.y), self.rule)
+        sums = {} if averaged or not self.sums else self.sums
+        found = population.fold(list(sums.values()), field) if sums else []
+        integral = dict(zip(sums, found, strict=True))
+        return Scene(
+            g, self.y, g_test, self.y_test, self.loss, self.alpha, integral, population, self.positions
+        )
+
+
+def _row(name: str) -> Observable:
+    if name not in OBSERVABLES:
+        raise InputError("`record` must name known observables", repr(name), nearest(str(name), OBSERVABLES))
+    return OBSERVABLES[name]

@@ -1,0 +1,265 @@
+"""A population: blocks of particles on this machine's threads. It alone changes particles, and only its own blocks.
+
+One step is `sum` (every block adds up its outputs), the slope (n numbers, the caller's), `push` (every block moves its
+own particles). Nothing else passes between blocks, which is why threads, shards and nodes can share them out freely.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from particles import blocks
+from particles.blocks import Floats
+from particles.errors import InputError
+from particles.kernels.blocks import BLOCK
+from particles.measure import Array, Measure, checked_measure
+from particles.network import Network
+from particles.regularisers import L1, Regulariser
+
+_CHUNK_BYTES = 2**20  # velocities are made this much at a time, a thread: they stay in the L2 and never fill memory
+DTYPES = ("float64", "float32")
+
+
+class BlockView(NamedTuple):
+    """What an observable sees of one block, the padding cut off.
+
+    b, start_b, velocity : (d, m); s, start_s, w, velocity_s : (m,). Velocities are zero where none were asked for.
+    """
+
+    b: Array
+    s: Array
+    w: Array
+    start_b: Array
+    start_s: Array
+    velocity: Array
+    velocity_s: Array
+
+
+class Partial(NamedTuple):
+    """A quantity as a map over blocks and a way to combine: "sum" in tree order, or "max"."""
+
+    of: Callable[[BlockView], Array]
+    how: str
+
+
+class Field(NamedTuple):
+    """What the velocity at a particle depends on: the samples, the slopes l'(g, y)/n at them, the regulariser."""
+
+    x: Array
+    slope: Array
+    regulariser: Regulariser
+
+
+class State(NamedTuple):
+    """All that a population is, in block storage; `mean_*` are empty where no average is kept."""
+
+    b: Floats
+    s: Floats
+    mean_b: Floats
+    mean_s: Floats
+
+
+class Population(Protocol):
+    """What the flow asks of a population, wherever its blocks live."""
+
+    count: int
+
+    def sum(self, x: Array, averaged: bool = False) -> Array: ...
+    def push(self, field: Field, step: float) -> bool: ...
+    def average(self, share: float) -> None: ...
+    def fold(self, partials: Sequence[Partial], field: Field | None) -> list[Array]: ...
+    def measure(self, averaged: bool = False) -> Measure: ...
+    def positions(self, first: int) -> tuple[Array, Array]: ...
+    def state(self) -> State: ...
+    def restore(self, state: State) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Local:
+    """Run on this machine. threads: None takes every core this process may use. The result does not depend on it."""
+
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and (isinstance(self.threads, bool) or self.threads < 1):
+            raise InputError("`threads` must be a whole number >= 1", self.threads, "Leave it out to use all cores.")
+
+    def populate(self, net: Network, start: Measure, dtype: str, averaged: bool) -> "LocalPopulation":
+        """The population of this measure's particles."""
+        return LocalPopulation(net, start, dtype, averaged, self.threads or len(os.sched_getaffinity(0)))
+
+
+class LocalPopulation:
+    """Blocks of particles on the threads of this process."""
+
+    def __init__(self, net: Network, start: Measure, dtype: str, averaged: bool, threads: int) -> None:
+        if dtype not in DTYPES:
+            raise InputError("`dtype` must be float64 or float32", str(dtype), "")
+        self.net, self.dtype = net, dtype
+        self.alpha = net.scale(start)
+        self.kernels = net.kernels(dtype)
+        self.cloud = blocks.pack(checked_measure(start, start.b.shape[1]), dtype)
+        self.count = self.cloud.count
+        # Kept for the pull to the start and for displacements.
+        self.start_b, self.start_s = self.cloud.b.copy(), self.cloud.s.copy()
+        empty = np.empty(0, dtype)
+        self.mean_b = self.cloud.b.copy() if averaged else empty
+        self.mean_s = self.cloud.s.copy() if averaged else empty
+        K, d = self.cloud.b.shape[:2]
+        self.threads = min(threads, K)
+        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+        self._chunk = max(1, _CHUNK_BYTES // (BLOCK * (d + 1) * self.cloud.b.itemsize))
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool:
+            self._pool.shutdown()
+
+    def _share(self, work: Callable[[int, int], int | None], total: int) -> int:
+        """Run work(first, last) on equal runs of 0 .. total, a thread each; the sum of what it returns."""
+        if not self._pool:
+            return work(0, total) or 0
+        edges = [total * j // self.threads for j in range(self.threads + 1)]
+        jobs = [self._pool.submit(work, *pair) for pair in zip(edges, edges[1:], strict=False)]
+        return sum(job.result() or 0 for job in jobs)
+
+    def _floats(self, a: Array) -> Floats:
+        return np.ascontiguousarray(a, dtype=self.dtype)
+
+    def sum(self, x: Array, averaged: bool = False) -> Array:
+        """g = alpha int s sigma(b.x) dmu at the inputs: (n, d) -> (n,) float64."""
+        cloud = self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud
+        K = len(cloud.b)
+        size = 1 << max(0, (K - 1) // (16 * self.threads)).bit_length()  # about 16 groups a thread; no bit depends on it
+        groups = -(-K // size)
+        inputs, c, totals = self._floats(x), cloud.coefficients(), np.empty((groups, len(x)))
+
+        def work(first: int, last: int) -> None:
+            self.kernels.sum_groups(cloud.b, c, inputs, cloud.last_width, size, first, last, totals)
+
+        self._share(work, groups)
+        return self.alpha * blocks.tree_sum(totals)
+
+    def _velocities(self, field: Field, first: int, last: int) -> Iterator[tuple[int, int, Floats, Floats]]:
+        """The data term of the velocity, a chunk of blocks at a time."""
+        b, s = self.cloud.b, self.cloud.s
+        scale = b.dtype.type(1.0 / self.alpha)
+        v = np.empty((min(self._chunk, last - first), *b.shape[1:]), self.dtype)
+        vs = np.empty((len(v), BLOCK), self.dtype)
+        trains = "output" in self.net.train
+        inputs, slope = self._floats(field.x), self._floats(field.slope)
+        for begin in range(first, last, self._chunk):
+            end = min(begin + self._chunk, last)
+            self.kernels.velocity_blocks(b, s, inputs, slope, scale, trains, self.cloud.last_width, begin, end, v, vs)
+            yield begin, end, v, vs
+
+    def push(self, field: Field, step: float) -> bool:
+        """Move every particle by one step of flow time `step`; whether all are still finite."""
+        cloud, rule, real = self.cloud, field.regulariser, self.cloud.b.dtype.type
+        l1 = isinstance(rule, L1)
+        pull, threshold = (0.0, step * rule.weight) if l1 else (rule.weight, 0.0)
+        anchored = not isinstance(rule, L1) and rule.about == "start"
+        numbers = real(step), real(pull), real(threshold)
+        layers = [(cloud.b, self.start_b, 0)] if "input" in self.net.train else []
+        if "output" in self.net.train:
+            layers.append((cloud.s[:, None, :], self.start_s[:, None, :], 1))
+
+        def work(first: int, last: int) -> int:
+            finite = 0
+            for begin, end, v, vs in self._velocities(field, first, last):
+                for place, anchor, layer in layers:
+                    speed = vs[:, None, :] if layer else v
+                    finite += self.kernels.move_blocks(
+                        place, speed, anchor, anchored, *numbers, cloud.last_width, begin, end
+                    )
+            return finite
+
+        return self._share(work, len(cloud.b)) == len(layers) * len(cloud.b)
+
+    def average(self, share: float) -> None:
+        """mean += share (iterate - mean): share = 1/(t + 1) keeps the mean of t + 1 iterates [15]."""
+        part = self.cloud.b.dtype.type(share)
+
+        def work(first: int, last: int) -> None:
+            self.kernels.average_blocks(self.mean_b, self.cloud.b, part, first, last)
+            self.kernels.average_blocks(self.mean_s[:, None, :], self.cloud.s[:, None, :], part, first, last)
+
+        self._share(work, len(self.cloud.b))
+
+    def fold(self, partials: Sequence[Partial], field: Field | None) -> list[Array]:
+        """Each partial over all blocks, combined in block order; `field` None leaves velocities zero."""
+        found: list[list[Array]] = [[] for _ in partials]
+        for view in self._views(field):
+            for values, partial in zip(found, partials, strict=True):
+                values.append(np.atleast_1d(np.asarray(partial.of(view), dtype=np.float64)))
+        return [
+            blocks.tree_sum(np.stack(values)) if partial.how == "sum" else np.max(np.stack(values), axis=0)
+            for values, partial in zip(found, partials, strict=True)
+        ]
+
+    def _views(self, field: Field | None) -> Iterator[BlockView]:
+        b, s, w = self.cloud.b, self.cloud.s, self.cloud.w
+        still, still_s = np.zeros(b.shape[1:]), np.zeros(BLOCK)
+        K = len(b)
+        chunks = (
+            ((k, k + 1, still[None], still_s[None]) for k in range(K))
+            if field is None
+            else self._velocities(field, 0, K)
+        )
+        for begin, end, v, vs in chunks:
+            for k in range(begin, end):
+                m = min(BLOCK, self.count - k * BLOCK)
+                view = BlockView(
+                    *(np.asarray(a, dtype=np.float64)[..., :m] for a in (b[k], s[k], w[k], self.start_b[k], self.start_s[k])),
+                    np.asarray(v[k - begin], dtype=np.float64)[:, :m],
+                    np.asarray(vs[k - begin], dtype=np.float64)[:m],
+                )
+                yield self._trained(view, field)
+
+    def _trained(self, view: BlockView, field: Field | None) -> BlockView:
+        """The view with the regulariser's pull in its velocities, and none for a layer that is not trained."""
+        if field is None:
+            return view
+        velocity, velocity_s = np.zeros_like(view.velocity), np.zeros_like(view.velocity_s)
+        if "input" in self.net.train:
+            velocity = regularised(view.velocity, view.b, view.start_b, field.regulariser)
+        if "output" in self.net.train:
+            velocity_s = regularised(view.velocity_s, view.s, view.start_s, field.regulariser)
+        return view._replace(velocity=velocity, velocity_s=velocity_s)
+
+    def measure(self, averaged: bool = False) -> Measure:
+        """The particles, or their average over the iterates, as a measure in float64."""
+        return blocks.measure_of(self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud)
+
+    def positions(self, first: int) -> tuple[Array, Array]:
+        """b (first, d) and s (first,) of the first particles."""
+        K = -(-first // BLOCK)
+        return blocks.unpack(self.cloud.b[:K], first), np.array(self.cloud.s[:K].reshape(-1)[:first], dtype=np.float64)
+
+    def state(self) -> State:
+        """A copy of the state."""
+        return State(self.cloud.b.copy(), self.cloud.s.copy(), self.mean_b.copy(), self.mean_s.copy())
+
+    def restore(self, state: State) -> None:
+        """Put a saved state in place."""
+        for mine, saved in zip((self.cloud.b, self.cloud.s, self.mean_b, self.mean_s), state, strict=True):
+            if mine.shape != saved.shape or mine.dtype != saved.dtype:
+                raise InputError(
+                    "a saved state must have this run's shape and float type",
+                    f"{saved.shape} {saved.dtype} for {mine.shape} {mine.dtype}",
+                    "Resume with the configuration that wrote it.",
+                )
+            mine[...] = saved
+
+
+def regularised(v: Array, w: Array, start: Array, rule: Regulariser) -> Array:
+    """The whole velocity: the data term less the regulariser's gradient; for L1 its least-norm subgradient at 0."""
+    if isinstance(rule, L1):
+        at_zero = np.sign(v) * np.maximum(np.abs(v) - rule.weight, 0.0)
+        return np.asarray(np.where(w == 0.0, at_zero, v - rule.weight * np.sign(w)))
+    return v - rule.weight * (w - start if rule.about == "start" else w)

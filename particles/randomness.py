@@ -1,0 +1,40 @@
+"""Random numbers by place, not by history: a generator for (seed, purpose, block, step).
+
+Philox is a function of a key and a counter, so a checkpoint needs no generator state and any worker can make any
+block's numbers without the others.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+from particles.errors import InputError
+
+SEEDS = 2**63
+
+
+class Purpose(IntEnum):
+    """What the numbers are for; two purposes never share a number. Never renumber: results depend on it."""
+
+    POSITION = 1
+    SIGN = 2
+    BATCH = 3
+    INPUT = 4
+    LABEL_NOISE = 5
+    SPLIT = 6
+    TEACHER = 7
+
+
+def generator(seed: int, purpose: Purpose, block: int = 0, step: int = 0) -> np.random.Generator:
+    """The generator of one block's numbers at one step, for one purpose."""
+    key = np.array([seed, purpose], dtype=np.uint64)
+    # Philox counts in the first word of its counter; the last two say where we are.
+    counter = np.array([0, 0, block, step], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def checked_seed(seed: int) -> int:
+    """The seed, if it is one."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < SEEDS:
+        raise InputError("`seed` must be a whole number from 0 to 2^63 - 1", seed, "Choose another seed.")
+    return int(seed)

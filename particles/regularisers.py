@@ -1,0 +1,43 @@
+"""h(w) of (2), in flow time: a pull toward 0 or the start, and a soft threshold. Small frozen values.
+
+A weight `lam` here is the paper's times M^(2 beta - 1); then h adds alpha^2 lam/2 int |b|^2 dmu (L2) or
+alpha^2 lam int |b| dmu (L1, the paper's lam there times M^(2 beta - 1) too) to the loss.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from particles.errors import InputError
+
+
+def _checked(weight: float) -> None:
+    if not (np.isfinite(weight) and weight >= 0):
+        raise InputError("a regulariser's `weight` must be a finite number >= 0", weight, "Use 0 for none.")
+
+
+@dataclass(frozen=True)
+class L1:
+    """lam |w|_1, by its proximal map: soft thresholding at step * lam after each step."""
+
+    weight: float
+
+    def __post_init__(self) -> None:
+        _checked(self.weight)
+
+
+@dataclass(frozen=True)
+class L2:
+    """lam/2 |w|^2, or with about="start" the pull of section 3.2, lam/2 |w - w1|^2."""
+
+    weight: float
+    about: str = "zero"
+
+    def __post_init__(self) -> None:
+        _checked(self.weight)
+        if self.about not in ("zero", "start"):
+            raise InputError('`about` must be "zero" or "start"', self.about, "")
+
+
+Regulariser = L1 | L2
+NONE = L2(0.0)

@@ -1,0 +1,113 @@
+"""Quadrature rules on the standard cells: Gauss rules in low dimension, a Sobol sequence beyond."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from particles.measure import Array
+
+# Past three dimensions a tensor rule of 2^14 points has 11 or fewer on an axis, and Sobol points do better.
+TENSOR_DIM = 3
+_SCRAMBLE_SEED = 20201212  # any fixed number: the sequence has to be the same for everyone
+
+Rule = tuple[Array, Array]
+
+
+def unit(v: Array) -> Array:
+    """Each row divided by its length."""
+    return np.asarray(v / np.linalg.norm(v, axis=1, keepdims=True))
+
+
+def normal_quantile(u: Array) -> Array:
+    """The inverse distribution function of N(0, 1)."""
+    from scipy.special import ndtri
+
+    return np.asarray(ndtri(u))
+
+
+def hermite(m: int) -> Rule:
+    """m points and weights for N(0, 1)."""
+    from scipy.special import roots_hermitenorm
+
+    x, w = roots_hermitenorm(m)
+    return x, w / w.sum()
+
+
+def legendre(m: int) -> Rule:
+    """m points and weights for the uniform law on [0, 1]."""
+    from scipy.special import roots_legendre
+
+    x, w = roots_legendre(m)
+    return (x + 1.0) / 2.0, w / 2.0
+
+
+def _radial(m: int, dim: int) -> Rule:
+    """m points and weights for the radius of a uniform point in the unit ball: density dim r^(dim - 1)."""
+    from scipy.special import roots_jacobi
+
+    x, w = roots_jacobi(m, 0.0, dim - 1.0)
+    return (x + 1.0) / 2.0, w / w.sum()
+
+
+def product(*axes: Rule) -> tuple[list[Array], Array]:
+    """The product of one-dimensional rules: a flat array of points for each axis, and the weights."""
+    points = np.meshgrid(*(x for x, _ in axes), indexing="ij")
+    weight = np.ones(1)
+    for _, w in axes:
+        weight = np.multiply.outer(weight, w)
+    return [p.ravel() for p in points], weight.ravel()
+
+
+def _axis_count(nodes: int, dim: int) -> int:
+    m = max(1, round(nodes ** (1.0 / dim)))
+    return m if m**dim >= nodes else m + 1
+
+
+def tensor(axis: Callable[[int], Rule], dim: int, nodes: int) -> Rule | None:
+    """The tensor power of a rule with at least `nodes` points; points of weight zero (underflow) are left out."""
+    if dim > TENSOR_DIM:
+        return None
+    points, w = product(*[axis(_axis_count(nodes, dim))] * dim)
+    return np.stack(points, axis=1)[w > 0], w[w > 0]
+
+
+def sphere(dim: int, nodes: int) -> Rule | None:
+    """The unit sphere: two points, equal angles, or Gauss-Legendre heights times equal angles."""
+    if dim == 1:
+        return np.array([[-1.0], [1.0]]), np.full(2, 0.5)
+    if dim == 2:
+        angle = 2.0 * np.pi * (np.arange(nodes) + 0.5) / nodes
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1), np.full(nodes, 1.0 / nodes)
+    if dim == 3:
+        m = _axis_count(-(-nodes // 2), 2)
+        height, circle = legendre(m), sphere(2, 2 * m)
+        assert circle is not None
+        (z, index), w = product((2.0 * height[0] - 1.0, height[1]), (np.arange(2.0 * m), circle[1]))
+        ring = np.sqrt(1.0 - z * z)[:, None] * circle[0][index.astype(int)]
+        return np.concatenate([ring, z[:, None]], axis=1), w
+    return None
+
+
+def ball(dim: int, nodes: int) -> Rule | None:
+    """The unit ball: Gauss-Jacobi radii times a rule on the sphere."""
+    if dim > TENSOR_DIM:
+        return None
+    m = _axis_count(nodes, dim)
+    shell = sphere(dim, -(-nodes // m))
+    assert shell is not None
+    (radius, index), w = product(_radial(m, dim), (np.arange(float(len(shell[0]))), shell[1]))
+    return radius[:, None] * shell[0][index.astype(int)], w
+
+
+def sobol(from_cube: Callable[[Array], Array], cube_dim: int, nodes: int) -> Rule:
+    """Sobol points with their mirror images 1 - u, mapped to the law; the next power of two >= `nodes`, equal weights.
+
+    The mirror images make every odd function of a symmetric law exact, as E sigma(b.x) is for an odd sigma at the start.
+    """
+    from scipy.stats import qmc
+
+    levels = max(0, int(np.ceil(np.log2(nodes))) - 1)
+    half = qmc.Sobol(cube_dim, scramble=True, rng=_SCRAMBLE_SEED).random_base2(levels)
+    half = np.clip(half, 2.0**-53, 1.0 - 2.0**-53)  # the quantile of 0 or 1 is infinite
+    points = from_cube(np.concatenate([half, 1.0 - half]))
+    return points, np.full(len(points), 1.0 / len(points))

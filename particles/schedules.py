@@ -1,0 +1,78 @@
+"""Step sizes eta_t in flow time: constant, Robbins-Monro, inverse square root. Small frozen values."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from particles.errors import InputError
+from particles.measure import Array
+
+
+def _positive(name: str, value: float) -> None:
+    if isinstance(value, bool) or not (np.isfinite(value) and value > 0):
+        raise InputError(f"`{name}` must be a finite number > 0", value, "Choose a positive one.")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """eta_t = step."""
+
+    step: float
+
+    def __post_init__(self) -> None:
+        _positive("step", self.step)
+
+    def sizes(self, steps: int) -> Array:
+        """The first `steps` step sizes: (steps,)."""
+        return np.full(steps, float(self.step))
+
+    def times(self, steps: int) -> Array:
+        """Flow time after 0, 1, ... `steps` iterations: (steps + 1,). A product, so that it carries no rounding sum."""
+        return float(self.step) * np.arange(steps + 1)
+
+
+@dataclass(frozen=True)
+class RobbinsMonro:
+    """eta_t = c / (t + t0), t = 1, 2, ... [13]."""
+
+    c: float
+    t0: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive("c", self.c)
+        if not (np.isfinite(self.t0) and self.t0 >= 0):
+            raise InputError("`t0` must be a finite number >= 0", self.t0, "Use 0 for c / t.")
+
+    def sizes(self, steps: int) -> Array:
+        return self.c / (np.arange(1, steps + 1) + self.t0)
+
+    def times(self, steps: int) -> Array:
+        return np.concatenate([[0.0], np.cumsum(self.sizes(steps))])
+
+
+@dataclass(frozen=True)
+class InverseSqrt:
+    """eta_t = c / sqrt(t), t = 1, 2, ..."""
+
+    c: float
+
+    def __post_init__(self) -> None:
+        _positive("c", self.c)
+
+    def sizes(self, steps: int) -> Array:
+        return self.c / np.sqrt(np.arange(1, steps + 1))
+
+    def times(self, steps: int) -> Array:
+        return np.concatenate([[0.0], np.cumsum(self.sizes(steps))])
+
+
+Schedule = Constant | RobbinsMonro | InverseSqrt
+
+
+def schedule(step: float | Schedule) -> Schedule:
+    """A number as a constant schedule; a schedule as itself."""
+    if isinstance(step, Constant | RobbinsMonro | InverseSqrt):
+        return step
+    if isinstance(step, bool) or not isinstance(step, int | float | np.number):
+        raise InputError("`step` must be a number or a schedule", repr(step), "Use 0.1 or RobbinsMonro(c=1.0).")
+    return Constant(float(step))

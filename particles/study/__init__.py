@@ -1,0 +1,1 @@
+"""What a person does: describe an experiment, run it, keep it, compare it, look at it."""

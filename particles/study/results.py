@@ -1,0 +1,141 @@
+"""Results: one HDF5 file a run, which plain xarray opens as well.
+
+    /        what was recorded: dims time, sample, particle, dim; coords time (flow), iteration
+    /final   the last measure: position, sign, weight (and the average iterate's)
+
+Every variable carries long_name, units and the equation it comes from; the root's attributes carry the configuration,
+its hash and where the numbers came from.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from particles.checkpoint import Row
+from particles.errors import StorageError
+from particles.files import write_whole
+from particles.measure import Measure
+from particles.observables import MOMENTS, Observable
+from particles.study.provenance import fingerprint, provenance
+
+if TYPE_CHECKING:
+    import xarray
+
+ENGINE = "h5netcdf"
+_FINAL = {
+    "position": ("particle positions b_r after the last iteration", "section 3", ("atom", "dim")),
+    "sign": ("signs or trained output weights s_r", "section 3", ("atom",)),
+    "weight": ("weights w_r of the atoms of mu", "3.4", ("atom",)),
+}
+
+
+@dataclass
+class Run:
+    """What `simulate` returns: `dataset` as recorded, the last `measure`, and the `average` iterate where one is kept."""
+
+    dataset: "xarray.Dataset"
+    measure: Measure
+    average: Measure | None = None
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration."""
+        return dict(json.loads(self.dataset.attrs["config"]))
+
+    @property
+    def status(self) -> str:
+        """"finished", "stopped" (by the user) or "diverged"."""
+        return str(self.dataset.attrs["status"])
+
+
+def dataset_of(
+    rows: list[Row],
+    times: np.ndarray[Any, Any],
+    names: list[tuple[str, Observable]],
+    targets: dict[str, np.ndarray[Any, Any]],
+    config: dict[str, Any],
+    status: str,
+) -> "xarray.Dataset":
+    """The recorded rows as one dataset over flow time."""
+    import xarray
+
+    iterations = np.array([at for at, _ in rows], dtype=np.int64)
+    data: dict[str, Any] = {}
+    for name, row in names:
+        about = "of the average iterate: " if name.startswith("averaged_") else ""
+        attrs = {"long_name": about + row.long_name, "units": "1", "equation": row.equation}
+        if rows:
+            data[name] = (("time", *row.dims), np.stack([values[name] for _, values in rows]), attrs)
+    for name, values in targets.items():
+        dim = "test_sample" if name.startswith("test_") else "sample"
+        data[name] = (dim, values, {"long_name": "targets y_i", "units": "1", "equation": "section 2"})
+    time = {"long_name": "flow time, the sum of the step sizes", "units": "1", "equation": "3.4"}
+    step = {"long_name": "number of steps taken", "units": "1", "equation": "(3)"}
+    coords: dict[str, Any] = {"time": ("time", times[iterations], time), "iteration": ("time", iterations, step)}
+    if "weight_moment" in data:
+        coords["moment"] = ("moment", MOMENTS, {"long_name": "order p of the moment", "units": "1", "equation": "3.4"})
+    attrs = {"config": json.dumps(config), "config_hash": fingerprint(config), "status": status, **provenance()}
+    seed = config.get("start", {}).get("seed") if isinstance(config.get("start"), dict) else None
+    attrs["seed"] = -1 if seed is None else int(seed)
+    return xarray.Dataset(data, coords=coords, attrs=attrs)
+
+
+def save(run: Run, path: str | Path) -> Path:
+    """Write a run to one file, whole or not at all."""
+    import xarray
+
+    groups = {"/": run.dataset, "/final": _measure_dataset(run)}
+    tree = xarray.DataTree.from_dict(groups)
+    write_tree(tree, Path(path))
+    return Path(path)
+
+
+def write_tree(tree: "xarray.DataTree", path: Path) -> None:
+    """Write groups of datasets to one HDF5 file with checksums, whole or not at all."""
+    encoding = {}
+    for node in tree.subtree:
+        own = node.to_dataset(inherit=False).variables
+        encoding[node.path] = {str(name): {"fletcher32": True} for name, v in own.items() if v.ndim and v.size}
+    write_whole(path, lambda part: tree.to_netcdf(part, engine=ENGINE, encoding=encoding))
+
+
+def _measure_dataset(run: Run) -> "xarray.Dataset":
+    import xarray
+
+    data: dict[str, Any] = {}
+    for prefix, measure in (("", run.measure), ("averaged_", run.average)):
+        for values, (name, (text, equation, dims)) in zip(measure or (), _FINAL.items(), strict=False):
+            data[prefix + name] = (dims, values, {"long_name": text, "units": "1", "equation": equation})
+    return xarray.Dataset(data)
+
+
+def open(path: str | Path) -> Run:
+    """Read a run back, into memory."""
+    path = Path(path)
+    tree = open_tree(path)
+    if "final" not in tree.children or "config" not in tree.attrs:
+        raise StorageError(f"{path} is no run of this program: it lacks the group /final. Give a file under runs/.")
+    final = tree["final"].to_dataset()
+    measure = Measure(*(final[name].values for name in _FINAL))
+    mean = None
+    if "averaged_position" in final:
+        mean = Measure(*(final[f"averaged_{name}"].values for name in _FINAL))
+    return Run(tree.to_dataset(), measure, mean)
+
+
+def open_tree(path: Path) -> "xarray.DataTree":
+    """A file of this program as a tree in memory; an error that names the file if it cannot be read."""
+    import xarray
+
+    if not path.is_file():
+        raise StorageError(f"no such file: {path}. Give the path of a result that `particles run` or `save` wrote.")
+    try:
+        with xarray.open_datatree(path, engine=ENGINE) as tree:
+            return tree.load()
+    except Exception as error:  # HDF5 reports damage as OSError, KeyError, RuntimeError, ...
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StorageError(f"{path} cannot be read as a result ({reason}). Delete it and run again.") from error

@@ -1,0 +1,214 @@
+"""One run: a network, a start, data and a method in; a recorded dataset and the last measure out."""
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from particles.checkpoint import Checkpoints, Row
+from particles.data import Batches, Dataset, Stream, checked_labels
+from particles.errors import DivergedError, InputError
+from particles.flow import Problem, flow
+from particles.losses import Loss
+from particles.losses import loss as loss_row
+from particles.measure import Measure, checked_measure
+from particles.methods import Method
+from particles.network import Network
+from particles.observables import Observer
+from particles.population import Local, Population
+from particles.regularisers import NONE, Regulariser
+from particles.schedules import schedule
+from particles.stability import stable_step
+from particles.study.provenance import array_hash, fingerprint
+from particles.study.results import Run, dataset_of
+
+DEFAULT_RECORD = ("loss", "prediction")
+LOG_POINTS = 10  # recorded iterations a decade with record_every="log"
+_SAVE_SECONDS = 30.0
+# A loss this many times its first value (plus one) will not come back; far below overflow, so the step is named early.
+_HOPELESS = 1e6
+
+Progress = Callable[[int, int], object]
+
+
+def simulate(
+    net: Network,
+    start: Measure,
+    data: Dataset | Stream,
+    method: Method,
+    *,
+    steps: int,
+    loss: str = "squared",
+    regulariser: Regulariser | None = None,
+    record_every: int | str | Iterable[int] = 1,
+    record: Iterable[str] = DEFAULT_RECORD,
+    positions: int | None = None,
+    test: Dataset | None = None,
+    engine: Local | None = None,
+    dtype: str = "float64",
+    config: dict[str, Any] | None = None,
+    checkpoints: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Run `steps` iterations of a method and record (3, 3.4; flow time).
+
+    record: names from `particles.OBSERVABLES`, at every k-th iteration, at "log"arithmically spaced ones, or at those
+    listed; the first and the last always. positions: how many particles "position" records, the first ones (None: all).
+    test: samples for the test_ quantities. config: what is stored as the configuration (None: these arguments).
+    checkpoints: a folder; if it holds a state of the same configuration the run goes on from there, with the same bits.
+    progress: called with (iteration, steps) after each.
+
+    Raises InputError for bad arguments, DivergedError (its `run` holds what was recorded) when the numbers are lost.
+    Ctrl-C returns what was recorded, with status "stopped".
+    """
+    steps = _checked_steps(steps)
+    row, rule = loss_row(loss), _one_regulariser(method, regulariser)
+    train = data.holdout() if isinstance(data, Stream) else data
+    if row.binary:
+        checked_labels(train.y)
+    inputs = net.inputs(train.x)
+    start = checked_measure(start, inputs.shape[1])
+    count = len(start.w) if positions is None else positions
+    if not 1 <= count <= len(start.w):
+        raise InputError("`positions` must be from 1 to the number of particles", count, f"There are {len(start.w)}.")
+    observer = Observer(
+        tuple(record), net, row, rule, train, test, method.average, net.scale(start), count
+    )
+    plan = recorded_iterations(steps, record_every)
+    rates = schedule(method.step)
+    if config is None:
+        config = describe(net, data, method, steps, loss, rule, plan, observer, dtype, start)
+
+    population = (engine or Local()).populate(net, start, dtype, method.average)
+    batches = Batches(data, method.batch, method.seed)
+    hopeless = _HOPELESS * (_first_loss(population, batches, net, row) + 1.0)
+    problem = Problem(net, row, rule, batches, rates.sizes(steps), rates.times(steps), method.average, hopeless)
+    keeper = Checkpoints(Path(checkpoints), fingerprint(config)) if checkpoints else None
+
+    def finish(rows: list[Row], status: str) -> Run:
+        targets = {"target": train.y} | ({"test_target": test.y} if test else {})
+        dataset = dataset_of(rows, problem.times, observer.names(), targets, config, status)
+        return Run(dataset, population.measure(), population.measure(averaged=True) if method.average else None)
+
+    rows: list[Row] = []
+    try:
+        for _ in _kept(problem, population, observer, plan, keeper, rows, steps, progress):
+            pass
+    except KeyboardInterrupt:
+        return finish(rows, "stopped")
+    except DivergedError as error:
+        safe = stable_step(net, start, inputs, row)
+        first = float(problem.sizes[0]) if steps else 0.0
+        told = DivergedError(
+            f"the run diverged: {error}. The likely cause is the step: it starts at {first:.4g}, and gradient descent is "
+            f"stable at this start below about {safe:.4g} (2n / lam_max of the tangent kernel, 3.1; flow time). "
+            f"Try step = {safe / 2:.2g}. What was recorded before is kept."
+        )
+        told.run = finish(rows, "diverged")
+        raise told from error
+    finally:
+        population.close()
+    return finish(rows, "finished")
+
+
+def _kept(
+    problem: Problem,
+    population: Population,
+    observer: Observer,
+    plan: list[int],
+    keeper: Checkpoints | None,
+    rows: list[Row],
+    steps: int,
+    progress: Progress | None,
+) -> Iterable[None]:
+    """The flow from the newest checkpoint on, its recorded rows appended to `rows`, its state saved now and then."""
+    begin, saved, last = 0, 0, time.monotonic()
+    if keeper and (found := keeper.newest()):
+        begin, state, before = found
+        population.restore(state)
+        rows.extend(row for row in before if row[0] < begin)
+        saved = len(rows)
+    for snapshot in flow(problem, population, observer, frozenset(plan), begin):
+        if keeper and snapshot.iteration > begin and time.monotonic() - last > save_seconds():
+            # Before this iteration's row: a resumed run records it again.
+            keeper.save(snapshot.iteration, population.state(), rows[saved:])
+            saved, last = len(rows), time.monotonic()
+        if snapshot.values is not None:
+            rows.append((snapshot.iteration, snapshot.values))
+        if progress:
+            progress(snapshot.iteration, steps)
+        yield
+
+
+def save_seconds() -> float:
+    """Seconds between checkpoints; the tests shorten it."""
+    return _SAVE_SECONDS
+
+
+def recorded_iterations(steps: int, every: int | str | Iterable[int]) -> list[int]:
+    """The iterations at which to record, always with 0 and `steps`."""
+    if isinstance(every, str):
+        if every != "log":
+            raise InputError('`record_every` must be a whole number, "log", or a list of iterations', repr(every), "")
+        decades = np.log10(max(steps, 1))
+        points = np.unique(np.round(np.logspace(0, decades, int(decades * LOG_POINTS) + 2)).astype(int))
+        return sorted({0, steps, *(int(i) for i in points if i <= steps)})
+    if isinstance(every, int | np.integer):
+        if isinstance(every, bool) or every < 1:
+            raise InputError("`record_every` must be >= 1", every, "Use 1 to record every iteration.")
+        return sorted({*range(0, steps + 1, int(every)), steps})
+    listed = [int(i) for i in every]
+    if any(i < 0 or i > steps for i in listed):
+        raise InputError(f"recorded iterations must lie in 0 .. {steps}", str(listed[:5]), "")
+    return sorted({0, steps, *listed})
+
+
+def describe(
+    net: Network,
+    data: Dataset | Stream,
+    method: Method,
+    steps: int,
+    loss: str,
+    rule: Regulariser,
+    plan: list[int],
+    observer: Observer,
+    dtype: str,
+    start: Measure,
+) -> dict[str, Any]:
+    """A configuration for a run that was started from Python: what was passed, arrays by their hash."""
+    return {
+        "network": repr(net),
+        "data": repr(data),
+        "samples": array_hash(observer.x, observer.y),
+        "start": {"count": len(start.w), "hash": array_hash(*start)},
+        "method": repr(method),
+        "steps": steps,
+        "loss": loss,
+        "regulariser": repr(rule),
+        "record": [row.name for row in observer.rows],
+        "recorded_iterations": plan,
+        "dtype": dtype,
+    }
+
+
+def _first_loss(population: Population, batches: Batches, net: Network, row: Loss) -> float:
+    x, y = batches.at(0)
+    risk = float(np.mean(row.value(population.sum(net.inputs(x)), y)))
+    return risk if np.isfinite(risk) else 0.0
+
+
+def _checked_steps(steps: int) -> int:
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
+        raise InputError("`steps` must be a whole number >= 0", steps, "Use 0 to look at the start only.")
+    return int(steps)
+
+
+def _one_regulariser(method: Method, given: Regulariser | None) -> Regulariser:
+    own: Regulariser | None = method.regulariser
+    if own is not None and given is not None:
+        raise InputError(
+            f"{type(method).__name__} brings its own regulariser", repr(given), "Use its `weight_decay`, or SGD."
+        )
+    return own or given or NONE

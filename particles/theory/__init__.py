@@ -1,0 +1,1 @@
+"""What the paper says, as functions: each names its equation and what it assumes."""
