@@ -5,7 +5,6 @@ written first, so a state never lacks its rows. The two newest states are kept; 
 whole (HDF5 checks every chunk against its checksum) and belongs to this configuration.
 """
 
-import shutil
 import warnings
 from pathlib import Path
 
@@ -61,10 +60,6 @@ class Checkpoints:
                 continue
             return iteration, state, rows
         return None
-
-    def clear(self) -> None:
-        """Remove the folder, once the run's result file is in place."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _read_state(self, iteration: int) -> State:
         with self._open("state", iteration) as file:

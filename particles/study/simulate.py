@@ -1,7 +1,7 @@
 """One run: a network, a start, data and a method in; a recorded dataset and the last measure out."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from particles.checkpoint import Checkpoints, Row
 from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
-from particles.flow import Problem, flow
+from particles.flow import Problem, Snapshot, flow
 from particles.losses import Loss
 from particles.losses import loss as loss_row
 from particles.measure import Measure, checked_measure
@@ -26,10 +26,10 @@ from particles.study.results import Run, dataset_of
 
 DEFAULT_RECORD = ("loss", "prediction")
 LOG_POINTS = 10  # recorded iterations a decade with record_every="log"
-_SAVE_SECONDS = 30.0
 # A loss this many times its first value (plus one) will not come back; far below overflow, so the step is named early.
 _HOPELESS = 1e6
 
+# Called with (iteration, steps) after each; true asks the run to stop.
 Progress = Callable[[int, int], object]
 
 
@@ -50,6 +50,7 @@ def simulate(
     dtype: str = "float64",
     config: dict[str, Any] | None = None,
     checkpoints: str | Path | None = None,
+    checkpoint_seconds: float = 30.0,
     progress: Progress | None = None,
 ) -> Run:
     """Run `steps` iterations of a method and record (3, 3.4; flow time).
@@ -58,7 +59,8 @@ def simulate(
     listed; the first and the last always. positions: how many particles "position" records, the first ones (None: all).
     test: samples for the test_ quantities. config: what is stored as the configuration (None: these arguments).
     checkpoints: a folder; if it holds a state of the same configuration the run goes on from there, with the same bits.
-    progress: called with (iteration, steps) after each.
+    checkpoint_seconds: the least time between two saves.
+    progress: called with (iteration, steps) after each; a true answer stops the run, its state kept in `checkpoints`.
 
     Raises InputError for bad arguments, DivergedError (its `run` holds what was recorded) when the numbers are lost.
     Ctrl-C returns what was recorded, with status "stopped".
@@ -93,11 +95,12 @@ def simulate(
         return Run(dataset, population.measure(), population.measure(averaged=True) if method.average else None)
 
     rows: list[Row] = []
+    status = "finished"
     try:
-        for _ in _kept(problem, population, observer, plan, keeper, rows, steps, progress):
-            pass
+        for snapshot in _kept(problem, population, observer, plan, keeper, checkpoint_seconds, rows, progress):
+            status = "finished" if snapshot.iteration == steps else "stopped"
     except KeyboardInterrupt:
-        return finish(rows, "stopped")
+        status = "stopped"
     except DivergedError as error:
         safe = stable_step(net, start, inputs, row)
         first = float(problem.sizes[0]) if steps else 0.0
@@ -110,7 +113,7 @@ def simulate(
         raise told from error
     finally:
         population.close()
-    return finish(rows, "finished")
+    return finish(rows, status)
 
 
 def _kept(
@@ -119,32 +122,28 @@ def _kept(
     observer: Observer,
     plan: list[int],
     keeper: Checkpoints | None,
+    seconds: float,
     rows: list[Row],
-    steps: int,
     progress: Progress | None,
-) -> Iterable[None]:
+) -> Iterator[Snapshot]:
     """The flow from the newest checkpoint on, its recorded rows appended to `rows`, its state saved now and then."""
-    begin, saved, last = 0, 0, time.monotonic()
+    begin, saved, last, steps = 0, 0, time.monotonic(), len(problem.sizes)
     if keeper and (found := keeper.newest()):
         begin, state, before = found
         population.restore(state)
         rows.extend(row for row in before if row[0] < begin)
         saved = len(rows)
     for snapshot in flow(problem, population, observer, frozenset(plan), begin):
-        if keeper and snapshot.iteration > begin and time.monotonic() - last > save_seconds():
+        stop = bool(progress and progress(snapshot.iteration, steps)) and snapshot.iteration < steps
+        if keeper and snapshot.iteration > begin and (stop or time.monotonic() - last > seconds):
             # Before this iteration's row: a resumed run records it again.
             keeper.save(snapshot.iteration, population.state(), rows[saved:])
             saved, last = len(rows), time.monotonic()
         if snapshot.values is not None:
             rows.append((snapshot.iteration, snapshot.values))
-        if progress:
-            progress(snapshot.iteration, steps)
-        yield
-
-
-def save_seconds() -> float:
-    """Seconds between checkpoints; the tests shorten it."""
-    return _SAVE_SECONDS
+        yield snapshot
+        if stop:
+            return
 
 
 def recorded_iterations(steps: int, every: int | str | Iterable[int]) -> list[int]:

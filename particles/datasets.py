@@ -1,0 +1,187 @@
+"""Ready-made data: targets drawn from a teacher network, real sets that a package ships, and the user's own files.
+
+`load(name, ...)` makes one by name; to add one, append a row to `SETS`.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from particles.data import Dataset, Stream
+from particles.errors import InputError, StorageError, nearest
+from particles.laws import Gaussian, Law, Sphere
+from particles.measure import Array
+from particles.randomness import Purpose, checked_seed
+
+SCALES = ("none", "standard", "unit")
+_TEACHER_NEURONS = 4
+
+
+def _taught(law: Law, n: int, seed: int, noise: float) -> Dataset:
+    """n inputs from the law, targets from a teacher: a few random tanh neurons with alternate signs."""
+    teacher = Sphere(law.dim).rows(seed, 0, _TEACHER_NEURONS, Purpose.TEACHER)
+    signs = np.where(np.arange(_TEACHER_NEURONS) % 2, -1.0, 1.0)
+    return Stream(law, lambda x: np.tanh(2.0 * x @ teacher.T) @ signs, noise, checked_seed(seed)).rows(0, n)
+
+
+def _circle(n: int = 256, seed: int = 0, noise: float = 0.0) -> Dataset:
+    """Inputs uniform on the circle, a teacher of four tanh neurons."""
+    return _taught(Sphere(2), n, seed, noise)
+
+
+def _sphere(n: int = 256, dim: int = 5, seed: int = 0, noise: float = 0.0) -> Dataset:
+    """Inputs uniform on the unit sphere in R^dim, a teacher of four tanh neurons."""
+    return _taught(Sphere(dim), n, seed, noise)
+
+
+def _gaussian(n: int = 256, dim: int = 5, seed: int = 0, noise: float = 0.0) -> Dataset:
+    """Inputs N(0, I/dim), so that |x| is about 1; a teacher of four tanh neurons."""
+    return _taught(Gaussian(dim, std=dim**-0.5), n, seed, noise)
+
+
+def _shipped(loader: str) -> tuple[Array, Array]:
+    import sklearn.datasets
+
+    x, y = getattr(sklearn.datasets, loader)(return_X_y=True)
+    return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+
+
+def _two_classes(x: Array, y: Array, positive: list[int], negative: list[int]) -> Dataset:
+    """The samples of two groups of classes, labelled 1 and -1."""
+    for group in (positive, negative):
+        if not group or not set(group) <= set(y.astype(int)):
+            raise InputError(
+                "`positive` and `negative` must name classes of the set", str(group), f"It has {sorted(set(y.astype(int)))}."
+            )
+    if set(positive) & set(negative):
+        raise InputError("`positive` and `negative` must not share a class", str(sorted(positive)), "")
+    kept = np.isin(y, positive + negative)
+    return Dataset(x[kept], np.where(np.isin(y[kept], positive), 1.0, -1.0))
+
+
+def _digits(positive: list[int] | None = None, negative: list[int] | None = None) -> Dataset:
+    """8 x 8 handwritten digits (UCI, through scikit-learn): odd against even, unless classes are named."""
+    return _two_classes(*_shipped("load_digits"), positive or [1, 3, 5, 7, 9], negative or [0, 2, 4, 6, 8])
+
+
+def _breast_cancer() -> Dataset:
+    """569 tumours, 30 measurements (UCI, through scikit-learn): benign 1, malignant -1."""
+    return _two_classes(*_shipped("load_breast_cancer"), [1], [0])
+
+
+def _wine(positive: list[int] | None = None, negative: list[int] | None = None) -> Dataset:
+    """178 wines, 13 measurements (UCI, through scikit-learn): the first cultivar against the others."""
+    return _two_classes(*_shipped("load_wine"), positive or [0], negative or [1, 2])
+
+
+def _diabetes() -> Dataset:
+    """442 patients, 10 measurements (Efron et al., through scikit-learn): disease progression, mean 0, variance 1."""
+    x, y = _shipped("load_diabetes")
+    return Dataset(x, (y - y.mean()) / y.std())
+
+
+SETS: dict[str, Callable[..., Dataset]] = {
+    "circle": _circle,
+    "sphere": _sphere,
+    "gaussian": _gaussian,
+    "digits": _digits,
+    "breast_cancer": _breast_cancer,
+    "wine": _wine,
+    "diabetes": _diabetes,
+}
+
+
+def load(name: str, **options: Any) -> Dataset:
+    """The set called `name`; options are those of its row (n, dim, seed, noise; positive, negative)."""
+    if name not in SETS:
+        raise InputError("`name` must be a known data set", repr(name), nearest(name, SETS))
+    known = SETS[name].__code__.co_varnames[: SETS[name].__code__.co_argcount]
+    for option in options:
+        if option not in known:
+            remedy = nearest(option, known) if known else "It takes none."
+            raise InputError(f"data set {name!r} takes only its own options", repr(option), remedy)
+    return SETS[name](**options)
+
+
+def scaled(train: Dataset, test: Dataset | None, how: str) -> tuple[Dataset, Dataset | None]:
+    """Inputs made comparable: "standard" (mean 0, variance 1 a column, of the training part), "unit" (|x| = 1)."""
+    if how not in SCALES:
+        raise InputError("`scale` must be none, standard or unit", repr(how), nearest(how, SCALES))
+    if how == "none":
+        return train, test
+    mean, spread = train.x.mean(axis=0), train.x.std(axis=0)
+    spread[spread == 0] = 1.0  # a constant column carries nothing, and becomes zero
+
+    def change(x: Array) -> Array:
+        if how == "standard":
+            return (x - mean) / spread
+        size = np.linalg.norm(x, axis=1, keepdims=True)
+        if (size == 0).any():
+            raise InputError('scale = "unit" needs inputs other than 0', f"row {int(np.argmin(size))} is 0", "Drop it.")
+        return np.asarray(x / size)
+
+    return Dataset(change(train.x), train.y), Dataset(change(test.x), test.y) if test else None
+
+
+def read(path: str | Path, x: str | list[str] | None = None, y: str = "y") -> Dataset:
+    """A data set from a file: CSV with a header line, NPZ, or HDF5/netCDF, with variables by name.
+
+    CSV: `y` names the target's column, `x` the inputs' (None: all others). NPZ, HDF5: `x` names one array (n, d)
+    (None: "x"), `y` one (n,).
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in _READERS:
+        raise InputError("a data file must end in .csv, .npz, .h5, .hdf5 or .nc", repr(str(path)), "")
+    if not path.is_file():
+        raise StorageError(f"no such data file: {path}. Paths are relative to the configuration's folder.")
+    try:
+        return _READERS[kind](path, x, y)
+    except (InputError, StorageError):
+        raise
+    except Exception as error:
+        raise StorageError(f"{path} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}") from error
+
+
+def _read_csv(path: Path, x: str | list[str] | None, y: str) -> Dataset:
+    with path.open(encoding="utf-8-sig") as file:
+        header = [name.strip() for name in file.readline().rstrip("\n").split(",")]
+        table = np.loadtxt(file, delimiter=",", ndmin=2)
+    if table.size == 0:
+        raise InputError("a data file needs at least one row", f"{path} with none", "")
+    if table.shape[1] != len(header):
+        raise InputError("every row must have the header's columns", f"{table.shape[1]} for {len(header)}", "")
+    columns = dict(zip(header, table.T, strict=True))
+    names = [x] if isinstance(x, str) else x or [name for name in header if name != y]
+    _all_there(path, [*names, y], columns)
+    return Dataset(np.stack([columns[name] for name in names], axis=1), columns[y])
+
+
+def _read_npz(path: Path, x: str | list[str] | None, y: str) -> Dataset:
+    with np.load(path, allow_pickle=False) as arrays:
+        return _from_arrays(path, arrays, x, y)
+
+
+def _read_hdf5(path: Path, x: str | list[str] | None, y: str) -> Dataset:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return _from_arrays(path, file, x, y)
+
+
+def _from_arrays(path: Path, arrays: Mapping[str, Any], x: str | list[str] | None, y: str) -> Dataset:
+    if isinstance(x, list):
+        raise InputError("`x` must be one array's name here", str(x), "Lists of columns are for CSV files.")
+    _all_there(path, [x or "x", y], arrays)
+    return Dataset(arrays[x or "x"], arrays[y])
+
+
+def _all_there(path: Path, names: list[str], there: Mapping[str, Any]) -> None:
+    for name in names:
+        if name not in there:
+            raise InputError(f"{path} must hold the variables asked for", f"no {name!r}", nearest(name, there))
+
+
+_READERS = {".csv": _read_csv, ".npz": _read_npz, ".h5": _read_hdf5, ".hdf5": _read_hdf5, ".nc": _read_hdf5}

@@ -1,0 +1,127 @@
+"""A configuration turned into objects, once, at the top; nothing below knows that there was one."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from particles.data import Dataset
+from particles.datasets import load, read, scaled
+from particles.errors import InputError, StorageError
+from particles.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
+from particles.measure import Measure
+from particles.methods import SGD, AveragedSGD, GradientDescent, Method
+from particles.network import Network
+from particles.regularisers import L1, L2, Regulariser
+from particles.schedules import InverseSqrt, RobbinsMonro, Schedule
+from particles.study.config import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig
+
+
+class Parts(NamedTuple):
+    """The objects of one run, but for its start."""
+
+    net: Network
+    law: Law
+    train: Dataset
+    test: Dataset | None
+    method: Method
+    regulariser: Regulariser | None
+
+
+def parts(config: Config, folder: Path) -> Parts:
+    """The objects that a configuration describes; its files are looked for from `folder`."""
+    train, test = data(config.data, folder)
+    net = Network(
+        config.network.activation, config.network.beta, config.network.bias, tuple(config.network.train)
+    )
+    law = _law(config.law, train.x.shape[1] + net.bias, folder)
+    return Parts(net, law, train, test, _method(config.method), _regulariser(config.regulariser))
+
+
+@lru_cache(maxsize=8)
+def _data(text: str, folder: Path) -> tuple[Dataset, Dataset | None]:
+    config = DataConfig.model_validate_json(text)
+    if config.file is not None:
+        whole = read(folder / config.file, config.x, config.y)
+    else:
+        whole = load(str(config.name), **config.options())
+    train, test = whole.split(config.test, config.split_seed) if config.test is not None else (whole, None)
+    return scaled(train, test, config.scale)
+
+
+def data(config: DataConfig, folder: Path) -> tuple[Dataset, Dataset | None]:
+    """The samples (train, test); the runs of a sweep share one copy."""
+    return _data(config.model_dump_json(), folder)
+
+
+def identity(config: Config, folder: Path) -> dict[str, Any]:
+    """What decides a run's numbers, as plain values: the configuration less its name, files by their contents."""
+    plain = config.model_dump(exclude={"name", "limit"}, exclude_none=True)
+    for section in ("data", "law"):
+        if (name := plain[section].get("file")) is not None:
+            plain[section]["sha256"] = _file_hash(folder / name)
+    return plain
+
+
+def _file_hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise StorageError(f"no such data file: {path}. Paths are relative to the configuration's folder.") from error
+
+
+def _law(config: LawConfig, dim: int, folder: Path) -> Law:
+    match config.name:
+        case "gaussian":
+            return Gaussian(dim, config.std, config.mean)
+        case "sphere":
+            return Sphere(dim, config.radius)
+        case "ball":
+            return Ball(dim, config.radius)
+        case "uniform":
+            return Uniform(dim, config.low, config.high)
+    return _atoms(folder / str(config.file), dim)
+
+
+def _atoms(path: Path, dim: int) -> Law:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            law = Atoms(arrays["points"], arrays["weights"] if "weights" in arrays else None)
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(f"{path} cannot be read as atoms: {error}. Save an NPZ with `points` (k, dim).") from error
+    if law.dim != dim:
+        raise InputError("atoms must have the inputs' dimension, a bias counted in", f"{law.dim} for {dim}", "")
+    return law
+
+
+def _method(config: MethodConfig) -> Method:
+    step = _step(config)
+    match config.name:
+        case "sgd":
+            return SGD(step, config.batch, config.seed, config.average)
+        case "averaged_sgd":
+            return AveragedSGD(step, config.weight_decay, config.batch, config.seed)
+    return GradientDescent(step, config.average)
+
+
+def _step(config: MethodConfig) -> float | Schedule:
+    if isinstance(config.step, float | int):
+        return float(config.step)
+    if config.step.schedule == "robbins_monro":
+        return RobbinsMonro(config.step.c, config.step.t0)
+    return InverseSqrt(config.step.c)
+
+
+def _regulariser(config: RegulariserConfig | None) -> Regulariser | None:
+    if config is None:
+        return None
+    return L1(config.weight) if config.name == "l1" else L2(config.weight, config.about)
+
+
+def start(config: Config, made: Parts, nodes: int | None) -> Measure:
+    """The first measure: a sample of M particles, or at least `nodes` quadrature atoms for M = infinity."""
+    if nodes is None:
+        return made.law.sample(config.start.count, config.start.seed, config.start.signs)
+    return made.law.quadrature(nodes, config.start.signs)

@@ -1,0 +1,159 @@
+"""The command `particles`: run, show, check.
+
+Exit codes: 0 all is well; 1 a run diverged or failed; 2 bad input; 75 stopped by SIGTERM, run again to go on;
+130 stopped by Ctrl-C, likewise.
+"""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+
+from particles.errors import ParticlesError, StorageError
+from particles.study import tables
+from particles.study.config import override, read_toml
+from particles.study.sweep import Plan, plan, run_sweep
+
+OK, FAILED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="particles", description="Two-layer networks as clouds of particles.")
+    top.add_argument("--version", action="version", version=metadata.version("meanfield-particles"))
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run a configuration; run it again to go on where it stopped")
+    check = commands.add_parser("check", help="check a configuration and say what it would run")
+    for command in (run, check):
+        command.add_argument("config", type=Path, help="a TOML file, such as configs/quickstart.toml")
+        command.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="override, as start.count=[64,256]"
+        )
+    run.add_argument("--out", type=Path, default=Path("out"), help="where results go, in a folder NAME (default: out)")
+    run.add_argument("--threads", type=_positive, help="cores to use (default: all); no result depends on it")
+    run.add_argument("--checkpoint", type=float, default=30.0, metavar="SECONDS", help="least time between checkpoints")
+    run.add_argument("--no-figure", action="store_true", help="leave the figure out")
+    run.add_argument("--quiet", action="store_true", help="no progress")
+    show = commands.add_parser("show", help="print what a result file or folder holds")
+    show.add_argument("path", type=Path)
+    return top
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    chosen = parser().parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    try:
+        if chosen.command == "show":
+            return _show(console, chosen.path)
+        made = _plan(chosen.config, chosen.set)
+        return _check(console, made) if chosen.command == "check" else _run(console, made, chosen)
+    except ParticlesError as error:
+        print(f"particles: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:
+        return OK
+
+
+def _plan(path: Path, settings: list[str]) -> Plan:
+    raw = read_toml(path)
+    override(raw, settings)
+    return plan(raw, path.resolve().parent, str(path))
+
+
+def _check(console: Console, made: Plan) -> int:
+    from particles.study import build
+
+    case = made.cases[0]
+    objects = build.parts(case.config, made.folder)
+    tables.print_line(console, f"{made.name}: {len(made.cases)} runs of {case.config.steps} steps")
+    for axis in made.axes:
+        tables.print_line(console, f"  {axis.name}: {', '.join(map(str, axis.values))}")
+    limits = sorted({c.nodes for c in made.cases if c.nodes})
+    if limits:
+        tables.print_line(console, f"  limit: {' and '.join(map(str, limits))} nodes")
+    tables.print_line(console, f"  data: {objects.train!r}, test {objects.test!r}; law: {objects.law!r}; {objects.net!r}")
+    tables.print_line(console, "no faults")
+    return OK
+
+
+def _run(console: Console, made: Plan, chosen: argparse.Namespace) -> int:
+    from particles.study.progress import Ticker
+
+    out: Path = chosen.out / made.name
+    _writable(out)
+    stop, caught = threading.Event(), []
+
+    def ask_to_stop(number: int, frame: object) -> None:
+        caught.append(number)
+        stop.set()
+
+    before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    ticker = Ticker(console, chosen.quiet)
+    try:
+        outcomes = run_sweep(made, out, ticker, chosen.threads, chosen.checkpoint, stop)
+    finally:
+        ticker.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if caught:
+        tables.print_line(console, f"stopped; run the same command again to go on. Results so far: {out}")
+        return STOPPED if signal.SIGTERM in caught else INTERRUPTED
+    _conclude(console, made, out, chosen.no_figure)
+    bad = [outcome for outcome in outcomes if outcome.status in ("failed", "diverged")]
+    if bad:
+        print(f"particles: {len(bad)} of {len(outcomes)} runs failed or diverged, see above", file=sys.stderr)
+    return FAILED if bad else OK
+
+
+def _conclude(console: Console, made: Plan, out: Path, no_figure: bool) -> None:
+    """The sweep's file, its tables and its figure."""
+    from particles.study import figures, summary
+    from particles.study.results import open_tree
+
+    path, setups = summary.write(made, out)
+    tree = open_tree(path)
+    if tree.data_vars:
+        tables.swept(console, tree.to_dataset(), f"{made.name}, at the last recorded time, seeds averaged")
+    for setting, compared in setups:
+        tables.comparison(console, setting, compared)
+    written = [] if no_figure else figures.draw(made, out, setups)
+    for file in [path, *written]:
+        tables.print_line(console, f"wrote {file}")
+
+
+def _writable(out: Path) -> None:
+    """A folder that cannot be written to is said before the work, not after."""
+    from particles.files import write_whole
+
+    probe = out / ".writable"
+    write_whole(probe, lambda part: part.write_text("particles"))
+    probe.unlink(missing_ok=True)
+
+
+def _show(console: Console, path: Path) -> int:
+    from particles.study.results import open_tree
+    from particles.study.summary import FILE
+
+    if path.is_dir():
+        if not (path / FILE).is_file():
+            raise StorageError(f"{path} holds no {FILE}. Give a sweep's folder, out/NAME, or a file under its runs/.")
+        path = path / FILE
+    tables.show(console, open_tree(path), path)
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""Finite networks beside their limit: distances of predictions, and the exponent in M beside the theory's -1/2."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from particles.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray
+
+Array = NDArray[np.float64]
+
+THEORY = -0.5  # the law of large numbers, root mean square
+
+
+class Exponent(NamedTuple):
+    """A fitted power of M with its 95% interval; `independent` fits (one a seed) went into it, 0 for a single line."""
+
+    value: float
+    low: float
+    high: float
+    independent: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the theory's -1/2 lies in the interval."""
+        return self.low <= THEORY <= self.high
+
+
+def distance(one: "xarray.Dataset", other: "xarray.Dataset") -> Array:
+    """Root mean square over samples of the difference of predictions, at every recorded time: (T,)."""
+    a, b = one["prediction"].values, other["prediction"].values
+    if a.shape != b.shape or not np.array_equal(one["time"].values, other["time"].values):
+        raise InputError(
+            "runs to compare need the same samples and recorded times", f"{a.shape} and {b.shape}", "Record alike."
+        )
+    return np.asarray(np.sqrt(np.mean((a - b) ** 2, axis=1)))
+
+
+def fit_exponent(counts: Sequence[float], distances: Array) -> Exponent:
+    """The power p in distance ~ M^p: counts (k,), distances (k, seeds).
+
+    With three seeds or more a line is fitted to each seed (its runs share particles, so they are not independent) and
+    the interval is Student's over the seeds' slopes; with fewer, it is that of the one regression line.
+    """
+    from scipy.special import stdtrit
+
+    x = np.log(np.asarray(counts, dtype=float))
+    y = np.log(np.asarray(distances, dtype=float))
+    if len(x) < 2 or np.ptp(x) == 0:
+        return Exponent(np.nan, np.nan, np.nan, 0)
+    centred = x - x.mean()
+    slopes = centred @ y / (centred @ centred)
+    seeds = y.shape[1]
+    if seeds >= 3:
+        middle = float(slopes.mean())
+        half = float(stdtrit(seeds - 1, 0.975) * slopes.std(ddof=1) / np.sqrt(seeds))
+        return Exponent(middle, middle - half, middle + half, seeds)
+    middle = float(slopes.mean())
+    rest = y - y.mean(axis=0) - middle * centred[:, None]
+    freedom = y.size - seeds - 1
+    if freedom < 1:
+        return Exponent(middle, np.nan, np.nan, 0)
+    half = float(stdtrit(freedom, 0.975) * np.sqrt((rest**2).sum() / freedom / (seeds * (centred @ centred))))
+    return Exponent(middle, middle - half, middle + half, 0)
+
+
+def compare(
+    runs: Mapping[tuple[int, int], "xarray.Dataset"], limit: "xarray.Dataset", coarse: "xarray.Dataset | None" = None
+) -> "xarray.Dataset":
+    """The distance of finite networks from their limit, and how it falls with M.
+
+    runs: datasets of `simulate` by (count, seed), all with "prediction" recorded at the limit's times. limit: the finest
+    quadrature. coarse: the same with half the nodes; their distance is the stated quadrature error.
+    -> distance (count, seed, time), sup_distance (count, seed), limit_error (time), exponent with its 95% interval.
+    """
+    import xarray
+
+    counts = sorted({count for count, _ in runs})
+    seeds = sorted({seed for _, seed in runs})
+    missing = [(count, seed) for count in counts for seed in seeds if (count, seed) not in runs]
+    if missing or not runs:
+        raise InputError("a comparison needs every count with every seed", f"no run for {missing[:3]}", "Run them.")
+    table = np.array([[distance(runs[count, seed], limit) for seed in seeds] for count in counts])
+    error = distance(coarse, limit) if coarse is not None else np.full(table.shape[-1], np.nan)
+    top = table.max(axis=2)
+    slope = fit_exponent(counts, top)
+    return xarray.Dataset(
+        {
+            "distance": _labelled(("count", "seed", "time"), table, "rms over samples of g_M - g_limit"),
+            "sup_distance": _labelled(("count", "seed"), top, "sup over recorded times of the distance"),
+            "limit_error": _labelled("time", error, "distance of the limit with N and with 2N quadrature nodes"),
+            "sup_limit_error": _labelled((), error.max(), "sup over recorded times of the quadrature error"),
+            "exponent": _labelled((), slope.value, "fitted power of M in the sup distance"),
+            "exponent_low": _labelled((), slope.low, "lower end of the exponent's 95% interval"),
+            "exponent_high": _labelled((), slope.high, "upper end of the exponent's 95% interval"),
+            "exponent_theory": _labelled((), THEORY, "power of M by the law of large numbers"),
+        },
+        coords={"count": counts, "seed": seeds, "time": limit["time"]},
+        attrs={"independent_fits": slope.independent},
+    )
+
+
+def _labelled(dims: Any, values: Any, text: str) -> tuple[Any, Any, dict[str, str]]:
+    return dims, values, {"long_name": text, "units": "1", "equation": "3.4"}
+
+
+def verdict(table: "xarray.Dataset") -> str:
+    """One sentence: the measured exponent beside the theory's."""
+    low, high = float(table["exponent_low"]), float(table["exponent_high"])
+    if not np.isfinite(low):
+        return "no interval for the exponent: run three seeds or more, and two counts or more"
+    word = "holds" if low <= THEORY <= high else "does not hold within this interval"
+    return f"distance ~ M^{float(table['exponent']):.3f}, 95% interval [{low:.3f}, {high:.3f}]; theory -1/2: {word}"

@@ -1,0 +1,104 @@
+"""A sweep's results put side by side: each axis a dimension, and the comparison with the limit where there is one."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from particles.study.compare import compare
+from particles.study.provenance import fingerprint, provenance
+from particles.study.results import open_tree, write_tree
+from particles.study.sweep import Case, Plan, run_path
+
+if TYPE_CHECKING:
+    import xarray
+
+FILE = "sweep.h5"
+
+
+def gather(made: Plan, out: Path) -> dict[str, "xarray.Dataset"]:
+    """The recorded datasets of the sweep's runs that are there, by hash."""
+    return {case.key: open_tree(run_path(out, case)).to_dataset() for case in made.cases if run_path(out, case).is_file()}
+
+
+def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> "xarray.Dataset":
+    """Every recorded number that is one a time, over the sweep's axes; NaN where a run is missing or ended early."""
+    import xarray
+
+    cases = [case for case in made.cases if case.nodes is None and case.key in found]
+    if not cases:
+        return xarray.Dataset()
+    longest = max((found[case.key] for case in cases), key=lambda data: data.sizes["time"])
+    names = [name for name, values in longest.data_vars.items() if values.dims == ("time",)]
+    shape = [len(axis.values) for axis in made.axes]
+    length = longest.sizes["time"]
+    arrays = {name: np.full((*shape, length), np.nan) for name in [*names, "time"]}
+    for case in cases:
+        place = tuple(axis.values.index(case.coords[axis.name]) for axis in made.axes)
+        data = found[case.key]
+        for name, array in arrays.items():
+            array[(*place, slice(0, data.sizes["time"]))] = data[name].values
+    dims = tuple(axis.name for axis in made.axes)
+    times = arrays.pop("time")
+    flat = times.reshape(-1, length)
+    # One time axis where all runs share it; step sizes as an axis give each run its own.
+    shared = bool(np.all((flat == longest["time"].values) | np.isnan(flat)))
+    last = "time" if shared else "record"
+    values: dict[str, Any] = {name: ((*dims, last), array, longest[name].attrs) for name, array in arrays.items()}
+    coords: dict[str, Any] = {axis.name: _coordinate(axis.values) for axis in made.axes}
+    if shared:
+        coords["time"] = longest["time"]
+    else:
+        values["time"] = ((*dims, last), times, longest["time"].attrs)
+    return xarray.Dataset(values, coords=coords)
+
+
+def _coordinate(values: list[Any]) -> list[Any]:
+    return [json.dumps(value) if isinstance(value, dict | list) else value for value in values]
+
+
+def comparisons(made: Plan, found: dict[str, "xarray.Dataset"]) -> list[tuple[dict[str, Any], "xarray.Dataset"]]:
+    """The comparison with the limit for every combination of the axes other than count and seed that has one."""
+    made_of: dict[str, tuple[dict[str, Any], list[Case]]] = {}
+    for case in made.cases:
+        if case.key in found and "prediction" in found[case.key]:
+            setting = {name: value for name, value in case.coords.items() if name not in ("count", "seed")}
+            made_of.setdefault(fingerprint(setting), (setting, []))[1].append(case)
+    results = []
+    for setting, cases in made_of.values():
+        whole = [case for case in cases if found[case.key].attrs["status"] == "finished"]
+        limits = sorted((case for case in whole if case.nodes), key=lambda case: case.nodes or 0)
+        runs = {(c.config.start.count, c.config.start.seed): found[c.key] for c in whole if c.nodes is None}
+        if len(limits) == 2 and runs and _complete(list(runs)):
+            coarse, fine = (found[case.key] for case in limits)
+            results.append((setting, compare(runs, fine, coarse)))
+    return results
+
+
+def _complete(pairs: list[tuple[int, int]]) -> bool:
+    counts, seeds = {count for count, _ in pairs}, {seed for _, seed in pairs}
+    return len(pairs) == len(counts) * len(seeds)
+
+
+def write(made: Plan, out: Path) -> tuple[Path, list[tuple[dict[str, Any], "xarray.Dataset"]]]:
+    """Write sweep.h5: / the numbers over the axes, /comparison the distance from the limit, /limit its own record."""
+    import xarray
+
+    found = gather(made, out)
+    root = table(made, found)
+    setups = comparisons(made, found)
+    configs = [case.identity for case in made.cases]
+    root.attrs.update({"config": json.dumps(configs[0]), "config_hash": fingerprint(configs), **provenance()})
+    root.attrs["runs"] = json.dumps({case.key: case.coords | {"nodes": case.nodes or 0} for case in made.cases})
+    groups: dict[str, xarray.Dataset] = {"/": root}
+    for number, (setting, compared) in enumerate(setups):
+        place = "" if len(setups) == 1 else f"/{number}"
+        groups[f"/comparison{place}"] = compared.assign_attrs(setting=json.dumps(setting), **compared.attrs)
+    limits = [case for case in made.cases if case.nodes and case.key in found]
+    if len(limits) == 2:
+        groups["/limit"] = found[max(limits, key=lambda case: case.nodes or 0).key].drop_vars("iteration")
+        groups["/limit"].attrs = {}
+    path = out / FILE
+    write_tree(xarray.DataTree.from_dict(groups), path)
+    return path, setups

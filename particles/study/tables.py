@@ -1,0 +1,99 @@
+"""Results as tables on the terminal."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from particles.study.compare import verdict
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Dataset") -> None:
+    """The distance from the limit for every M, the limit's own error, and the fitted exponent beside the theory's."""
+    words = ", ".join(f"{name} = {value}" for name, value in setting.items())
+    seeds = compared.sizes["seed"]
+    table = Table(title=Text(f"Distance from the limit{': ' + words if words else ''}"), title_justify="left")
+    for heading in ("M", "sup_t |g_M - g_inf|, mean", "spread over seeds", "times sqrt(M)"):
+        table.add_column(heading, justify="right")
+    for count, values in zip(compared["count"].values, compared["sup_distance"].values, strict=True):
+        mean = values.mean()
+        spread = f"{values.std(ddof=1):.2e}" if seeds > 1 else "-"
+        table.add_row(str(count), f"{mean:.3e}", spread, f"{mean * np.sqrt(count):.3f}")
+    error = float(compared["sup_limit_error"])
+    last = compared["sup_distance"].values[-1].mean()
+    table.add_row("inf", f"{error:.3e}", "", "")
+    console.print(table)
+    print_line(
+        console,
+        f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: the limit's own quadrature "
+        f"error (twice the nodes), {error / last:.2f} of the distance at the largest M.",
+    )
+    print_line(console, verdict(compared))
+
+
+def recorded(console: Console, data: "xarray.Dataset", title: str) -> None:
+    """The scalar quantities of one run at its first, middle and last recorded times."""
+    names = [str(name) for name, values in data.data_vars.items() if values.dims == ("time",)]
+    length = data.sizes.get("time", 0)
+    table = Table(title=Text(title), title_justify="left")
+    table.add_column("quantity")
+    picks = sorted({0, length // 2, length - 1}) if length else []
+    for pick in picks:
+        table.add_column(f"t = {float(data['time'][pick]):g}", justify="right")
+    for name in names:
+        table.add_row(name, *(f"{float(data[name][pick]):.5g}" for pick in picks))
+    console.print(table)
+
+
+def swept(console: Console, data: "xarray.Dataset", title: str) -> None:
+    """The last loss over the axes of a sweep, seeds averaged."""
+    last = "time" if "time" in data.dims else "record"
+    names = [str(name) for name in data.data_vars if last in data[name].dims and name != "time"]
+    axes = [str(dim) for dim in data.dims if dim not in (last, "seed") and dim in data.coords]
+    table = Table(title=Text(title), title_justify="left")
+    for axis in axes:
+        table.add_column(axis, justify="right")
+    for name in names:
+        table.add_column(f"last {name}", justify="right")
+    for place in np.ndindex(*(data.sizes[axis] for axis in axes)):
+        at = dict(zip(axes, place, strict=True))
+        values = [_last(data[name].isel(at).transpose(..., last).values) for name in names]
+        table.add_row(*(str(data[axis].values[i]) for axis, i in at.items()), *(f"{value:.5g}" for value in values))
+    console.print(table)
+
+
+def _last(values: NDArray[np.float64]) -> float:
+    """The mean over seeds of the last recorded value; a run that ended early has NaN after it: (..., T) -> one."""
+    runs = values.reshape(-1, values.shape[-1])
+    ends = [run[np.isfinite(run)][-1] for run in runs if np.isfinite(run).any()]
+    return float(np.mean(ends)) if ends else float("nan")
+
+
+def print_line(console: Console, text: str) -> None:
+    """A plain line: nothing in it is taken for markup."""
+    console.print(text, markup=False, highlight=False)
+
+
+def show(console: Console, tree: "xarray.DataTree", path: Path) -> None:
+    """A result file: what was run, what came out, where it came from."""
+    data, attrs = tree.to_dataset(), tree.attrs
+    if "status" in attrs:
+        recorded(console, data, f"{path.name}: {attrs['status']}")
+    elif data.data_vars:
+        swept(console, data, path.name)
+    if "comparison" in tree.children:
+        node = tree["comparison"]
+        for part in [node, *node.children.values()]:
+            if "sup_distance" in part.data_vars:
+                comparison(console, json.loads(part.attrs.get("setting", "{}")), part.to_dataset())
+    for name in ("config_hash", "seed", "git", "cpu", "python", "package_versions", "config"):
+        if name in attrs:
+            print_line(console, f"{name}: {attrs[name]}")
