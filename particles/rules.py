@@ -18,6 +18,13 @@ def unit(v: Array) -> Array:
     return np.asarray(v / np.linalg.norm(v, axis=1, keepdims=True))
 
 
+def principal_axes(x: Array) -> Array:
+    """The principal axes of inputs (n, d), the most spread first, as columns: (d, d) orthonormal, signs fixed."""
+    _, axes = np.linalg.eigh(x.T @ x)
+    axes = axes[:, ::-1]
+    return np.asarray(axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])]))
+
+
 def normal_quantile(u: Array) -> Array:
     """The inverse distribution function of N(0, 1)."""
     from scipy.special import ndtri

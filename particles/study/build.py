@@ -124,4 +124,4 @@ def start(config: Config, made: Parts, nodes: int | None) -> Measure:
     """The first measure: a sample of M particles, or at least `nodes` quadrature atoms for M = infinity."""
     if nodes is None:
         return made.law.sample(config.start.count, config.start.seed, config.start.signs)
-    return made.law.quadrature(nodes, config.start.signs)
+    return made.law.quadrature(nodes, config.start.signs, along=made.net.inputs(made.train.x))

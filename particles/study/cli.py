@@ -121,16 +121,14 @@ def _run(console: Console, made: Plan, chosen: argparse.Namespace) -> int:
 def _conclude(console: Console, made: Plan, out: Path, no_figure: bool) -> None:
     """The sweep's file, its tables and its figure."""
     from particles.study import figures, summary
-    from particles.study.results import open_tree
 
-    path, setups = summary.write(made, out)
-    tree = open_tree(path)
-    if tree.data_vars:
-        tables.swept(console, tree.to_dataset(), f"{made.name}, at the last recorded time, seeds averaged")
-    for setting, compared in setups:
+    result = summary.write(made, out)
+    if result.table.data_vars:
+        tables.swept(console, result.table, f"{made.name}, at the last recorded time, seeds averaged")
+    for setting, compared in result.setups:
         tables.comparison(console, setting, compared)
-    written = [] if no_figure else figures.draw(made, out, setups)
-    for file in [path, *written]:
+    written = [] if no_figure else figures.draw(made, out, result)
+    for file in [result.path, *written]:
         tables.print_line(console, f"wrote {file}")
 
 

@@ -5,20 +5,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from particles.measure import Measure
 from particles.study import build, plots
 from particles.study.results import open as open_run
+from particles.study.summary import Summary
 from particles.study.sweep import Case, Plan, run_path
 
 if TYPE_CHECKING:
     import xarray
+    from matplotlib.figure import Figure
 
 
-def draw(made: Plan, out: Path, setups: list[tuple[dict[str, Any], "xarray.Dataset"]]) -> list[Path]:
+def draw(made: Plan, out: Path, summary: Summary) -> list[Path]:
     """A figure of convergence to the limit for each setting that has one; the files written."""
     written = []
-    for setting, compared in setups:
+    for setting, compared in summary.setups:
         suffix = "".join(f"-{name}-{_safe(value)}" for name, value in setting.items())
-        figure = _convergence(made, out, setting, compared)
+        figure = _convergence(made, out, setting, compared, summary.found)
         written += plots.save(figure, out / f"{made.name}{suffix}.png")
     return written
 
@@ -27,27 +30,34 @@ def _safe(value: object) -> str:
     return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in str(value))[:40]
 
 
-def _convergence(made: Plan, out: Path, setting: dict[str, Any], compared: "xarray.Dataset") -> Any:
+def _convergence(
+    made: Plan,
+    out: Path,
+    setting: dict[str, Any],
+    compared: "xarray.Dataset",
+    found: dict[str, "xarray.Dataset"],
+) -> "Figure":
     cases = [case for case in made.cases if setting.items() <= case.coords.items()]
     limit = max((case for case in cases if case.nodes), key=lambda case: case.nodes or 0)
     finite = {(c.config.start.count, c.config.start.seed): c for c in cases if c.nodes is None}
     counts, seeds = [int(v) for v in compared["count"]], [int(v) for v in compared["seed"]]
-    runs = {pair: open_run(run_path(out, case)) for pair, case in finite.items()}
-    end = open_run(run_path(out, limit))
-    losses = np.array([[runs[count, seed].dataset["loss"].values for seed in seeds] for count in counts])
+    losses = np.array([[found[finite[count, seed].key]["loss"].values for seed in seeds] for count in counts])
     # A cloud of some hundred points can be seen; one of thousands is a stain.
     shown = min(counts, key=lambda count: abs(count - 512))
+    few = finite[shown, seeds[0]]
     clouds = [
-        plots.Cloud(f"M = {shown}", _start(made, finite[shown, seeds[0]]), runs[shown, seeds[0]].measure),
-        plots.Cloud(r"$M = \infty$ (quadrature)", _start(made, limit), end.measure),
+        plots.Cloud(f"M = {shown}", _start(made, few), open_run(run_path(out, few)).measure),
+        plots.Cloud(r"$M = \infty$ (quadrature)", _start(made, limit), open_run(run_path(out, limit)).measure),
     ]
     config = limit.config
     words = [config.data.name or config.data.file, config.network.activation, rf"$\beta$ = {config.network.beta:g}"]
     words += [f"{name} = {value}" for name, value in setting.items()]
+    of_limit = found[limit.key]
+    title = ", ".join(map(str, words))
     return plots.convergence(
-        counts, losses, end.dataset["time"].values, end.dataset["loss"].values, compared, clouds, ", ".join(map(str, words))
+        counts, losses, of_limit["time"].values, of_limit["loss"].values, compared, clouds, title
     )
 
 
-def _start(made: Plan, case: Case) -> Any:
+def _start(made: Plan, case: Case) -> Measure:
     return build.start(case.config, build.parts(case.config, made.folder), case.nodes)

@@ -8,6 +8,7 @@ import numpy as np
 
 from particles.files import write_whole
 from particles.measure import Array, Measure
+from particles.rules import principal_axes
 
 if TYPE_CHECKING:
     import xarray
@@ -106,9 +107,7 @@ def _distances(axes: "Axes", compared: "xarray.Dataset", shades: Any) -> None:
 def principal_plane(limit: Cloud) -> Array:
     """The two directions in which the limit's cloud moves most: (d, 2), orthonormal, signs fixed; (1, 1) for d = 1."""
     moved = (limit.after.b - limit.before.b) * np.sqrt(limit.after.w)[:, None]
-    _, _, directions = np.linalg.svd(moved.T @ moved)
-    plane = directions[:2].T
-    return np.asarray(plane * np.sign(plane[np.abs(plane).argmax(axis=0), range(plane.shape[1])]))
+    return principal_axes(moved)[:, :2]
 
 
 def _clouds(axes: Sequence["Axes"], clouds: Sequence[Cloud]) -> None:

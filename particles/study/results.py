@@ -8,10 +8,12 @@ its hash and where the numbers came from.
 """
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import h5py
 import numpy as np
 
 from particles.checkpoint import Row
@@ -39,7 +41,6 @@ class Run:
     dataset: "xarray.Dataset"
     measure: Measure
     average: Measure | None = None
-    attrs: dict[str, Any] = field(default_factory=dict)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -128,14 +129,84 @@ def open(path: str | Path) -> Run:
 
 
 def open_tree(path: Path) -> "xarray.DataTree":
-    """A file of this program as a tree in memory; an error that names the file if it cannot be read."""
+    """A file of this program as a tree in memory, its checksums verified; an error that names it if it cannot be read."""
     import xarray
 
+    return xarray.DataTree.from_dict(_read(path, lambda file: dict(_groups(file, "/"))))
+
+
+def open_root(path: Path) -> "xarray.Dataset":
+    """What a run recorded, without its last measure."""
+    return _read(path, _dataset)
+
+
+def verified(path: Path) -> dict[str, Any]:
+    """The root's attributes, after every array of the file was read and passed its checksum."""
+
+    def everything(file: h5py.File) -> dict[str, Any]:
+        def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Dataset):
+                item[()]
+
+        file.visititems(look)
+        return _attributes(file)
+
+    return _read(path, everything)
+
+
+T = TypeVar("T")
+
+
+def _read(path: Path, reader: Callable[[h5py.File], T]) -> T:
     if not path.is_file():
         raise StorageError(f"no such file: {path}. Give the path of a result that `particles run` or `save` wrote.")
     try:
-        with xarray.open_datatree(path, engine=ENGINE) as tree:
-            return tree.load()
-    except Exception as error:  # HDF5 reports damage as OSError, KeyError, RuntimeError, ...
+        with h5py.File(path, "r") as file:
+            return reader(file)
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StorageError(f"{path} cannot be read as a result ({reason}). Delete it and run again.") from error
+
+
+def _groups(group: h5py.Group, name: str) -> "Iterator[tuple[str, xarray.Dataset]]":
+    yield name, _dataset(group)
+    for key, item in group.items():
+        if isinstance(item, h5py.Group):
+            yield from _groups(item, f"{name.rstrip('/')}/{key}")
+
+
+# What the netCDF layer adds to the attributes; xarray hides it too.
+_INTERNAL = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_FillValue", "coordinates", "_NCProperties"}
+_BARE = "This is a netCDF dimension but not a netCDF variable"
+
+
+def _dataset(group: h5py.Group) -> "xarray.Dataset":
+    """One group, read through its dimension scales: as xarray gives it, ten times as fast as through h5netcdf."""
+    import xarray
+
+    data: dict[str, Any] = {}
+    coords: set[str] = set()
+    for name, item in group.items():
+        if not isinstance(item, h5py.Dataset) or str(_text(item.attrs.get("NAME", ""))).startswith(_BARE):
+            continue
+        if item.is_scale:
+            dims = (name,)
+            coords.add(name)
+        else:
+            dims = tuple(item.dims[k][0].name.rsplit("/", 1)[-1] for k in range(item.ndim))
+        coords.update(str(_text(item.attrs.get("coordinates", ""))).split())
+        values = item.asstr()[()] if h5py.check_string_dtype(item.dtype) else item[()]
+        data[name] = (dims, values, _attributes(item))
+    return xarray.Dataset(data, attrs=_attributes(group)).set_coords([name for name in coords if name in data])
+
+
+def _attributes(item: "h5py.Group | h5py.Dataset") -> dict[str, Any]:
+    return {
+        key: _text(value)
+        for key, value in item.attrs.items()
+        if key not in _INTERNAL and not key.startswith("_Netcdf4")
+    }
+
+
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value

@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from particles.study.compare import compare
 from particles.study.provenance import fingerprint, provenance
-from particles.study.results import open_tree, write_tree
+from particles.study.results import open_root, write_tree
 from particles.study.sweep import Case, Plan, run_path
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ FILE = "sweep.h5"
 
 def gather(made: Plan, out: Path) -> dict[str, "xarray.Dataset"]:
     """The recorded datasets of the sweep's runs that are there, by hash."""
-    return {case.key: open_tree(run_path(out, case)).to_dataset() for case in made.cases if run_path(out, case).is_file()}
+    return {case.key: open_root(run_path(out, case)) for case in made.cases if run_path(out, case).is_file()}
 
 
 def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> "xarray.Dataset":
@@ -81,7 +81,16 @@ def _complete(pairs: list[tuple[int, int]]) -> bool:
     return len(pairs) == len(counts) * len(seeds)
 
 
-def write(made: Plan, out: Path) -> tuple[Path, list[tuple[dict[str, Any], "xarray.Dataset"]]]:
+class Summary(NamedTuple):
+    """What a sweep came to: its file, the table over its axes, the comparisons by setting, the runs' records by hash."""
+
+    path: Path
+    table: "xarray.Dataset"
+    setups: list[tuple[dict[str, Any], "xarray.Dataset"]]
+    found: dict[str, "xarray.Dataset"]
+
+
+def write(made: Plan, out: Path) -> Summary:
     """Write sweep.h5: / the numbers over the axes, /comparison the distance from the limit, /limit its own record."""
     import xarray
 
@@ -101,4 +110,4 @@ def write(made: Plan, out: Path) -> tuple[Path, list[tuple[dict[str, Any], "xarr
         groups["/limit"].attrs = {}
     path = out / FILE
     write_tree(xarray.DataTree.from_dict(groups), path)
-    return path, setups
+    return Summary(path, root, setups, found)

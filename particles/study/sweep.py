@@ -23,7 +23,7 @@ from particles.population import Local
 from particles.study import build
 from particles.study.config import Config, ConfigError, faults
 from particles.study.provenance import fingerprint
-from particles.study.results import Run, open_tree, save
+from particles.study.results import Run, save, verified
 from particles.study.simulate import simulate
 
 MAX_RUNS = 100_000
@@ -161,7 +161,7 @@ def finished(out: Path, case: Case) -> bool:
     if not path.is_file():
         return False
     try:
-        attrs = open_tree(path).attrs
+        attrs = verified(path)
     except StorageError:
         return False  # a damaged file is written anew
     return attrs.get("config_hash") == case.key and attrs.get("status") in ("finished", "diverged")

@@ -1,0 +1,148 @@
+"""Every row of the table against mpmath, its stated bounds, and quadrature."""
+
+import math
+
+import mpmath
+import naive
+import numpy as np
+import pytest
+from scipy import integrate
+
+import particles as mf
+from particles.activations import ACTIVATIONS, activation
+
+TRUTH = {
+    "relu": lambda v: max(v, mpmath.mpf(0)),
+    "smooth_relu": lambda v: (v + mpmath.sqrt(v**2 + mpmath.mpf(0.1) ** 2)) / 2,
+    "sigmoid": lambda v: 1 / (1 + mpmath.exp(-v)),
+    "tanh": mpmath.tanh,
+    "erf": mpmath.erf,
+    "gelu": lambda v: v * mpmath.ncdf(v),
+    "softplus": lambda v: mpmath.log(1 + mpmath.exp(v)),
+    "sin": mpmath.sin,
+    "cos": mpmath.cos,
+    "quadratic": lambda v: v**2,
+    "linear": lambda v: v,
+}
+# 0 is left out: ReLU has no slope there.
+POINTS = np.concatenate([np.linspace(-30, 30, 122), np.linspace(-2, 2, 80), [-1e-9, 1e-9]])
+# Wide enough that softplus has its full slope, fine enough for smooth ReLU's corner of width 0.1.
+GRID = np.concatenate([np.linspace(-40, 40, 8001), np.linspace(-3, 3, 6001)])
+EACH = pytest.mark.parametrize("name", TRUTH)
+
+
+def close(found, truth, tolerance=1e-13):
+    return abs(found - truth) <= tolerance * max(1.0, abs(truth))
+
+
+def test_table__holds_these_rows():
+    assert set(ACTIVATIONS) == set(TRUTH) == set(naive.SIGMA)
+
+
+@EACH
+@pytest.mark.parametrize("form", ["compiled", "plain"])
+def test_sigma__is_its_formula(name, form):
+    sigma = ACTIVATIONS[name].sigma if form == "compiled" else ACTIVATIONS[name].sigma.py_func
+    with mpmath.workdps(30):
+        wrong = [v for v in POINTS if not close(sigma(v), TRUTH[name](mpmath.mpf(v)))]
+    assert not wrong
+
+
+@EACH
+@pytest.mark.parametrize("form", ["compiled", "plain"])
+def test_derivative__is_the_slope_of_sigma(name, form):
+    slope = ACTIVATIONS[name].derivative if form == "compiled" else ACTIVATIONS[name].derivative.py_func
+    with mpmath.workdps(30):
+        wrong = [v for v in POINTS if not close(slope(v), mpmath.diff(TRUTH[name], mpmath.mpf(v), h=1e-12))]
+    assert not wrong
+
+
+@EACH
+def test_sigma__lets_nan_pass(name):
+    assert math.isnan(ACTIVATIONS[name].sigma(math.nan))
+
+
+def slopes(name):
+    return np.array([ACTIVATIONS[name].derivative(v) for v in GRID])
+
+
+def curvatures(name):
+    """sigma'' by central differences of sigma' as it is; the step is far below smooth ReLU's width."""
+    h, derivative = 1e-5, ACTIVATIONS[name].derivative
+    return np.array([(derivative(v + h) - derivative(v - h)) / (2 * h) for v in GRID])
+
+
+@EACH
+@pytest.mark.parametrize(("bound", "of"), [("slope_bound", slopes), ("curvature_bound", curvatures)])
+def test_bounds__hold_and_are_attained(name, bound, of):
+    stated, found = getattr(ACTIVATIONS[name], bound), np.abs(of(name)).max()
+    if math.isfinite(stated):
+        assert stated - 1e-3 <= found <= stated + 1e-7
+    else:  # relu's corner looks like 1/h, the quadratic's slope grows with the grid
+        assert found > 50
+
+
+@EACH
+def test_linear_growth__is_as_stated(name):
+    sizes = np.abs([ACTIVATIONS[name].sigma(v) for v in GRID])
+    assert bool((sizes <= 1 + np.abs(GRID)).all()) == ACTIVATIONS[name].linear_growth
+
+
+@EACH
+def test_assumptions__are_met_by_the_smooth_rows(name):
+    row = ACTIVATIONS[name]
+    assert row.assumption_1 == row.assumption_2 == (name not in ("relu", "quadratic"))
+
+
+def pairs():
+    """(q11, q12, q22) for several norms and correlations."""
+    norms, cosines = (0.3, 1.0, 1.7), (-1.0, -0.6, 0.0, 0.35, 0.95, 1.0)
+    return [(a * a, c * a * b, b * b) for a in norms for b in norms for c in cosines]
+
+
+def plane_expectation(f, q11, q12, q22):
+    """E f(u) f(v) for a smooth f by the trapezoid rule, which is exact to rounding under a Gaussian's decay."""
+    z = np.arange(-10, 10.05, 0.1)
+    density = np.outer(*2 * [np.exp(-z * z / 2)]) * 0.01 / (2 * np.pi)
+    along = q12 / math.sqrt(q11)
+    u = math.sqrt(q11) * z[:, None] + 0 * z
+    v = along * z[:, None] + math.sqrt(max(q22 - along**2, 0.0)) * z
+    return float(np.sum(f(u) * f(v) * density))
+
+
+def half_plane_expectation(power, q11, q12, q22):
+    """E relu(u)^p relu(v)^p, p = 0 or 1, in polar coordinates: E r^(2p) = 2^p times an integral over the angle."""
+    a, b = math.sqrt(q11), math.sqrt(q22)
+    turn = math.acos(min(1.0, max(-1.0, q12 / (a * b))))
+    low, high = turn - math.pi / 2, math.pi / 2  # where both are positive
+
+    def both(angle):
+        return (a * math.cos(angle) * b * math.cos(angle - turn)) ** power
+
+    return 2.0**power * integrate.quad(both, low, high, epsabs=1e-13)[0] / (2 * math.pi)
+
+
+KERNELS = [
+    (name, kind) for name in TRUTH for kind in ("value_kernel", "slope_kernel") if getattr(ACTIVATIONS[name], kind)
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), KERNELS)
+def test_closed_kernel__is_the_gaussian_expectation(name, kind):
+    found = getattr(ACTIVATIONS[name], kind)(*(np.array(q) for q in zip(*pairs(), strict=True)))
+    order = ["value_kernel", "slope_kernel"].index(kind)
+    if name == "relu":
+        expected = [half_plane_expectation(1 - order, *q) for q in pairs()]
+    else:
+        expected = [plane_expectation(naive.SIGMA[name][order], *q) for q in pairs()]
+    assert found == pytest.approx(expected, rel=1e-8, abs=1e-8)
+
+
+def test_closed_kernel__is_known_for_six_rows():
+    assert {name for name, _ in KERNELS} == {"relu", "erf", "sin", "cos", "quadratic", "linear"}
+    assert len(KERNELS) == 12
+
+
+def test_activation__names_the_nearest_row():
+    with pytest.raises(mf.InputError, match=r"`activation` must be one of .*: got tahn\. Did you mean 'tanh'\?"):
+        activation("tahn")

@@ -1,0 +1,134 @@
+"""The compiled loops, and the same loops as plain Python, against the naive twin."""
+
+import naive
+import numpy as np
+import pytest
+
+import particles as mf
+from particles import blocks
+from particles.activations import ACTIVATIONS
+from particles.kernels.blocks import plain_block_kernels
+
+TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
+ALPHA, STEP = 3.0, 0.25
+RULES = [mf.L2(0.0), mf.L2(0.3), mf.L2(0.3, about="start"), mf.L1(0.8)]
+
+# (activation, form, dtype, M, n, d): blocks not full, samples not a multiple of four, inputs on both sides of four.
+COMPILED = [
+    ("tanh", "compiled", dtype, M, n, d)
+    for dtype in TOLERANCE
+    for M in (1, 257, 700)
+    for n in (3, 4, 9)
+    for d in (1, 2, 5, 31)
+]
+PLAIN = [(name, "plain", "float64", *size) for name in ACTIVATIONS for size in ((1, 1, 1), (3, 7, 5))]
+PLAIN += [("tanh", "plain", "float64", 258, 5, 2)]
+RELU = [("relu", "compiled", "float64", 300, 7, 5)]
+CASES = pytest.mark.parametrize("case", COMPILED + PLAIN + RELU, ids=lambda case: "-".join(map(str, case)))
+
+
+class Case:
+    """One cloud and its samples, in the case's float type, and the loops to try on them."""
+
+    def __init__(self, case, samples, cloud):
+        name, form, self.dtype, M, n, d = case
+        row = ACTIVATIONS[name]
+        self.kernels = mf.Network(name).kernels(self.dtype)
+        if form == "plain":
+            self.kernels = plain_block_kernels(row.sigma.py_func, row.derivative.py_func)
+        self.sigma, self.derivative = naive.SIGMA[name]
+        self.data = samples(n, d)
+        self.x, self.slope = (a.astype(self.dtype) for a in (self.data.x, self.data.y / n))
+        # The twin gets what the kernels get: inputs already rounded to the float type.
+        b, s, w = cloud(M, d, equal=False)
+        self.b, self.s, self.w = b.astype(self.dtype).astype(float), s.astype(self.dtype).astype(float), w
+        self.cloud = blocks.pack(mf.Measure(self.b, self.s, w), self.dtype)
+
+    def empty(self):
+        return np.full(self.cloud.b.shape, np.nan, self.dtype), np.full(self.cloud.s.shape, np.nan, self.dtype)
+
+    def velocities(self, train_output):
+        v, vs = self.empty()
+        c, K = self.cloud, len(self.cloud.b)
+        scale = c.b.dtype.type(1 / ALPHA)
+        self.kernels.velocity_blocks(c.b, c.s, self.x, self.slope, scale, train_output, c.last_width, 0, K, v, vs)
+        return blocks.unpack(v, c.count), vs.reshape(-1)[: c.count]
+
+    def check(self, found, expected):
+        assert np.abs(found - expected).max() <= TOLERANCE[self.dtype] * max(1.0, np.abs(expected).max())
+
+
+@pytest.fixture
+def problem(case, samples, cloud):
+    return Case(case, samples, cloud)
+
+
+@CASES
+def test_sum_groups__is_the_network(problem):
+    c = problem.cloud
+    totals = np.full((len(c.b), len(problem.x)), np.nan)
+    problem.kernels.sum_groups(c.b, c.coefficients(), problem.x, c.last_width, 1, 0, len(c.b), totals)
+    expected = naive.network(problem.b, problem.s, problem.w, problem.x.astype(float), problem.sigma)
+    problem.check(totals.sum(axis=0), expected)
+
+
+@CASES
+def test_velocity_blocks__is_the_velocity(problem):
+    v, _ = problem.velocities(train_output=False)
+    expected = naive.velocity(
+        problem.b, problem.s, problem.x.astype(float), problem.slope.astype(float), problem.derivative, ALPHA
+    )
+    problem.check(v, expected)
+
+
+@CASES
+def test_velocity_blocks__is_the_velocity_of_the_output_weights(problem):
+    _, vs = problem.velocities(train_output=True)
+    expected = naive.velocity_s(problem.b, problem.x.astype(float), problem.slope.astype(float), problem.sigma, ALPHA)
+    problem.check(vs, expected)
+
+
+@CASES
+def test_velocity_blocks__leaves_output_weights_at_rest_unless_trained(problem):
+    assert not problem.velocities(train_output=False)[1].any()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+@pytest.mark.parametrize(
+    "case",
+    [("tanh", form, dtype, M, 4, d) for form, dtype, M, d in (
+        ("compiled", "float64", 300, 5), ("compiled", "float32", 300, 5), ("plain", "float64", 3, 2))],
+    ids=lambda case: "-".join(map(str, case)),
+)  # fmt: skip
+def test_move_blocks__is_one_step(problem, rule):
+    c, random = problem.cloud, np.random.default_rng(0)
+    v, start = (random.standard_normal(c.b.shape).astype(problem.dtype) for _ in range(2))
+    l1 = isinstance(rule, mf.L1)
+    numbers = [c.b.dtype.type(a) for a in (STEP, 0.0 if l1 else rule.weight, STEP * rule.weight if l1 else 0.0)]
+    anchored = not l1 and rule.about == "start"
+    finite = problem.kernels.move_blocks(c.b, v, start, anchored, *numbers, c.last_width, 0, len(c.b))
+    assert finite == len(c.b)
+    flat_v, flat_start = blocks.unpack(v, c.count), blocks.unpack(start, c.count)
+    problem.check(blocks.unpack(c.b, c.count), naive.step(problem.b, flat_v, STEP, rule, flat_start))
+
+
+@pytest.mark.parametrize("case", [("tanh", form, "float64", 300, 4, 2) for form in ("compiled", "plain")],
+                         ids=lambda case: case[1])  # fmt: skip
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_move_blocks__counts_only_blocks_that_stay_finite(problem, bad):
+    c = problem.cloud
+    v = np.ones_like(c.b)
+    v[1, 1, 7] = bad
+    numbers = [c.b.dtype.type(a) for a in (STEP, 0.0, 0.1)]
+    with np.errstate(invalid="ignore"):
+        assert problem.kernels.move_blocks(c.b, v, c.b.copy(), False, *numbers, c.last_width, 0, 2) == 1
+
+
+@pytest.mark.parametrize("case", [("tanh", form, "float64", 300, 4, 2) for form in ("compiled", "plain")],
+                         ids=lambda case: case[1])  # fmt: skip
+def test_average_blocks__keeps_the_mean(problem):
+    iterates = np.random.default_rng(0).standard_normal((6, *problem.cloud.b.shape))
+    mean = iterates[0].copy()
+    for t in range(1, len(iterates)):
+        problem.kernels.average_blocks(mean, iterates[t], 1 / (t + 1), 0, len(mean))
+    problem.check(mean, iterates.mean(axis=0))

@@ -1,0 +1,237 @@
+"""Initial laws: their samples and their quadrature against closed-form moments, and what they refuse."""
+
+import itertools
+from dataclasses import dataclass
+
+import naive
+import numpy as np
+import pytest
+
+import particles as mf
+
+ATOMS = mf.Atoms([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]], weights=[1.0, 2.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Corner(mf.Law):
+    """A user's own law: the corners of the cube [-1, 1]^dim, which has no rule of its own."""
+
+    dim: int
+
+    def draw(self, random, count):
+        return self.from_cube(random.random((count, self.dim)))
+
+    def from_cube(self, u):
+        return np.where(u < 0.5, -1.0, 1.0)
+
+
+def laws(dim):
+    return [mf.Gaussian(dim, std=0.7, mean=0.4), mf.Sphere(dim, 1.5), mf.Ball(dim, 1.5), mf.Uniform(dim, -1.0, 2.0)]
+
+
+def moments(law):
+    """Of one coordinate: the mean, and the second and fourth moments about it."""
+    d = law.dim
+    if isinstance(law, mf.Gaussian):
+        return law.mean, law.std**2, 3 * law.std**4
+    if isinstance(law, mf.Uniform):
+        width = law.high - law.low
+        return (law.low + law.high) / 2, width**2 / 12, width**4 / 80
+    k = d if isinstance(law, mf.Sphere) else d + 2  # a ball is the shadow of a sphere two dimensions up
+    return 0.0, law.radius**2 / k, 3 * law.radius**4 / (k * (k + 2))
+
+
+def powers(law, b):
+    """What has these moments: (M, 3 d)."""
+    mean, *_ = moments(law)
+    return np.concatenate([b, (b - mean) ** 2, (b - mean) ** 4], axis=1)
+
+
+GAUSS = pytest.mark.parametrize("law", [law for dim in (1, 2, 3) for law in laws(dim)], ids=repr)
+SOBOL = pytest.mark.parametrize("law", laws(5), ids=repr)
+ALL = pytest.mark.parametrize("law", [*(law for dim in (1, 3, 5) for law in laws(dim)), ATOMS, Corner(2)], ids=repr)
+
+
+@GAUSS
+@pytest.mark.parametrize("nodes", [64, 100])
+def test_quadrature__has_exact_moments_up_to_dimension_3(law, nodes):
+    atoms = law.quadrature(nodes)
+    assert atoms.w @ powers(law, atoms.b) == pytest.approx(np.repeat(moments(law), law.dim), abs=1e-12)
+
+
+@GAUSS
+def test_quadrature__has_exact_mixed_moments(law):
+    """E (b_1 - m)^2 (b_2 - m)^2: independent axes multiply, a sphere's are a third of the fourth moment."""
+    mean, second, fourth = moments(law)
+    truth = second**2 if isinstance(law, mf.Gaussian | mf.Uniform) else fourth / 3
+    atoms = law.quadrature(64)
+    for i, j in itertools.combinations(range(law.dim), 2):
+        assert atoms.w @ ((atoms.b[:, i] - mean) ** 2 * (atoms.b[:, j] - mean) ** 2) == pytest.approx(truth, abs=1e-12)
+
+
+@ALL
+@pytest.mark.parametrize("nodes", [1, 17, 300])
+def test_quadrature__is_a_probability_measure_of_enough_atoms(law, nodes):
+    atoms = law.quadrature(nodes)
+    assert atoms.w.min() > 0
+    assert atoms.w.sum() == pytest.approx(1.0, abs=1e-14)
+    assert atoms.b.shape == (len(atoms.w), law.dim)
+    assert len(atoms.w) >= nodes or law in (ATOMS, mf.Sphere(1, 1.5))  # these have no more points to give
+
+
+@ALL
+def test_quadrature__is_the_same_every_time(law):
+    first, second = law.quadrature(100), law.quadrature(100)
+    assert [a.tobytes() for a in first] == [a.tobytes() for a in second]
+
+
+@SOBOL
+def test_quadrature__has_small_and_falling_errors_beyond_dimension_3(law):
+    """In the second moments; the fourth of a Gaussian hangs on single points of the sequence up to 10^4 nodes."""
+    mean, second, _ = moments(law)
+
+    def error(nodes):
+        atoms = law.quadrature(nodes)
+        return np.abs(atoms.w @ (atoms.b - mean) ** 2 / second - 1).max()
+
+    errors = [error(2**level) for level in (6, 10, 14)]
+    # Random points of a Gaussian would have errors of about sqrt(2 / nodes): 0.18, 0.04, 0.01.
+    assert errors[0] < 0.25
+    assert errors[1] < errors[0] / 3
+    assert errors[2] < min(errors[1] / 3, 0.004)
+
+
+@SOBOL
+def test_quadrature__has_an_exact_mean_beyond_dimension_3(law):
+    atoms = law.quadrature(64)
+    assert atoms.w @ atoms.b == pytest.approx(np.full(law.dim, moments(law)[0]), abs=1e-14)
+
+
+@pytest.mark.parametrize("law", [*laws(1), *laws(2), *laws(3), *laws(5)], ids=repr)
+@pytest.mark.parametrize("nodes", [8, 50, 100])
+def test_quadrature_error__is_the_change_when_nodes_are_doubled(law, nodes):
+    def bump(b):
+        return np.exp(-np.sum(b**2, axis=1))
+
+    coarse = law.quadrature(nodes)
+    fine = law.quadrature(2 * len(coarse.w))
+    change = abs(fine.w @ bump(fine.b) - coarse.w @ bump(coarse.b))
+    assert law.quadrature_error(nodes, bump) == pytest.approx(change, abs=1e-15)
+
+
+def test_quadrature_error__is_the_worst_of_several_functions():
+    law = mf.Gaussian(1)
+    both = law.quadrature_error(6, lambda b: np.stack([np.cos(b[:, 0]), np.cos(4 * b[:, 0])], axis=1))
+    assert both == law.quadrature_error(6, lambda b: np.cos(4 * b[:, 0])) > 1e-2
+
+
+@pytest.mark.parametrize("signs", ["random", "symmetric"])
+def test_quadrature__gives_every_point_both_signs(signs):
+    plain, signed = mf.Gaussian(2).quadrature(20), mf.Gaussian(2).quadrature(20, signs)
+    for sign in (-1.0, 1.0):
+        assert (signed.b[signed.s == sign] == plain.b).all()
+        assert signed.w[signed.s == sign] == pytest.approx(plain.w / 2, rel=1e-14)
+
+
+def test_atoms_quadrature__is_the_points():
+    atoms = ATOMS.quadrature(500)
+    assert (atoms.b == ATOMS.points).all()
+    assert atoms.w.tolist() == [0.25, 0.5, 0.25]
+
+
+@pytest.mark.parametrize("law", [*laws(1), *laws(3), *laws(6)], ids=repr)
+def test_sample__has_the_moments_of_the_law(law):
+    N = 40000
+    values = powers(law, law.sample(N, seed=5).b)
+    errors = np.abs(values.mean(axis=0) - np.repeat(moments(law), law.dim))
+    assert (errors <= 4 * values.std(axis=0) / N**0.5 + 1e-12).all()
+
+
+def test_atoms_sample__draws_by_weight():
+    N = 40000
+    b = ATOMS.sample(N, seed=5).b
+    for point, weight in zip(ATOMS.points, (0.25, 0.5, 0.25), strict=True):
+        share = (b == point).all(axis=1).mean()
+        assert abs(share - weight) <= 4 * (weight * (1 - weight) / N) ** 0.5
+
+
+@ALL
+def test_sample__is_nested(law):
+    few, many = law.sample(64, seed=3), law.sample(4096, seed=3)
+    assert few.b.tobytes() == many.b[:64].tobytes()
+
+
+@ALL
+@pytest.mark.parametrize(("first", "last"), [(0, 1), (5, 9), (255, 257), (256, 600)])
+def test_rows__are_rows_of_one_endless_sample(law, first, last):
+    assert law.rows(3, first, last).tobytes() == law.sample(600, seed=3).b[first:last].tobytes()
+
+
+def test_sample__has_equal_weights_and_positive_signs():
+    start = mf.Gaussian(3).sample(300, seed=0)
+    assert (start.s == 1.0).all()
+    assert (start.w == 1 / 300).all()
+
+
+def test_sample__differs_by_seed():
+    assert (mf.Gaussian(3).sample(300, seed=0).b != mf.Gaussian(3).sample(300, seed=1).b).all()
+
+
+def test_random_signs__are_nested_and_leave_positions_alone():
+    plain, few, many = (mf.Gaussian(3).sample(*size) for size in ((64, 3), (64, 3, "random"), (4096, 3, "random")))
+    assert few.b.tobytes() == plain.b.tobytes()
+    assert few.s.tobytes() == many.s[:64].tobytes()
+    assert set(many.s) == {-1.0, 1.0}
+    assert abs(many.s.mean()) <= 4 / 4096**0.5
+
+
+def test_symmetric_start__repeats_the_first_half_with_the_other_sign():
+    few, many = (mf.Gaussian(3).sample(count, 3, "symmetric") for count in (64, 4096))
+    assert (many.b[:2048] == many.b[2048:]).all()
+    assert (many.s == np.repeat([1.0, -1.0], 2048)).all()
+    assert few.b[:32].tobytes() == many.b[:32].tobytes()
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("count", [2, 64, 300, 1024])
+def test_symmetric_start__is_the_zero_function(count, beta):
+    start, x = mf.Gaussian(3).sample(count, 3, "symmetric"), mf.Gaussian(3).sample(9, 4).b
+    net = mf.Network("tanh", beta=beta)
+    half = naive.network(start.b[::2], start.s[::2], start.w[::2], x, np.tanh, net.alpha(count))
+    assert np.abs(net.predict(start, x)).max() <= 1e-14 * max(1.0, np.abs(half).max())
+
+
+REFUSALS = [
+    (lambda: mf.Gaussian(0), "`dim` must be a whole number >= 1: got 0"),
+    (lambda: mf.Sphere(2.5), "`dim` must be a whole number >= 1: got 2.5"),
+    (lambda: mf.Ball(True), "`dim` must be a whole number >= 1: got True"),
+    (lambda: mf.Gaussian(2, std=0.0), "`std` must be a finite number > 0: got 0.0"),
+    (lambda: mf.Gaussian(2, std=float("nan")), "`std` must be a finite number > 0: got nan"),
+    (lambda: mf.Gaussian(2, mean=float("nan")), "`mean` must be"),
+    (lambda: mf.Sphere(2, radius=-1.0), "`radius` must be a finite number > 0: got -1.0"),
+    (lambda: mf.Ball(2, radius=float("inf")), "`radius` must be a finite number > 0: got inf"),
+    (lambda: mf.Uniform(2, low=1.0, high=1.0), "`low` must be below `high`: got 1.0 and 1.0"),
+    (lambda: mf.Uniform(2, low=float("nan")), "`low` must be below `high`: got nan and 1.0"),
+    (lambda: mf.Atoms([1.0, 2.0]), "`points` must be finite, of shape (k, dim), k >= 1: got (2,)"),
+    (lambda: mf.Atoms(np.empty((0, 2))), "`points` must be finite, of shape (k, dim), k >= 1: got (0, 2)"),
+    (lambda: mf.Atoms([[float("nan")]]), "`points` must be finite"),
+    (lambda: mf.Atoms([[1.0]], [-1.0]), "`weights` must be >= 0, one a point, not all zero"),
+    (lambda: mf.Atoms([[1.0]], [0.0]), "`weights` must be >= 0, one a point, not all zero"),
+    (lambda: mf.Atoms([[1.0]], [1.0, 2.0]), "`weights` must be >= 0, one a point, not all zero: got (2,)"),
+    (lambda: mf.Atoms([[1.0], [2.0]], [1.0, float("inf")]), "`weights` must be"),
+    (lambda: mf.Gaussian(2).sample(0, seed=0), "`count` must be a whole number >= 1: got 0"),
+    (lambda: mf.Gaussian(2).sample(1.5, seed=0), "`count` must be a whole number >= 1: got 1.5"),
+    (lambda: mf.Gaussian(2).quadrature(0), "must be a whole number >= 1: got 0"),
+    (lambda: mf.Gaussian(2).sample(4, 0, signs="symetric"), "got symetric. Did you mean 'symmetric'?"),
+    (lambda: mf.Gaussian(2).sample(5, 0, signs="symmetric"), "got 5. Use 4 or 6."),
+    (lambda: mf.Gaussian(2).sample(4, seed=-1), "`seed` must be a whole number from 0 to 2^63 - 1: got -1"),
+    (lambda: mf.Gaussian(2).sample(4, seed=0.5), "`seed` must be a whole number from 0 to 2^63 - 1: got 0.5"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSALS, ids=range(len(REFUSALS)))
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_laws__refuse(make, message):
+    with pytest.raises(mf.InputError) as caught:
+        make()
+    assert message in str(caught.value)
