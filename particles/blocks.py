@@ -1,6 +1,6 @@
 """Particles in block storage, and the tree in which sums over blocks are added."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,18 @@ Floats = NDArray[np.floating]
 class Cloud(NamedTuple):
     """A measure in block storage; the last block is padded with particles of weight zero.
 
-    b : (K, d, BLOCK), s : (K, BLOCK), w : (K, BLOCK) float64, count = M
+    b : (K, d, BLOCK), s : (K, BLOCK), w : (K, BLOCK) float64
     """
 
     b: Floats
     s: Floats
     w: Array
-    count: int
+    M: int
 
     @property
     def last_width(self) -> int:
         """How many lanes of the last block are worked on: its particles, rounded up to whole vectors."""
-        rest = self.count - (len(self.b) - 1) * BLOCK
+        rest = self.M - (len(self.b) - 1) * BLOCK
         return -(-rest // LANES) * LANES
 
     def coefficients(self) -> Floats:
@@ -33,9 +33,9 @@ class Cloud(NamedTuple):
         return np.asarray(self.w * self.s, dtype=self.b.dtype)
 
 
-def _lanes(a: Floats, dtype: str) -> Floats:
+def _lanes(a: Floats, dtype: str) -> NDArray[Any]:
     """(M,) -> (K, BLOCK), zero-padded."""
-    out = np.zeros((-(-len(a) // BLOCK), BLOCK), dtype)
+    out: NDArray[Any] = np.zeros((-(-len(a) // BLOCK), BLOCK), dtype)
     out.reshape(-1)[: len(a)] = a
     return out
 
@@ -58,8 +58,8 @@ def unpack(b: Floats, count: int) -> Array:
 
 def measure_of(cloud: Cloud) -> Measure:
     """The cloud as a measure, in float64."""
-    s, w = (np.array(a.reshape(-1)[: cloud.count], dtype=np.float64) for a in (cloud.s, cloud.w))
-    return Measure(unpack(cloud.b, cloud.count), s, w)
+    s, w = (np.array(a.reshape(-1)[: cloud.M], dtype=np.float64) for a in (cloud.s, cloud.w))
+    return Measure(unpack(cloud.b, cloud.M), s, w)
 
 
 def tree_sum(parts: Array) -> Array:
@@ -80,4 +80,4 @@ def total(kernels: BlockKernels, cloud: Cloud, x: Array) -> Array:
     out = np.empty((1, len(x)))
     inputs = np.array(x, dtype=cloud.b.dtype, order="C")
     kernels.sum_groups(cloud.b, cloud.coefficients(), inputs, cloud.last_width, size, 0, 1, out)
-    return out[0]
+    return np.asarray(out[0])

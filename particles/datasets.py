@@ -53,7 +53,9 @@ def _two_classes(x: Array, y: Array, positive: list[int], negative: list[int]) -
     for group in (positive, negative):
         if not group or not set(group) <= set(y.astype(int)):
             raise InputError(
-                "`positive` and `negative` must name classes of the set", str(group), f"It has {sorted(set(y.astype(int)))}."
+                "`positive` and `negative` must name classes of the set",
+                str(group),
+                f"It has {sorted(set(y.astype(int)))}.",
             )
     if set(positive) & set(negative):
         raise InputError("`positive` and `negative` must not share a class", str(sorted(positive)), "")
@@ -116,7 +118,7 @@ def scaled(train: Dataset, test: Dataset | None, how: str) -> tuple[Dataset, Dat
 
     def change(x: Array) -> Array:
         if how == "standard":
-            return (x - mean) / spread
+            return np.asarray((x - mean) / spread)
         size = np.linalg.norm(x, axis=1, keepdims=True)
         if (size == 0).any():
             raise InputError('scale = "unit" needs inputs other than 0', f"row {int(np.argmin(size))} is 0", "Drop it.")

@@ -21,7 +21,7 @@ class StorageError(ParticlesError, OSError):
 
 
 class DivergedError(ParticlesError, ArithmeticError):
-    """A run left the numbers: the iteration, the likely cause, a step that theory allows. `run` holds what was recorded."""
+    """A run left the numbers: iteration, likely cause, a step that theory allows. `run` holds what was recorded."""
 
     run: object = None
 

@@ -10,7 +10,7 @@ from particles.errors import StorageError
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place, so that a kill leaves the old or the new."""
+    """Let `write` fill a temporary file beside `path`, then put it in place: a kill leaves the old or the new."""
     handle, name = -1, ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

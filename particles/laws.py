@@ -1,4 +1,4 @@
-"""Initial laws mu0 on R^d: finite samples of M particles, or weighted atoms that stand for the law itself (M = infinity).
+"""Initial laws mu0 on R^d: samples of M particles, or weighted atoms that stand for the law itself (M = infinity).
 
 To add a law: subclass `Law` with `dim`, `draw` and `from_cube` (and `rule` where a Gauss rule is known).
 """
@@ -65,7 +65,7 @@ class Law(ABC):
         if signs == "random":
             blocks = range(-(-count // ROWS))
             coins = [generator(seed, Purpose.SIGN, block).integers(0, 2, ROWS) for block in blocks]
-            s = 2.0 * np.concatenate(coins)[:count] - 1.0
+            s[:] = 2.0 * np.concatenate(coins)[:count] - 1.0
         return Measure(np.ascontiguousarray(b), s, np.full(count, 1.0 / count))
 
     @property

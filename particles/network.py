@@ -1,7 +1,7 @@
 """The network g = alpha * int s sigma(b.x) dmu(s, b), and the one place where the paper's scales are converted."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +15,7 @@ from particles.measure import Array, Measure, checked_measure, equal_weights
 LAYERS = ("input", "output")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _kernels(row: Activation, dtype: str) -> BlockKernels:
     # Only our own rows are kept on disk: a user's formula can change without our source hash noticing.
     ours = row.sigma.py_func.__module__.split(".")[0] == "particles"
@@ -54,15 +54,15 @@ class Network:
 
     def alpha(self, count: int) -> float:
         """The output scale M^(1 - beta) in front of the mean over particles."""
-        return float(count) ** (1.0 - self.beta)
+        return float(count ** (1.0 - self.beta))
 
     def paper_step(self, step: float, count: int) -> float:
         """The paper's eta for a step in flow time: eta M^(2 beta - 1)."""
-        return step * float(count) ** (2.0 * self.beta - 1.0)
+        return float(step * count ** (2.0 * self.beta - 1.0))
 
     def paper_weight(self, weight: float, count: int) -> float:
         """The paper's lambda for a regulariser's weight in flow time: lambda M^(1 - 2 beta)."""
-        return weight * float(count) ** (1.0 - 2.0 * self.beta)
+        return float(weight * count ** (1.0 - 2.0 * self.beta))
 
     def scale(self, measure: Measure) -> float:
         """alpha for this measure; at beta < 1 it must be equal atoms, since its M says how large the network is."""

@@ -128,7 +128,8 @@ OBSERVABLES: dict[str, Observable] = {
                    lambda at: float(np.sqrt(at.integral["moved"][0])), ("moved",)),
         Observable("displacement_max", "max_r |b_r - b_r,1|", "3.1, 3.2", (),
                    lambda at: float(np.sqrt(at.integral["farthest"][0])), ("farthest",)),
-        Observable("weight_moment", "int |b|^p dmu", "3.4", ("moment",), lambda at: at.integral["moments"], ("moments",)),
+        Observable("weight_moment", "int |b|^p dmu", "3.4", ("moment",),
+                   lambda at: at.integral["moments"], ("moments",)),
         Observable("mean_position", "int b dmu", "3.4", ("dim",), lambda at: at.integral["mean"], ("mean",)),
     )
 }  # fmt: skip
@@ -187,9 +188,7 @@ class Observer:
         sums = {} if averaged or not self.sums else self.sums
         found = population.fold(list(sums.values()), field) if sums else []
         integral = dict(zip(sums, found, strict=True))
-        return Scene(
-            g, self.y, g_test, self.y_test, self.loss, self.alpha, integral, population, self.positions
-        )
+        return Scene(g, self.y, g_test, self.y_test, self.loss, self.alpha, integral, population, self.positions)
 
 
 def _row(name: str) -> Observable:

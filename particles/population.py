@@ -4,6 +4,7 @@ One step is `sum` (every block adds up its outputs), the slope (n numbers, the c
 own particles). Nothing else passes between blocks, which is why threads, shards and nodes can share them out freely.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -104,7 +105,7 @@ class LocalPopulation:
         self.alpha = net.scale(start)
         self.kernels = net.kernels(dtype)
         self.cloud = blocks.pack(checked_measure(start, start.b.shape[1]), dtype)
-        self.count = self.cloud.count
+        self.count = self.cloud.M
         # Kept for the pull to the start and for displacements.
         self.start_b, self.start_s = self.cloud.b.copy(), self.cloud.s.copy()
         empty = np.empty(0, dtype)
@@ -125,7 +126,7 @@ class LocalPopulation:
         if not self._pool:
             return work(0, total) or 0
         edges = [total * j // self.threads for j in range(self.threads + 1)]
-        jobs = [self._pool.submit(work, *pair) for pair in zip(edges, edges[1:], strict=False)]
+        jobs = [self._pool.submit(work, *pair) for pair in itertools.pairwise(edges)]
         return sum(job.result() or 0 for job in jobs)
 
     def _floats(self, a: Array) -> Floats:
@@ -135,7 +136,9 @@ class LocalPopulation:
         """g = alpha int s sigma(b.x) dmu at the inputs: (n, d) -> (n,) float64."""
         cloud = self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud
         K = len(cloud.b)
-        size = 1 << max(0, (K - 1) // (16 * self.threads)).bit_length()  # about 16 groups a thread; no bit depends on it
+        size = (
+            1 << max(0, (K - 1) // (16 * self.threads)).bit_length()
+        )  # about 16 groups a thread; no bit depends on it
         groups = -(-K // size)
         inputs, c, totals = self._floats(x), cloud.coefficients(), np.empty((groups, len(x)))
 
@@ -214,11 +217,8 @@ class LocalPopulation:
         for begin, end, v, vs in chunks:
             for k in range(begin, end):
                 m = min(BLOCK, self.count - k * BLOCK)
-                view = BlockView(
-                    *(np.asarray(a, dtype=np.float64)[..., :m] for a in (b[k], s[k], w[k], self.start_b[k], self.start_s[k])),
-                    np.asarray(v[k - begin], dtype=np.float64)[:, :m],
-                    np.asarray(vs[k - begin], dtype=np.float64)[:m],
-                )
+                arrays = (b[k], s[k], w[k], self.start_b[k], self.start_s[k], v[k - begin], vs[k - begin])
+                view = BlockView(*(np.asarray(a, dtype=np.float64)[..., :m] for a in arrays))
                 yield self._trained(view, field)
 
     def _trained(self, view: BlockView, field: Field | None) -> BlockView:

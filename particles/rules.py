@@ -66,7 +66,7 @@ def product(*axes: Rule) -> tuple[list[Array], Array]:
 
 
 def _axis_count(nodes: int, dim: int) -> int:
-    m = max(1, round(nodes ** (1.0 / dim)))
+    m = max(1, round(float(nodes) ** (1.0 / dim)))
     return m if m**dim >= nodes else m + 1
 
 
@@ -109,7 +109,7 @@ def ball(dim: int, nodes: int) -> Rule | None:
 def sobol(from_cube: Callable[[Array], Array], cube_dim: int, nodes: int) -> Rule:
     """Sobol points with their mirror images 1 - u, mapped to the law; the next power of two >= `nodes`, equal weights.
 
-    The mirror images make every odd function of a symmetric law exact, as E sigma(b.x) is for an odd sigma at the start.
+    The mirror images make odd functions of a symmetric law exact, as E sigma(b.x) is for an odd sigma at the start.
     """
     from scipy.stats import qmc
 

@@ -42,7 +42,8 @@ def _source_hash() -> str:
     import llvmlite.binding as llvm
 
     cpu = (numba.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    digest.update(repr((cpu, numba_config.CPU_NAME, numba_config.CPU_FEATURES)).encode())
+    chosen = [getattr(numba_config, name, None) for name in ("CPU_NAME", "CPU_FEATURES", "OPT")]
+    digest.update(repr((cpu, chosen)).encode())
     return digest.hexdigest()[:16]
 
 
@@ -80,16 +81,17 @@ def specialise(template: Callable[..., Any], key: str | None, **names: Any) -> A
     """The template with `names` as its globals, compiled. `key` names this specialisation in the cache; None: not kept.
 
     Each specialisation has a folder of its own. Two processes that fill one cache at once then write the same
-    contents (Numba numbers the files of a shared folder, and such a race can pair one kernel's index with another's code).
+    contents (Numba numbers the files of a shared folder; a race there can pair one kernel's index with another's code).
     """
     function = plain(template, **names)
     folder = cache_folder() if key is not None else None
     if folder is None:
         return numba.njit(**_OPTIONS)(function)
     with _lock:  # the dispatcher reads CACHE_DIR once, here; other users of Numba in this process keep theirs
-        before = numba_config.CACHE_DIR
-        numba_config.CACHE_DIR = str(folder / str(key))
+        settings: Any = numba_config
+        before = settings.CACHE_DIR
+        settings.CACHE_DIR = str(folder / str(key))
         try:
             return numba.njit(cache=True, **_OPTIONS)(function)
         finally:
-            numba_config.CACHE_DIR = before
+            settings.CACHE_DIR = before

@@ -33,9 +33,7 @@ class Parts(NamedTuple):
 def parts(config: Config, folder: Path) -> Parts:
     """The objects that a configuration describes; its files are looked for from `folder`."""
     train, test = data(config.data, folder)
-    net = Network(
-        config.network.activation, config.network.beta, config.network.bias, tuple(config.network.train)
-    )
+    net = Network(config.network.activation, config.network.beta, config.network.bias, tuple(config.network.train))
     law = _law(config.law, train.x.shape[1] + net.bias, folder)
     return Parts(net, law, train, test, _method(config.method), _regulariser(config.regulariser))
 
@@ -88,7 +86,7 @@ def _law(config: LawConfig, dim: int, folder: Path) -> Law:
 def _atoms(path: Path, dim: int) -> Law:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            law = Atoms(arrays["points"], arrays["weights"] if "weights" in arrays else None)
+            law = Atoms(arrays["points"], arrays.get("weights"))
     except (OSError, ValueError, KeyError) as error:
         raise StorageError(f"{path} cannot be read as atoms: {error}. Save an NPZ with `points` (k, dim).") from error
     if law.dim != dim:

@@ -84,7 +84,9 @@ def _check(console: Console, made: Plan) -> int:
     limits = sorted({c.nodes for c in made.cases if c.nodes})
     if limits:
         tables.print_line(console, f"  limit: {' and '.join(map(str, limits))} nodes")
-    tables.print_line(console, f"  data: {objects.train!r}, test {objects.test!r}; law: {objects.law!r}; {objects.net!r}")
+    tables.print_line(
+        console, f"  data: {objects.train!r}, test {objects.test!r}; law: {objects.law!r}; {objects.net!r}"
+    )
     tables.print_line(console, "no faults")
     return OK
 

@@ -73,8 +73,8 @@ def compare(
 ) -> "xarray.Dataset":
     """The distance of finite networks from their limit, and how it falls with M.
 
-    runs: datasets of `simulate` by (count, seed), all with "prediction" recorded at the limit's times. limit: the finest
-    quadrature. coarse: the same with half the nodes; their distance is the stated quadrature error.
+    runs: datasets of `simulate` by (count, seed), all with "prediction" recorded at the limit's times. limit: the
+    finest quadrature. coarse: the same with half the nodes; their distance is the stated quadrature error.
     -> distance (count, seed, time), sup_distance (count, seed), limit_error (time), exponent with its 95% interval.
     """
     import xarray

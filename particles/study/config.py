@@ -52,7 +52,9 @@ def _only(model: BaseModel, kind: str, options: dict[str, set[str]]) -> None:
     """Options that belong to another kind are faults, not ignored."""
     for key in model.model_fields_set - {"name"} - options[kind]:
         if any(key in other for other in options.values()):
-            raise ValueError(f"`{key}` does not belong to {kind}: it takes {', '.join(sorted(options[kind])) or 'none'}")
+            raise ValueError(
+                f"`{key}` does not belong to {kind}: it takes {', '.join(sorted(options[kind])) or 'none'}"
+            )
 
 
 class DataConfig(_Model):
@@ -198,7 +200,9 @@ class Config(_Model):
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as a dictionary."""
     if not path.is_file():
-        raise ConfigError(str(path), ["no such file. Give the path of a TOML configuration, such as configs/quickstart.toml"])
+        raise ConfigError(
+            str(path), ["no such file. Give the path of a TOML configuration, such as configs/quickstart.toml"]
+        )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -235,7 +239,11 @@ def faults(raw: dict[str, Any]) -> list[str]:
 
 def _fault(item: Any) -> str:
     # A union's branches show up in the path as type names: keep what the user wrote.
-    path = [str(part) for part in item["loc"] if isinstance(part, int) or str(part).isidentifier() and part not in _BRANCHES]
+    path = [
+        str(part)
+        for part in item["loc"]
+        if isinstance(part, int) or (str(part).isidentifier() and part not in _BRANCHES)
+    ]
     dotted = ".".join(path)
     if item["type"] == "extra_forbidden":
         return f"{dotted}: unknown key. {nearest(path[-1], _keys(path[:-1]))}"

@@ -54,9 +54,7 @@ def _convergence(
     words += [f"{name} = {value}" for name, value in setting.items()]
     of_limit = found[limit.key]
     title = ", ".join(map(str, words))
-    return plots.convergence(
-        counts, losses, of_limit["time"].values, of_limit["loss"].values, compared, clouds, title
-    )
+    return plots.convergence(counts, losses, of_limit["time"].values, of_limit["loss"].values, compared, clouds, title)
 
 
 def _start(made: Plan, case: Case) -> Measure:

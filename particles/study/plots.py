@@ -1,6 +1,7 @@
 """Figures. One style, colours that the colour-blind tell apart, the paper's letters on the axes."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "figure.constrained_layout.use": True,
     "font.size": 9,
     "axes.spines.top": False,
@@ -36,7 +37,6 @@ class Cloud(NamedTuple):
     label: str
     before: Measure
     after: Measure
-    colour: Any = "tab:blue"
 
 
 def convergence(
@@ -68,9 +68,7 @@ def convergence(
     return figure
 
 
-def _losses(
-    axes: "Axes", counts: Sequence[int], losses: Array, times: Array, limit_loss: Array, shades: Any
-) -> None:
+def _losses(axes: "Axes", counts: Sequence[int], losses: Array, times: Array, limit_loss: Array, shades: Any) -> None:
     for count, of_count, shade in zip(counts, losses, shades, strict=True):
         middle = of_count.mean(axis=0)
         axes.plot(times, middle, color=shade, lw=1.2, label=f"M = {count}")
@@ -95,7 +93,9 @@ def _distances(axes: "Axes", compared: "xarray.Dataset", shades: Any) -> None:
         low, high = float(compared["exponent_low"]), float(compared["exponent_high"])
         label = rf"fit $M^{{{power:.3f}}}$, 95% [{low:.3f}, {high:.3f}]"
         axes.plot(counts, centre[1] * (counts / centre[0]) ** power, color="tab:orange", lw=1.5, label=label)
-        axes.plot(counts, centre[1] * (counts / centre[0]) ** -0.5, color="0.4", lw=1, ls=":", label="theory $M^{-1/2}$")
+        axes.plot(
+            counts, centre[1] * (counts / centre[0]) ** -0.5, color="0.4", lw=1, ls=":", label="theory $M^{-1/2}$"
+        )
     error = float(compared["sup_limit_error"])
     if error > 0:
         axes.axhline(error, color=LIMIT, lw=1, ls="--", label="quadrature error of the limit")
@@ -110,19 +110,32 @@ def principal_plane(limit: Cloud) -> Array:
     return principal_axes(moved)[:, :2]
 
 
+def _dots(measure: Measure) -> Array:
+    """At most _DOTS particles, all of a small cloud, else drawn by weight: every k-th point of a Sobol sequence lies in
+    one corner."""
+    if len(measure.w) <= _DOTS:
+        return measure.b
+    return measure.b[np.random.default_rng(0).choice(len(measure.w), _DOTS, p=measure.w)]
+
+
 def _clouds(axes: Sequence["Axes"], clouds: Sequence[Cloud]) -> None:
     plane = principal_plane(clouds[-1])
     for place, moment in zip(axes, ("before", "after"), strict=True):
         for cloud in reversed(clouds):  # the limit underneath
             measure: Measure = getattr(cloud, moment)
-            points = measure.b[:: max(1, len(measure.b) // _DOTS)] @ plane
+            points = _dots(measure) @ plane
             limit = cloud is clouds[-1]
-            style = {"ms": 1.5, "color": "0.7"} if limit else {"ms": 3, "color": cloud.colour, "alpha": 0.6}
+            style: dict[str, Any] = (
+                {"ms": 1.5, "color": "0.7"} if limit else {"ms": 3, "color": "tab:blue", "alpha": 0.6}
+            )
             if points.shape[1] == 1:
-                place.hist(points[:, 0], bins=60, density=True, histtype="step", label=cloud.label, color=style["color"])
+                place.hist(
+                    points[:, 0], bins=60, density=True, histtype="step", label=cloud.label, color=style["color"]
+                )
             else:
                 place.plot(points[:, 0], points[:, 1], "o", mew=0, label=cloud.label, **style)
-        place.set(title=f"Particles {moment}", xlabel=r"$b \cdot e_1$", ylabel=r"$b \cdot e_2$" if plane.shape[1] > 1 else "density")
+        upward = r"$b \cdot e_2$" if plane.shape[1] > 1 else "density"
+        place.set(title=f"Particles {moment}", xlabel=r"$b \cdot e_1$", ylabel=upward)
         place.legend(fontsize=7, loc="upper right", markerscale=2)
     for read in ("xlim", "ylim"):
         ends = np.array([getattr(place, f"get_{read}")() for place in axes])
@@ -134,7 +147,9 @@ def save(figure: "Figure", path: Path) -> list[Path]:
     """Write a figure as PNG and SVG beside each other: the two paths."""
     paths = [path.with_suffix(".png"), path.with_suffix(".svg")]
     for target in paths:
-        kind = target.suffix[1:]
-        meta = {"Date": None} if kind == "svg" else {}
-        write_whole(target, lambda part, kind=kind, meta=meta: figure.savefig(part, format=kind, dpi=150, metadata=meta))
+        write_whole(target, partial(_write, figure, target.suffix[1:]))
     return paths
+
+
+def _write(figure: "Figure", kind: str, part: Path) -> None:
+    figure.savefig(part, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {})

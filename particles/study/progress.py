@@ -55,7 +55,9 @@ class Ticker:
             self.bar.update(self.task, completed=share * self.runs, rate=f"{rate:.2e} particle-steps/s")
         else:
             left = (self.total - done) / rate if rate else 0.0
-            text = f"{self.ended} of {self.runs} runs ended, {share:.0%}, {rate:.2e} particle-steps/s, {left:.0f} s left"
+            text = (
+                f"{self.ended} of {self.runs} runs ended, {share:.0%}, {rate:.2e} particle-steps/s, {left:.0f} s left"
+            )
             self.console.print(text)
 
     def end(self, outcome: Outcome) -> None:

@@ -26,7 +26,6 @@ from particles.study.provenance import fingerprint, provenance
 if TYPE_CHECKING:
     import xarray
 
-ENGINE = "h5netcdf"
 _FINAL = {
     "position": ("particle positions b_r after the last iteration", "section 3", ("atom", "dim")),
     "sign": ("signs or trained output weights s_r", "section 3", ("atom",)),
@@ -36,7 +35,7 @@ _FINAL = {
 
 @dataclass
 class Run:
-    """What `simulate` returns: `dataset` as recorded, the last `measure`, and the `average` iterate where one is kept."""
+    """What `simulate` returns: `dataset` as recorded, the last `measure`, the `average` iterate where one is kept."""
 
     dataset: "xarray.Dataset"
     measure: Measure
@@ -49,7 +48,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """"finished", "stopped" (by the user) or "diverged"."""
+        """ "finished", "stopped" (by the user) or "diverged"."""
         return str(self.dataset.attrs["status"])
 
 
@@ -68,9 +67,9 @@ def dataset_of(
     data: dict[str, Any] = {}
     for name, row in names:
         about = "of the average iterate: " if name.startswith("averaged_") else ""
-        attrs = {"long_name": about + row.long_name, "units": "1", "equation": row.equation}
+        said = {"long_name": about + row.long_name, "units": "1", "equation": row.equation}
         if rows:
-            data[name] = (("time", *row.dims), np.stack([values[name] for _, values in rows]), attrs)
+            data[name] = (("time", *row.dims), np.stack([values[name] for _, values in rows]), said)
     for name, values in targets.items():
         dim = "test_sample" if name.startswith("test_") else "sample"
         data[name] = (dim, values, {"long_name": "targets y_i", "units": "1", "equation": "section 2"})
@@ -79,10 +78,20 @@ def dataset_of(
     coords: dict[str, Any] = {"time": ("time", times[iterations], time), "iteration": ("time", iterations, step)}
     if "weight_moment" in data:
         coords["moment"] = ("moment", MOMENTS, {"long_name": "order p of the moment", "units": "1", "equation": "3.4"})
-    attrs = {"config": json.dumps(config), "config_hash": fingerprint(config), "status": status, **provenance()}
-    seed = config.get("start", {}).get("seed") if isinstance(config.get("start"), dict) else None
-    attrs["seed"] = -1 if seed is None else int(seed)
+    attrs: dict[str, Any] = {
+        "config": json.dumps(config),
+        "config_hash": fingerprint(config),
+        "status": status,
+        "seed": _seed(config),
+        **provenance(),
+    }
     return xarray.Dataset(data, coords=coords, attrs=attrs)
+
+
+def _seed(config: dict[str, Any]) -> int:
+    """The seed of the start; -1 where there is none: a quadrature, or a measure of the user's."""
+    start = config.get("start")
+    return int(start.get("seed", -1)) if isinstance(start, dict) else -1
 
 
 def save(run: Run, path: str | Path) -> Path:
@@ -101,7 +110,7 @@ def write_tree(tree: "xarray.DataTree", path: Path) -> None:
     for node in tree.subtree:
         own = node.to_dataset(inherit=False).variables
         encoding[node.path] = {str(name): {"fletcher32": True} for name, v in own.items() if v.ndim and v.size}
-    write_whole(path, lambda part: tree.to_netcdf(part, engine=ENGINE, encoding=encoding))
+    write_whole(path, lambda part: tree.to_netcdf(part, engine="h5netcdf", encoding=encoding))
 
 
 def _measure_dataset(run: Run) -> "xarray.Dataset":
@@ -129,7 +138,7 @@ def open(path: str | Path) -> Run:
 
 
 def open_tree(path: Path) -> "xarray.DataTree":
-    """A file of this program as a tree in memory, its checksums verified; an error that names it if it cannot be read."""
+    """A file of this program as a tree in memory, checksums verified; an error that names it if it cannot be read."""
     import xarray
 
     return xarray.DataTree.from_dict(_read(path, lambda file: dict(_groups(file, "/"))))

@@ -75,9 +75,7 @@ def simulate(
     count = len(start.w) if positions is None else positions
     if not 1 <= count <= len(start.w):
         raise InputError("`positions` must be from 1 to the number of particles", count, f"There are {len(start.w)}.")
-    observer = Observer(
-        tuple(record), net, row, rule, train, test, method.average, net.scale(start), count
-    )
+    observer = Observer(tuple(record), net, row, rule, train, test, method.average, net.scale(start), count)
     plan = recorded_iterations(steps, record_every)
     rates = schedule(method.step)
     if config is None:
@@ -105,8 +103,8 @@ def simulate(
         safe = stable_step(net, start, inputs, row)
         first = float(problem.sizes[0]) if steps else 0.0
         told = DivergedError(
-            f"the run diverged: {error}. The likely cause is the step: it starts at {first:.4g}, and gradient descent is "
-            f"stable at this start below about {safe:.4g} (2n / lam_max of the tangent kernel, 3.1; flow time). "
+            f"the run diverged: {error}. The likely cause is the step: it starts at {first:.4g}, and gradient descent "
+            f"is stable at this start below about {safe:.4g} (2n / lam_max of the tangent kernel, 3.1; flow time). "
             f"Try step = {safe / 2:.2g}. What was recorded before is kept."
         )
         told.run = finish(rows, "diverged")

@@ -30,12 +30,12 @@ def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> "xarray.Dataset":
     if not cases:
         return xarray.Dataset()
     longest = max((found[case.key] for case in cases), key=lambda data: data.sizes["time"])
-    names = [name for name, values in longest.data_vars.items() if values.dims == ("time",)]
+    names = [str(name) for name, values in longest.data_vars.items() if values.dims == ("time",)]
     shape = [len(axis.values) for axis in made.axes]
     length = longest.sizes["time"]
     arrays = {name: np.full((*shape, length), np.nan) for name in [*names, "time"]}
     for case in cases:
-        place = tuple(axis.values.index(case.coords[axis.name]) for axis in made.axes)
+        place: tuple[Any, ...] = tuple(axis.values.index(case.coords[axis.name]) for axis in made.axes)
         data = found[case.key]
         for name, array in arrays.items():
             array[(*place, slice(0, data.sizes["time"]))] = data[name].values
@@ -82,7 +82,7 @@ def _complete(pairs: list[tuple[int, int]]) -> bool:
 
 
 class Summary(NamedTuple):
-    """What a sweep came to: its file, the table over its axes, the comparisons by setting, the runs' records by hash."""
+    """What a sweep came to: file, table over the axes, comparisons by setting, the runs' records by hash."""
 
     path: Path
     table: "xarray.Dataset"

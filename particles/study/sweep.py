@@ -66,7 +66,7 @@ class Plan(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one run: "finished", "kept" (from before), "diverged", "stopped" or "failed", and what was said."""
+    """What became of one run: "finished", "kept" (from before), "diverged", "stopped", "failed"; what was said."""
 
     case: Case
     status: str
@@ -110,9 +110,7 @@ def _without_start(coords: dict[str, Any], axes: list[Axis]) -> dict[str, Any]:
 def _axes(raw: dict[str, Any]) -> list[Axis]:
     paths = list(_lists(raw, Config, ()))
     last = [path[-1] for path, _ in paths]
-    return [
-        Axis(path[-1] if last.count(path[-1]) == 1 else "_".join(path), path, values) for path, values in paths
-    ]
+    return [Axis(path[-1] if last.count(path[-1]) == 1 else "_".join(path), path, values) for path, values in paths]
 
 
 def _lists(raw: dict[str, Any], model: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[Any]]]:

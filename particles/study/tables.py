@@ -33,8 +33,8 @@ def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Data
     console.print(table)
     print_line(
         console,
-        f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: the limit's own quadrature "
-        f"error (twice the nodes), {error / last:.2f} of the distance at the largest M.",
+        f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: the limit's own "
+        f"quadrature error (twice the nodes), {error / last:.2f} of the distance at the largest M.",
     )
     print_line(console, verdict(compared))
 
