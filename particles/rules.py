@@ -66,8 +66,8 @@ def product(*axes: Rule) -> tuple[list[Array], Array]:
 
 
 def _axis_count(nodes: int, dim: int) -> int:
-    m = max(1, round(float(nodes) ** (1.0 / dim)))
-    return m if m**dim >= nodes else m + 1
+    m = max(1, int(np.round(nodes ** (1.0 / dim))))
+    return m if int(m**dim) >= nodes else m + 1
 
 
 def tensor(axis: Callable[[int], Rule], dim: int, nodes: int) -> Rule | None:

@@ -44,7 +44,7 @@ class RobbinsMonro:
             raise InputError("`t0` must be a finite number >= 0", self.t0, "Use 0 for c / t.")
 
     def sizes(self, steps: int) -> Array:
-        return np.asarray(self.c / (np.arange(1, steps + 1) + self.t0))
+        return self.c / (np.arange(1.0, steps + 1.0) + self.t0)
 
     def times(self, steps: int) -> Array:
         return np.concatenate([[0.0], np.cumsum(self.sizes(steps))])

@@ -16,7 +16,7 @@ from particles.methods import SGD, AveragedSGD, GradientDescent, Method
 from particles.network import Network
 from particles.regularisers import L1, L2, Regulariser
 from particles.schedules import InverseSqrt, RobbinsMonro, Schedule
-from particles.study.config import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig
+from particles.study.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig
 
 
 class Parts(NamedTuple):

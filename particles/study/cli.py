@@ -17,7 +17,8 @@ from rich.console import Console
 from particles.errors import ParticlesError, StorageError
 from particles.study import tables
 from particles.study.config import override, read_toml
-from particles.study.sweep import Plan, plan, run_sweep
+from particles.study.plan import Plan, plan
+from particles.study.sweep import run_sweep
 
 OK, FAILED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from particles.measure import Measure
 from particles.study import build, plots
+from particles.study.plan import Case, Plan
 from particles.study.results import open as open_run
 from particles.study.summary import Summary
-from particles.study.sweep import Case, Plan, run_path
+from particles.study.sweep import run_path
 
 if TYPE_CHECKING:
     import xarray

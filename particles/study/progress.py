@@ -7,7 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from particles.study.sweep import Case, Outcome
+from particles.study.plan import Case
+from particles.study.sweep import Outcome
 
 LINE_SECONDS = 5.0
 

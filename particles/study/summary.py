@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from particles.study.compare import compare
+from particles.study.plan import Case, Plan
 from particles.study.provenance import fingerprint, provenance
 from particles.study.results import open_root, write_tree
-from particles.study.sweep import Case, Plan, run_path
+from particles.study.sweep import run_path
 
 if TYPE_CHECKING:
     import xarray

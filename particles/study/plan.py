@@ -1,0 +1,132 @@
+"""What a sweep runs: a list in a configuration is an axis, every combination a run, named by its configuration's hash.
+
+Where there is `limit.nodes`, M = infinity is run beside every combination of the axes that are not the start's, twice:
+with that many atoms and with double.
+"""
+
+import itertools
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from particles.study import build
+from particles.study.config import ConfigError, faults
+from particles.study.provenance import fingerprint
+from particles.study.schema import Config
+
+MAX_RUNS = 100_000
+
+
+class Axis(NamedTuple):
+    """One list in the configuration: its name in the result, its dotted path, its values."""
+
+    name: str
+    path: tuple[str, ...]
+    values: list[Any]
+
+
+class Case(NamedTuple):
+    """One run of a sweep. nodes: None for a finite network, else the quadrature atoms that stand for M = infinity."""
+
+    coords: dict[str, Any]
+    config: Config
+    identity: dict[str, Any]
+    nodes: int | None
+
+    @property
+    def key(self) -> str:
+        """The hash of what decides the run's numbers: its file's name."""
+        return fingerprint(self.identity)
+
+    @property
+    def particles(self) -> int:
+        """How many atoms it moves."""
+        return self.nodes or self.config.start.count
+
+
+class Plan(NamedTuple):
+    """A sweep: its axes, its runs, and the folder that file names in the configuration start from."""
+
+    name: str
+    axes: list[Axis]
+    cases: list[Case]
+    folder: Path
+
+
+def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -> Plan:
+    """All runs of a configuration, checked; raises ConfigError with every fault."""
+    axes = _axes(raw)
+    number = 1
+    for axis in axes:
+        if not axis.values:
+            raise ConfigError(source, [f"{'.'.join(axis.path)}: an axis of a sweep needs at least one value: got []"])
+        number *= len(axis.values)
+    if number > MAX_RUNS:
+        raise ConfigError(source, [f"a sweep may have {MAX_RUNS} runs: got {number}. Shorten its lists."])
+    runs = list(_combinations(raw, axes))
+    found = list(dict.fromkeys(fault for _, single in runs for fault in faults(single)))
+    if found:
+        raise ConfigError(source, found)
+    finite, limits = [], {}
+    for coords, single in runs:
+        config = Config.model_validate(single)
+        identity = build.identity(config, folder)
+        finite.append(Case(coords, config, identity, None))
+        if config.limit is not None and config.network.beta == 1.0:
+            for nodes in (config.limit.nodes, 2 * config.limit.nodes):
+                start = {"nodes": nodes, "signs": config.start.signs}
+                record = {key: value for key, value in identity["record"].items() if key != "positions"}
+                case = Case(_without_start(coords, axes), config, identity | {"start": start, "record": record}, nodes)
+                limits[case.key] = case
+    repeated = {case.key: case for case in [*finite, *limits.values()]}
+    return Plan(str(runs[0][1].get("name", "run")), axes, list(repeated.values()), folder)
+
+
+def _without_start(coords: dict[str, Any], axes: list[Axis]) -> dict[str, Any]:
+    own = {axis.name for axis in axes if axis.path[0] == "start"}
+    return {name: value for name, value in coords.items() if name not in own}
+
+
+def _axes(raw: dict[str, Any]) -> list[Axis]:
+    paths = list(_lists(raw, Config, ()))
+    last = [path[-1] for path, _ in paths]
+    return [Axis(path[-1] if last.count(path[-1]) == 1 else "_".join(path), path, values) for path, values in paths]
+
+
+def _lists(raw: dict[str, Any], model: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    """The lists that stand where the model wants one value."""
+    for key, value in raw.items():
+        if key not in model.model_fields:
+            continue  # an unknown key is reported by the models
+        kinds = _kinds(model.model_fields[key].annotation)
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if isinstance(value, dict) and inner:
+            yield from _lists(value, inner, (*path, key))
+        elif isinstance(value, list) and list not in [typing.get_origin(kind) or kind for kind in kinds]:
+            yield (*path, key), value
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """The alternatives of a type: those of a union, or itself."""
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        return [kind for part in typing.get_args(annotation) for kind in _kinds(part)]
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _kinds(typing.get_args(annotation)[0])
+    return [annotation]
+
+
+def _combinations(raw: dict[str, Any], axes: list[Axis]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    for values in itertools.product(*(axis.values for axis in axes)):
+        single = raw
+        for axis, value in zip(axes, values, strict=True):
+            single = _replaced(single, axis.path, value)
+        yield dict(zip([axis.name for axis in axes], values, strict=True)), single
+
+
+def _replaced(raw: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    head, *rest = path
+    return raw | {head: _replaced(raw[head], tuple(rest), value) if rest else value}
