@@ -28,7 +28,7 @@ class Constant:
 
     def times(self, steps: int) -> Array:
         """Flow time after 0, 1, ... `steps` iterations: (steps + 1,). A product, so that it carries no rounding sum."""
-        return float(self.step) * np.arange(steps + 1)
+        return np.asarray(float(self.step) * np.arange(steps + 1), dtype=np.float64)
 
 
 @dataclass(frozen=True)
