@@ -2,7 +2,7 @@ from .activations import ACTIVATIONS as ACTIVATIONS
 from .activations import Activation as Activation
 from .data import Dataset as Dataset
 from .data import Stream as Stream
-from .datasets import load as load
+from .datasets import load as load, read as read
 from .errors import (
     DivergedError as DivergedError,
 )

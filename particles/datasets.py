@@ -95,8 +95,11 @@ SETS: dict[str, Callable[..., Dataset]] = {
 }
 
 
-def load(name: str, **options: Any) -> Dataset:
-    """The set called `name`; options are those of its row (n, dim, seed, noise; positive, negative)."""
+def load(name: str, scale: str = "none", **options: Any) -> Dataset:
+    """The set called `name`, its inputs scaled ("standard", "unit"); options are those of its row.
+
+    circle, sphere, gaussian: n, seed, noise, and dim but for circle. digits, wine: positive, negative, lists of classes.
+    """
     if name not in SETS:
         raise InputError("`name` must be a known data set", repr(name), nearest(name, SETS))
     known = SETS[name].__code__.co_varnames[: SETS[name].__code__.co_argcount]
@@ -104,7 +107,7 @@ def load(name: str, **options: Any) -> Dataset:
         if option not in known:
             remedy = nearest(option, known) if known else "It takes none."
             raise InputError(f"data set {name!r} takes only its own options", repr(option), remedy)
-    return SETS[name](**options)
+    return scaled(SETS[name](**options), None, scale)[0]
 
 
 def scaled(train: Dataset, test: Dataset | None, how: str) -> tuple[Dataset, Dataset | None]:
