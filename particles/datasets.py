@@ -98,7 +98,7 @@ SETS: dict[str, Callable[..., Dataset]] = {
 def load(name: str, scale: str = "none", **options: Any) -> Dataset:
     """The set called `name`, its inputs scaled ("standard", "unit"); options are those of its row.
 
-    circle, sphere, gaussian: n, seed, noise, and dim but for circle. digits, wine: positive, negative, lists of classes.
+    circle, sphere, gaussian: n, seed, noise, and dim but for circle. digits, wine: lists of classes positive, negative.
     """
     if name not in SETS:
         raise InputError("`name` must be a known data set", repr(name), nearest(name, SETS))

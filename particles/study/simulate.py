@@ -11,8 +11,7 @@ from particles.checkpoint import Checkpoints, Row
 from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.flow import Problem, Snapshot, flow
-from particles.losses import Loss
-from particles.losses import loss as loss_row
+from particles.losses import Loss, loss as loss_row
 from particles.measure import Measure, checked_measure
 from particles.methods import Method
 from particles.network import Network
