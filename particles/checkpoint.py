@@ -5,11 +5,14 @@ written first, so a state never lacks its rows. The two newest states are kept; 
 whole (HDF5 checks every chunk against its checksum) and belongs to this configuration.
 """
 
+import io
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
-import numpy as np
+from numpy.typing import NDArray
 
 from particles.errors import StorageError
 from particles.files import clear_parts, write_whole
@@ -29,24 +32,20 @@ class Checkpoints:
     def save(self, iteration: int, state: State, rows: list[Row]) -> None:
         """Keep the rows recorded since the last save, then the state after `iteration` steps."""
 
-        def write_rows(path: Path) -> None:
-            with h5py.File(path, "w") as file:
-                file.attrs["config_hash"] = self.config_hash
-                for at, values in rows:
-                    group = file.create_group(f"{at:020d}")
-                    for name, value in values.items():
-                        _put(group, name, value)
-
-        def write_state(path: Path) -> None:
-            with h5py.File(path, "w") as file:
-                file.attrs["config_hash"] = self.config_hash
-                for name, value in state._asdict().items():
-                    _put(file, name, value)
-
-        write_whole(self._path("rows", iteration), write_rows)
-        write_whole(self._path("state", iteration), write_state)
+        recorded = {f"{at:020d}/{name}": value for at, values in rows for name, value in values.items()}
+        write_whole(self._path("rows", iteration), self._packed(recorded))
+        write_whole(self._path("state", iteration), self._packed(state._asdict()))
         for old in self._iterations("state")[:-_KEPT]:
             self._path("state", old).unlink()
+
+    def _packed(self, arrays: Mapping[str, NDArray[Any]]) -> memoryview:
+        """Arrays by path as an HDF5 file in memory, with checksums where HDF5 can hold them."""
+        page = io.BytesIO()
+        with h5py.File(page, "w") as file:
+            file.attrs["config_hash"] = self.config_hash
+            for name, array in arrays.items():
+                file.create_dataset(name, data=array, fletcher32=True if array.ndim and array.size else None)
+        return page.getbuffer()
 
     def newest(self) -> tuple[int, State, list[Row]] | None:
         """(iteration, state, rows up to it) of the newest whole checkpoint, or None."""
@@ -81,9 +80,3 @@ class Checkpoints:
 
     def _iterations(self, kind: str) -> list[int]:
         return sorted(int(path.stem.removeprefix(f"{kind}-")) for path in self.folder.glob(f"{kind}-*.h5"))
-
-
-def _put(group: h5py.Group, name: str, value: object) -> None:
-    """One array, with a checksum where HDF5 can hold one."""
-    array = np.asarray(value)
-    group.create_dataset(name, data=array, fletcher32=True if array.ndim and array.size else None)

@@ -3,32 +3,37 @@
 import errno
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from particles.errors import StorageError
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place: a kill leaves the old or the new."""
-    handle, name = -1, ""
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Put `content` in a temporary file beside `path`, then in its place: a kill leaves the old file or the new.
+
+    Content is made in memory first. HDF5 that meets a full disk while it writes cannot close its file, and takes the
+    process down with it.
+    """
+    name = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        write(Path(name))
-        _flush(Path(name), os.O_RDWR)
-        os.chmod(name, 0o666 & ~_umask())
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            os.fsync(file.fileno())
         os.replace(name, path)
-        _flush(path.parent, os.O_RDONLY)
+        _flush(path.parent)
     except OSError as error:
         if name:
             Path(name).unlink(missing_ok=True)
-        raise StorageError(f"{path} could not be written: {_reason(error)}. {_remedy(error)}") from error
+        raise StorageError(f"{path} could not be written: {error.strerror or error}. {_remedy(error)}") from error
 
 
-def _flush(path: Path, flags: int) -> None:
-    handle = os.open(path, flags)
+def _flush(folder: Path) -> None:
+    """Make a rename in this folder last."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -41,16 +46,10 @@ def _umask() -> int:
     return mask
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error).splitlines()[0]
-
-
 def _remedy(error: OSError) -> str:
-    # HDF5 passes the system's errno on in most cases; where it does not, its text names it.
-    code, text = error.errno, str(error).lower()
-    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "no space" in text or "file too large" in text:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "Free some space, or choose another folder, and run again: finished runs are kept."
-    if code in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return "Choose a folder you may write to (--out)."
     return "Check the disk, then run again: finished runs are kept."
 

@@ -242,8 +242,8 @@ class LocalPopulation:
         return blocks.unpack(self.cloud.b[:K], first), np.array(self.cloud.s[:K].reshape(-1)[:first], dtype=np.float64)
 
     def state(self) -> State:
-        """A copy of the state."""
-        return State(self.cloud.b.copy(), self.cloud.s.copy(), self.mean_b.copy(), self.mean_s.copy())
+        """The state itself, not a copy: good until the next push."""
+        return State(self.cloud.b, self.cloud.s, self.mean_b, self.mean_s)
 
     def restore(self, state: State) -> None:
         """Put a saved state in place."""

@@ -140,7 +140,7 @@ def _writable(out: Path) -> None:
     from particles.files import write_whole
 
     probe = out / ".writable"
-    write_whole(probe, lambda part: part.write_text("particles"))
+    write_whole(probe, b"particles")
     probe.unlink(missing_ok=True)
 
 

@@ -1,7 +1,7 @@
 """Figures. One style, colours that the colour-blind tell apart, the paper's letters on the axes."""
 
+import io
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -147,9 +147,7 @@ def save(figure: "Figure", path: Path) -> list[Path]:
     """Write a figure as PNG and SVG beside each other: the two paths."""
     paths = [path.with_suffix(".png"), path.with_suffix(".svg")]
     for target in paths:
-        write_whole(target, partial(_write, figure, target.suffix[1:]))
+        page, kind = io.BytesIO(), target.suffix[1:]
+        figure.savefig(page, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {})
+        write_whole(target, page.getbuffer())
     return paths
-
-
-def _write(figure: "Figure", kind: str, part: Path) -> None:
-    figure.savefig(part, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {})

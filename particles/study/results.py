@@ -110,7 +110,7 @@ def write_tree(tree: "xarray.DataTree", path: Path) -> None:
     for node in tree.subtree:
         own = node.to_dataset(inherit=False).variables
         encoding[node.path] = {str(name): {"fletcher32": True} for name, v in own.items() if v.ndim and v.size}
-    write_whole(path, lambda part: tree.to_netcdf(part, engine="h5netcdf", encoding=encoding))
+    write_whole(path, tree.to_netcdf(engine="h5netcdf", encoding=encoding))
 
 
 def _measure_dataset(run: Run) -> "xarray.Dataset":
