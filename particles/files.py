@@ -1,8 +1,11 @@
 """Files that are whole or not there: written under another name, flushed to disk, renamed."""
 
+import contextlib
 import errno
+import fcntl
 import os
-import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from particles.errors import StorageError
@@ -14,20 +17,18 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     Content is made in memory first. HDF5 that meets a full disk while it writes cannot close its file, and takes the
     process down with it.
     """
-    name = ""
+    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
+        with part.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
             os.fsync(file.fileno())
-        os.replace(name, path)
+        os.replace(part, path)
         _flush(path.parent)
     except OSError as error:
-        if name:
-            Path(name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise StorageError(f"{path} could not be written: {error.strerror or error}. {_remedy(error)}") from error
 
 
@@ -40,18 +41,27 @@ def _flush(folder: Path) -> None:
         os.close(handle)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _remedy(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "Free some space, or choose another folder, and run again: finished runs are kept."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return "Choose a folder you may write to (--out)."
     return "Check the disk, then run again: finished runs are kept."
+
+
+@contextlib.contextmanager
+def sole_user(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process; another that wants it meanwhile is told so. The system ends the hold with it."""
+    lock = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise StorageError(
+            f"{folder} is in use by another run. Wait, or choose another folder (--out)."
+        ) from error
+    with lock:
+        yield
 
 
 def clear_parts(folder: Path) -> None:

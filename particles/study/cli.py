@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from particles.errors import ParticlesError, StorageError
+from particles.files import sole_user, write_whole
 from particles.study import tables
 from particles.study.config import override, read_toml
 from particles.study.plan import Plan, plan
@@ -106,7 +107,8 @@ def _run(console: Console, made: Plan, chosen: argparse.Namespace) -> int:
     before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
     ticker = Ticker(console, chosen.quiet)
     try:
-        outcomes = run_sweep(made, out, ticker, chosen.threads, chosen.checkpoint, stop)
+        with sole_user(out):
+            outcomes = run_sweep(made, out, ticker, chosen.threads, chosen.checkpoint, stop)
     finally:
         ticker.close()
         for number, handler in before.items():
@@ -137,8 +139,6 @@ def _conclude(console: Console, made: Plan, out: Path, no_figure: bool) -> None:
 
 def _writable(out: Path) -> None:
     """A folder that cannot be written to is said before the work, not after."""
-    from particles.files import write_whole
-
     probe = out / ".writable"
     write_whole(probe, b"particles")
     probe.unlink(missing_ok=True)

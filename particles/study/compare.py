@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+_TELLING = 0.5  # an interval wider than this excludes nothing of interest
 THEORY = -0.5  # the law of large numbers, root mean square
 
 
@@ -114,4 +115,6 @@ def verdict(table: "xarray.Dataset") -> str:
     if not np.isfinite(low):
         return "no interval for the exponent: run three seeds or more, and two counts or more"
     word = "holds" if low <= THEORY <= high else "does not hold within this interval"
+    if high - low > _TELLING:
+        word = "this interval is too wide to tell; run more seeds or sizes"
     return f"distance ~ M^{float(table['exponent']):.3f}, 95% interval [{low:.3f}, {high:.3f}]; theory -1/2: {word}"
