@@ -1,1 +1,0 @@
-"""What the paper says, as functions: each names its equation and what it assumes."""
