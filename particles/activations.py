@@ -56,23 +56,26 @@ class Activation(NamedTuple):
 
 @inline
 def _relu(v):
-    return v if v > 0 else 0 * v  # 0 * v, so that NaN passes
+    return 0.0 if v <= 0 else v  # this way round, NaN passes
 
 
 @inline
 def _relu_slope(v):
-    return 1.0 if v > 0 else 0.0
+    return 1.0 if v > 0 else (0.0 if v <= 0 else v)
 
 
 @inline
 def _smooth_relu(v):
-    """(v + sqrt(v^2 + w^2)) / 2: ReLU rounded over a width w, with all derivatives bounded."""
-    return 0.5 * (v + math.sqrt(v * v + SMOOTH_RELU_WIDTH * SMOOTH_RELU_WIDTH))
+    """(v + sqrt(v^2 + w^2)) / 2: ReLU rounded over a width w, all derivatives bounded; no cancelling for v < 0."""
+    square = SMOOTH_RELU_WIDTH * SMOOTH_RELU_WIDTH
+    far = math.sqrt(v * v + square) + abs(v)
+    return 0.5 * square / far if v < 0 else 0.5 * far
 
 
 @inline
 def _smooth_relu_slope(v):
-    return 0.5 + 0.5 * v / math.sqrt(v * v + SMOOTH_RELU_WIDTH * SMOOTH_RELU_WIDTH)
+    held = math.copysign(min(abs(v), 1e100), v) if v == v else v  # v * v stays finite, NaN passes
+    return 0.5 + 0.5 * held / math.sqrt(held * held + SMOOTH_RELU_WIDTH * SMOOTH_RELU_WIDTH)
 
 
 @inline
@@ -109,7 +112,7 @@ def _gelu_slope(v):
 
 @inline
 def _softplus(v):
-    return (v if v > 0 else 0 * v) + math.log1p(special.exp(-abs(v)))
+    return (0.0 if v <= 0 else v) + math.log1p(special.exp(-abs(v)))
 
 
 @inline
@@ -212,6 +215,6 @@ ACTIVATIONS: dict[str, Activation] = {
 
 def activation(name: str) -> Activation:
     """The row called `name`."""
-    if name not in ACTIVATIONS:
-        raise InputError("`activation` must be one of the table's rows", name, nearest(name, ACTIVATIONS))
+    if not isinstance(name, str) or name not in ACTIVATIONS:
+        raise InputError("`activation` must be one of the table's rows", repr(name), nearest(str(name), ACTIVATIONS))
     return ACTIVATIONS[name]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
+from particles.checks import number
 from particles.errors import InputError
 from particles.laws import Law
 from particles.measure import Array
@@ -18,8 +19,7 @@ class Dataset:
     """n samples, checked once: x (n, d), y (n,), finite, n >= 1."""
 
     def __init__(self, x: ArrayLike, y: ArrayLike) -> None:
-        self.x = np.array(x, dtype=np.float64, order="C")
-        self.y = np.array(y, dtype=np.float64)
+        self.x, self.y = _floats("x", x), _floats("y", y)
         if self.x.ndim != 2 or self.y.ndim != 1:
             raise InputError(
                 "x must have shape (n, d) and y shape (n,)", f"{self.x.shape} and {self.y.shape}", "Reshape them."
@@ -55,6 +55,13 @@ class Dataset:
         return Dataset(self.x[kept], self.y[kept]), Dataset(self.x[out], self.y[out])
 
 
+def _floats(name: str, values: ArrayLike) -> Array:
+    try:
+        return np.array(values, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be an array of real numbers", str(error), "Encode text as numbers.") from error
+
+
 def checked_labels(y: Array) -> None:
     """Labels are -1 and 1, as the logistic loss and misclassification need (3.3)."""
     wrong = np.setdiff1d(y, [-1.0, 1.0])
@@ -80,8 +87,7 @@ class Stream:
 
     def __post_init__(self) -> None:
         checked_seed(self.seed)
-        if not (np.isfinite(self.noise) and self.noise >= 0):
-            raise InputError("`noise` must be a finite number >= 0", self.noise, "Use 0 for exact targets.")
+        number("noise", self.noise, 0.0, remedy="Use 0 for exact targets.")
 
     def rows(self, first: int, last: int, purpose: Purpose = Purpose.INPUT) -> Dataset:
         """Samples [first, last)."""

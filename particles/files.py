@@ -57,9 +57,7 @@ def sole_user(folder: Path) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise StorageError(
-            f"{folder} is in use by another run. Wait, or choose another folder (--out)."
-        ) from error
+        raise StorageError(f"{folder} is in use by another run. Wait, or choose another folder (--out).") from error
     with lock:
         yield
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from particles import rules
+from particles.checks import number, whole
 from particles.errors import InputError
-from particles.measure import Array, Measure, checked_count
+from particles.measure import Array, Measure, checked_count, checked_signs
 from particles.randomness import Purpose, checked_seed, generator
 
 # Rows are always drawn a whole block at a time, so that row r depends on (seed, r) alone, however many are asked for.
@@ -44,7 +45,7 @@ class Law(ABC):
 
     def rows(self, seed: int, first: int, last: int, purpose: Purpose = Purpose.POSITION) -> Array:
         """Rows [first, last) of the endless sample of this seed: (last - first, dim)."""
-        blocks = range(first // ROWS, -(-last // ROWS))
+        blocks = range(first // ROWS, max(first // ROWS + 1, -(-last // ROWS)))
         drawn = [self.draw(generator(seed, purpose, block), ROWS) for block in blocks]
         return np.concatenate(drawn)[first - blocks.start * ROWS : last - blocks.start * ROWS]
 
@@ -81,12 +82,15 @@ class Law(ABC):
         turned so that their first coordinates, the most even ones, lie along the inputs' principal axes (on 31
         measured inputs this halved the error of the limit's predictions).
         """
-        nodes = checked_count(nodes, "positive")
-        checked_count(2, signs)
+        nodes = whole("nodes", nodes, 1)
+        checked_signs(signs)
         rule = self.rule(nodes)
         b, w = rule or rules.sobol(self.from_cube, self.cube_dim, nodes)
         if rule is None and along is not None and self.isotropic:
-            b = b @ rules.principal_axes(np.asarray(along, dtype=np.float64)).T
+            inputs = np.asarray(along, dtype=np.float64)
+            if inputs.ndim != 2 or inputs.shape[1] != self.dim:
+                raise InputError(f"`along` must have shape (n, {self.dim})", str(inputs.shape), "Append the bias's 1s.")
+            b = b @ rules.principal_axes(inputs).T
         s = np.ones(len(b))
         if signs != "positive":
             b, s, w = np.concatenate([b, b]), np.concatenate([s, -s]), np.concatenate([w, w]) / 2.0
@@ -98,20 +102,15 @@ class Law(ABC):
         function : (M, dim) -> (M,) or (M, k)
         """
 
-        def mean(count: int) -> NDArray[Any]:
-            atoms = self.quadrature(count)
+        def mean(atoms: Measure) -> NDArray[Any]:
             return np.asarray(np.tensordot(atoms.w, np.asarray(function(atoms.b)), axes=1))
 
-        coarse = len(self.quadrature(nodes).w)
-        return float(np.max(np.abs(mean(2 * coarse) - mean(coarse))))
+        coarse = self.quadrature(nodes)
+        return float(np.max(np.abs(mean(self.quadrature(2 * len(coarse.w))) - mean(coarse))))
 
 
-def _checked(dim: int, **positive: float) -> None:
-    if isinstance(dim, bool) or not isinstance(dim, int | np.integer) or dim < 1:
-        raise InputError("`dim` must be a whole number >= 1", dim, "Give the number of inputs, a bias counted in.")
-    for name, value in positive.items():
-        if not (np.isfinite(value) and value > 0):
-            raise InputError(f"`{name}` must be a finite number > 0", value, "Choose a positive size.")
+def _checked_dim(dim: int) -> None:
+    whole("dim", dim, 1, remedy="Give the number of inputs, a bias counted in.")
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,9 @@ class Gaussian(Law):
     mean: float = 0.0
 
     def __post_init__(self) -> None:
-        _checked(self.dim, std=self.std)
+        _checked_dim(self.dim)
+        number("std", self.std, above=0.0)
+        number("mean", self.mean)
 
     @property
     def isotropic(self) -> bool:
@@ -148,7 +149,8 @@ class Sphere(Law):
     radius: float = 1.0
 
     def __post_init__(self) -> None:
-        _checked(self.dim, radius=self.radius)
+        _checked_dim(self.dim)
+        number("radius", self.radius, above=0.0)
 
     @property
     def isotropic(self) -> bool:
@@ -173,7 +175,8 @@ class Ball(Law):
     radius: float = 1.0
 
     def __post_init__(self) -> None:
-        _checked(self.dim, radius=self.radius)
+        _checked_dim(self.dim)
+        number("radius", self.radius, above=0.0)
 
     @property
     def isotropic(self) -> bool:
@@ -205,8 +208,8 @@ class Uniform(Law):
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        _checked(self.dim)
-        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
+        _checked_dim(self.dim)
+        if not number("low", self.low) < number("high", self.high):
             raise InputError("`low` must be below `high`", f"{self.low} and {self.high}", "Swap or widen them.")
 
     def draw(self, random: np.random.Generator, count: int) -> Array:
@@ -225,12 +228,14 @@ class Atoms(Law):
 
     def __init__(self, points: ArrayLike, weights: ArrayLike | None = None) -> None:
         self.points = np.array(points, dtype=np.float64)
-        if self.points.ndim != 2 or len(self.points) == 0 or not np.isfinite(self.points).all():
+        if self.points.ndim != 2 or self.points.size == 0 or not np.isfinite(self.points).all():
             raise InputError("`points` must be finite, of shape (k, dim), k >= 1", str(self.points.shape), "")
         count = len(self.points)
         self.weights = np.full(count, 1.0 / count) if weights is None else np.array(weights, dtype=np.float64)
-        if self.weights.shape != (count,) or not (self.weights >= 0).all() or not self.weights.sum() > 0:
-            raise InputError("`weights` must be >= 0, one a point, not all zero", str(self.weights.shape), "")
+        total = self.weights.sum()
+        if self.weights.shape != (count,) or not (self.weights >= 0).all() or not 0 < total < np.inf:
+            told = f"shape {self.weights.shape}, sum {total:g}"
+            raise InputError("`weights` must be finite and >= 0, one a point, not all zero", told, "")
         self.weights /= self.weights.sum()
         self.dim = self.points.shape[1]
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from particles.checks import whole
 from particles.errors import InputError, nearest
 
 Array = NDArray[np.float64]
@@ -25,17 +26,21 @@ class Measure(NamedTuple):
 
 def checked_count(count: int, signs: str) -> int:
     """The number of particles, if it can be drawn with these signs."""
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-        raise InputError("`count` must be a whole number >= 1", count, "Ask for at least one particle.")
-    if signs not in SIGNS:
-        raise InputError("`signs` must be one of positive, random, symmetric", signs, nearest(str(signs), SIGNS))
-    if signs == "symmetric" and count % 2:
+    count = whole("count", count, 1, remedy="Ask for at least one particle.")
+    if checked_signs(signs) == "symmetric" and count % 2:
         raise InputError(
             '`count` must be even with signs="symmetric" (each + has its -, section 3.2)',
             count,
-            f"Use {count - 1 or 2} or {count + 1}.",
+            f"Use {count + 1}.",
         )
-    return int(count)
+    return count
+
+
+def checked_signs(signs: str) -> str:
+    """The name of a rule for signs, if it is one."""
+    if signs not in SIGNS:
+        raise InputError("`signs` must be one of positive, random, symmetric", repr(signs), nearest(str(signs), SIGNS))
+    return signs
 
 
 def checked_measure(measure: Measure, dim: int) -> Measure:

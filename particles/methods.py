@@ -6,9 +6,7 @@ What the flow reads of a method: `step` (a number or schedule, in flow time), `b
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from particles.errors import InputError
+from particles.checks import whole
 from particles.randomness import checked_seed
 from particles.regularisers import L2, Regulariser
 from particles.schedules import Schedule, schedule
@@ -43,7 +41,7 @@ class SGD:
     def __post_init__(self) -> None:
         schedule(self.step)
         checked_seed(self.seed)
-        _checked_batch(self.batch)
+        whole("batch", self.batch, 1, remedy="Use 1 for one-sample SGD.")
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class AveragedSGD:
     def __post_init__(self) -> None:
         schedule(self.step)
         checked_seed(self.seed)
-        _checked_batch(self.batch)
+        whole("batch", self.batch, 1, remedy="Use 1 for one-sample SGD.")
         L2(self.weight_decay)
 
     @property
@@ -70,8 +68,3 @@ class AveragedSGD:
 
 
 Method = GradientDescent | SGD | AveragedSGD
-
-
-def _checked_batch(batch: int) -> None:
-    if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
-        raise InputError("`batch` must be a whole number >= 1", batch, "Use 1 for one-sample SGD.")

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from particles import blocks
 from particles.activations import ACTIVATIONS, Activation, activation
+from particles.checks import number
 from particles.errors import InputError
 from particles.kernels.blocks import BlockKernels, block_kernels
 from particles.measure import Array, Measure, checked_measure, equal_weights
@@ -38,11 +39,8 @@ class Network:
 
     def __post_init__(self) -> None:
         activation(self.activation)
-        if isinstance(self.beta, bool) or not 0.0 <= self.beta <= 1.0:
-            raise InputError(
-                "`beta` must lie in [0, 1]", self.beta, "Use 1 for the mean field, 0.5 for the tangent kernel."
-            )
-        layers = (self.train,) if isinstance(self.train, str) else tuple(self.train)
+        number("beta", self.beta, 0.0, 1.0, remedy="Use 1 for the mean field, 0.5 for the tangent kernel.")
+        layers = (self.train,) if isinstance(self.train, str) else tuple(self.train or ())
         if not layers or not set(layers) <= set(LAYERS) or len(set(layers)) < len(layers):
             raise InputError('`train` must name "input", "output" or both', repr(self.train), "")
         object.__setattr__(self, "train", tuple(sorted(layers)))

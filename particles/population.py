@@ -15,6 +15,7 @@ import numpy as np
 
 from particles import blocks
 from particles.blocks import Floats
+from particles.checks import whole
 from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
 from particles.measure import Array, Measure, checked_measure
@@ -87,8 +88,8 @@ class Local:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        if self.threads is not None and (isinstance(self.threads, bool) or self.threads < 1):
-            raise InputError("`threads` must be a whole number >= 1", self.threads, "Leave it out to use all cores.")
+        if self.threads is not None:
+            whole("threads", self.threads, 1, remedy="Leave it out to use all cores.")
 
     def populate(self, net: Network, start: Measure, dtype: str, averaged: bool) -> "LocalPopulation":
         """The population of this measure's particles."""

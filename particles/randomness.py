@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from particles.errors import InputError
+from particles.checks import whole
 
 SEEDS = 2**63
 
@@ -35,6 +35,4 @@ def generator(seed: int, purpose: Purpose, block: int = 0, step: int = 0) -> np.
 
 def checked_seed(seed: int) -> int:
     """The seed, if it is one."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < SEEDS:
-        raise InputError("`seed` must be a whole number from 0 to 2^63 - 1", seed, "Choose another seed.")
-    return int(seed)
+    return whole("seed", seed, 0, SEEDS - 1, "Choose another seed.")

@@ -6,14 +6,8 @@ alpha^2 lam int |b| dmu (L1, the paper's lam there times M^(2 beta - 1) too) to 
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from particles.checks import number
 from particles.errors import InputError
-
-
-def _checked(weight: float) -> None:
-    if not (np.isfinite(weight) and weight >= 0):
-        raise InputError("a regulariser's `weight` must be a finite number >= 0", weight, "Use 0 for none.")
 
 
 @dataclass(frozen=True)
@@ -23,7 +17,7 @@ class L1:
     weight: float
 
     def __post_init__(self) -> None:
-        _checked(self.weight)
+        number("weight", self.weight, 0.0, remedy="Use 0 for none.")
 
 
 @dataclass(frozen=True)
@@ -34,7 +28,7 @@ class L2:
     about: str = "zero"
 
     def __post_init__(self) -> None:
-        _checked(self.weight)
+        number("weight", self.weight, 0.0, remedy="Use 0 for none.")
         if self.about not in ("zero", "start"):
             raise InputError('`about` must be "zero" or "start"', self.about, "")
 

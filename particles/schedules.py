@@ -4,13 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from particles.checks import number
 from particles.errors import InputError
 from particles.measure import Array
-
-
-def _positive(name: str, value: float) -> None:
-    if isinstance(value, bool) or not (np.isfinite(value) and value > 0):
-        raise InputError(f"`{name}` must be a finite number > 0", value, "Choose a positive one.")
 
 
 @dataclass(frozen=True)
@@ -20,7 +16,7 @@ class Constant:
     step: float
 
     def __post_init__(self) -> None:
-        _positive("step", self.step)
+        number("step", self.step, above=0.0)
 
     def sizes(self, steps: int) -> Array:
         """The first `steps` step sizes: (steps,)."""
@@ -39,9 +35,8 @@ class RobbinsMonro:
     t0: float = 0.0
 
     def __post_init__(self) -> None:
-        _positive("c", self.c)
-        if not (np.isfinite(self.t0) and self.t0 >= 0):
-            raise InputError("`t0` must be a finite number >= 0", self.t0, "Use 0 for c / t.")
+        number("c", self.c, above=0.0)
+        number("t0", self.t0, 0.0, remedy="Use 0 for c / t.")
 
     def sizes(self, steps: int) -> Array:
         return self.c / (np.arange(1.0, steps + 1.0) + self.t0)
@@ -57,7 +52,7 @@ class InverseSqrt:
     c: float
 
     def __post_init__(self) -> None:
-        _positive("c", self.c)
+        number("c", self.c, above=0.0)
 
     def sizes(self, steps: int) -> Array:
         return np.asarray(self.c / np.sqrt(np.arange(1, steps + 1)))

@@ -5,24 +5,27 @@ import numpy as np
 from particles.losses import Loss
 from particles.measure import Array, Measure
 from particles.network import Network
+from particles.regularisers import L2, NONE, Regulariser
 
 _SAMPLES, _PARTICLES = 256, 4096
 
 
-def stable_step(net: Network, start: Measure, x: Array, loss: Loss) -> float:
-    """2 n / (l'' lam_max(K_w)): beyond it gradient descent on the linearised loss grows (section 3.1, flow time).
+def stable_step(net: Network, start: Measure, x: Array, loss: Loss, rule: Regulariser = NONE) -> float:
+    """2 / (l'' lam_max(K_w) / n + lam): beyond it descent on the linearised loss grows (section 3.1, flow time).
 
     Estimated from at most 256 samples and the first 4096 particles of the start; inputs as the network sees them.
     """
     few = x[:: max(1, len(x) // _SAMPLES)][:_SAMPLES]
     b, s = start.b[:_PARTICLES], start.s[:_PARTICLES]
     w = start.w[:_PARTICLES] / start.w[:_PARTICLES].sum()
-    slope = np.vectorize(net.row.derivative, otypes=[float])(few @ b.T) * s
-    gram = np.zeros((len(few), len(few)))
-    if "input" in net.train:
-        gram += (slope * w) @ slope.T * (few @ few.T)
-    if "output" in net.train:
-        value = np.vectorize(net.row.sigma, otypes=[float])(few @ b.T)
-        gram += (value * w) @ value.T
-    top = float(np.linalg.eigvalsh(gram)[-1])
-    return 2.0 * len(few) / (loss.curvature * top) if top > 0 else np.inf
+    with np.errstate(all="ignore"):  # this is called when a run has overflowed
+        slope = np.vectorize(net.row.derivative, otypes=[float])(few @ b.T) * s
+        gram = np.zeros((len(few), len(few)))
+        if "input" in net.train:
+            gram += (slope * w) @ slope.T * (few @ few.T)
+        if "output" in net.train:
+            value = np.vectorize(net.row.sigma, otypes=[float])(few @ b.T)
+            gram += (value * w) @ value.T
+        top = float(np.linalg.eigvalsh(gram)[-1]) if np.isfinite(gram).all() else np.inf
+    rate = loss.curvature * top / len(few) + (rule.weight if isinstance(rule, L2) else 0.0)
+    return 2.0 / rate if rate > 0 else np.inf

@@ -144,5 +144,5 @@ def test_closed_kernel__is_known_for_six_rows():
 
 
 def test_activation__names_the_nearest_row():
-    with pytest.raises(mf.InputError, match=r"`activation` must be one of .*: got tahn\. Did you mean 'tanh'\?"):
+    with pytest.raises(mf.InputError, match=r"`activation` must be one of .*: got 'tahn'\. Did you mean 'tanh'\?"):
         activation("tahn")

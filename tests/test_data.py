@@ -109,7 +109,7 @@ def test_holdout__shares_neither_inputs_nor_noise_with_the_stream():
     [
         (lambda: stream(noise=-1.0), "`noise` must be a finite number >= 0: got -1.0"),
         (lambda: stream(noise=NAN), "`noise` must be a finite number >= 0: got nan"),
-        (lambda: stream(seed=-1), "`seed` must be a whole number from 0 to 2^63 - 1: got -1"),
+        (lambda: stream(seed=-1), "`seed` must be a whole number from 0 to 9223372036854775807: got -1"),
         (lambda: stream(target=lambda x: x).rows(0, 4), "`target` must map (k, d) to (k,): got (4, 2) to (4, 2)"),
         (lambda: stream(target=lambda x: x[:, 0] / 0.0 * 0.0).rows(0, 4), "y must be finite"),
         (lambda: Batches(stream(), None, 0), "full-batch descent needs a finite data set: got a Stream"),

@@ -52,7 +52,7 @@ class Case:
         c, K = self.cloud, len(self.cloud.b)
         scale = c.b.dtype.type(1 / ALPHA)
         self.kernels.velocity_blocks(c.b, c.s, self.x, self.slope, scale, train_output, c.last_width, 0, K, v, vs)
-        return blocks.unpack(v, c.count), vs.reshape(-1)[: c.count]
+        return blocks.unpack(v, c.M), vs.reshape(-1)[: c.M]
 
     def check(self, found, expected):
         assert np.abs(found - expected).max() <= TOLERANCE[self.dtype] * max(1.0, np.abs(expected).max())
@@ -108,8 +108,8 @@ def test_move_blocks__is_one_step(problem, rule):
     anchored = not l1 and rule.about == "start"
     finite = problem.kernels.move_blocks(c.b, v, start, anchored, *numbers, c.last_width, 0, len(c.b))
     assert finite == len(c.b)
-    flat_v, flat_start = blocks.unpack(v, c.count), blocks.unpack(start, c.count)
-    problem.check(blocks.unpack(c.b, c.count), naive.step(problem.b, flat_v, STEP, rule, flat_start))
+    flat_v, flat_start = blocks.unpack(v, c.M), blocks.unpack(start, c.M)
+    problem.check(blocks.unpack(c.b, c.M), naive.step(problem.b, flat_v, STEP, rule, flat_start))
 
 
 @pytest.mark.parametrize("case", [("tanh", form, "float64", 300, 4, 2) for form in ("compiled", "plain")],

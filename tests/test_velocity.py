@@ -36,12 +36,9 @@ def check(activation, loss, rule, beta, start, data):
     """The second of two steps, (b_3 - b_2) / step, against the derivatives at b_2: the pull to b_1 acts there."""
     net = mf.Network(activation, beta=beta, train=("input", "output"))
     record = ("position", "output_weight")
-    run = mf.simulate(
-        net, start, data, mf.GradientDescent(SIZE), steps=2, loss=loss, regulariser=rule, record=record
-    )
+    run = mf.simulate(net, start, data, mf.GradientDescent(SIZE), steps=2, loss=loss, regulariser=rule, record=record)
     first, now, after = (tuple(run.dataset[name].values[t] for name in record) for t in range(3))
     alpha = len(start.w) ** (1 - beta)
-    assert not rule.weight or all(np.abs(layer).min() > 0.02 for layer in now), "a particle sits at |b|'s kink"
 
     def of(layers):
         return objective(layers, first, start.w, data, activation, alpha, loss, rule)
@@ -62,7 +59,9 @@ def test_velocity__descends_the_loss(activation, loss, beta, cloud, samples):
 @LOSSES
 @BETAS
 def test_velocity__descends_the_regularised_loss(rule, loss, beta, cloud, samples):
-    check("tanh", loss, rule, beta, cloud(M=4, seed=3), samples(n=5, loss=loss))
+    start = cloud(M=4)
+    away = start._replace(b=start.b + np.copysign(0.5, start.b))  # so that no particle crosses the kink of |b|
+    check("tanh", loss, rule, beta, away, samples(n=5, loss=loss))
 
 
 @LOSSES

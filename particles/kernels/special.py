@@ -1,7 +1,8 @@
 """Branch-free exponentials for scalar code in vector lanes.
 
 Numba has no vector math library, so a loop over `math.exp` costs 5 ns an element and over `math.tanh` 15. These cost
-about 1, need no libm (so the same bits on every machine of a CPU family), let NaN pass and saturate at +-inf.
+1 to 3, need no libm (so the same bits on every machine of a CPU family), let NaN pass and saturate at +-inf. Errors
+stay below 2 ulp, but for tanh.
 """
 
 import math
@@ -30,11 +31,13 @@ _C0 = float.fromhex("0x1.0000000000001p-1")
 
 
 @inline
-def _reduced_expm1(v):
-    """(2^n, expm1(r)) with v = n ln 2 + r, |r| <= ln(2)/2, for |v| <= 708."""
+def _reduced(v):
+    """(2^n, r, w) with v = n ln 2 + r, |r| <= ln(2)/2 and e^r - 1 = r + w, for |v| <= 708."""
     shifted = v * _LOG2E + _ROUND
     n = shifted - _ROUND
-    r = (v - n * _LN2_HI) - n * _LN2_LO
+    rough = v - n * _LN2_HI
+    r = rough - n * _LN2_LO
+    rest = (rough - r) - n * _LN2_LO  # what r lost to rounding
     q = _C9
     q = q * r + _C8
     q = q * r + _C7
@@ -47,7 +50,7 @@ def _reduced_expm1(v):
     q = q * r + _C0
     exponent = np.float64(shifted).view(np.int64) + np.int64(1023)
     power = np.int64(exponent << np.int64(52)).view(np.float64)
-    return power, r + (r * r) * q
+    return power, r, (r * r) * q + rest
 
 
 @inline
@@ -56,8 +59,8 @@ def exp(v):
     v = np.float64(v)
     v = 708.0 if v > 708.0 else v
     v = -708.0 if v < -708.0 else v
-    power, p = _reduced_expm1(v)
-    return power + power * p
+    power, r, w = _reduced(v)
+    return power + power * (r + w)
 
 
 @inline
@@ -66,8 +69,11 @@ def expm1(v):
     v = np.float64(v)
     v = 708.0 if v > 708.0 else v
     v = -708.0 if v < -708.0 else v
-    power, p = _reduced_expm1(v)
-    return power * p + (power - 1.0)
+    power, r, w = _reduced(v)
+    first, second = power - 1.0, power * r
+    total = first + second
+    lost = second - (total - first)  # exactly what the sum lost; without it expm1 is off by 2.2 ulp
+    return total + (lost + power * w)
 
 
 @inline
@@ -78,7 +84,7 @@ def sigmoid(v):
 
 @inline
 def tanh(v):
-    """(e^2v - 1) / (e^2v + 1), from expm1 of |2v| so that small v keep their digits."""
+    """(e^2v - 1) / (e^2v + 1), from expm1 of |2v| so that small v keep their digits; 2.3 ulp at |v| = 0.2."""
     size = abs(np.float64(v))
     size = 20.0 if size > 20.0 else size  # tanh(20) is 1 to the last bit
     e = expm1(2.0 * size)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from particles.checkpoint import Checkpoints, Row
+from particles.checks import whole
 from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.flow import Problem, Snapshot, flow
@@ -64,17 +65,20 @@ def simulate(
     Raises InputError for bad arguments, DivergedError (its `run` holds what was recorded) when the numbers are lost.
     Ctrl-C returns what was recorded, with status "stopped".
     """
-    steps = _checked_steps(steps)
+    steps = whole("steps", steps, 0, remedy="Use 0 to look at the start only.")
+    record = (record,) if isinstance(record, str) else tuple(record)
     row, rule = loss_row(loss), _one_regulariser(method, regulariser)
     train = data.holdout() if isinstance(data, Stream) else data
     if row.binary:
         checked_labels(train.y)
     inputs = net.inputs(train.x)
     start = checked_measure(start, inputs.shape[1])
-    count = len(start.w) if positions is None else positions
-    if not 1 <= count <= len(start.w):
-        raise InputError("`positions` must be from 1 to the number of particles", count, f"There are {len(start.w)}.")
-    observer = Observer(tuple(record), net, row, rule, train, test, method.average, net.scale(start), count)
+    count = len(start.w) if positions is None else whole("positions", positions, 1, len(start.w))
+    if test is not None and test.x.shape[1] != train.x.shape[1]:
+        raise InputError(
+            "`test` must have the training inputs' columns", f"{test.x.shape[1]} for {train.x.shape[1]}", ""
+        )
+    observer = Observer(record, net, row, rule, train, test, method.average, net.scale(start), count)
     plan = recorded_iterations(steps, record_every)
     rates = schedule(method.step)
     if config is None:
@@ -99,12 +103,12 @@ def simulate(
     except KeyboardInterrupt:
         status = "stopped"
     except DivergedError as error:
-        safe = stable_step(net, start, inputs, row)
+        safe = stable_step(net, start, inputs, row, rule)
         first = float(problem.sizes[0]) if steps else 0.0
         told = DivergedError(
             f"the run diverged: {error}. The likely cause is the step: it starts at {first:.4g}, and gradient descent "
-            f"is stable at this start below about {safe:.4g} (2n / lam_max of the tangent kernel, 3.1; flow time). "
-            f"Try step = {safe / 2:.2g}. What was recorded before is kept."
+            f"is stable at this start below about {safe:.4g} (2 / (lam_max / n + weight decay) with lam_max of the "
+            f"tangent kernel, 3.1; flow time). Try step = {safe / 2:.2g}. What was recorded before is kept."
         )
         told.run = finish(rows, "diverged")
         raise told from error
@@ -151,13 +155,10 @@ def recorded_iterations(steps: int, every: int | str | Iterable[int]) -> list[in
         decades = np.log10(max(steps, 1))
         points = np.unique(np.round(np.logspace(0, decades, int(decades * LOG_POINTS) + 2)).astype(int))
         return sorted({0, steps, *(int(i) for i in points if i <= steps)})
-    if isinstance(every, int | np.integer):
-        if isinstance(every, bool) or every < 1:
-            raise InputError("`record_every` must be >= 1", every, "Use 1 to record every iteration.")
-        return sorted({*range(0, steps + 1, int(every)), steps})
-    listed = [int(i) for i in every]
-    if any(i < 0 or i > steps for i in listed):
-        raise InputError(f"recorded iterations must lie in 0 .. {steps}", str(listed[:5]), "")
+    if not isinstance(every, Iterable):
+        stride = whole("record_every", every, 1, remedy="Use 1 to record every iteration.")
+        return sorted({*range(0, steps + 1, stride), steps})
+    listed = [whole("record_every", i, 0, steps) for i in every]
     return sorted({0, steps, *listed})
 
 
@@ -178,12 +179,14 @@ def describe(
         "network": repr(net),
         "data": repr(data),
         "samples": array_hash(observer.x, observer.y),
+        "test": array_hash(observer.x_test, observer.y_test),
         "start": {"count": len(start.w), "hash": array_hash(*start)},
         "method": repr(method),
         "steps": steps,
         "loss": loss,
         "regulariser": repr(rule),
         "record": [row.name for row in observer.rows],
+        "positions": observer.positions,
         "recorded_iterations": plan,
         "dtype": dtype,
     }
@@ -193,12 +196,6 @@ def _first_loss(population: Population, batches: Batches, net: Network, row: Los
     x, y = batches.at(0)
     risk = float(np.mean(row.value(population.sum(net.inputs(x)), y)))
     return risk if np.isfinite(risk) else 0.0
-
-
-def _checked_steps(steps: int) -> int:
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
-        raise InputError("`steps` must be a whole number >= 0", steps, "Use 0 to look at the start only.")
-    return int(steps)
 
 
 def _one_regulariser(method: Method, given: Regulariser | None) -> Regulariser:

@@ -1,0 +1,114 @@
+"""The same bits for any number of threads, any chunks and any recording."""
+
+import hashlib
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+import particles as mf
+from particles import population
+from particles.blocks import tree_sum
+
+STEPS = 7
+METHODS = [
+    mf.GradientDescent(0.3),
+    mf.SGD(0.3, batch=1),
+    mf.SGD(0.3, batch=7),
+    mf.AveragedSGD(0.3, weight_decay=0.1),
+]
+EACH_METHOD = pytest.mark.parametrize("method", METHODS, ids=["GD", "SGD-1", "SGD-7", "averaged"])
+EACH_TYPE = pytest.mark.parametrize("dtype", ["float64", "float32"])
+EACH_SIZE = pytest.mark.parametrize("M", [1, 255, 257, 3000])
+ALL_NAMES = tuple(name for name in mf.OBSERVABLES if "misclass" not in name and "test" not in name)
+
+
+@pytest.fixture
+def final_hash(cloud, samples):
+    """A runner: one hash of all that a run leaves behind."""
+
+    def run(method, M, **settings):
+        net = mf.Network("tanh", beta=0.5, train=("input", "output"))
+        settings = {"record": (), "engine": mf.Local(threads=1), **settings}
+        done = mf.simulate(net, cloud(M), samples(n=9), method, steps=STEPS, **settings)
+        arrays = [*done.measure, *(done.average or ())]
+        return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
+
+    return run
+
+
+@EACH_METHOD
+@EACH_TYPE
+@EACH_SIZE
+def test_measure__has_the_same_bits_on_any_number_of_threads(method, dtype, M, final_hash):
+    assert len({final_hash(method, M, dtype=dtype, engine=mf.Local(threads)) for threads in (1, 2, 3, None)}) == 1
+
+
+@EACH_METHOD
+@EACH_TYPE
+def test_measure__has_the_same_bits_for_any_recording(method, dtype, final_hash):
+    recordings = [
+        {"record": (), "record_every": STEPS},
+        {"record": ("loss",), "record_every": 1},
+        {"record": ALL_NAMES, "record_every": 3},
+        {"record": ALL_NAMES, "record_every": "log", "positions": 2},
+        {"record": ("dissipation", "objective"), "record_every": [2, 5]},
+    ]
+    assert len({final_hash(method, 257, dtype=dtype, **recording) for recording in recordings}) == 1
+
+
+@EACH_TYPE
+def test_measure__has_the_same_bits_for_any_chunk_of_velocities(dtype, final_hash, monkeypatch):
+    whole = final_hash(METHODS[0], 3000, dtype=dtype)
+    monkeypatch.setattr(population, "_CHUNK_BYTES", 1)
+    assert final_hash(METHODS[0], 3000, dtype=dtype) == whole
+
+
+def test_hash__tells_runs_apart(final_hash):
+    """Or else the tests above could not fail."""
+    hashes = [final_hash(method, 257, dtype=dtype) for method in METHODS for dtype in ("float64", "float32")]
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_recorded_values__have_the_same_bits_on_any_number_of_threads(cloud, samples):
+    net = mf.Network("tanh", beta=0.5)
+    runs = [
+        mf.simulate(net, cloud(3000), samples(), METHODS[0], steps=3, record=ALL_NAMES, engine=mf.Local(threads))
+        for threads in (1, 2, 3)
+    ]
+    for name in ALL_NAMES:
+        assert len({run.dataset[name].values.tobytes() for run in runs}) == 1
+
+
+PARTS = st.integers(1, 40).flatmap(
+    lambda rows: st.lists(st.floats(-1e6, 1e6, width=64), min_size=rows, max_size=rows).map(np.array)
+)
+
+
+@given(PARTS, st.integers(0, 5))
+def test_tree_sum__may_be_shared_out_in_aligned_groups(parts, level):
+    size = 2**level
+    groups = np.array([tree_sum(parts[first : first + size]) for first in range(0, len(parts), size)])
+    assert tree_sum(groups).tobytes() == tree_sum(parts).tobytes()
+
+
+@given(PARTS)
+def test_tree_sum__adds_in_the_tree_of_row_numbers(parts):
+    assert tree_sum(parts) == naive.tree_sum(parts)
+
+
+def test_tree_sum__adds_rows_of_any_shape():
+    parts = np.arange(24.0).reshape(4, 3, 2)
+    assert (tree_sum(parts) == parts.sum(axis=0)).all()
+
+
+@pytest.mark.parametrize("threads", [0, -1, True])
+def test_local__refuses_no_threads(threads):
+    with pytest.raises(mf.InputError, match="`threads` must be a whole number >= 1"):
+        mf.Local(threads)
+
+
+def test_simulate__refuses_another_float_type(cloud, samples):
+    with pytest.raises(mf.InputError, match="`dtype` must be float64 or float32: got float16"):
+        mf.simulate(mf.Network("tanh"), cloud(), samples(), METHODS[0], steps=1, dtype="float16")
