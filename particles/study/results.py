@@ -8,7 +8,7 @@ its hash and where the numbers came from.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +21,7 @@ from particles.errors import StorageError
 from particles.files import write_whole
 from particles.measure import Measure
 from particles.observables import MOMENTS, Observable
+from particles.study import hdf5
 from particles.study.provenance import fingerprint, provenance
 
 if TYPE_CHECKING:
@@ -96,21 +97,8 @@ def _seed(config: dict[str, Any]) -> int:
 
 def save(run: Run, path: str | Path) -> Path:
     """Write a run to one file, whole or not at all."""
-    import xarray
-
-    groups = {"/": run.dataset, "/final": _measure_dataset(run)}
-    tree = xarray.DataTree.from_dict(groups)
-    write_tree(tree, Path(path))
+    write_whole(Path(path), hdf5.packed({"/": run.dataset, "/final": _measure_dataset(run)}))
     return Path(path)
-
-
-def write_tree(tree: "xarray.DataTree", path: Path) -> None:
-    """Write groups of datasets to one HDF5 file with checksums, whole or not at all."""
-    encoding = {}
-    for node in tree.subtree:
-        own = node.to_dataset(inherit=False).variables
-        encoding[node.path] = {str(name): {"fletcher32": True} for name, v in own.items() if v.ndim and v.size}
-    write_whole(path, tree.to_netcdf(engine="h5netcdf", encoding=encoding))
 
 
 def _measure_dataset(run: Run) -> "xarray.Dataset":
@@ -141,26 +129,17 @@ def open_tree(path: Path) -> "xarray.DataTree":
     """A file of this program as a tree in memory, checksums verified; an error that names it if it cannot be read."""
     import xarray
 
-    return xarray.DataTree.from_dict(_read(path, lambda file: dict(_groups(file, "/"))))
+    return xarray.DataTree.from_dict(_read(path, hdf5.everything))
 
 
 def open_root(path: Path) -> "xarray.Dataset":
     """What a run recorded, without its last measure."""
-    return _read(path, _dataset)
+    return _read(path, hdf5.dataset)
 
 
 def verified(path: Path) -> dict[str, Any]:
     """The root's attributes, after every array of the file was read and passed its checksum."""
-
-    def everything(file: h5py.File) -> dict[str, Any]:
-        def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
-            if isinstance(item, h5py.Dataset):
-                item[()]
-
-        file.visititems(look)
-        return _attributes(file)
-
-    return _read(path, everything)
+    return _read(path, hdf5.verify)
 
 
 T = TypeVar("T")
@@ -175,47 +154,3 @@ def _read(path: Path, reader: Callable[[h5py.File], T]) -> T:
     except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StorageError(f"{path} cannot be read as a result ({reason}). Delete it and run again.") from error
-
-
-def _groups(group: h5py.Group, name: str) -> "Iterator[tuple[str, xarray.Dataset]]":
-    yield name, _dataset(group)
-    for key, item in group.items():
-        if isinstance(item, h5py.Group):
-            yield from _groups(item, f"{name.rstrip('/')}/{key}")
-
-
-# What the netCDF layer adds to the attributes; xarray hides it too.
-_INTERNAL = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_FillValue", "coordinates", "_NCProperties"}
-_BARE = "This is a netCDF dimension but not a netCDF variable"
-
-
-def _dataset(group: h5py.Group) -> "xarray.Dataset":
-    """One group, read through its dimension scales: as xarray gives it, ten times as fast as through h5netcdf."""
-    import xarray
-
-    data: dict[str, Any] = {}
-    coords: set[str] = set()
-    for name, item in group.items():
-        if not isinstance(item, h5py.Dataset) or str(_text(item.attrs.get("NAME", ""))).startswith(_BARE):
-            continue
-        if item.is_scale:
-            dims = (name,)
-            coords.add(name)
-        else:
-            dims = tuple(item.dims[k][0].name.rsplit("/", 1)[-1] for k in range(item.ndim))
-        coords.update(str(_text(item.attrs.get("coordinates", ""))).split())
-        values = item.asstr()[()] if h5py.check_string_dtype(item.dtype) else item[()]
-        data[name] = (dims, values, _attributes(item))
-    return xarray.Dataset(data, attrs=_attributes(group)).set_coords([name for name in coords if name in data])
-
-
-def _attributes(item: "h5py.Group | h5py.Dataset") -> dict[str, Any]:
-    return {
-        key: _text(value)
-        for key, value in item.attrs.items()
-        if key not in _INTERNAL and not key.startswith("_Netcdf4")
-    }
-
-
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from particles.files import write_whole
+from particles.study import hdf5
 from particles.study.compare import compare
 from particles.study.plan import Case, Plan
 from particles.study.provenance import fingerprint, provenance
-from particles.study.results import open_root, write_tree
+from particles.study.results import open_root
 from particles.study.sweep import run_path
 
 if TYPE_CHECKING:
@@ -110,5 +112,5 @@ def write(made: Plan, out: Path) -> Summary:
         groups["/limit"] = found[max(limits, key=lambda case: case.nodes or 0).key].drop_vars("iteration")
         groups["/limit"].attrs = {}
     path = out / FILE
-    write_tree(xarray.DataTree.from_dict(groups), path)
+    write_whole(path, hdf5.packed(groups))
     return Summary(path, root, setups, found)
