@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from particles.checks import whole
 from particles.data import Dataset, Stream
 from particles.errors import InputError, StorageError, nearest
 from particles.laws import Gaussian, Law, Sphere
@@ -21,9 +22,10 @@ _TEACHER_NEURONS = 4
 
 def _taught(law: Law, n: int, seed: int, noise: float) -> Dataset:
     """n inputs from the law, targets from a teacher: a few random tanh neurons with alternate signs."""
+    n, seed = whole("n", n, 1), checked_seed(seed)
     teacher = Sphere(law.dim).rows(seed, 0, _TEACHER_NEURONS, Purpose.TEACHER)
     signs = np.where(np.arange(_TEACHER_NEURONS) % 2, -1.0, 1.0)
-    return Stream(law, lambda x: np.tanh(2.0 * x @ teacher.T) @ signs, noise, checked_seed(seed)).rows(0, n)
+    return Stream(law, lambda x: np.tanh(2.0 * x @ teacher.T) @ signs, noise, seed).rows(0, n)
 
 
 def _circle(n: int = 256, seed: int = 0, noise: float = 0.0) -> Dataset:
@@ -33,12 +35,12 @@ def _circle(n: int = 256, seed: int = 0, noise: float = 0.0) -> Dataset:
 
 def _sphere(n: int = 256, dim: int = 5, seed: int = 0, noise: float = 0.0) -> Dataset:
     """Inputs uniform on the unit sphere in R^dim, a teacher of four tanh neurons."""
-    return _taught(Sphere(dim), n, seed, noise)
+    return _taught(Sphere(whole("dim", dim, 1)), n, seed, noise)
 
 
 def _gaussian(n: int = 256, dim: int = 5, seed: int = 0, noise: float = 0.0) -> Dataset:
     """Inputs N(0, I/dim), so that |x| is about 1; a teacher of four tanh neurons."""
-    return _taught(Gaussian(dim, std=dim**-0.5), n, seed, noise)
+    return _taught(Gaussian(whole("dim", dim, 1), std=dim**-0.5), n, seed, noise)
 
 
 def _shipped(loader: str) -> tuple[Array, Array]:
@@ -117,7 +119,8 @@ def scaled(train: Dataset, test: Dataset | None, how: str) -> tuple[Dataset, Dat
     if how == "none":
         return train, test
     mean, spread = train.x.mean(axis=0), train.x.std(axis=0)
-    spread[spread == 0] = 1.0  # a constant column carries nothing, and becomes zero
+    # A constant column carries nothing and becomes zero, also where rounding leaves it a spread.
+    spread[spread <= 1e-12 * np.abs(train.x).max(axis=0)] = np.inf
 
     def change(x: Array) -> Array:
         if how == "standard":
@@ -151,16 +154,21 @@ def read(path: str | Path, x: str | list[str] | None = None, y: str = "y") -> Da
 
 
 def _read_csv(path: Path, x: str | list[str] | None, y: str) -> Dataset:
-    with path.open(encoding="utf-8-sig") as file:
-        header = [name.strip() for name in file.readline().rstrip("\n").split(",")]
-        table = np.loadtxt(file, delimiter=",", ndmin=2)
-    if table.size == 0:
-        raise InputError("a data file needs at least one row", f"{path} with none", "")
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    if len(lines) < 2:
+        raise InputError("a data file needs at least one row below its header", f"{path} with {len(lines)} lines", "")
+    header = [name.strip() for name in lines[0].split(",")]
+    table = np.loadtxt(lines[1:], delimiter=",", ndmin=2)
     if table.shape[1] != len(header):
         raise InputError("every row must have the header's columns", f"{table.shape[1]} for {len(header)}", "")
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:
+        raise InputError("a header must name each column once", repr(twice[0]), "Rename one.")
     columns = dict(zip(header, table.T, strict=True))
     names = [x] if isinstance(x, str) else x or [name for name in header if name != y]
     _all_there(path, [*names, y], columns)
+    if not names:
+        raise InputError("a data file needs a column of inputs beside the targets", str(header), "Add one.")
     return Dataset(np.stack([columns[name] for name in names], axis=1), columns[y])
 
 

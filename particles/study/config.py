@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from particles.errors import ParticlesError, nearest
-from particles.study.schema import Config
+from particles.study.relations import misfits
+from particles.study.schema import Config, kinds_of
 
 
 class ConfigError(ParticlesError, ValueError):
@@ -35,7 +36,7 @@ def override(raw: dict[str, Any], settings: list[str]) -> None:
     """Apply `key.path=value` settings in place; a value is TOML, or else a plain word."""
     for setting in settings:
         key, equals, text = setting.partition("=")
-        if not equals or not key.strip():
+        if not equals or not all(part.strip() for part in key.split(".")):
             raise ConfigError("--set", [f"must read key.path=value: got {setting!r}"])
         try:
             value = tomllib.loads(f"value = {text}")["value"]
@@ -52,43 +53,52 @@ def override(raw: dict[str, Any], settings: list[str]) -> None:
 
 def faults(raw: dict[str, Any]) -> list[str]:
     """Everything wrong with one run's configuration: dotted path, what is wrong, the nearest known key."""
+    found: list[str] = []
     try:
         Config.model_validate(raw)
     except ValidationError as error:
-        return list(dict.fromkeys(_fault(item) for item in error.errors()))
-    return []
+        found = [told for item in error.errors() if (told := _fault(item))]
+    return list(dict.fromkeys(found + misfits(raw)))
 
 
 def _fault(item: Any) -> str:
-    # A union's branches show up in the path as type names: keep what the user wrote.
-    path = [
-        str(part)
-        for part in item["loc"]
-        if isinstance(part, int) or (str(part).isidentifier() and part not in _BRANCHES)
-    ]
+    """One of pydantic's errors in our words; empty where another branch of a union says it better."""
+    path, model, scalars = _user_path(item)
     dotted = ".".join(path)
+    got = item["input"]
     if item["type"] == "extra_forbidden":
-        return f"{dotted}: unknown key. {nearest(path[-1], _keys(path[:-1]))}"
+        return f"{dotted}: unknown key. {nearest(path[-1], model.model_fields)}"
     if item["type"] == "missing":
         return f"{dotted}: missing"
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "value_error":
-        return f"{dotted}: {message}" if dotted else message
-    hint = ""
-    if item["type"] == "literal_error" and isinstance(item["input"], str):
+    if item["type"] == "model_type":
+        return "" if scalars else f"{dotted}: must be a section, [{dotted}]: got {got!r}"
+    if isinstance(got, dict):
+        return "" if scalars else f"{dotted}: must be one value: got a section"
+    if item["type"] == "literal_error" and isinstance(got, str):
         known = [word.strip(" '") for word in item["ctx"]["expected"].replace(" or ", ", ").split(",")]
-        return f"{dotted}: must be one of {', '.join(known)}: got {item['input']!r}. {nearest(item['input'], known)}"
-    return f"{dotted}: {message[0].lower() + message[1:]}: got {item['input']!r}{hint}"
+        return f"{dotted}: must be one of {', '.join(known)}: got {got!r}. {nearest(got, known)}"
+    return f"{dotted}: {item['msg'][0].lower() + item['msg'][1:]}: got {got!r}"
 
 
-_BRANCHES = {"StepConfig", "int", "float", "str", "list", "literal", "constrained-int"}
+def _user_path(item: Any) -> tuple[list[str], type[BaseModel], bool]:
+    """Where an error is in the user's words, the section it is in, and whether one plain value could stand there.
 
-
-def _keys(path: list[str]) -> list[str]:
-    """The keys that the section at this path knows."""
-    model: Any = Config
-    for part in path:
-        annotation = model.model_fields[part].annotation
-        choices = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel))
-    return list(model.model_fields)
+    pydantic's own path also names the branch of a union it tried.
+    """
+    path: list[str] = []
+    model: type[BaseModel] = Config
+    inner: type[BaseModel] | None = Config
+    scalars = False
+    for place, part in enumerate(item["loc"]):
+        model = inner or model
+        if isinstance(part, int):
+            path.append(str(part))
+        elif inner and part in inner.model_fields:
+            path.append(part)
+            kinds = kinds_of(inner.model_fields[part].annotation)
+            sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+            scalars = bool(sections) and any(kind not in (*sections, type(None)) for kind in kinds)
+            inner = sections[0] if sections else None
+        elif item["type"] == "extra_forbidden" and place == len(item["loc"]) - 1:
+            path.append(part)
+    return path, model, scalars

@@ -5,7 +5,6 @@ with that many atoms and with double.
 """
 
 import itertools
-import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from pydantic import BaseModel
 from particles.study import build
 from particles.study.config import ConfigError, faults
 from particles.study.provenance import fingerprint
-from particles.study.schema import Config
+from particles.study.schema import Config, kinds_of
 
 MAX_RUNS = 100_000
 
@@ -102,21 +101,12 @@ def _lists(raw: dict[str, Any], model: Any, path: tuple[str, ...]) -> Iterator[t
     for key, value in raw.items():
         if key not in model.model_fields:
             continue  # an unknown key is reported by the models
-        kinds = _kinds(model.model_fields[key].annotation)
+        kinds = kinds_of(model.model_fields[key].annotation)
         inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
         if isinstance(value, dict) and inner:
             yield from _lists(value, inner, (*path, key))
         elif isinstance(value, list) and list not in [typing.get_origin(kind) or kind for kind in kinds]:
             yield (*path, key), value
-
-
-def _kinds(annotation: Any) -> list[Any]:
-    """The alternatives of a type: those of a union, or itself."""
-    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-        return [kind for part in typing.get_args(annotation) for kind in _kinds(part)]
-    if typing.get_origin(annotation) is typing.Annotated:
-        return _kinds(typing.get_args(annotation)[0])
-    return [annotation]
 
 
 def _combinations(raw: dict[str, Any], axes: list[Axis]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

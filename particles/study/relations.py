@@ -1,0 +1,71 @@
+"""Values of a configuration that must fit together, looked at even while other values are wrong."""
+
+from typing import Any
+
+LAW_OPTIONS = {
+    "gaussian": {"std", "mean"},
+    "sphere": {"radius"},
+    "ball": {"radius"},
+    "uniform": {"low", "high"},
+    "atoms": {"file"},
+}
+METHOD_OPTIONS = {
+    "gradient_descent": {"step", "average"},
+    "sgd": {"step", "batch", "seed", "average"},
+    "averaged_sgd": {"step", "batch", "seed", "weight_decay"},
+}
+
+
+def misfits(raw: dict[str, Any]) -> list[str]:
+    """Every pair of values that do not belong together in one run's configuration."""
+    data, law, start, method, rule, record = (
+        _section(raw, name) for name in ("data", "law", "start", "method", "regulariser", "record")
+    )
+    found = [
+        *_foreign("law", law, str(law.get("name")), LAW_OPTIONS),
+        *_foreign("method", method, str(method.get("name", "gradient_descent")), METHOD_OPTIONS),
+    ]
+    if "data" in raw and ("name" in data) == ("file" in data):
+        found.append("data: give either `name` (a known set) or `file` (your own)")
+    if law.get("name") == "atoms" and "file" not in law:
+        found.append("law: atoms need `file`, an NPZ with `points` (k, dim) and, if you like, `weights` (k,)")
+    low: Any = law.get("low", -1.0)
+    high: Any = law.get("high", 1.0)
+    if law.get("name") == "uniform" and _numbers(low, high) and not low < high:
+        found.append(f"law: `low` must be below `high`: got {low} and {high}")
+    count: Any = start.get("count")
+    positions: Any = record.get("positions")
+    if start.get("signs") == "symmetric" and _numbers(count) and count > 0 and count % 2:
+        found.append(f'start: `count` must be even with signs = "symmetric": got {count}. Use {count + 1}')
+    if rule.get("name") == "l1" and "about" in rule:
+        found.append("regulariser: `about` belongs to l2")
+    if rule and method.get("name") == "averaged_sgd":
+        found.append("averaged_sgd brings its own pull to the start: use `method.weight_decay`, or sgd")
+    variables = record.get("variables")
+    if isinstance(variables, list) and "test" not in data and any(str(name).startswith("test_") for name in variables):
+        found.append("`record.variables` asks for test_ quantities: give `data.test`, a share such as 0.2")
+    if _numbers(positions, count) and positions > count > 0:
+        found.append(f"`record.positions` must not exceed `start.count`: got {positions} for {count}")
+    return found
+
+
+def _section(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    value = raw.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _numbers(*values: Any) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _foreign(name: str, section: dict[str, Any], kind: str, options: dict[str, set[str]]) -> list[str]:
+    """Options that belong to another kind are faults, not ignored."""
+    known = set().union(*options.values())
+    if kind not in options:
+        return []
+    takes = ", ".join(sorted(options[kind])) or "none"
+    return [
+        f"{name}: `{key}` does not belong to {kind}: it takes {takes}"
+        for key in section
+        if key in known - options[kind]
+    ]

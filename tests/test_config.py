@@ -1,0 +1,243 @@
+"""Configurations: every fault at once, by its dotted path, with the nearest known key."""
+
+import copy
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from particles.study.config import ConfigError, override, read_toml
+from particles.study.plan import plan
+
+SMALL_TOML = """
+name = "small"
+steps = 3
+
+[data]
+name = "wine"
+scale = "standard"
+
+[network]
+activation = "tanh"
+
+[law]
+name = "gaussian"
+
+[start]
+count = 8
+
+[method]
+step = 0.1
+"""
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def small(*settings):
+    """A complete configuration of milliseconds, with `key=value` settings of its own."""
+    raw = copy.deepcopy(tomllib.loads(SMALL_TOML))
+    override(raw, list(settings))
+    return raw
+
+
+def faults(*settings):
+    with pytest.raises(ConfigError) as caught:
+        plan(small(*settings), Path())
+    return caught.value.faults
+
+
+UNKNOWN = [
+    ("step=3", "step: unknown key. Did you mean 'steps'?"),
+    ('nmae="x"', "nmae: unknown key. Did you mean 'name'?"),
+    ('network.activaton="tanh"', "network.activaton: unknown key. Did you mean 'activation'?"),
+    ("start.cuont=3", "start.cuont: unknown key. Did you mean 'count'?"),
+    ("method.stpe=1", "method.stpe: unknown key. Did you mean 'step'?"),
+    ("record.evry=1", "record.evry: unknown key. Did you mean 'every'?"),
+    ("method.weight-decay=1", "method.weight-decay: unknown key. Did you mean 'weight_decay'?"),
+    ("reg-ulariser=1", "reg-ulariser: unknown key. Did you mean 'regulariser'?"),
+    ("list=1", "list: unknown key."),
+    ("law.float=1", "law.float: unknown key."),
+]
+
+
+@pytest.mark.parametrize(("setting", "message"), UNKNOWN)
+def test_config__names_the_key_nearest_to_an_unknown_one(setting, message):
+    (fault,) = faults(setting)
+    assert fault.startswith(message)
+
+
+REFUSALS = [
+    ("steps=-1", "steps: input should be greater than or equal to 0: got -1"),
+    ("steps=1.5", "steps: input should be a valid integer: got 1.5"),
+    ("steps=true", "steps: input should be a valid integer: got True"),
+    ('steps="3"', "steps: input should be a valid integer: got '3'"),
+    ("start=3", "start: "),
+    ("start.count=0", "start.count: input should be greater than or equal to 1: got 0"),
+    ("start.count=-4", "start.count: input should be greater than or equal to 1: got -4"),
+    ("start.seed=-1", "start.seed: input should be greater than or equal to 0: got -1"),
+    ("network.beta=1.5", "network.beta: input should be less than or equal to 1: got 1.5"),
+    ("network.beta=-0.1", "network.beta: input should be greater than or equal to 0: got -0.1"),
+    ("method.step=0", "method.step: input should be greater than 0: got 0"),
+    ("data.test=1.0", "data.test: input should be less than 1: got 1.0"),
+    ("record.every=0", "record.every: input should be greater than or equal to 1: got 0"),
+    ("limit.nodes=1", "limit.nodes: input should be greater than or equal to 2: got 1"),
+    ("network.bias=1", "network.bias: input should be a valid boolean: got 1"),
+    ('method.step={schedule="robbins_monro",c=-1}', "method.step.c: input should be greater than 0: got -1"),
+    ('regulariser.name="l2"', "regulariser.weight: missing"),
+]
+
+
+@pytest.mark.parametrize(("setting", "message"), REFUSALS)
+def test_config__refuses_a_wrong_value(setting, message):
+    assert any(fault.startswith(message) for fault in faults(setting))
+
+
+NAMES = [
+    ('law.name="gausian"', "law.name", "gaussian"),
+    ('network.activation="tahn"', "network.activation", "tanh"),
+    ('data.name="whine"', "data.name", "wine"),
+    ('method.name="gradient"', "method.name", "gradient_descent"),
+    ('loss="logstic"', "loss", "logistic"),
+    ('dtype="float46"', "dtype", "float64"),
+    ('record.variables=["loss","los"]', "record.variables.1", "loss"),
+    ('network.train=["inputs"]', "network.train.0", "input"),
+    ('start.signs="symetric"', "start.signs", "symmetric"),
+    ('method.step={schedule="robins_monro",c=1}', "method.step.schedule", "robbins_monro"),
+]
+
+
+@pytest.mark.parametrize(("setting", "path", "near"), NAMES)
+def test_config__names_the_value_nearest_to_an_unknown_one(setting, path, near):
+    fault = next(fault for fault in faults(setting) if fault.startswith(f"{path}: must be one of "))
+    assert fault.endswith(f"Did you mean {near!r}?")
+
+
+FITTING = [
+    (['start.signs="symmetric"', "start.count=9"], 'start: `count` must be even with signs = "symmetric": got 9'),
+    (["law.radius=2.0"], "law: `radius` does not belong to gaussian: it takes mean, std"),
+    (['law.name="sphere"', "law.std=2.0"], "law: `std` does not belong to sphere: it takes radius"),
+    (["method.batch=3"], "method: `batch` does not belong to gradient_descent: it takes average, step"),
+    (['method.name="sgd"', "method.weight_decay=0.1"], "method: `weight_decay` does not belong to sgd"),
+    (['law.name="atoms"'], "law: atoms need `file`"),
+    (['law.name="uniform"', "law.low=2.0"], "law: `low` must be below `high`: got 2.0 and 1.0"),
+    (['record.variables=["test_loss"]'], "`record.variables` asks for test_ quantities: give `data.test`"),
+    (["record.positions=9"], "`record.positions` must not exceed `start.count`: got 9"),
+    (['data.file="a.csv"'], "data: give either `name` (a known set) or `file` (your own)"),
+    (['data={scale="unit"}'], "data: give either `name` (a known set) or `file` (your own)"),
+    (['regulariser={name="l1",weight=1.0,about="start"}'], "regulariser: `about` belongs to l2"),
+    (['method.name="averaged_sgd"', 'regulariser={name="l2",weight=1.0}'], "averaged_sgd brings its own pull"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), FITTING, ids=[message for _, message in FITTING])
+def test_config__refuses_values_that_do_not_fit_together(settings, message):
+    (fault,) = faults(*settings)
+    assert fault.startswith(message)
+
+
+NUMBERS = ["network.beta", "law.std", "law.mean", "method.step", "data.noise", "data.test", "regulariser.weight"]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("key", NUMBERS)
+def test_config__refuses_numbers_that_are_not_finite(key, value):
+    assert any(fault.startswith(f"{key}: ") for fault in faults('regulariser={name="l2",weight=1.0}', f"{key}={value}"))
+
+
+def test_config__names_every_fault_at_once():
+    settings = ["steps=-1", "start.cuont=3", "network.beta=2", 'law.name="gausian"', "law.std=nan", 'loss="logstic"']
+    named = [fault.partition(":")[0] for fault in faults(*settings)]
+    assert sorted(named) == ["law.name", "law.std", "loss", "network.beta", "start.cuont", "steps"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("network.beta=2", 'record.variables=["test_loss"]'),
+        ("network.beta=2", "record.positions=9"),
+        ("law.std=-1.0", "law.radius=1.0"),
+        ("record.positions=9", 'record.variables=["test_loss"]'),
+    ],
+)
+def test_config__names_faults_between_values_beside_the_others(settings):
+    assert len(faults(*settings)) == 2
+
+
+@pytest.mark.parametrize("setting", ["start=3", "method.step=-1", 'method.step="fast"', 'record.every="lin"', "law=3"])
+def test_config__does_not_speak_of_its_own_classes(setting):
+    assert not [fault for fault in faults(setting) if "Config" in fault]
+
+
+def test_config__has_its_source_and_number_of_faults_in_the_message(tmp_path):
+    with pytest.raises(ConfigError, match=r"^mine.toml has 2 faults:\n  steps: .*\n  loss: "):
+        plan(small("steps=-1", "loss=3"), tmp_path, "mine.toml")
+
+
+@pytest.mark.parametrize("name", ["../../x", "<script>", "a/b", "..", ".hidden", "", "a b", "a\\nb", "x" * 65, "-rf"])
+def test_name__is_no_path_and_no_markup(name):
+    (fault,) = faults(f'name="{name}"')
+    assert fault.startswith("name: ")
+
+
+@pytest.mark.parametrize("name", ["a", "Wide-2.b_c", "x" * 64])
+def test_name__may_be_a_word(name):
+    assert plan(small(f"name={name}"), Path()).name == name
+
+
+def test_configs__in_the_repository_have_no_faults():
+    paths = sorted(CONFIGS.glob("*.toml"))
+    assert paths
+    for path in paths:
+        assert plan(read_toml(path), path.parent).cases
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"steps = ", "not valid TOML"), (b"a = 1\na = 2", "not valid TOML"), (b'name = "\xff"', "not valid TOML")],
+)
+def test_toml__says_what_is_not_toml(tmp_path, content, message):
+    path = tmp_path / "bad.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        read_toml(path)
+
+
+@pytest.mark.parametrize("name", ["none.toml", "."])
+def test_toml__must_be_a_file(tmp_path, name):
+    with pytest.raises(ConfigError, match="no such file"):
+        read_toml(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("method.step=1e-3", 0.001),
+        ("method.step=2", 2),
+        ("method.step=[0.1, 0.2]", [0.1, 0.2]),
+        ("method.step=fast", "fast"),
+        ("method.step=a=b", "a=b"),
+        (" method.step ={c=1}", {"c": 1}),
+    ],
+)
+def test_set__takes_toml_or_a_plain_word(setting, value):
+    assert small(setting)["method"]["step"] == value
+
+
+def test_set__makes_the_sections_it_names():
+    assert small("limit.nodes=16")["limit"] == {"nodes": 16}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("steps", "must read key.path=value: got 'steps'"),
+        ("=3", "must read key.path=value: got '=3'"),
+        ("", "must read key.path=value: got ''"),
+        (".=3", "must read key.path=value: got '.=3'"),
+        ("start..count=3", "must read key.path=value: got 'start..count=3'"),
+        ("steps.more=3", "`steps` is a value, not a section"),
+    ],
+)
+def test_set__refuses_what_is_no_setting(setting, message):
+    with pytest.raises(ConfigError) as caught:
+        small(setting)
+    assert message in str(caught.value)
