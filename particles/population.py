@@ -81,6 +81,11 @@ class Population(Protocol):
     def close(self) -> None: ...
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Local:
     """Run on this machine. threads: None takes every core this process may use. The result does not depend on it."""
@@ -93,7 +98,7 @@ class Local:
 
     def populate(self, net: Network, start: Measure, dtype: str, averaged: bool) -> "LocalPopulation":
         """The population of this measure's particles."""
-        return LocalPopulation(net, start, dtype, averaged, self.threads or len(os.sched_getaffinity(0)))
+        return LocalPopulation(net, start, dtype, averaged, self.threads or cores())
 
 
 class LocalPopulation:

@@ -39,7 +39,7 @@ def parts(config: Config, folder: Path) -> Parts:
 
 
 @lru_cache(maxsize=8)
-def _data(text: str, folder: Path) -> tuple[Dataset, Dataset | None]:
+def _data(text: str, folder: Path, sha256: str) -> tuple[Dataset, Dataset | None]:
     config = DataConfig.model_validate_json(text)
     if config.file is not None:
         whole = read(folder / config.file, config.x, config.y)
@@ -51,7 +51,7 @@ def _data(text: str, folder: Path) -> tuple[Dataset, Dataset | None]:
 
 def data(config: DataConfig, folder: Path) -> tuple[Dataset, Dataset | None]:
     """The samples (train, test); the runs of a sweep share one copy."""
-    return _data(config.model_dump_json(), folder)
+    return _data(config.model_dump_json(), folder, _file_hash(folder / config.file) if config.file else "")
 
 
 def identity(config: Config, folder: Path) -> dict[str, Any]:
@@ -65,9 +65,16 @@ def identity(config: Config, folder: Path) -> dict[str, Any]:
 
 def _file_hash(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        status = path.stat()
+        return _hash_of(path, status.st_mtime_ns, status.st_size)
     except OSError as error:
         raise StorageError(f"no such data file: {path}. Paths are relative to the configuration's folder.") from error
+
+
+@lru_cache(maxsize=64)
+def _hash_of(path: Path, changed: int, size: int) -> str:
+    """A file's hash, computed once for all runs of a sweep as long as the file stays as it is."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _law(config: LawConfig, dim: int, folder: Path) -> Law:

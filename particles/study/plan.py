@@ -29,17 +29,16 @@ class Axis(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One run of a sweep. nodes: None for a finite network, else the quadrature atoms that stand for M = infinity."""
+    """One run of a sweep. nodes: None for a finite network, else the quadrature atoms that stand for M = infinity.
+
+    identity: what decides the run's numbers; key: its hash, the name of the run's file.
+    """
 
     coords: dict[str, Any]
     config: Config
     identity: dict[str, Any]
     nodes: int | None
-
-    @property
-    def key(self) -> str:
-        """The hash of what decides the run's numbers: its file's name."""
-        return fingerprint(self.identity)
+    key: str
 
     @property
     def particles(self) -> int:
@@ -74,12 +73,13 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
     for coords, single in runs:
         config = Config.model_validate(single)
         identity = build.identity(config, folder)
-        finite.append(Case(coords, config, identity, None))
+        finite.append(Case(coords, config, identity, None, fingerprint(identity)))
         if config.limit is not None and config.network.beta == 1.0:
             for nodes in (config.limit.nodes, 2 * config.limit.nodes):
                 start = {"nodes": nodes, "signs": config.start.signs}
                 record = {key: value for key, value in identity["record"].items() if key != "positions"}
-                case = Case(_without_start(coords, axes), config, identity | {"start": start, "record": record}, nodes)
+                whole = identity | {"start": start, "record": record}
+                case = Case(_without_start(coords, axes), config, whole, nodes, fingerprint(whole))
                 limits[case.key] = case
     repeated = {case.key: case for case in [*finite, *limits.values()]}
     return Plan(str(runs[0][1].get("name", "run")), axes, list(repeated.values()), folder)

@@ -1,6 +1,5 @@
 """Running a sweep: finished runs are skipped, so an interrupted one goes on where it was; each run has its own file."""
 
-import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from particles.errors import DivergedError, ParticlesError, StorageError
 from particles.files import clear_parts
-from particles.population import Local
+from particles.population import Local, cores
 from particles.study import build
 from particles.study.plan import Case, Plan
 from particles.study.results import Run, save, verified
@@ -70,12 +69,13 @@ def run_sweep(
     done = {case.key for case in kept}
     todo = sorted((case for case in made.cases if case.key not in done), key=lambda case: -case.particles)
     monitor.begin(made.cases, todo)
-    cores = threads or len(os.sched_getaffinity(0))
-    workers = max(1, min(cores, len(todo)))
+    available = threads or cores()
+    workers = max(1, min(available, len(todo)))
     outcomes = [Outcome(case, "kept") for case in kept]
     with ThreadPoolExecutor(workers) as pool:
         jobs: list[Future[Outcome]] = [
-            pool.submit(_run_one, made, case, out, monitor, cores // workers, checkpoint_seconds, stop) for case in todo
+            pool.submit(_run_one, made, case, out, monitor, available // workers, checkpoint_seconds, stop)
+            for case in todo
         ]
         try:
             for job in as_completed(jobs):
