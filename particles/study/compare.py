@@ -100,7 +100,11 @@ def compare(
             "exponent_high": _labelled((), slope.high, "upper end of the exponent's 95% interval"),
             "exponent_theory": _labelled((), THEORY, "power of M by the law of large numbers"),
         },
-        coords={"count": counts, "seed": seeds, "time": limit["time"]},
+        coords={
+            "count": ("count", counts, {"long_name": "number of neurons M", "units": "1", "equation": "section 3"}),
+            "seed": ("seed", seeds, {"long_name": "seed of the start", "units": "1", "equation": "-"}),
+            "time": limit["time"],
+        },
         attrs={"independent_fits": slope.independent},
     )
 

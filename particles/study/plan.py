@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from particles.observables import OBSERVABLES
 from particles.study import build
 from particles.study.config import ConfigError, faults
 from particles.study.provenance import fingerprint
@@ -26,6 +27,11 @@ class Axis(NamedTuple):
     name: str
     path: tuple[str, ...]
     values: list[Any]
+
+    @property
+    def of_the_cloud(self) -> bool:
+        """Whether it tells finite clouds of one limit apart."""
+        return self.path in (("start", "count"), ("start", "seed"))
 
 
 class Case(NamedTuple):
@@ -60,8 +66,14 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
     axes = _axes(raw)
     number = 1
     for axis in axes:
+        dotted = ".".join(axis.path)
         if not axis.values:
-            raise ConfigError(source, [f"{'.'.join(axis.path)}: an axis of a sweep needs at least one value: got []"])
+            raise ConfigError(source, [f"{dotted}: an axis of a sweep needs at least one value: got []"])
+        if axis.path[0] in ("name", "limit"):
+            raise ConfigError(source, [f"{dotted}: is one for the whole sweep: got {axis.values}"])
+        twice = [value for place, value in enumerate(axis.values) if value in axis.values[:place]]
+        if twice:
+            raise ConfigError(source, [f"{dotted}: an axis needs different values: got {twice[0]!r} twice"])
         number *= len(axis.values)
     if number > MAX_RUNS:
         raise ConfigError(source, [f"a sweep may have {MAX_RUNS} runs: got {number}. Shorten its lists."])
@@ -77,8 +89,7 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
         if config.limit is not None and config.network.beta == 1.0:
             for nodes in (config.limit.nodes, 2 * config.limit.nodes):
                 start = {"nodes": nodes, "signs": config.start.signs}
-                record = {key: value for key, value in identity["record"].items() if key != "positions"}
-                whole = identity | {"start": start, "record": record}
+                whole = identity | {"start": start}
                 case = Case(_without_start(coords, axes), config, whole, nodes, fingerprint(whole))
                 limits[case.key] = case
     repeated = {case.key: case for case in [*finite, *limits.values()]}
@@ -86,14 +97,21 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
 
 
 def _without_start(coords: dict[str, Any], axes: list[Axis]) -> dict[str, Any]:
-    own = {axis.name for axis in axes if axis.path[0] == "start"}
+    own = {axis.name for axis in axes if axis.of_the_cloud}
     return {name: value for name, value in coords.items() if name not in own}
 
 
 def _axes(raw: dict[str, Any]) -> list[Axis]:
     paths = list(_lists(raw, Config, ()))
     last = [path[-1] for path, _ in paths]
-    return [Axis(path[-1] if last.count(path[-1]) == 1 else "_".join(path), path, values) for path, values in paths]
+    return [Axis(_axis_name(path, last), path, values) for path, values in paths]
+
+
+def _axis_name(path: tuple[str, ...], last: list[str]) -> str:
+    """The key, unless another axis or a recorded quantity has that name: `loss` the axis is `loss_setting`."""
+    if last.count(path[-1]) > 1:
+        return "_".join(path)
+    return f"{path[-1]}_setting" if path[-1] in OBSERVABLES else path[-1]
 
 
 def _lists(raw: dict[str, Any], model: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[Any]]]:

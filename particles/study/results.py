@@ -118,6 +118,8 @@ def open(path: str | Path) -> Run:
     if "final" not in tree.children or "config" not in tree.attrs:
         raise StorageError(f"{path} is no run of this program: it lacks the group /final. Give a file under runs/.")
     final = tree["final"].to_dataset()
+    if not all(name in final for name in _FINAL):
+        raise StorageError(f"{path} is no run of this program: its /final lacks {', '.join(_FINAL)}.")
     measure = Measure(*(final[name].values for name in _FINAL))
     mean = None
     if "averaged_position" in final:
@@ -153,4 +155,6 @@ def _read(path: Path, reader: Callable[[h5py.File], T]) -> T:
             return reader(file)
     except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StorageError(f"{path} cannot be read as a result ({reason}). Delete it and run again.") from error
+        raise StorageError(
+            f"{path} cannot be read as a result ({reason}). If a run of this program wrote it, delete it and run again."
+        ) from error

@@ -9,7 +9,7 @@ import numpy as np
 from particles.files import write_whole
 from particles.study import hdf5
 from particles.study.compare import compare
-from particles.study.plan import Case, Plan
+from particles.study.plan import Axis, Case, Plan
 from particles.study.provenance import fingerprint, provenance
 from particles.study.results import open_root
 from particles.study.sweep import run_path
@@ -33,23 +33,26 @@ def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> "xarray.Dataset":
     if not cases:
         return xarray.Dataset()
     longest = max((found[case.key] for case in cases), key=lambda data: data.sizes["time"])
-    names = [str(name) for name, values in longest.data_vars.items() if values.dims == ("time",)]
+    names: dict[str, dict[str, Any]] = {}
+    for case in cases:
+        data = found[case.key]
+        names |= {str(name): values.attrs for name, values in data.data_vars.items() if values.dims == ("time",)}
     shape = [len(axis.values) for axis in made.axes]
     length = longest.sizes["time"]
     arrays = {name: np.full((*shape, length), np.nan) for name in [*names, "time"]}
     for case in cases:
         place: tuple[Any, ...] = tuple(axis.values.index(case.coords[axis.name]) for axis in made.axes)
         data = found[case.key]
-        for name, array in arrays.items():
-            array[(*place, slice(0, data.sizes["time"]))] = data[name].values
+        for name in arrays.keys() & data.variables.keys():
+            arrays[name][(*place, slice(0, data.sizes["time"]))] = data[name].values
     dims = tuple(axis.name for axis in made.axes)
     times = arrays.pop("time")
     flat = times.reshape(-1, length)
     # One time axis where all runs share it; step sizes as an axis give each run its own.
     shared = bool(np.all((flat == longest["time"].values) | np.isnan(flat)))
     last = "time" if shared else "record"
-    values: dict[str, Any] = {name: ((*dims, last), array, longest[name].attrs) for name, array in arrays.items()}
-    coords: dict[str, Any] = {axis.name: _coordinate(axis.values) for axis in made.axes}
+    values: dict[str, Any] = {name: ((*dims, last), array, names[name]) for name, array in arrays.items()}
+    coords: dict[str, Any] = {axis.name: _coordinate(axis) for axis in made.axes}
     if shared:
         coords["time"] = longest["time"]
     else:
@@ -57,31 +60,32 @@ def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> "xarray.Dataset":
     return xarray.Dataset(values, coords=coords)
 
 
-def _coordinate(values: list[Any]) -> list[Any]:
-    return [json.dumps(value) if isinstance(value, dict | list) else value for value in values]
+def _coordinate(axis: Axis) -> tuple[str, list[Any], dict[str, str]]:
+    values = [json.dumps(value) if isinstance(value, dict | list) else value for value in axis.values]
+    said = {"long_name": f"setting {'.'.join(axis.path)} of the configuration", "units": "1", "equation": "-"}
+    return axis.name, values, said
 
 
 def comparisons(made: Plan, found: dict[str, "xarray.Dataset"]) -> list[tuple[dict[str, Any], "xarray.Dataset"]]:
     """The comparison with the limit for every combination of the axes other than count and seed that has one."""
+    cloud = {axis.name for axis in made.axes if axis.of_the_cloud}
     made_of: dict[str, tuple[dict[str, Any], list[Case]]] = {}
     for case in made.cases:
         if case.key in found and "prediction" in found[case.key]:
-            setting = {name: value for name, value in case.coords.items() if name not in ("count", "seed")}
+            setting = {name: value for name, value in case.coords.items() if name not in cloud}
             made_of.setdefault(fingerprint(setting), (setting, []))[1].append(case)
     results = []
     for setting, cases in made_of.values():
         whole = [case for case in cases if found[case.key].attrs["status"] == "finished"]
         limits = sorted((case for case in whole if case.nodes), key=lambda case: case.nodes or 0)
         runs = {(c.config.start.count, c.config.start.seed): found[c.key] for c in whole if c.nodes is None}
-        if len(limits) == 2 and runs and _complete(list(runs)):
+        seeds = {seed for _, seed in runs}
+        whole_counts = {count for count, _ in runs if all((count, seed) in runs for seed in seeds)}
+        if len(limits) == 2 and whole_counts:
             coarse, fine = (found[case.key] for case in limits)
+            runs = {pair: data for pair, data in runs.items() if pair[0] in whole_counts}
             results.append((setting, compare(runs, fine, coarse)))
     return results
-
-
-def _complete(pairs: list[tuple[int, int]]) -> bool:
-    counts, seeds = {count for count, _ in pairs}, {seed for _, seed in pairs}
-    return len(pairs) == len(counts) * len(seeds)
 
 
 class Summary(NamedTuple):
@@ -106,7 +110,10 @@ def write(made: Plan, out: Path) -> Summary:
     groups: dict[str, xarray.Dataset] = {"/": root}
     for number, (setting, compared) in enumerate(setups):
         place = "" if len(setups) == 1 else f"/{number}"
-        groups[f"/comparison{place}"] = compared.assign_attrs(setting=json.dumps(setting), **compared.attrs)
+        said = compared.assign_attrs(setting=json.dumps(setting), **compared.attrs)
+        # A group has its parent's coordinates: the same order, NaN where a count is missing.
+        shared = {dim: root[dim].values for dim in ("count", "seed") if dim in root.dims}
+        groups[f"/comparison{place}"] = said.reindex(shared)
     limits = [case for case in made.cases if case.nodes and case.key in found]
     if len(limits) == 2:
         groups["/limit"] = found[max(limits, key=lambda case: case.nodes or 0).key].drop_vars("iteration")

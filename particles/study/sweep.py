@@ -29,16 +29,17 @@ def run_path(out: Path, case: Case) -> Path:
     return out / "runs" / f"{case.key}.h5"
 
 
-def finished(out: Path, case: Case) -> bool:
-    """Whether this run's file is there, reads back whole and belongs to it."""
+def ended(out: Path, case: Case) -> str | None:
+    """How this run ended, "finished" or "diverged", if its file is there, reads back whole and belongs to it."""
     path = run_path(out, case)
     if not path.is_file():
-        return False
+        return None
     try:
         attrs = verified(path)
     except StorageError:
-        return False  # a damaged file is written anew
-    return attrs.get("config_hash") == case.key and attrs.get("status") in ("finished", "diverged")
+        return None  # a damaged file is written anew
+    status = str(attrs.get("status"))
+    return status if attrs.get("config_hash") == case.key and status in ("finished", "diverged") else None
 
 
 class Monitor(Protocol):
@@ -65,13 +66,12 @@ def run_sweep(
     (out / "runs").mkdir(parents=True, exist_ok=True)
     clear_parts(out / "runs")
     clear_parts(out)
-    kept = [case for case in made.cases if finished(out, case)]
-    done = {case.key for case in kept}
-    todo = sorted((case for case in made.cases if case.key not in done), key=lambda case: -case.particles)
+    before = {case.key: ended(out, case) for case in made.cases}
+    todo = sorted((case for case in made.cases if not before[case.key]), key=lambda case: -case.particles)
     monitor.begin(made.cases, todo)
     available = threads or cores()
     workers = max(1, min(available, len(todo)))
-    outcomes = [Outcome(case, "kept") for case in kept]
+    outcomes = [_kept(case, out, status) for case in made.cases if (status := before[case.key])]
     with ThreadPoolExecutor(workers) as pool:
         jobs: list[Future[Outcome]] = [
             pool.submit(_run_one, made, case, out, monitor, available // workers, checkpoint_seconds, stop)
@@ -88,6 +88,12 @@ def run_sweep(
     return outcomes
 
 
+def _kept(case: Case, out: Path, status: str) -> Outcome:
+    if status == "diverged":
+        return Outcome(case, "diverged", f"it diverged before; {run_path(out, case)} holds what was recorded")
+    return Outcome(case, "kept")
+
+
 def _run_one(
     made: Plan, case: Case, out: Path, monitor: Monitor, threads: int, checkpoint_seconds: float, stop: threading.Event
 ) -> Outcome:
@@ -99,23 +105,20 @@ def _run_one(
         monitor.step(case, iteration, steps)
         return stop.is_set()
 
+    status, message = "finished", ""
     try:
-        run = simulate_case(made, case, threads, keep, checkpoint_seconds, progress)
-    except DivergedError as error:
-        assert isinstance(error.run, Run)
-        save(error.run, run_path(out, case))
-        shutil.rmtree(keep, ignore_errors=True)
-        return Outcome(case, "diverged", str(error))
+        try:
+            run = simulate_case(made, case, threads, keep, checkpoint_seconds, progress)
+        except DivergedError as error:
+            assert isinstance(error.run, Run)
+            run, status, message = error.run, "diverged", str(error)
+        if run.status == "stopped":
+            return Outcome(case, "stopped")
+        save(run, run_path(out, case))
     except (ParticlesError, MemoryError) as error:
         return Outcome(case, "failed", str(error) or type(error).__name__)
-    if run.status == "stopped":
-        return Outcome(case, "stopped")
-    try:
-        save(run, run_path(out, case))
-    except StorageError as error:
-        return Outcome(case, "failed", str(error))
     shutil.rmtree(keep, ignore_errors=True)
-    return Outcome(case, "finished")
+    return Outcome(case, status, message)
 
 
 def simulate_case(
@@ -139,7 +142,7 @@ def simulate_case(
         regulariser=objects.regulariser,
         record_every=config.record.every,
         record=config.record.variables,
-        positions=config.record.positions,
+        positions=config.record.positions and min(config.record.positions, case.particles),
         test=objects.test,
         engine=Local(threads),
         dtype=config.dtype,

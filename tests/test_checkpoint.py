@@ -1,0 +1,200 @@
+"""Checkpoints: a run that was stopped, killed or damaged goes on to the bits it would have had."""
+
+import h5py
+import numpy as np
+import pytest
+
+import particles as mf
+
+STEPS = 20
+NET = mf.Network("tanh", train=("input", "output"))
+CASES = {
+    "GD": (mf.GradientDescent(0.1), {}),
+    "GD-averaged": (mf.GradientDescent(0.1, average=True), {}),
+    "SGD": (mf.SGD(0.1, seed=3), {}),
+    "averaged": (mf.AveragedSGD(0.1, weight_decay=0.1, batch=3), {}),
+    "float32": (mf.SGD(0.1, batch=2), {"dtype": "float32"}),
+    "L2-start": (mf.GradientDescent(0.1), {"regulariser": mf.L2(0.3, about="start")}),
+    "L1": (mf.GradientDescent(mf.RobbinsMonro(0.5)), {"regulariser": mf.L1(0.01)}),
+}
+EACH_CASE = pytest.mark.parametrize("case", CASES)
+RECORD = ("loss", "prediction", "displacement_max", "position")
+
+
+@pytest.fixture
+def run(cloud, samples):
+    """A runner of one of the cases, in two blocks of particles; `stop_at` asks it to stop after that iteration."""
+
+    def make(case="GD", folder=None, stop_at=None, seconds=0.0, **settings):
+        method, more = CASES[case]
+        defaults = {
+            "record_every": 3,
+            "record": RECORD,
+            "positions": 2,
+            "checkpoints": folder,
+            "checkpoint_seconds": seconds,
+            "progress": lambda iteration, steps: iteration == stop_at,
+        }
+        return mf.simulate(NET, cloud(M=300), samples(n=9), method, steps=STEPS, **defaults | more | settings)
+
+    return make
+
+
+def same(one, two):
+    assert one.dataset.identical(two.dataset)
+    for name in one.dataset.variables:
+        assert one.dataset[name].values.tobytes() == two.dataset[name].values.tobytes()
+    for a, b in zip((*one.measure, *(one.average or ())), (*two.measure, *(two.average or ())), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def states(folder):
+    return sorted(folder.glob("state-*.h5"))
+
+
+def flip(path):
+    with h5py.File(path) as file:
+        chunk = file["b"].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+@EACH_CASE
+@pytest.mark.parametrize("stops", [(7,), (6, 7, 15), (1, STEPS - 1)], ids=str)
+def test_resume__has_the_bits_of_a_run_without_a_stop(case, stops, run, tmp_path):
+    for stop_at in stops:
+        assert run(case, tmp_path, stop_at).status == "stopped"
+    same(run(case, tmp_path), run(case))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_stop__keeps_the_state_whatever_the_cadence(run, tmp_path, seconds):
+    run(folder=tmp_path, stop_at=7, seconds=seconds)
+    assert states(tmp_path)[-1].name == "state-000000000007.h5"
+
+
+def test_stop__returns_what_was_recorded_till_then(run):
+    stopped, whole = run(stop_at=7), run()
+    assert stopped.dataset["iteration"].values.tolist() == [0, 3, 6]
+    for name in RECORD:
+        assert stopped.dataset[name].values.tobytes() == whole.dataset[name].values[:3].tobytes()
+
+
+def test_resume__does_not_repeat_iterations(run, tmp_path):
+    run(folder=tmp_path, stop_at=12)
+    seen = []
+    run(folder=tmp_path, progress=lambda iteration, steps: seen.append(iteration))
+    assert seen == list(range(12, STEPS + 1))
+
+
+def test_checkpoints__never_change_a_run(run, tmp_path):
+    same(run(folder=tmp_path, seconds=0.0), run())
+
+
+def test_checkpoints__keep_two_states_at_most(run, tmp_path):
+    found = []
+    run(folder=tmp_path, progress=lambda iteration, steps: found.append(len(states(tmp_path))))
+    assert max(found) == 2
+
+
+@pytest.mark.parametrize("harm", [flip, cut, empty])
+def test_resume__falls_back_where_the_newest_state_is_damaged(run, tmp_path, harm):
+    run(folder=tmp_path, stop_at=12)
+    harm(states(tmp_path)[-1])
+    seen = []
+    with pytest.warns(UserWarning, match="state-000000000012.h5 left out"):
+        again = run(folder=tmp_path, progress=lambda iteration, steps: seen.append(iteration))
+    assert seen[0] == 11
+    same(again, run())
+
+
+@pytest.mark.parametrize("kind", ["state", "rows"])
+def test_resume__starts_anew_where_nothing_can_be_read(run, tmp_path, kind):
+    run(folder=tmp_path, stop_at=12)
+    for path in tmp_path.glob(f"{kind}-*.h5"):
+        path.write_bytes(b"")
+    with pytest.warns(UserWarning, match="left out"):
+        again = run(folder=tmp_path)
+    same(again, run())
+
+
+def test_resume__clears_what_a_killed_writer_left(run, tmp_path):
+    (tmp_path / ".state-000000000003.h5.1-2.part").write_bytes(b"half")
+    run(folder=tmp_path)
+    assert not list(tmp_path.glob(".*"))
+
+
+class Clock:
+    """A clock that a test moves: a checkpoint is due after the iterations named."""
+
+    def __init__(self, due):
+        self.due, self.now = due, 0.0
+
+    def at(self, iteration, steps):
+        self.now += 10.0 if iteration in self.due else 0.0
+        return iteration == max(self.due)
+
+
+def remove(path):
+    path.unlink()
+
+
+@pytest.mark.filterwarnings("ignore:checkpoint .*10.h5 left out")
+@pytest.mark.parametrize("lose", [flip, remove])
+def test_resume__records_each_iteration_once_where_rows_outlived_their_state(run, tmp_path, monkeypatch, lose):
+    """State 10 is damaged, or was never written: its rows are there, and the next checkpoints fall elsewhere."""
+    for due in ((4, 10), (7, 13)):
+        clock = Clock(due)
+        with monkeypatch.context() as patch:
+            patch.setattr("time.monotonic", lambda clock=clock: clock.now)
+            run(folder=tmp_path, seconds=5.0, progress=clock.at)
+        if due == (4, 10):
+            lose(states(tmp_path)[-1])
+    same(run(folder=tmp_path), run())
+
+
+OTHERS = [{"case": "SGD"}, {"dtype": "float32"}, {"record": ("loss",)}, {"record_every": 2}, {"positions": 3}]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_resume__leaves_states_of_another_run_out(run, tmp_path, other):
+    run(folder=tmp_path, stop_at=12)
+    with pytest.warns(UserWarning, match="it belongs to another configuration"):
+        again = run(folder=tmp_path, **other)
+    same(again, run(**other))
+
+
+@pytest.mark.filterwarnings("ignore:checkpoint .* left out")
+def test_resume__works_beside_states_of_another_run(run, tmp_path):
+    run("SGD", tmp_path, stop_at=12)
+    run("GD", tmp_path, stop_at=5)
+    seen = []
+    again = run("GD", tmp_path, progress=lambda iteration, steps: seen.append(iteration))
+    assert seen[0] == 5
+    same(again, run("GD"))
+
+
+def test_resume__continues_a_stream(cloud, tmp_path):
+    stream = mf.Stream(mf.Gaussian(3), lambda x: np.sin(x[:, 0]), noise=0.1)
+
+    def go(folder=None, stop_at=None):
+        progress = lambda iteration, steps: iteration == stop_at  # noqa: E731
+        return mf.simulate(NET, cloud(), stream, mf.SGD(0.1), steps=STEPS, checkpoints=folder, progress=progress)
+
+    go(tmp_path, 8)
+    same(go(tmp_path), go())
+
+
+def test_checkpoint__that_cannot_be_written_is_an_error(run, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(mf.StorageError, match="could not be written"):
+        run(folder=tmp_path / "file")

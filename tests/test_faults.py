@@ -1,0 +1,123 @@
+"""Processes that are killed, told to stop, or meet a full disk: the next run ends with the bits of an undisturbed one."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from test_config import SMALL_TOML
+from test_sweep import all_contents, swept
+
+PATIENCE = 60.0
+CIRCLE = 'data={name="circle",n=32}'  # needs no package that takes a second to import
+SETTINGS = (CIRCLE, "start.count=[8, 300]", "record.every=3", 'method.name="sgd"', "method.average=true")
+
+
+class Command:
+    """`particles run` of the small configuration in a process of its own."""
+
+    def __init__(self, folder, *settings, checkpoint=0.0):
+        self.out = folder / "out"
+        (folder / "small.toml").write_text(SMALL_TOML)
+        chosen = [word for setting in settings for word in ("--set", setting)]
+        self.words = [sys.executable, "-m", "particles.study.cli", "run", str(folder / "small.toml"), *chosen]
+        self.words += ["--out", str(self.out), "--checkpoint", str(checkpoint), "--no-figure", "--threads", "2"]
+
+    def run(self, send=None, after=0.0, **options):
+        """Run to the end, or until `send` is sent some seconds after a new checkpoint: (exit code, stdout, stderr)."""
+        before = self.checkpoints()
+        process = subprocess.Popen(self.words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+        try:
+            if send is not None:
+                end = time.monotonic() + PATIENCE
+                while self.checkpoints() <= before and process.poll() is None and time.monotonic() < end:
+                    time.sleep(0.002)
+                time.sleep(after)
+                process.send_signal(send)
+            out, err = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
+        return process.returncode, out, err
+
+    def checkpoints(self):
+        return set(self.out.glob("small/checkpoints/*/state-*.h5"))
+
+    def results(self):
+        return all_contents(self.out / "small")
+
+
+def same_as_undisturbed(command, folder, *settings):
+    """The runs are those of the same sweep in this process, and nothing half-written is left."""
+    swept(folder / "whole", *settings)
+    assert all_contents(command.out / "small" / "runs") == all_contents(folder / "whole" / "runs")
+    assert not [*command.out.rglob("*.part"), *command.checkpoints()]
+
+
+def killed_again_and_again(folder, steps, kills, checkpoint, seed):
+    settings = (f"steps={steps}", *SETTINGS)
+    moments = random.Random(seed)
+    command = Command(folder, *settings, checkpoint=checkpoint)
+    for _ in range(kills):
+        code, _, err = command.run(signal.SIGKILL, after=moments.uniform(0.0, 0.2))
+        assert (code, err) == (-signal.SIGKILL, "")
+    assert command.run()[::2] == (0, "")
+    same_as_undisturbed(command, folder, *settings)
+
+
+def test_sweep__killed_three_times_ends_with_the_bits_of_an_undisturbed_one(tmp_path):
+    killed_again_and_again(tmp_path, steps=90, kills=3, checkpoint=0.0, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("checkpoint", "steps"), [(0.0, 500), (0.01, 3000)])
+def test_sweep__killed_twenty_times_ends_with_the_bits_of_an_undisturbed_one(tmp_path, checkpoint, steps):
+    killed_again_and_again(tmp_path, steps, kills=20, checkpoint=checkpoint, seed=2)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_sweep__told_to_stop_says_so_and_goes_on_next_time(tmp_path, number, code):
+    settings = ("steps=50", *SETTINGS)
+    command = Command(tmp_path, *settings)
+    found, out, err = command.run(number)
+    assert (found, err) == (code, "")
+    assert "run the same command again to go on" in out
+    assert command.run()[::2] == (0, "")
+    same_as_undisturbed(command, tmp_path, *settings)
+
+
+def limited():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+
+def test_sweep__on_a_full_disk_says_what_to_do_and_keeps_what_was_there(tmp_path):
+    """A limit on the size of files stands in for a full disk."""
+    settings = (CIRCLE, "start.count=[8, 300]")
+    swept(tmp_path / "out" / "small", CIRCLE, "start.count=8")
+    command = Command(tmp_path, *settings)
+    before = command.results()
+    code, out, err = command.run(preexec_fn=limited)
+    assert code in (1, 2)
+    assert "Free some space" in out + err
+    assert "Traceback" not in err
+    assert command.results() == before
+    assert command.run()[::2] == (0, "")
+    same_as_undisturbed(command, tmp_path, *settings)
+
+
+def test_command__ends_quietly_when_its_reader_leaves(tmp_path):
+    command = Command(tmp_path, CIRCLE, "start.count=[8, 16]")
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.Popen(command.words, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    try:
+        _, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in err

@@ -1,0 +1,149 @@
+"""Files that are whole or not there, whatever happens to the writer or the disk."""
+
+import errno
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import particles as mf
+from particles import files
+from particles.files import clear_parts, sole_user, write_whole
+
+SPACE = "Free some space, or choose another folder, and run again"
+
+
+def python(code, *arguments):
+    """Run code in a process of its own; it must end by itself within a minute."""
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_write__puts_the_content_in_place(tmp_path):
+    write_whole(tmp_path / "new" / "a.bin", b"one")
+    write_whole(tmp_path / "new" / "a.bin", memoryview(b"two"))
+    assert [(path.name, path.read_bytes()) for path in (tmp_path / "new").iterdir()] == [("a.bin", b"two")]
+
+
+@pytest.mark.parametrize("moment", ["write", "os.fsync", "os.replace"])
+def test_write__leaves_the_old_file_when_the_process_dies(tmp_path, moment):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    code = """
+        import os, sys
+        from pathlib import Path
+        from particles import files
+
+        class Deadly(bytes): ...
+
+        moment, path = sys.argv[1], Path(sys.argv[2])
+        die = lambda *a, **k: os._exit(9)
+        if moment == "write":
+            real = Path.open
+            def half(self, *a, **k):
+                file = real(self, *a, **k)
+                file.write(b"n")
+                file.flush()
+                die()
+            Path.open = half
+        else:
+            setattr(os, moment.partition(".")[2], die)
+        files.write_whole(path, b"new")
+    """
+    assert python(code, moment, path).returncode == 9
+    assert path.read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 2  # the half-written one is there for the next run to clear
+    clear_parts(tmp_path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, SPACE),
+        (errno.EDQUOT, SPACE),
+        (errno.EFBIG, SPACE),
+        (errno.EROFS, "Choose a folder you may write to"),
+        (errno.EIO, "Check the disk, then run again"),
+    ],
+)
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_write__says_what_to_do_when_it_fails(tmp_path, monkeypatch, number, remedy, moment):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def fail(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.os, moment, fail)
+    with pytest.raises(mf.StorageError) as caught:
+        write_whole(path, b"new")
+    assert str(caught.value).startswith(f"{path} could not be written: {os.strerror(number)}. {remedy}")
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.bin", b"old")]
+
+
+@pytest.mark.parametrize("place", ["file/a.bin", "file/deeper/a.bin"])
+def test_write__refuses_a_folder_that_is_a_file(tmp_path, place):
+    (tmp_path / "file").write_bytes(b"mine")
+    with pytest.raises(mf.StorageError, match="Choose a folder you may write to"):
+        write_whole(tmp_path / place, b"new")
+    assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+def test_write__refuses_to_replace_a_folder(tmp_path):
+    (tmp_path / "a.bin").mkdir()
+    with pytest.raises(mf.StorageError, match="could not be written"):
+        write_whole(tmp_path / "a.bin", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_save__on_a_full_disk_leaves_what_was_there(tmp_path, cloud, samples):
+    """A limit on the size of files stands in for a full disk: the same error at the same moment, and the process lives."""
+    run = mf.simulate(mf.Network("tanh"), cloud(M=300), samples(), mf.GradientDescent(0.1), steps=2)
+    path = mf.save(run, tmp_path / "run.h5")
+    before = path.read_bytes()
+    code = """
+        import resource, sys
+        import particles as mf
+        run = mf.open(sys.argv[1])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        try:
+            mf.save(run, sys.argv[1])
+        except mf.StorageError as error:
+            print(error)
+    """
+    done = python(code, path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{path} could not be written: File too large. {SPACE}" in done.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]
+    assert path.read_bytes() == before
+
+
+def test_parts__are_cleared_and_nothing_else(tmp_path):
+    for name in (".a.h5.1-2.part", ".b.part", "a.h5", ".lock", "c.part"):
+        (tmp_path / name).touch()
+    clear_parts(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "a.h5", "c.part"]
+
+
+def test_folder__has_one_user_at_a_time(tmp_path):
+    with sole_user(tmp_path):
+        with pytest.raises(mf.StorageError, match="is in use by another run. Wait, or choose another folder"), sole_user(tmp_path):
+            pass
+    with sole_user(tmp_path):
+        pass
+
+
+def test_folder__is_free_after_its_user_was_killed(tmp_path):
+    code = """
+        import os, signal, sys
+        from pathlib import Path
+        from particles.files import sole_user
+        with sole_user(Path(sys.argv[1])):
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    assert python(code, tmp_path).returncode == -9
+    with sole_user(tmp_path):
+        pass

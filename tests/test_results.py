@@ -1,0 +1,227 @@
+"""Result files: plain xarray reads the same from them, every variable is described, damage is noticed."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+import xarray
+from test_sweep import contents, swept
+
+import particles as mf
+from particles.study import summary
+from particles.study.results import open_root, open_tree
+
+EVERYTHING = tuple(name for name in mf.OBSERVABLES if "misclassification" not in name)
+DESCRIBED = {"long_name", "units", "equation"}
+
+
+@pytest.fixture
+def result(cloud, samples):
+    """A maker of a finished run that recorded everything there is."""
+
+    def make(record=EVERYTHING, method=None, **settings):
+        settings = {"steps": 3, "test": samples(n=4, seed=1), "record": record, **settings}
+        return mf.simulate(mf.Network("tanh"), cloud(), samples(), method or mf.AveragedSGD(0.1), **settings)
+
+    return make
+
+
+RECORDS = [EVERYTHING, (), ("loss",), ("prediction", "position")]
+EACH_RECORD = pytest.mark.parametrize("record", RECORDS, ids=["everything", "nothing", "loss", "arrays"])
+
+
+@EACH_RECORD
+@pytest.mark.parametrize("method", [mf.AveragedSGD(0.1), mf.GradientDescent(0.1)], ids=["averaged", "GD"])
+def test_save__comes_back_to_the_bit(tmp_path, result, record, method):
+    run = result(record, method)
+    back = mf.open(mf.save(run, tmp_path / "run.h5"))
+    assert back.dataset.identical(run.dataset)
+    assert back.dataset.attrs.keys() == run.dataset.attrs.keys()
+    for one, two in ((run.measure, back.measure), (run.average, back.average)):
+        assert [(a.dtype, a.shape, a.tobytes()) for a in one or ()] == [(a.dtype, a.shape, a.tobytes()) for a in two or ()]
+    assert (back.status, back.config) == (run.status, run.config)
+
+
+def test_save__keeps_every_float(tmp_path, result):
+    """NaN's payload, signed zeros, subnormals and the ends of the range."""
+    run = result()
+    run.dataset["loss"].values[:] = [float("nan"), -0.0, 5e-324, np.finfo(float).max]
+    assert mf.open(mf.save(run, tmp_path / "run.h5")).dataset["loss"].values.tobytes() == run.dataset["loss"].values.tobytes()
+
+
+def test_save__writes_the_same_contents_again(tmp_path, result):
+    run = result()
+    one, two = mf.save(run, tmp_path / "one.h5"), mf.save(run, tmp_path / "two.h5")
+    assert contents(one) == contents(two)
+
+
+SWEEPS = [
+    ("start.count=[8, 16]", "start.seed=[0, 1]", "limit.nodes=16"),
+    ("method.step=[0.1, 0.2]", "limit.nodes=16"),
+    ('start.signs=["positive", "random"]', "network.bias=[true, false]"),
+]
+
+
+def same(ours, theirs):
+    """Equal variables, coordinates, dimensions and attributes, and numbers of equal kinds."""
+    assert ours.identical(theirs), f"{ours}\n{theirs}"
+    for name in ours.variables:
+        kinds = {ours[name].dtype.kind, theirs[name].dtype.kind}
+        assert len(kinds) == 1 or kinds <= set("OU")
+    assert set(ours.coords) == set(theirs.coords)
+
+
+@EACH_RECORD
+def test_xarray__reads_a_run_as_open_does(tmp_path, result, record):
+    path = mf.save(result(record), tmp_path / "run.h5")
+    with xarray.open_dataset(path, engine="h5netcdf") as plain:
+        same(open_root(path), plain.load())
+
+
+def test_xarray__reads_every_group_of_a_run(tmp_path, result):
+    path = mf.save(result(), tmp_path / "run.h5")
+    with xarray.open_datatree(path, engine="h5netcdf") as plain:
+        ours = open_tree(path)
+        assert [node.path for node in plain.subtree] == [node.path for node in ours.subtree] == ["/", "/final"]
+        for one, two in zip(ours.subtree, plain.subtree, strict=True):
+            same(one.to_dataset(), two.to_dataset().load())
+
+
+@pytest.mark.parametrize("settings", SWEEPS, ids=" ".join)
+def test_xarray__reads_every_group_of_a_sweep(tmp_path, settings):
+    made, _ = swept(tmp_path, *settings)
+    path = summary.write(made, tmp_path).path
+    with xarray.open_datatree(path, engine="h5netcdf") as plain:
+        ours = open_tree(path)
+        assert {node.path for node in plain.subtree} == {node.path for node in ours.subtree}
+        for node in plain.subtree:
+            same(ours[node.path].to_dataset(), node.to_dataset().load())
+
+
+@pytest.mark.parametrize("settings", SWEEPS, ids=" ".join)
+def test_sweep_file__reads_back_what_was_summed_up(tmp_path, settings):
+    made, _ = swept(tmp_path, *settings)
+    written = summary.write(made, tmp_path)
+    same(written.table, open_root(written.path))
+
+
+def test_run__describes_every_variable(tmp_path, result):
+    with xarray.open_datatree(mf.save(result(), tmp_path / "run.h5"), engine="h5netcdf") as tree:
+        lacking = [f"{node.path}:{name}" for node in tree.subtree for name, variable in node.variables.items()
+                   if not variable.attrs.keys() >= DESCRIBED]  # fmt: skip
+    assert lacking == []
+
+
+@pytest.mark.parametrize("words", ["long_name", "units", "equation"])
+def test_run__leaves_no_description_empty(tmp_path, result, words):
+    run = mf.open(mf.save(result(), tmp_path / "run.h5"))
+    assert all(variable.attrs[words].strip() for variable in run.dataset.variables.values())
+
+
+def test_run__says_where_it_came_from(tmp_path):
+    made, _ = swept(tmp_path, "start.seed=7")
+    (case,) = made.cases
+    attrs = open_root(tmp_path / "runs" / f"{case.key}.h5").attrs
+    assert (json.loads(attrs["config"]), attrs["config_hash"], attrs["seed"]) == (case.identity, case.key, 7)
+    versions = json.loads(attrs["package_versions"])
+    assert (versions["numpy"], versions["h5py"]) == (np.__version__, h5py.__version__)
+    assert {"cpu", "git", "python", "platform"} <= attrs.keys()
+    assert all(attrs[name] for name in ("cpu", "git", "python", "platform"))
+
+
+def test_sweep_file__says_where_it_came_from(tmp_path):
+    made, _ = swept(tmp_path, "start.seed=[0, 1]")
+    attrs = open_root(summary.write(made, tmp_path).path).attrs
+    assert {"config", "config_hash", "runs", "package_versions", "cpu", "git", "python"} <= attrs.keys()
+
+
+def test_config__of_a_run_started_from_python_tells_runs_apart(result):
+    runs = [
+        result(), result(steps=4), result(method=mf.AveragedSGD(0.2)), result(method=mf.AveragedSGD(0.1, seed=1)),
+        result(dtype="float32"), result(positions=2), result(record=("loss",)), result(record_every=2),
+        result(("loss",), mf.SGD(0.1), regulariser=mf.L2(0.1)), result(("loss",), mf.SGD(0.1)),
+    ]  # fmt: skip
+    assert len({run.dataset.attrs["config_hash"] for run in runs}) == len(runs)
+
+
+def harmed(path, how):
+    content = bytearray(path.read_bytes())
+    if how == "cut":
+        content = content[: len(content) // 2]
+    elif how == "flipped":
+        with h5py.File(path) as file:
+            content[file["position"].id.get_chunk_info(0).byte_offset + 5] ^= 1
+    elif how == "emptied":
+        content = bytearray()
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "emptied"])
+def test_open__says_which_file_is_damaged_and_what_to_do(tmp_path, result, how):
+    path = mf.save(result(), tmp_path / "run.h5")
+    harmed(path, how)
+    with pytest.raises(mf.StorageError, match=r"run.h5 cannot be read as a result .*run again"):
+        mf.open(path)
+
+
+def test_open__says_that_there_is_no_such_file(tmp_path):
+    with pytest.raises(mf.StorageError, match=r"no such file: .*none.h5. Give the path of a result"):
+        mf.open(tmp_path / "none.h5")
+
+
+def foreign_scalar(file):
+    file["a"] = 3.0
+
+
+def foreign_array(file):
+    file["a"] = np.zeros(3)
+
+
+def foreign_tree(file):
+    file["final/a"] = 3.0
+    file.attrs["config"] = "{}"
+
+
+@pytest.mark.parametrize("fill", [foreign_scalar, foreign_array, foreign_tree])
+def test_open__refuses_a_file_of_another_program(tmp_path, fill):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        fill(file)
+    with pytest.raises(mf.StorageError, match=r"other.h5"):
+        mf.open(tmp_path / "other.h5")
+
+
+def test_open__refuses_a_sweep_s_file(tmp_path):
+    made, _ = swept(tmp_path)
+    with pytest.raises(mf.StorageError, match="Give a file under runs/"):
+        mf.open(summary.write(made, tmp_path).path)
+
+
+def test_open__does_not_tell_to_delete_what_it_did_not_write(tmp_path):
+    path = tmp_path / "quickstart.toml"
+    path.write_text("steps = 3")
+    with pytest.raises(mf.StorageError) as caught:
+        mf.open(path)
+    assert "Delete it" not in str(caught.value)
+
+
+def test_files__carry_checksums_on_all_arrays_of_numbers(tmp_path, result):
+    bare = []
+
+    def look(name, item):
+        # A dimension without values is an array that was never written.
+        written = isinstance(item, h5py.Dataset) and item.ndim and item.id.get_storage_size()
+        if written and not item.fletcher32:
+            bare.append(name)
+
+    with h5py.File(mf.save(result(), tmp_path / "run.h5")) as file:
+        file.visititems(look)
+        assert file["loss"].fletcher32
+    assert bare == []
+
+
+def test_save__refuses_a_folder_that_is_a_file(tmp_path, result):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(mf.StorageError, match=r"could not be written: .* Choose a folder you may write to"):
+        mf.save(result(), tmp_path / "out" / "run.h5")
+    assert (tmp_path / "out").read_text() == "mine"

@@ -1,0 +1,235 @@
+"""Sweeps: what is there is kept, what is damaged or missing is run, and no run stops another."""
+
+import threading
+
+import h5py
+import numpy as np
+import pytest
+from test_plan import planned
+
+from particles.errors import StorageError
+from particles.study import sweep as module
+from particles.study.results import save
+from particles.study.sweep import run_path, run_sweep
+
+COUNTS = "start.count=[8, 16, 24]"
+DIVERGING = ("steps=40", 'network.train=["input", "output"]', "method.step=[0.1, 30.0]")
+HIDDEN = {"REFERENCE_LIST", "DIMENSION_LIST"}  # references to other places of the file
+
+
+class Silent:
+    """A monitor that says nothing; `stop_at`: the iteration after which it asks the sweep to stop."""
+
+    def __init__(self, stop_at=None):
+        self.stop_at, self.stop = stop_at, threading.Event()
+
+    def begin(self, cases, todo): ...
+
+    def step(self, case, iteration, steps):
+        if iteration == self.stop_at:
+            self.stop.set()
+
+    def end(self, outcome): ...
+
+
+def swept(out, *settings, folder=None, threads=2, checkpoint_seconds=30.0, stop_at=None):
+    """Run the small configuration with these settings into `out`: the plan and its outcomes by key."""
+    monitor, made = Silent(stop_at), planned(*settings, folder=folder or out)
+    outcomes = run_sweep(made, out, monitor, threads, checkpoint_seconds, monitor.stop)
+    assert sorted(outcome.case.key for outcome in outcomes) == sorted(case.key for case in made.cases)
+    return made, {outcome.case.key: outcome for outcome in outcomes}
+
+
+def statuses(outcomes):
+    return sorted(outcome.status for outcome in outcomes.values())
+
+
+def contents(path):
+    """All that an HDF5 file says, to the bit: arrays with their types and attributes, by path."""
+    found = {}
+
+    def look(name, item):
+        found[name] = {key: (str(np.asarray(value).dtype), np.asarray(value).tolist())
+                       for key, value in item.attrs.items() if key not in HIDDEN}  # fmt: skip
+        if isinstance(item, h5py.Dataset):
+            values = item.asstr()[()].tolist() if item.dtype == object else item[()].tobytes()
+            found[name]["="] = (str(item.dtype), item.shape, values)
+
+    with h5py.File(path, "r") as file:
+        look("/", file)
+        file.visititems(look)
+    return found
+
+
+def all_contents(out):
+    """The contents of every result under a folder."""
+    return {str(path.relative_to(out)): contents(path) for path in sorted(out.rglob("*.h5"))}
+
+
+def stamps(out):
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.rglob("*.h5")}
+
+
+def test_sweep__names_files_by_their_key(tmp_path):
+    made, outcomes = swept(tmp_path, COUNTS, "limit.nodes=16")
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {f"{case.key}.h5" for case in made.cases}
+    assert statuses(outcomes) == ["finished"] * 5
+
+
+def test_sweep__leaves_finished_runs_alone(tmp_path):
+    swept(tmp_path, COUNTS)
+    before = stamps(tmp_path)
+    _, outcomes = swept(tmp_path, COUNTS)
+    assert statuses(outcomes) == ["kept"] * 3
+    assert stamps(tmp_path) == before
+
+
+def test_sweep__runs_only_what_is_new(tmp_path):
+    swept(tmp_path, "start.count=[8, 16]")
+    _, outcomes = swept(tmp_path, "start.count=[16, 24]")
+    assert {outcome.case.config.start.count: outcome.status for outcome in outcomes.values()} == {
+        16: "kept",
+        24: "finished",
+    }
+
+
+def cut(path, other):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path, other):
+    """One bit in the middle of an array's chunk."""
+    with h5py.File(path, "r") as file:
+        chunk = file["prediction"].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 0x10
+    path.write_bytes(content)
+
+
+def empty(path, other):
+    path.write_bytes(b"")
+
+
+def text(path, other):
+    path.write_text("not HDF5")
+
+
+def swap(path, other):
+    path.write_bytes(other.read_bytes())
+
+
+def remove(path, other):
+    path.unlink()
+
+
+@pytest.mark.parametrize("harm", [cut, flip, empty, text, swap, remove])
+def test_sweep__runs_a_damaged_file_anew(tmp_path, harm):
+    made, _ = swept(tmp_path, COUNTS)
+    before = all_contents(tmp_path)
+    paths = [run_path(tmp_path, case) for case in made.cases]
+    harm(paths[1], paths[2])
+    _, outcomes = swept(tmp_path, COUNTS)
+    assert [outcomes[case.key].status for case in made.cases] == ["kept", "finished", "kept"]
+    assert all_contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), MemoryError(), StorageError("disk full. Free some space.")])
+def test_sweep__goes_on_after_a_run_that_failed(tmp_path, monkeypatch, error):
+    real = module.simulate
+
+    def failing(net, start, *args, **settings):
+        if len(start.w) == 16:
+            raise error
+        return real(net, start, *args, **settings)
+
+    monkeypatch.setattr(module, "simulate", failing)
+    made, outcomes = swept(tmp_path, COUNTS)
+    assert [outcomes[case.key].status for case in made.cases] == ["finished", "failed", "finished"]
+    assert outcomes[made.cases[1].key].message == (str(error) or "MemoryError")
+    assert [run_path(tmp_path, case).exists() for case in made.cases] == [True, False, True]
+
+
+def test_sweep__keeps_what_a_diverged_run_recorded(tmp_path):
+    made, outcomes = swept(tmp_path, *DIVERGING)
+    good, bad = made.cases
+    assert (outcomes[good.key].status, outcomes[bad.key].status) == ("finished", "diverged")
+    with h5py.File(run_path(tmp_path, good)) as whole, h5py.File(run_path(tmp_path, bad)) as part:
+        assert part.attrs["status"] == "diverged"
+        rows = len(part["loss"])
+        assert 1 < rows < 41
+        assert part["iteration"][()].tolist() == list(range(rows))
+        assert part["loss"][0] == whole["loss"][0]
+        assert np.isfinite(part["loss"][()]).all()
+
+
+def test_sweep__says_what_to_do_about_a_diverged_run(tmp_path):
+    made, outcomes = swept(tmp_path, *DIVERGING)
+    message = outcomes[made.cases[1].key].message
+    assert "at iteration" in message or "after iteration" in message
+    assert "Try step = " in message
+
+
+def test_sweep__does_not_run_a_diverged_run_again(tmp_path):
+    swept(tmp_path, *DIVERGING)
+    before = stamps(tmp_path)
+    swept(tmp_path, *DIVERGING)
+    assert stamps(tmp_path) == before
+
+
+def test_sweep__says_again_that_a_run_had_diverged(tmp_path):
+    swept(tmp_path, *DIVERGING)
+    _, outcomes = swept(tmp_path, *DIVERGING)
+    assert statuses(outcomes) == ["diverged", "kept"]
+
+
+def test_sweep__goes_on_where_a_diverged_run_cannot_be_saved(tmp_path, monkeypatch):
+    def full(run, path):
+        if run.status == "diverged":
+            raise StorageError("the disk is full")
+        return save(run, path)
+
+    monkeypatch.setattr(module, "save", full)
+    made, outcomes = swept(tmp_path, *DIVERGING, threads=1)
+    assert [outcomes[case.key].status for case in made.cases] == ["finished", "failed"]
+
+
+@pytest.mark.parametrize("settings", [("start.count=[8, 300]", "limit.nodes=16"), ("start.count=600",)])
+def test_sweep__does_not_depend_on_threads(tmp_path, settings):
+    for threads in (1, 2, 5):
+        swept(tmp_path / str(threads), *settings, threads=threads)
+    one, two, five = (all_contents(tmp_path / str(threads)) for threads in (1, 2, 5))
+    assert one == two == five
+
+
+LONG = ("steps=40", "start.count=[8, 300]", "start.seed=[0, 1]", "limit.nodes=16", "record.every=3")
+
+
+@pytest.mark.parametrize("checkpoint_seconds", [0.0, 30.0])
+def test_sweep__goes_on_from_a_stop_to_the_same_bits(tmp_path, checkpoint_seconds):
+    swept(tmp_path / "whole", *LONG)
+    parts, seen = tmp_path / "parts", []
+    for stop_at in (5, 17, 29):
+        made, outcomes = swept(parts, *LONG, stop_at=stop_at, checkpoint_seconds=checkpoint_seconds)
+        seen += statuses(outcomes)
+        stopped = [key for key, outcome in outcomes.items() if outcome.status == "stopped"]
+        assert any(list((parts / "checkpoints" / key).glob("state-*.h5")) for key in stopped)
+    _, outcomes = swept(parts, *LONG)
+    assert "stopped" in seen and set(statuses(outcomes)) <= {"kept", "finished"}
+    assert all_contents(parts / "runs") == all_contents(tmp_path / "whole" / "runs")
+    assert not list((parts / "checkpoints").rglob("*.h5"))
+
+
+def test_sweep__takes_a_data_file_s_new_contents(tmp_path):
+    for y in (1.0, 2.0):
+        (tmp_path / "a.csv").write_text(f"a,b,y\n1,2,{y}\n3,4,{y}\n")
+        made, _ = swept(tmp_path, 'data={file="a.csv"}')
+        with h5py.File(run_path(tmp_path, made.cases[0])) as file:
+            assert file["target"][()].tolist() == [y, y]
+
+
+def test_sweep__removes_what_killed_writers_left(tmp_path):
+    for part in (tmp_path / ".sweep.h5.1-2.part", tmp_path / "runs" / ".x.h5.1-2.part"):
+        part.parent.mkdir(exist_ok=True)
+        part.write_bytes(b"half")
+    swept(tmp_path)
+    assert not list(tmp_path.rglob("*.part"))
