@@ -69,7 +69,10 @@ def test_load__gives_diabetes_with_mean_0_and_variance_1():
 
 LOAD_REFUSALS = [
     ({"name": "whine"}, "`name` must be a known data set: got 'whine'. Did you mean 'wine'?"),
-    ({"name": "wine", "n": 10}, "data set 'wine' takes only its own options: got 'n'. Choose one of: negative, positive"),
+    (
+        {"name": "wine", "n": 10},
+        "data set 'wine' takes only its own options: got 'n'. Choose one of: negative, positive",
+    ),
     ({"name": "circle", "dimm": 2}, "data set 'circle' takes only its own options: got 'dimm'"),
     ({"name": "diabetes", "seed": 1}, "data set 'diabetes' takes only its own options: got 'seed'. It takes none."),
     ({"name": "wine", "positive": [7]}, "`positive` and `negative` must name classes of the set: got [7]"),
@@ -156,7 +159,10 @@ def test_read__gives_the_same_samples_from_every_kind_of_file(kind, tmp_path, sa
     assert (got.x.tobytes(), got.y.tobytes()) == (data.x.tobytes(), data.y.tobytes())
 
 
-@pytest.mark.parametrize("text", ["a,b,y\r\n1,2,3\r\n", "\ufeffa,b,y\n1,2,3\n", " a , b ,y\n 1, 2 ,3", "y,a,b\n3,1,2\n"])
+SPREADSHEETS = ["a,b,y\r\n1,2,3\r\n", "\ufeffa,b,y\n1,2,3\n", " a , b ,y\n 1, 2 ,3", "y,a,b\n3,1,2\n"]
+
+
+@pytest.mark.parametrize("text", SPREADSHEETS)
 def test_read__takes_csv_as_spreadsheets_write_it(tmp_path, text):
     path = tmp_path / "mine.csv"
     path.write_bytes(text.encode())
@@ -164,7 +170,7 @@ def test_read__takes_csv_as_spreadsheets_write_it(tmp_path, text):
     assert (data.x.tolist(), data.y.tolist()) == ([[1.0, 2.0]], [3.0])
 
 
-@pytest.mark.parametrize(("x", "rows"), [(None, [[1, 2]]), ("b", [[2]]), (["b", "a"], [[2, 1]]), (["a", "y"], [[1, 3]])])
+@pytest.mark.parametrize(("x", "rows"), [(None, [[1, 2]]), ("b", [[2]]), (["b", "a"], [[2, 1]])])
 def test_read__takes_the_columns_named(tmp_path, x, rows):
     (tmp_path / "mine.csv").write_text("a,b,y\n1,2,3\n")
     assert mf.read(tmp_path / "mine.csv", x).x.tolist() == rows
@@ -174,6 +180,7 @@ BAD_FILES = [  # name, contents, error, message
     ("a.csv", "a,b,y\n1,nan,3\n", mf.InputError, "x must be finite: got NaN or inf in 1 rows, the first is row 0"),
     ("a.csv", "a,b,y\n1,2,inf\n", mf.InputError, "y must be finite"),
     ("a.csv", "a,b,y\n", mf.InputError, "a data file needs at least one row"),
+    ("a.csv", "a,b,y\n\n\n", mf.InputError, "a data file needs at least one row"),
     ("a.csv", "", mf.InputError, "a data file needs at least one row"),
     ("a.csv", "a,b,y\n1,2,3\n4,5\n", mf.StorageError, "the number of columns changed from 3 to 2 at row 2"),
     ("a.csv", "a,b,y\n1,2\n4,5\n", mf.InputError, "every row must have the header's columns: got 2 for 3"),
@@ -208,7 +215,7 @@ def test_read__refuses(tmp_path, name, content, error, message):
 @pytest.mark.parametrize("kind", ["h5", "nc", "npz"])
 def test_read__names_the_variable_nearest_to_a_missing_one(tmp_path, samples, kind):
     WRITERS[kind](tmp_path / f"mine.{kind}", samples().x, samples().y)
-    with pytest.raises(mf.InputError, match="got no 'yy'. Did you mean 'y'?"):
+    with pytest.raises(mf.InputError, match=r"got no 'yy'\. Did you mean 'y'\?"):
         mf.read(tmp_path / f"mine.{kind}", y="yy")
 
 

@@ -27,7 +27,10 @@ AXES = [
         {"start_seed": [0, 1], "method_seed": [5, 6]},
     ),
     (['method.step={schedule="inverse_sqrt"}', "method.step.c=[1, 2]"], {"c": [1, 2]}),
-    (['data.name=["wine", "diabetes"]', 'law.name=["gaussian"]'], {"data_name": ["wine", "diabetes"], "law_name": ["gaussian"]}),
+    (
+        ['data.name=["wine", "diabetes"]', 'law.name=["gaussian"]'],
+        {"data_name": ["wine", "diabetes"], "law_name": ["gaussian"]},
+    ),
     (["record.every=[1, 2]"], {"every": [1, 2]}),
     (['regulariser={name="l2",weight=[0.0, 0.1]}'], {"weight": [0.0, 0.1]}),
     (['network.train=["input", "output"]'], {}),

@@ -39,7 +39,9 @@ def test_save__comes_back_to_the_bit(tmp_path, result, record, method):
     assert back.dataset.identical(run.dataset)
     assert back.dataset.attrs.keys() == run.dataset.attrs.keys()
     for one, two in ((run.measure, back.measure), (run.average, back.average)):
-        assert [(a.dtype, a.shape, a.tobytes()) for a in one or ()] == [(a.dtype, a.shape, a.tobytes()) for a in two or ()]
+        assert [(a.dtype, a.shape, a.tobytes()) for a in one or ()] == [
+            (a.dtype, a.shape, a.tobytes()) for a in two or ()
+        ]
     assert (back.status, back.config) == (run.status, run.config)
 
 
@@ -47,7 +49,10 @@ def test_save__keeps_every_float(tmp_path, result):
     """NaN's payload, signed zeros, subnormals and the ends of the range."""
     run = result()
     run.dataset["loss"].values[:] = [float("nan"), -0.0, 5e-324, np.finfo(float).max]
-    assert mf.open(mf.save(run, tmp_path / "run.h5")).dataset["loss"].values.tobytes() == run.dataset["loss"].values.tobytes()
+    assert (
+        mf.open(mf.save(run, tmp_path / "run.h5")).dataset["loss"].values.tobytes()
+        == run.dataset["loss"].values.tobytes()
+    )
 
 
 def test_save__writes_the_same_contents_again(tmp_path, result):

@@ -166,7 +166,7 @@ SETTINGS = [
 def test_comparison__is_made_for_every_setting_that_has_a_limit(tmp_path, setting, wanted):
     made, _ = swept(tmp_path, COUNTS, SEEDS, LIMIT, setting)
     found = [setting for setting, _ in summary.write(made, tmp_path).setups]
-    (name, values), = wanted.items()
+    ((name, values),) = wanted.items()
     assert [setting[name] for setting in found] == values
 
 

@@ -209,7 +209,7 @@ def test_sweep__goes_on_from_a_stop_to_the_same_bits(tmp_path, checkpoint_second
     swept(tmp_path / "whole", *LONG)
     parts, seen = tmp_path / "parts", []
     for stop_at in (5, 17, 29):
-        made, outcomes = swept(parts, *LONG, stop_at=stop_at, checkpoint_seconds=checkpoint_seconds)
+        _, outcomes = swept(parts, *LONG, stop_at=stop_at, checkpoint_seconds=checkpoint_seconds)
         seen += statuses(outcomes)
         stopped = [key for key, outcome in outcomes.items() if outcome.status == "stopped"]
         assert any(list((parts / "checkpoints" / key).glob("state-*.h5")) for key in stopped)
