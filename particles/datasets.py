@@ -154,7 +154,7 @@ def read(path: str | Path, x: str | list[str] | None = None, y: str = "y") -> Da
 
 
 def _read_csv(path: Path, x: str | list[str] | None, y: str) -> Dataset:
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if len(lines) < 2:
         raise InputError("a data file needs at least one row below its header", f"{path} with {len(lines)} lines", "")
     header = [name.strip() for name in lines[0].split(",")]

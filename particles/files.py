@@ -49,6 +49,14 @@ def _remedy(error: OSError) -> str:
     return "Check the disk, then run again: finished runs are kept."
 
 
+def make_folder(folder: Path) -> None:
+    """The folder and those above it, if they can be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{folder} could not be made: {error.strerror}. {_remedy(error)}") from error
+
+
 @contextlib.contextmanager
 def sole_user(folder: Path) -> Iterator[None]:
     """Hold a folder for this process; another that wants it meanwhile is told so. The system ends the hold with it."""

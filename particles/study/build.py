@@ -1,19 +1,22 @@
 """A configuration turned into objects, once, at the top; nothing below knows that there was one."""
 
 import hashlib
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from particles.data import Dataset
+from particles.data import Dataset, checked_labels
 from particles.datasets import load, read, scaled
 from particles.errors import InputError, StorageError
 from particles.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
+from particles.losses import loss
 from particles.measure import Measure
 from particles.methods import SGD, AveragedSGD, GradientDescent, Method
 from particles.network import Network
+from particles.observables import OBSERVABLES
 from particles.regularisers import L1, L2, Regulariser
 from particles.schedules import InverseSqrt, RobbinsMonro, Schedule
 from particles.study.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig
@@ -123,6 +126,22 @@ def _regulariser(config: RegulariserConfig | None) -> Regulariser | None:
     if config is None:
         return None
     return L1(config.weight) if config.name == "l1" else L2(config.weight, config.about)
+
+
+def check_all(configs: Iterable[Config], folder: Path) -> None:
+    """Make every different set of objects once: what is wrong with data or law is said before any run begins."""
+    seen = set()
+    for config in configs:
+        text = config.model_dump_json(exclude={"start", "limit", "steps", "method"})
+        if text in seen:
+            continue
+        seen.add(text)
+        made = parts(config, folder)
+        wanted = [OBSERVABLES[name] for name in config.record.variables]
+        if loss(config.loss).binary or any(row.binary for row in wanted):
+            checked_labels(made.train.y)
+        if made.test is not None and any(row.binary and row.test for row in wanted):
+            checked_labels(made.test.y)
 
 
 def start(config: Config, made: Parts, nodes: int | None) -> Measure:

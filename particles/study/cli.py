@@ -16,7 +16,7 @@ from rich.console import Console
 
 from particles.errors import ParticlesError, StorageError
 from particles.files import sole_user, write_whole
-from particles.study import tables
+from particles.study import build, tables
 from particles.study.config import override, read_toml
 from particles.study.plan import Plan, plan
 from particles.study.sweep import run_sweep
@@ -38,7 +38,9 @@ def parser() -> argparse.ArgumentParser:
         )
     run.add_argument("--out", type=Path, default=Path("out"), help="where results go, in a folder NAME (default: out)")
     run.add_argument("--threads", type=_positive, help="cores to use (default: all); no result depends on it")
-    run.add_argument("--checkpoint", type=float, default=30.0, metavar="SECONDS", help="least time between checkpoints")
+    run.add_argument(
+        "--checkpoint", type=_seconds, default=30.0, metavar="SECONDS", help="least time between checkpoints"
+    )
     run.add_argument("--no-figure", action="store_true", help="leave the figure out")
     run.add_argument("--quiet", action="store_true", help="no progress")
     show = commands.add_parser("show", help="print what a result file or folder holds")
@@ -50,6 +52,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError("must be a number of seconds >= 0")
     return value
 
 
@@ -72,12 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _plan(path: Path, settings: list[str]) -> Plan:
     raw = read_toml(path)
     override(raw, settings)
-    return plan(raw, path.resolve().parent, str(path))
+    made = plan(raw, path.resolve().parent, str(path))
+    build.check_all([case.config for case in made.cases], made.folder)
+    return made
 
 
 def _check(console: Console, made: Plan) -> int:
-    from particles.study import build
-
     case = made.cases[0]
     objects = build.parts(case.config, made.folder)
     tables.print_line(console, f"{made.name}: {len(made.cases)} runs of {case.config.steps} steps")
@@ -152,7 +161,10 @@ def _show(console: Console, path: Path) -> int:
         if not (path / FILE).is_file():
             raise StorageError(f"{path} holds no {FILE}. Give a sweep's folder, out/NAME, or a file under its runs/.")
         path = path / FILE
-    tables.show(console, open_tree(path), path)
+    tree = open_tree(path)
+    if "config_hash" not in tree.attrs:
+        raise StorageError(f"{path} is no result of this program. Give a file under runs/, a sweep.h5 or its folder.")
+    tables.show(console, tree, path)
     return OK
 
 

@@ -50,10 +50,11 @@ def fit_exponent(counts: Sequence[float], distances: Array) -> Exponent:
     from scipy.special import stdtrit
 
     x = np.log(np.asarray(counts, dtype=float))
-    y = np.log(np.asarray(distances, dtype=float))
-    if len(x) < 2 or np.ptp(x) == 0:
+    table = np.asarray(distances, dtype=float)
+    if len(x) < 2 or np.ptp(x) == 0 or not (table > 0).all():  # networks that are their limit have no power
         return Exponent(np.nan, np.nan, np.nan, 0)
     centred = x - x.mean()
+    y = np.log(table)
     slopes = centred @ y / (centred @ centred)
     seeds = y.shape[1]
     if seeds >= 3:

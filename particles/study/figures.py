@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 def draw(made: Plan, out: Path, summary: Summary) -> list[Path]:
     """A figure of convergence to the limit for each setting that has one; the files written."""
-    written = []
-    for setting, compared in summary.setups:
-        suffix = "".join(f"-{name}-{_safe(value)}" for name, value in setting.items())
-        figure = _convergence(made, out, setting, compared, summary.found)
-        written += plots.save(figure, out / f"{made.name}{suffix}.png")
+    written: list[Path] = []
+    for number, (setting, compared) in enumerate(summary.setups):
+        name = made.name + "".join(f"-{name}-{_safe(value)}" for name, value in setting.items())
+        if out / f"{name}.png" in written:  # two settings that read alike once made safe
+            name += f"-{number}"
+        written += plots.save(_convergence(made, out, setting, compared, summary.found), out / f"{name}.png")
     return written
 
 
@@ -42,7 +43,10 @@ def _convergence(
     limit = max((case for case in cases if case.nodes), key=lambda case: case.nodes or 0)
     finite = {(c.config.start.count, c.config.start.seed): c for c in cases if c.nodes is None}
     counts, seeds = [int(v) for v in compared["count"]], [int(v) for v in compared["seed"]]
-    losses = np.array([[found[finite[count, seed].key]["loss"].values for seed in seeds] for count in counts])
+    losses = limit_loss = None
+    if "loss" in found[limit.key]:
+        losses = np.array([[found[finite[count, seed].key]["loss"].values for seed in seeds] for count in counts])
+        limit_loss = found[limit.key]["loss"].values
     # A cloud of some hundred points can be seen; one of thousands is a stain.
     shown = min(counts, key=lambda count: abs(count - 512))
     few = finite[shown, seeds[0]]
@@ -51,11 +55,10 @@ def _convergence(
         plots.Cloud(r"$M = \infty$ (quadrature)", _start(made, limit), open_run(run_path(out, limit)).measure),
     ]
     config = limit.config
-    words = [config.data.name or config.data.file, config.network.activation, rf"$\beta$ = {config.network.beta:g}"]
+    words = [config.data.name or config.data.file, config.network.activation]
     words += [f"{name} = {value}" for name, value in setting.items()]
-    of_limit = found[limit.key]
     title = ", ".join(map(str, words))
-    return plots.convergence(counts, losses, of_limit["time"].values, of_limit["loss"].values, compared, clouds, title)
+    return plots.convergence(counts, losses, found[limit.key]["time"].values, limit_loss, compared, clouds, title)
 
 
 def _start(made: Plan, case: Case) -> Measure:

@@ -41,16 +41,17 @@ class Cloud(NamedTuple):
 
 def convergence(
     counts: Sequence[int],
-    losses: Array,
+    losses: Array | None,
     times: Array,
-    limit_loss: Array,
+    limit_loss: Array | None,
     compared: "xarray.Dataset",
     clouds: Sequence[Cloud],
     title: str,
 ) -> "Figure":
     """Loss against flow time for every M and the limit; distance against M with the fit; the cloud before and after.
 
-    losses : (counts, seeds, T), times : (T,), limit_loss : (T,); clouds: the finite one, then the limit's.
+    losses : (counts, seeds, T), times : (T,), limit_loss : (T,); clouds: the finite one, then the limit's. Without
+    losses the first panel has the distance from the limit over time.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -59,7 +60,14 @@ def convergence(
         figure = Figure(figsize=(9.0, 6.6))
         axes = figure.subplots(2, 2)
         shades = matplotlib.colormaps["viridis"](np.linspace(0.85, 0.1, len(counts)))
-        _losses(axes[0, 0], counts, losses, times, limit_loss, shades)
+        if losses is None or limit_loss is None:
+            _curves(axes[0, 0], counts, compared["distance"].values, times, shades)
+            axes[0, 0].set(ylabel=r"$\|g_M - g_\infty\|_n$", title="Distance: mean and spread over seeds")
+        else:
+            _curves(axes[0, 0], counts, losses, times, shades)
+            axes[0, 0].plot(times, limit_loss, color=LIMIT, lw=1.6, ls="--", label=r"$M = \infty$")
+            axes[0, 0].set(ylabel="training loss $L_n$", title="Loss: mean and spread over seeds")
+        axes[0, 0].legend(fontsize=7)
         _distances(axes[0, 1], compared, shades)
         _clouds(axes[1], clouds)
         figure.suptitle(title, fontsize=10)
@@ -68,18 +76,17 @@ def convergence(
     return figure
 
 
-def _losses(axes: "Axes", counts: Sequence[int], losses: Array, times: Array, limit_loss: Array, shades: Any) -> None:
-    for count, of_count, shade in zip(counts, losses, shades, strict=True):
+def _curves(axes: "Axes", counts: Sequence[int], values: Array, times: Array, shades: Any) -> None:
+    """One curve for each M over flow time, with its spread over seeds; values : (counts, seeds, T)."""
+    for count, of_count, shade in zip(counts, values, shades, strict=True):
         middle = of_count.mean(axis=0)
         axes.plot(times, middle, color=shade, lw=1.2, label=f"M = {count}")
         if len(of_count) > 1:
             spread = of_count.std(axis=0, ddof=1)
             axes.fill_between(times, middle - spread, middle + spread, color=shade, alpha=0.2, lw=0)
-    axes.plot(times, limit_loss, color=LIMIT, lw=1.6, ls="--", label=r"$M = \infty$")
-    axes.set(xlabel="flow time $t$", ylabel="training loss $L_n$", title="Loss: mean and spread over seeds")
-    if (losses > 0).all():
+    axes.set(xlabel="flow time $t$")
+    if (values > 0).all():
         axes.set_yscale("log")
-    axes.legend(fontsize=7)
 
 
 def _distances(axes: "Axes", compared: "xarray.Dataset", shades: Any) -> None:
@@ -145,9 +152,12 @@ def _clouds(axes: Sequence["Axes"], clouds: Sequence[Cloud]) -> None:
 
 def save(figure: "Figure", path: Path) -> list[Path]:
     """Write a figure as PNG and SVG beside each other: the two paths."""
+    import matplotlib
+
     paths = [path.with_suffix(".png"), path.with_suffix(".svg")]
     for target in paths:
         page, kind = io.BytesIO(), target.suffix[1:]
-        figure.savefig(page, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {})
+        with matplotlib.rc_context(STYLE):  # the SVG's fonts and salt are settled as it is written
+            figure.savefig(page, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {})
         write_whole(target, page.getbuffer())
     return paths

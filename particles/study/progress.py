@@ -66,7 +66,7 @@ class Ticker:
         with self.lock:
             self.ended += 1
         if outcome.status in ("diverged", "failed"):
-            self.console.print(f"[bold]{outcome.status}[/]: {name_of(outcome.case)}", highlight=False)
+            self.console.print(f"{outcome.status}: {name_of(outcome.case)}", markup=False, highlight=False)
             self.console.print(outcome.message, markup=False, highlight=False)
 
     def close(self) -> None:

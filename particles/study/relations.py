@@ -14,6 +14,7 @@ METHOD_OPTIONS = {
     "sgd": {"step", "batch", "seed", "average"},
     "averaged_sgd": {"step", "batch", "seed", "weight_decay"},
 }
+_SET_OPTIONS = ("n", "dim", "noise", "seed", "positive", "negative")
 
 
 def misfits(raw: dict[str, Any]) -> list[str]:
@@ -27,6 +28,10 @@ def misfits(raw: dict[str, Any]) -> list[str]:
     ]
     if "data" in raw and ("name" in data) == ("file" in data):
         found.append("data: give either `name` (a known set) or `file` (your own)")
+    if "name" in data:
+        found += [f"data: `{key}` belongs to a file, not to a known set" for key in ("x", "y") if key in data]
+    if "file" in data:
+        found += [f"data: `{key}` belongs to a known set, not to a file" for key in _SET_OPTIONS if key in data]
     if law.get("name") == "atoms" and "file" not in law:
         found.append("law: atoms need `file`, an NPZ with `points` (k, dim) and, if you like, `weights` (k,)")
     low: Any = law.get("low", -1.0)

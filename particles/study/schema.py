@@ -14,6 +14,7 @@ from particles.datasets import SETS
 from particles.observables import OBSERVABLES
 from particles.study.simulate import DEFAULT_RECORD
 
+MOST = 2**40  # particles; more is a slip of the finger
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -66,7 +67,7 @@ class LawConfig(_Model):
 
 
 class StartConfig(_Model):
-    count: Annotated[int, Field(ge=1)]
+    count: Annotated[int, Field(ge=1, le=MOST)]
     seed: Seed = 0
     signs: Literal["positive", "random", "symmetric"] = "positive"
 
@@ -103,7 +104,7 @@ class RecordConfig(_Model):
 class LimitConfig(_Model):
     """M = infinity: quadrature atoms; run with `nodes` and with twice as many, which tells the error."""
 
-    nodes: Annotated[int, Field(ge=2)]
+    nodes: Annotated[int, Field(ge=2, le=MOST)]
 
 
 class Config(_Model):

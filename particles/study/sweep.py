@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from particles.errors import DivergedError, ParticlesError, StorageError
-from particles.files import clear_parts
+from particles.files import clear_parts, make_folder
 from particles.population import Local, cores
 from particles.study import build
 from particles.study.plan import Case, Plan
@@ -63,7 +63,7 @@ def run_sweep(
     `stop`: set it to end after the iterations under way; the runs' states are kept and the next call goes on from them.
     """
     stop = stop or threading.Event()
-    (out / "runs").mkdir(parents=True, exist_ok=True)
+    make_folder(out / "runs")
     clear_parts(out / "runs")
     clear_parts(out)
     before = {case.key: ended(out, case) for case in made.cases}
@@ -115,7 +115,7 @@ def _run_one(
         if run.status == "stopped":
             return Outcome(case, "stopped")
         save(run, run_path(out, case))
-    except (ParticlesError, MemoryError) as error:
+    except (ParticlesError, MemoryError, OSError) as error:
         return Outcome(case, "failed", str(error) or type(error).__name__)
     shutil.rmtree(keep, ignore_errors=True)
     return Outcome(case, status, message)
