@@ -89,6 +89,22 @@ def test_stop__returns_what_was_recorded_till_then(run):
         assert stopped.dataset[name].values.tobytes() == whole.dataset[name].values[:3].tobytes()
 
 
+def interrupt(iteration, steps):
+    if iteration == 10:
+        raise KeyboardInterrupt
+
+
+def test_interrupt__returns_what_was_recorded_till_then(run):
+    stopped = run(progress=interrupt)
+    assert stopped.status == "stopped"
+    assert stopped.dataset["iteration"].values.tolist() == [0, 3, 6, 9]
+
+
+def test_interrupt__loses_nothing(run, tmp_path):
+    run(folder=tmp_path, progress=interrupt)
+    same(run(folder=tmp_path), run())
+
+
 def test_resume__does_not_repeat_iterations(run, tmp_path):
     run(folder=tmp_path, stop_at=12)
     seen = []

@@ -159,7 +159,7 @@ def test_read__gives_the_same_samples_from_every_kind_of_file(kind, tmp_path, sa
     assert (got.x.tobytes(), got.y.tobytes()) == (data.x.tobytes(), data.y.tobytes())
 
 
-SPREADSHEETS = ["a,b,y\r\n1,2,3\r\n", "\ufeffa,b,y\n1,2,3\n", " a , b ,y\n 1, 2 ,3", "y,a,b\n3,1,2\n"]
+SPREADSHEETS = ["a,b,y\r\n1,2,3\r\n", "\ufeffy,a,b\n3,1,2\n", " a , b ,y\n 1, 2 ,3", "y,a,b\n3,1,2\n"]
 
 
 @pytest.mark.parametrize("text", SPREADSHEETS)

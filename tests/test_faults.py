@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
+from test_cli import called
 from test_config import SMALL_TOML
 from test_sweep import all_contents, swept
 
@@ -115,6 +117,63 @@ def test_sweep__on_a_full_disk_says_what_to_do_and_keeps_what_was_there(tmp_path
     assert command.results() == before
     command.finish()
     same_as_undisturbed(command, tmp_path, *settings)
+
+
+DIVERGING = ('network.activation="relu"', "method.step=[0.01,1e6]", "steps=20")
+
+
+def test_run__that_diverged_ends_with_1_and_names_a_step(tmp_path, capsys):
+    command = Command(tmp_path, *DIVERGING)
+    code, out, err = called(capsys, *command.words[3:])
+    assert (code, err) == (1, "particles: 1 of 2 runs failed or diverged, see above\n")
+    words = " ".join(out.split())
+    for said in ("diverged: step=1000000.0", "at iteration", "Try step = "):
+        assert said in words
+    assert (command.out / "small" / "sweep.h5").is_file()
+
+
+def test_run__that_diverged_says_so_again(tmp_path, capsys):
+    command = Command(tmp_path, *DIVERGING)
+    assert [called(capsys, *command.words[3:])[0] for _ in range(2)] == [1, 1]
+
+
+@pytest.fixture
+def too_large(tmp_path):
+    """A run whose loss overflows at its start."""
+    (tmp_path / "large.csv").write_text("a,b,y\n1,2,1e200\n3,4,-1e200\n")
+    return Command(tmp_path, 'data={file="large.csv"}', "start.count=[8, 16]")
+
+
+def test_run__that_diverged_at_once_is_summed_up_and_shown(too_large, capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the next test looks at these
+        assert called(capsys, *too_large.words[3:])[0] == 1
+    assert called(capsys, "show", str(too_large.out / "small"))[0] == 0
+    for path in (too_large.out / "small" / "runs").iterdir():
+        assert "diverged" in called(capsys, "show", str(path))[1]
+
+
+def test_run__that_diverged_at_once_makes_no_noise(too_large):
+    """No warnings of numpy between the lines of the command."""
+    code, out, err = too_large.run()
+    assert (code, err) == (1, "particles: 2 of 2 runs failed or diverged, see above\n")
+    assert "at iteration 0" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (f"start.count={10**15}",),
+        (f"start.count={10**23}",),
+        (f"limit.nodes={10**23}",),
+        ('method.name="sgd"', f"method.batch={10**23}"),
+    ],
+    ids=" ".join,
+)
+def test_run__of_an_impossible_size_says_so(tmp_path, capsys, settings):
+    code, _, err = called(capsys, *Command(tmp_path, *settings).words[3:])
+    assert code in (1, 2)
+    assert err.startswith("particles: ")
 
 
 def test_command__ends_quietly_when_its_reader_leaves(tmp_path):

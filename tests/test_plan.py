@@ -179,7 +179,7 @@ def test_key__changes_with_a_file_s_contents_not_with_its_date(tmp_path, file, s
     before = key(*settings, folder=tmp_path)
     path.touch()
     assert key(*settings, folder=tmp_path) == before
-    path.write_bytes(b"two")
+    path.write_bytes(b"three")
     assert key(*settings, folder=tmp_path) != before
 
 

@@ -5,6 +5,7 @@ does not settle. `specialise` gives those names their meaning and compiles the r
 compiling, which is the twin the tests run.
 """
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -77,6 +78,28 @@ def plain(template: Callable[..., Any], **names: Any) -> Callable[..., Any]:
     return function
 
 
+class _Forgiving:
+    """Numba's cache of one kernel, where a damaged file or a full disk costs a compilation and nothing else."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        try:
+            return self._cache.load_overload(signature, context)
+        except Exception:  # whatever unpacking half a file raises
+            with contextlib.suppress(Exception):
+                self._cache.flush()
+            return None
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        with contextlib.suppress(Exception):
+            self._cache.save_overload(signature, compiled)
+
+
 def specialise(template: Callable[..., Any], key: str | None, **names: Any) -> Any:
     """The template with `names` as its globals, compiled. `key` names this specialisation in the cache; None: not kept.
 
@@ -92,6 +115,10 @@ def specialise(template: Callable[..., Any], key: str | None, **names: Any) -> A
         before = settings.CACHE_DIR
         settings.CACHE_DIR = str(folder / str(key))
         try:
-            return numba.njit(cache=True, **_OPTIONS)(function)
+            dispatcher = numba.njit(cache=True, **_OPTIONS)(function)
         finally:
             settings.CACHE_DIR = before
+    # `_cache` is Numba's own; should it go one day, its cache works as it comes.
+    if hasattr(dispatcher, "_cache"):
+        dispatcher._cache = _Forgiving(dispatcher._cache)
+    return dispatcher
