@@ -164,7 +164,7 @@ SETTINGS = [
 
 @pytest.mark.parametrize(("setting", "wanted"), SETTINGS, ids=[setting for setting, _ in SETTINGS])
 def test_comparison__is_made_for_every_setting_that_has_a_limit(tmp_path, setting, wanted):
-    made, _ = swept(tmp_path, COUNTS, SEEDS, LIMIT, setting)
+    made, _ = swept(tmp_path, COUNTS, LIMIT, setting)
     found = [setting for setting, _ in summary.write(made, tmp_path).setups]
     ((name, values),) = wanted.items()
     assert [setting[name] for setting in found] == values
