@@ -24,6 +24,12 @@ from particles.population import Field, Population
 from particles.regularisers import Regulariser
 
 
+def mean_loss(loss: Loss, g: Array, y: Array) -> float:
+    """The mean loss over samples; overflow gives inf, which the caller tells as divergence."""
+    with np.errstate(all="ignore"):
+        return float(np.mean(loss.value(g, y)))
+
+
 class Problem(NamedTuple):
     """What is fixed while the particles move."""
 
@@ -57,7 +63,7 @@ def flow(
         x, y = problem.batches.at(iteration)
         x = problem.net.inputs(x) if not whole else observer.x
         g = population.sum(x)
-        risk = float(np.mean(problem.loss.value(g, y)))
+        risk = mean_loss(problem.loss, g, y)
         if not risk <= problem.hopeless:
             raise DivergedError(f"the loss is {risk:.3g} at iteration {iteration}")
         values = observer.measure(population, g if whole else None) if iteration in record else None

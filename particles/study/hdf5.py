@@ -32,6 +32,8 @@ def packed(groups: Mapping[str, "xarray.Dataset"]) -> memoryview:
 def _put(group: h5py.Group, data: "xarray.Dataset") -> None:
     group.attrs.update(data.attrs)
     extra = " ".join(str(name) for name in data.coords if name not in data.dims)
+    if extra and not data.data_vars:
+        group.attrs["coordinates"] = extra
     for name, variable in data.variables.items():
         array = variable.values
         text = array.dtype.kind in "OU"
@@ -73,7 +75,7 @@ def dataset(group: h5py.Group) -> "xarray.Dataset":
     import xarray
 
     data: dict[str, Any] = {}
-    coords: set[str] = set()
+    coords = set(str(_text(group.attrs.get("coordinates", ""))).split())
     for name, item in group.items():
         if not isinstance(item, h5py.Dataset) or str(_text(item.attrs.get("NAME", ""))).startswith(_BARE):
             continue

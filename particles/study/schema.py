@@ -33,7 +33,7 @@ class DataConfig(_Model):
     file: str | None = None
     x: str | list[str] | None = None
     y: str = "y"
-    n: Annotated[int, Field(ge=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=2**32)] | None = None
     dim: Annotated[int, Field(ge=1)] | None = None
     noise: Weight | None = None
     seed: Seed | None = None
@@ -83,7 +83,7 @@ class StepConfig(_Model):
 class MethodConfig(_Model):
     name: Literal["gradient_descent", "sgd", "averaged_sgd"] = "gradient_descent"
     step: PositiveFloat | StepConfig
-    batch: Annotated[int, Field(ge=1)] = 1
+    batch: Annotated[int, Field(ge=1, le=MOST)] = 1
     seed: Seed = 0
     average: bool = False
     weight_decay: Weight = 0.0

@@ -11,7 +11,7 @@ from particles.checkpoint import Checkpoints, Row
 from particles.checks import whole
 from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
-from particles.flow import Problem, Snapshot, flow
+from particles.flow import Problem, Snapshot, flow, mean_loss
 from particles.losses import Loss, loss as loss_row
 from particles.measure import Measure, checked_measure
 from particles.methods import Method
@@ -103,18 +103,25 @@ def simulate(
     except KeyboardInterrupt:
         status = "stopped"
     except DivergedError as error:
-        safe = stable_step(net, start, inputs, row, rule)
-        first = float(problem.sizes[0]) if steps else 0.0
         told = DivergedError(
-            f"the run diverged: {error}. The likely cause is the step: it starts at {first:.4g}, and gradient descent "
-            f"is stable at this start below about {safe:.4g} (2 / (lam_max / n + weight decay) with lam_max of the "
-            f"tangent kernel, 3.1; flow time). Try step = {safe / 2:.2g}. What was recorded before is kept."
+            f"the run diverged: {error}. {_cause(problem, bool(rows), stable_step(net, start, inputs, row, rule))}"
         )
         told.run = finish(rows, "diverged")
         raise told from error
     finally:
         population.close()
     return finish(rows, status)
+
+
+def _cause(problem: Problem, moved: bool, safe: float) -> str:
+    """The likely cause of a divergence and the remedy."""
+    if not moved:
+        return "No step was taken yet: the data or the start are too large for this float type. Scale them."
+    return (
+        f"The likely cause is the step: it starts at {problem.sizes[0]:.4g}, and gradient descent is stable at this "
+        f"start below about {safe:.4g} (2 / (lam_max / n + weight decay) for the tangent kernel, 3.1; flow time). "
+        f"Try step = {safe / 2:.2g}. What was recorded before is kept."
+    )
 
 
 def _kept(
@@ -132,7 +139,7 @@ def _kept(
     if keeper and (found := keeper.newest()):
         begin, state, before = found
         population.restore(state)
-        rows.extend(row for row in before if row[0] < begin)
+        rows.extend(before)
         saved = len(rows)
     for snapshot in flow(problem, population, observer, frozenset(plan), begin):
         stop = bool(progress and progress(snapshot.iteration, steps)) and snapshot.iteration < steps
@@ -194,7 +201,7 @@ def describe(
 
 def _first_loss(population: Population, batches: Batches, net: Network, row: Loss) -> float:
     x, y = batches.at(0)
-    risk = float(np.mean(row.value(population.sum(net.inputs(x)), y)))
+    risk = mean_loss(row, population.sum(net.inputs(x)), y)
     return risk if np.isfinite(risk) else 0.0
 
 

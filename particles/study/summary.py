@@ -47,7 +47,7 @@ def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> "xarray.Dataset":
             arrays[name][(*place, slice(0, data.sizes["time"]))] = data[name].values
     dims = tuple(axis.name for axis in made.axes)
     times = arrays.pop("time")
-    flat = times.reshape(-1, length)
+    flat = times.reshape(int(np.prod(shape)), length)
     # One time axis where all runs share it; step sizes as an axis give each run its own.
     shared = bool(np.all((flat == longest["time"].values) | np.isnan(flat)))
     last = "time" if shared else "record"
