@@ -1,7 +1,8 @@
 """The activations, one row each: sigma, sigma', the bounds that the theorems ask for, and closed-form kernels.
 
-To add one: write sigma and sigma' as scalar formulas and append a row to `ACTIVATIONS`; `tests/test_activations.py`
-checks every row against finite differences, its stated bounds and quadrature.
+To add one: write sigma and sigma' in the words of `kernels/lanes.py` (or as formulas of one number, with `lanewise`
+around them) and append a row to `ACTIVATIONS`; `tests/test_activations.py` checks every row against finite differences,
+its stated bounds and quadrature.
 """
 
 import math
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from particles.errors import InputError, nearest
 from particles.kernels import special
 from particles.kernels.compile import inline
+from particles.kernels.lanes import at_most, clamp, fma, magnitude, sqrt
 
 Array = NDArray[np.float64]
 # A Gaussian pair (u, v) with variances q11, q22 and covariance q12 -> an expectation over it.
@@ -21,14 +23,13 @@ PairKernel = Callable[[Array, Array, Array], Array]
 
 SMOOTH_RELU_WIDTH = 0.1
 _TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
-_SQRT_HALF = math.sqrt(0.5)
 _DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)
 
 
 class Activation(NamedTuple):
     """One activation and what the theory asks about it.
 
-    sigma, derivative: compiled scalar functions. slope_bound = sup |sigma'|, curvature_bound = sup |sigma''| (inf where
+    sigma, derivative: formulas on lanes. slope_bound = sup |sigma'|, curvature_bound = sup |sigma''| (inf where
     there is none): K1, K2 of Assumption 2 and C of Assumption 1. linear_growth: |sigma(u)| <= 1 + |u|.
     value_kernel, slope_kernel: E[sigma(u) sigma(v)] and E[sigma'(u) sigma'(v)] for Gaussian (u, v), where a closed form
     is known; with b ~ N(0, I), q11 = |x|^2, q22 = |x'|^2, q12 = x.x', and the tangent kernel is x.x' times the second.
@@ -56,78 +57,30 @@ class Activation(NamedTuple):
 
 @inline
 def _relu(v):
-    return 0.0 if v <= 0 else v  # this way round, NaN passes
+    return at_most(v, 0.0, 0.0, v)  # this way round, NaN passes
 
 
 @inline
 def _relu_slope(v):
-    return 1.0 if v > 0 else (0.0 if v <= 0 else v)
+    return at_most(v, 0.0, 0.0, 1.0)
 
 
 @inline
 def _smooth_relu(v):
     """(v + sqrt(v^2 + w^2)) / 2: ReLU rounded over a width w, all derivatives bounded; no cancelling for v < 0."""
-    square = SMOOTH_RELU_WIDTH * SMOOTH_RELU_WIDTH
-    far = math.sqrt(v * v + square) + abs(v)
-    return 0.5 * square / far if v < 0 else 0.5 * far
+    far = sqrt(fma(v, v, SMOOTH_RELU_WIDTH * SMOOTH_RELU_WIDTH)) + magnitude(v)
+    return at_most(v, 0.0, 0.5 * SMOOTH_RELU_WIDTH * SMOOTH_RELU_WIDTH / far, 0.5 * far)
 
 
 @inline
 def _smooth_relu_slope(v):
-    held = math.copysign(min(abs(v), 1e100), v) if v == v else v  # v * v stays finite, NaN passes
-    return 0.5 + 0.5 * held / math.sqrt(held * held + SMOOTH_RELU_WIDTH * SMOOTH_RELU_WIDTH)
-
-
-@inline
-def _sigmoid_slope(v):
-    e = special.exp(-abs(v))
-    return e / ((1.0 + e) * (1.0 + e))
-
-
-@inline
-def _tanh_slope(v):
-    e = special.exp(-2.0 * abs(v))
-    return 4.0 * e / ((1.0 + e) * (1.0 + e))
-
-
-@inline
-def _erf(v):
-    return math.erf(v)
-
-
-@inline
-def _erf_slope(v):
-    return _TWO_OVER_SQRT_PI * special.exp(-v * v)
-
-
-@inline
-def _gelu(v):
-    return 0.5 * v * math.erfc(-v * _SQRT_HALF)
-
-
-@inline
-def _gelu_slope(v):
-    return 0.5 * math.erfc(-v * _SQRT_HALF) + v * _DENSITY_AT_0 * special.exp(-0.5 * v * v)
-
-
-@inline
-def _softplus(v):
-    return (0.0 if v <= 0 else v) + math.log1p(special.exp(-abs(v)))
-
-
-@inline
-def _sin(v):
-    return math.sin(v)
-
-
-@inline
-def _cos(v):
-    return math.cos(v)
+    held = clamp(v, -1e18, 1e18)  # its square stays finite
+    return 0.5 + 0.5 * held / sqrt(fma(held, held, SMOOTH_RELU_WIDTH * SMOOTH_RELU_WIDTH))
 
 
 @inline
 def _minus_sin(v):
-    return -math.sin(v)
+    return -special.sin(v)
 
 
 @inline
@@ -147,7 +100,7 @@ def _linear(v):
 
 @inline
 def _one(v):
-    return 1.0 + 0.0 * v
+    return 0.0 * v + 1.0
 
 
 def _cosine(q11: Array, q12: Array, q22: Array) -> tuple[Array, Array]:
@@ -197,20 +150,22 @@ ACTIVATIONS: dict[str, Activation] = {
     for row in (
         Activation("relu", _relu, _relu_slope, 1.0, _INF, True, _relu_values, _relu_slopes),
         Activation("smooth_relu", _smooth_relu, _smooth_relu_slope, 1.0, 0.5 / SMOOTH_RELU_WIDTH, True),
-        Activation("sigmoid", special.sigmoid, _sigmoid_slope, 0.25, 1.0 / (6.0 * math.sqrt(3.0)), True),
-        Activation("tanh", special.tanh, _tanh_slope, 1.0, 4.0 / (3.0 * math.sqrt(3.0)), True),
-        Activation("erf", _erf, _erf_slope, _TWO_OVER_SQRT_PI, 2.0 * math.sqrt(2.0 / (math.pi * math.e)), True,
+        Activation("sigmoid", special.sigmoid, special.sigmoid_slope, 0.25, 1.0 / (6.0 * math.sqrt(3.0)), True),
+        Activation("tanh", special.tanh, special.tanh_slope, 1.0, 4.0 / (3.0 * math.sqrt(3.0)), True),
+        Activation("erf", special.erf, special.erf_slope, _TWO_OVER_SQRT_PI, 2.0 * math.sqrt(2.0 / (math.pi * math.e)), True,
                    _erf_values, _erf_slopes),
         # sup |sigma'| = Phi(sqrt 2) + sqrt 2 phi(sqrt 2), at v = sqrt 2; sup |sigma''| = 2 phi(0), at v = 0
-        Activation("gelu", _gelu, _gelu_slope, 1.1289042092032798, 2.0 * _DENSITY_AT_0, True),
-        Activation("softplus", _softplus, special.sigmoid, 1.0, 0.25, True),
-        Activation("sin", _sin, _cos, 1.0, 1.0, True, _sin_sin, _cos_cos),
-        Activation("cos", _cos, _minus_sin, 1.0, 1.0, True, _cos_cos, _sin_sin),
+        Activation("gelu", special.gelu, special.gelu_slope, 1.1289042092032798, 2.0 * _DENSITY_AT_0, True),
+        Activation("softplus", special.softplus, special.sigmoid, 1.0, 0.25, True),
+        Activation("sin", special.sin, special.cos, 1.0, 1.0, True, _sin_sin, _cos_cos),
+        Activation("cos", special.cos, _minus_sin, 1.0, 1.0, True, _cos_cos, _sin_sin),
         Activation("quadratic", _quadratic, _twice, _INF, 2.0, False, _squares, lambda q11, q12, q22: 4.0 * q12),
         Activation("linear", _linear, _one, 1.0, 0.0, True, lambda q11, q12, q22: q12,
                    lambda q11, q12, q22: np.ones_like(q12)),
     )
 }  # fmt: skip
+
+OURS = frozenset(ACTIVATIONS)  # the rows of this file; a user's come later
 
 
 def activation(name: str) -> Activation:

@@ -14,7 +14,8 @@ Floats = NDArray[np.floating]
 class Cloud(NamedTuple):
     """A measure in block storage; the last block is padded with particles of weight zero.
 
-    b : (K, d, BLOCK), s : (K, BLOCK), w : (K, BLOCK) float64
+    b : (K, BLOCK / LANES, d, LANES). s, w (float64) : (K, BLOCK), or where all are equal two rows, one for every block
+    but the last and one for that, so that 10^8 equal atoms cost their positions only.
     """
 
     b: Floats
@@ -23,42 +24,61 @@ class Cloud(NamedTuple):
     M: int
 
     @property
-    def last_width(self) -> int:
-        """How many lanes of the last block are worked on: its particles, rounded up to whole vectors."""
-        rest = self.M - (len(self.b) - 1) * BLOCK
-        return -(-rest // LANES) * LANES
+    def last_tiles(self) -> int:
+        """How many tiles of the last block hold particles."""
+        return -(-(self.M - (len(self.b) - 1) * BLOCK) // self.b.shape[-1])
 
-    def coefficients(self) -> Floats:
-        """Weight times sign of every particle, what a sum over outputs multiplies: (K, BLOCK)."""
-        return np.asarray(self.w * self.s, dtype=self.b.dtype)
+    @property
+    def d(self) -> int:
+        """How many inputs a particle has, a bias counted in."""
+        return int(self.b.shape[2])
 
 
-def _lanes(a: Floats, dtype: str) -> NDArray[Any]:
-    """(M,) -> (K, BLOCK), zero-padded."""
-    out: NDArray[Any] = np.zeros((-(-len(a) // BLOCK), BLOCK), dtype)
+def block_shape(d: int, dtype: str) -> tuple[int, int, int]:
+    """The shape of one block's positions."""
+    lanes = LANES[dtype]
+    return BLOCK // lanes, d, lanes
+
+
+def rows(a: Floats, dtype: str, shared: bool) -> NDArray[Any]:
+    """(M,) -> (K, BLOCK), zero-padded; two rows if `shared` and all numbers are equal."""
+    count = -(-len(a) // BLOCK)
+    if shared and count > 2 and bool((a == a[0]).all()):
+        last = rows(a[(count - 1) * BLOCK :], dtype, False)
+        return np.concatenate([np.full((1, BLOCK), a[0], dtype), last])
+    out: NDArray[Any] = np.zeros((count, BLOCK), dtype)
     out.reshape(-1)[: len(a)] = a
     return out
 
 
-def pack(measure: Measure, dtype: str) -> Cloud:
-    """A measure in block storage."""
+def flat(a: Floats, K: int, count: int) -> Array:
+    """What `rows` stored, as (M,) float64."""
+    whole = a if len(a) == K else np.concatenate([np.broadcast_to(a[0], (K - 1, BLOCK)), a[1:]])
+    return np.array(whole.reshape(-1)[:count], dtype=np.float64)
+
+
+def pack(measure: Measure, dtype: str, shared_signs: bool = True) -> Cloud:
+    """A measure in block storage; with `shared_signs` equal signs are stored once, for those that never move."""
     count, d = measure.b.shape
-    b = np.zeros((-(-count // BLOCK), d, BLOCK), dtype)
+    b = np.zeros((-(-count // BLOCK), *block_shape(d, dtype)), dtype)
+    lanes = b.shape[-1]
     for block in range(len(b)):
-        rows = measure.b[block * BLOCK : (block + 1) * BLOCK]
-        b[block, :, : len(rows)] = rows.T
-    return Cloud(b, _lanes(measure.s, dtype), _lanes(measure.w, "float64"), count)
+        here = measure.b[block * BLOCK : (block + 1) * BLOCK]
+        full = np.zeros((BLOCK, d), dtype)
+        full[: len(here)] = here
+        b[block] = full.reshape(-1, lanes, d).transpose(0, 2, 1)
+    return Cloud(b, rows(measure.s, dtype, shared_signs), rows(measure.w, "float64", True), count)
 
 
 def unpack(b: Floats, count: int) -> Array:
-    """(K, d, BLOCK) -> (M, d) in float64."""
-    flat = b.transpose(0, 2, 1).reshape(-1, b.shape[1])[:count]
-    return np.ascontiguousarray(flat, dtype=np.float64)
+    """(K, BLOCK / LANES, d, LANES) -> (M, d) in float64."""
+    by_particle = b.transpose(0, 1, 3, 2).reshape(-1, b.shape[2])[:count]
+    return np.ascontiguousarray(by_particle, dtype=np.float64)
 
 
 def measure_of(cloud: Cloud) -> Measure:
     """The cloud as a measure, in float64."""
-    s, w = (np.array(a.reshape(-1)[: cloud.M], dtype=np.float64) for a in (cloud.s, cloud.w))
+    s, w = (flat(a, len(cloud.b), cloud.M) for a in (cloud.s, cloud.w))
     return Measure(unpack(cloud.b, cloud.M), s, w)
 
 
@@ -77,7 +97,9 @@ def tree_sum(parts: Array) -> Array:
 def total(kernels: BlockKernels, cloud: Cloud, x: Array) -> Array:
     """int s sigma(b.x) dmu at every input, on this thread: (n, d) -> (n,)."""
     size = 1 << max(0, len(cloud.b) - 1).bit_length()
-    out = np.empty((1, len(x)))
-    inputs = np.array(x, dtype=cloud.b.dtype, order="C")
-    kernels.sum_groups(cloud.b, cloud.coefficients(), inputs, cloud.last_width, size, 0, 1, out)
+    out, none = np.empty((1, len(x))), np.empty(0, cloud.b.dtype)
+    inputs = np.array(x, dtype=cloud.b.dtype, order="C").reshape(-1)
+    kernels.sum_groups(
+        cloud.b.reshape(-1), cloud.s, cloud.w, cloud.d, inputs, cloud.last_tiles, size, 0, 1, False, none, out
+    )
     return np.asarray(out[0])

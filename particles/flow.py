@@ -62,7 +62,7 @@ def flow(
     for iteration in range(begin, steps + 1):
         x, y = problem.batches.at(iteration)
         x = problem.net.inputs(x) if not whole else observer.x
-        g = population.sum(x)
+        g = population.sum(x, keep=iteration < steps)
         risk = mean_loss(problem.loss, g, y)
         if not risk <= problem.hopeless:
             raise DivergedError(f"the loss is {risk:.3g} at iteration {iteration}")

@@ -7,20 +7,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles import blocks
-from particles.activations import ACTIVATIONS, Activation, activation
+from particles.activations import ACTIVATIONS, OURS, Activation, activation
 from particles.checks import number
 from particles.errors import InputError
-from particles.kernels.blocks import BlockKernels, block_kernels
+from particles.kernels.blocks import NARROW, BlockKernels, block_kernels
 from particles.measure import Array, Measure, checked_measure, equal_weights
 
 LAYERS = ("input", "output")
 
 
 @cache
-def _kernels(row: Activation, dtype: str) -> BlockKernels:
+def _kernels(row: Activation, dtype: str, inputs: int | None) -> BlockKernels:
     # Only our own rows are kept on disk: a user's formula can change without our source hash noticing.
-    ours = row.sigma.py_func.__module__.split(".")[0] == "particles"
-    return block_kernels(row.sigma, row.derivative, row.name if ours else None, dtype)
+    key = row.name if ACTIVATIONS.get(row.name) is row and row.name in OURS else None
+    return block_kernels(row.sigma, row.derivative, key, dtype, inputs)
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ class Network:
             raise InputError("inputs must be finite", f"NaN or inf in row {row}", "Remove or fill that row.")
         return np.concatenate([x, np.ones((len(x), 1))], axis=1) if self.bias else x
 
-    def kernels(self, dtype: str) -> BlockKernels:
-        """The compiled loops for this activation and float type."""
-        return _kernels(self.row, dtype)
+    def kernels(self, dtype: str, d: int) -> BlockKernels:
+        """The compiled loops for this activation, float type and number of inputs (a bias counted in)."""
+        return _kernels(self.row, dtype, d if d <= NARROW else None)
 
     def predict(self, measure: Measure, x: ArrayLike) -> Array:
         """g(x) = alpha * int s sigma(b.x) dmu: (n, d) -> (n,)."""
         inputs = self.inputs(x)
         cloud = blocks.pack(checked_measure(measure, inputs.shape[1]), "float64")
-        return self.scale(measure) * blocks.total(self.kernels("float64"), cloud, inputs)
+        return self.scale(measure) * blocks.total(self.kernels("float64", inputs.shape[1]), cloud, inputs)

@@ -77,6 +77,7 @@ INTEGRALS: dict[str, Partial] = {
     "mean": Partial(lambda block: np.asarray(block.b @ block.w), "sum"),
 }
 NEEDS_VELOCITY = {"speed"}
+NEEDS_START = {"moved", "farthest"}
 
 
 def penalty(rule: Regulariser, train: tuple[str, ...]) -> Partial:
@@ -162,6 +163,12 @@ class Observer:
         self.sums = {name: INTEGRALS[name] for row in self.rows for name in row.integrals if name != "penalty"}
         if any("penalty" in row.integrals for row in self.rows):
             self.sums["penalty"] = penalty(rule, net.train)
+
+    @property
+    def anchored(self) -> bool:
+        """Whether the start is needed: for displacements, or for a pull to it."""
+        pulled = not isinstance(self.rule, L1) and self.rule.about == "start"
+        return pulled or bool(NEEDS_START & self.sums.keys())
 
     def names(self) -> list[tuple[str, Observable]]:
         """Every variable that `measure` returns, with its row; the average iterate's are called averaged_*."""

@@ -23,6 +23,9 @@ from particles.network import Network
 from particles.regularisers import L1, Regulariser
 
 _CHUNK_BYTES = 2**20  # velocities are made this much at a time, a thread: they stay in the L2 and never fill memory
+# From this many inputs on, reading a pre-activation costs less than making it again (measured: drivers/benchmark.py),
+_KEEP_FROM = 96
+_KEEP_BYTES = 2**28  # as long as all of them fit in this; no bit depends on either.
 DTYPES = ("float64", "float32")
 
 
@@ -70,7 +73,7 @@ class Population(Protocol):
 
     count: int
 
-    def sum(self, x: Array, averaged: bool = False) -> Array: ...
+    def sum(self, x: Array, averaged: bool = False, keep: bool = False) -> Array: ...
     def push(self, field: Field, step: float) -> bool: ...
     def average(self, share: float) -> None: ...
     def fold(self, partials: Sequence[Partial], field: Field | None) -> list[Array]: ...
@@ -96,31 +99,35 @@ class Local:
         if self.threads is not None:
             whole("threads", self.threads, 1, remedy="Leave it out to use all cores.")
 
-    def populate(self, net: Network, start: Measure, dtype: str, averaged: bool) -> "LocalPopulation":
-        """The population of this measure's particles."""
-        return LocalPopulation(net, start, dtype, averaged, self.threads or cores())
+    def populate(self, net: Network, start: Measure, dtype: str, averaged: bool, anchored: bool) -> "LocalPopulation":
+        """The population of this measure's particles; `anchored` if the start is needed later on."""
+        return LocalPopulation(net, start, dtype, averaged, anchored, self.threads or cores())
 
 
 class LocalPopulation:
     """Blocks of particles on the threads of this process."""
 
-    def __init__(self, net: Network, start: Measure, dtype: str, averaged: bool, threads: int) -> None:
+    def __init__(
+        self, net: Network, start: Measure, dtype: str, averaged: bool, anchored: bool, threads: int
+    ) -> None:
         if dtype not in DTYPES:
             raise InputError("`dtype` must be float64 or float32", str(dtype), "")
         self.net, self.dtype = net, dtype
         self.alpha = net.scale(start)
-        self.kernels = net.kernels(dtype)
-        self.cloud = blocks.pack(checked_measure(start, start.b.shape[1]), dtype)
+        self.kernels = net.kernels(dtype, start.b.shape[1])
+        self._trains = "input" in net.train, "output" in net.train
+        self.cloud = blocks.pack(checked_measure(start, start.b.shape[1]), dtype, not self._trains[1])
         self.count = self.cloud.M
-        # Kept for the pull to the start and for displacements.
-        self.start_b, self.start_s = self.cloud.b.copy(), self.cloud.s.copy()
         empty = np.empty(0, dtype)
+        # The pull to the start and displacements need it; otherwise the particles are all there is in memory.
+        self.start_b, self.start_s = (self.cloud.b.copy(), self.cloud.s.copy()) if anchored else (empty, empty)
         self.mean_b = self.cloud.b.copy() if averaged else empty
         self.mean_s = self.cloud.s.copy() if averaged else empty
-        K, d = self.cloud.b.shape[:2]
+        K, d = len(self.cloud.b), self.cloud.d
         self.threads = min(threads, K)
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         self._chunk = max(1, _CHUNK_BYTES // (BLOCK * (d + 1) * self.cloud.b.itemsize))
+        self._kept, self._kept_of = empty, None  # pre-activations of the last sum, and the inputs they belong to
 
     def close(self) -> None:
         """End the threads."""
@@ -136,35 +143,49 @@ class LocalPopulation:
         return sum(job.result() or 0 for job in jobs)
 
     def _floats(self, a: Array) -> Floats:
-        return np.ascontiguousarray(a, dtype=self.dtype)
+        return np.ascontiguousarray(a, dtype=self.dtype).reshape(-1)
 
-    def sum(self, x: Array, averaged: bool = False) -> Array:
-        """g = alpha int s sigma(b.x) dmu at the inputs: (n, d) -> (n,) float64."""
+    def sum(self, x: Array, averaged: bool = False, keep: bool = False) -> Array:
+        """g = alpha int s sigma(b.x) dmu at the inputs: (n, d) -> (n,) float64.
+
+        keep: a push with these very inputs follows, so pre-activations may stay in memory where that pays.
+        """
         cloud = self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud
-        K = len(cloud.b)
-        size = (
-            1 << max(0, (K - 1) // (16 * self.threads)).bit_length()
-        )  # about 16 groups a thread; no bit depends on it
+        K, d = len(cloud.b), cloud.d
+        # About 16 groups a thread; no bit depends on it.
+        size = 1 << max(0, (K - 1) // (16 * self.threads)).bit_length()
         groups = -(-K // size)
-        inputs, c, totals = self._floats(x), cloud.coefficients(), np.empty((groups, len(x)))
+        b, inputs, totals = cloud.b.reshape(-1), self._floats(x), np.empty((groups, len(x)))
+        keep = keep and not averaged and d >= _KEEP_FROM and K * BLOCK * len(x) * b.itemsize <= _KEEP_BYTES
+        if keep and self._kept.size != K * BLOCK * len(x):
+            self._kept = np.empty(K * BLOCK * len(x), self.dtype)
+        kept = self._kept
 
         def work(first: int, last: int) -> None:
-            self.kernels.sum_groups(cloud.b, c, inputs, cloud.last_width, size, first, last, totals)
+            self.kernels.sum_groups(
+                b, cloud.s, cloud.w, d, inputs, cloud.last_tiles, size, first, last, keep, kept, totals
+            )
 
         self._share(work, groups)
+        if keep:
+            self._kept_of = x
         return self.alpha * blocks.tree_sum(totals)
 
     def _velocities(self, field: Field, first: int, last: int) -> Iterator[tuple[int, int, Floats, Floats]]:
         """The data term of the velocity, a chunk of blocks at a time."""
-        b, s = self.cloud.b, self.cloud.s
+        cloud = self.cloud
+        b, d = cloud.b.reshape(-1), cloud.d
         scale = b.dtype.type(1.0 / self.alpha)
-        v = np.empty((min(self._chunk, last - first), *b.shape[1:]), self.dtype)
-        vs = np.empty((len(v), BLOCK), self.dtype)
-        trains = "output" in self.net.train
+        size = min(self._chunk, last - first)
+        v, vs = np.empty((size, *cloud.b.shape[1:]), self.dtype), np.empty((size, BLOCK), self.dtype)
         inputs, slope = self._floats(field.x), self._floats(field.slope)
+        keep = field.x is self._kept_of
         for begin in range(first, last, self._chunk):
             end = min(begin + self._chunk, last)
-            self.kernels.velocity_blocks(b, s, inputs, slope, scale, trains, self.cloud.last_width, begin, end, v, vs)
+            self.kernels.velocity_blocks(
+                b, cloud.s, d, inputs, slope, scale, self._trains[1], cloud.last_tiles, begin, end, keep, self._kept,
+                v.reshape(-1), vs.reshape(-1),
+            )  # fmt: skip
             yield begin, end, v, vs
 
     def push(self, field: Field, step: float) -> bool:
@@ -174,31 +195,34 @@ class LocalPopulation:
         pull, threshold = (0.0, step * rule.weight) if l1 else (rule.weight, 0.0)
         anchored = not isinstance(rule, L1) and rule.about == "start"
         numbers = real(step), real(pull), real(threshold)
-        layers = [(cloud.b, self.start_b, 0)] if "input" in self.net.train else []
-        if "output" in self.net.train:
-            layers.append((cloud.s[:, None, :], self.start_s[:, None, :], 1))
+        layers = [(cloud.b, self.start_b, cloud.d), (cloud.s, self.start_s, 1)]
+        trained = [layer for layer, train in zip(layers, self._trains, strict=True) if train]
 
         def work(first: int, last: int) -> int:
             finite = 0
             for begin, end, v, vs in self._velocities(field, first, last):
-                for place, anchor, layer in layers:
-                    speed = vs[:, None, :] if layer else v
+                for place, anchor, d in trained:
+                    speed = v if place is cloud.b else vs
                     finite += self.kernels.move_blocks(
-                        place, speed, anchor, anchored, *numbers, cloud.last_width, begin, end
-                    )
+                        place.reshape(-1), speed.reshape(-1), anchor.reshape(-1), anchored, *numbers, d,
+                        cloud.last_tiles, begin, end,
+                    )  # fmt: skip
             return finite
 
-        return self._share(work, len(cloud.b)) == len(layers) * len(cloud.b)
+        fine = self._share(work, len(cloud.b)) == len(trained) * len(cloud.b)
+        self._kept_of = None
+        return fine
 
     def average(self, share: float) -> None:
         """mean += share (iterate - mean): share = 1/(t + 1) keeps the mean of t + 1 iterates [15]."""
-        part = self.cloud.b.dtype.type(share)
+        part, cloud = self.cloud.b.dtype.type(share), self.cloud
 
         def work(first: int, last: int) -> None:
-            self.kernels.average_blocks(self.mean_b, self.cloud.b, part, first, last)
-            self.kernels.average_blocks(self.mean_s[:, None, :], self.cloud.s[:, None, :], part, first, last)
+            self.kernels.average_blocks(self.mean_b.reshape(-1), cloud.b.reshape(-1), part, cloud.d, first, last)
+            if self._trains[1]:
+                self.kernels.average_blocks(self.mean_s.reshape(-1), cloud.s.reshape(-1), part, 1, first, last)
 
-        self._share(work, len(self.cloud.b))
+        self._share(work, len(cloud.b))
 
     def fold(self, partials: Sequence[Partial], field: Field | None) -> list[Array]:
         """Each partial over all blocks, combined in block order; `field` None leaves velocities zero."""
@@ -212,9 +236,11 @@ class LocalPopulation:
         ]
 
     def _views(self, field: Field | None) -> Iterator[BlockView]:
-        b, s, w = self.cloud.b, self.cloud.s, self.cloud.w
-        still, still_s = np.zeros(b.shape[1:]), np.zeros(BLOCK)
-        K = len(b)
+        cloud, d = self.cloud, self.cloud.d
+        K = len(cloud.b)
+        # Where the start was not kept, nothing may look at it: NaN shows who did.
+        unknown, unknown_s = np.full(cloud.b.shape[1:], np.nan), np.full(BLOCK, np.nan)
+        still, still_s = np.zeros(cloud.b.shape[1:]), np.zeros(BLOCK)
         chunks = (
             ((k, k + 1, still[None], still_s[None]) for k in range(K))
             if field is None
@@ -223,9 +249,16 @@ class LocalPopulation:
         for begin, end, v, vs in chunks:
             for k in range(begin, end):
                 m = min(BLOCK, self.count - k * BLOCK)
-                arrays = (b[k], s[k], w[k], self.start_b[k], self.start_s[k], v[k - begin], vs[k - begin])
-                view = BlockView(*(np.asarray(a, dtype=np.float64)[..., :m] for a in arrays))
-                yield self._trained(view, field)
+                start_b = self.start_b[k] if self.start_b.size else unknown
+                start_s = _row(self.start_s, k, K) if self.start_s.size else unknown_s
+                b, start_b, velocity = (
+                    np.asarray(a, np.float64).transpose(1, 0, 2).reshape(d, BLOCK)[:, :m]
+                    for a in (cloud.b[k], start_b, v[k - begin])
+                )
+                s, w = _row(cloud.s, k, K), _row(cloud.w, k, K)
+                flat = (np.asarray(a, dtype=np.float64)[:m] for a in (s, w, start_s, vs[k - begin]))
+                s, w, start_s, velocity_s = flat
+                yield self._trained(BlockView(b, s, w, start_b, start_s, velocity, velocity_s), field)
 
     def _trained(self, view: BlockView, field: Field | None) -> BlockView:
         """The view with the regulariser's pull in its velocities, and none for a layer that is not trained."""
@@ -245,7 +278,7 @@ class LocalPopulation:
     def positions(self, first: int) -> tuple[Array, Array]:
         """b (first, d) and s (first,) of the first particles."""
         K = -(-first // BLOCK)
-        return blocks.unpack(self.cloud.b[:K], first), np.array(self.cloud.s[:K].reshape(-1)[:first], dtype=np.float64)
+        return blocks.unpack(self.cloud.b[:K], first), blocks.flat(self.cloud.s, len(self.cloud.b), self.count)[:first]
 
     def state(self) -> State:
         """The state itself, not a copy: good until the next push."""
@@ -261,6 +294,12 @@ class LocalPopulation:
                     "Resume with the configuration that wrote it.",
                 )
             mine[...] = saved
+        self._kept_of = None
+
+
+def _row(a: Floats, block: int, K: int) -> Floats:
+    """One block's row, however many are stored (`Cloud`)."""
+    return np.asarray(a[block if len(a) == K else block // (K - 1)])
 
 
 def regularised(v: Array, w: Array, start: Array, rule: Regulariser) -> Array:

@@ -21,7 +21,7 @@ net = mf.Network("tanh")
 random = np.random.default_rng(0)
 start = mf.Measure(random.standard_normal((9, 2)), np.ones(9), np.full(9, 1 / 9))
 out = net.predict(start, random.standard_normal((5, 2)))
-stats = net.kernels("float64").sum_groups.stats
+stats = net.kernels("float64", 2).sum_groups.stats
 kept = [sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]
 print(json.dumps([out.tolist(), kept, mf.__file__]))
 """
@@ -92,12 +92,12 @@ def copied(tmp_path):
 
 
 def test_cache__does_not_give_stale_code_after_an_edit_in_another_file(filled, copied):
-    """tanh is compiled into the loops of kernels/blocks.py; its formula is in kernels/special.py."""
+    """tanh is compiled into the loops of kernels/forward.py; its formula is in kernels/special.py."""
     special = copied / "particles" / "kernels" / "special.py"
     words = special.read_text()
     assert words.count("def tanh(v):") == 1
     special.write_text(
-        words.replace("def tanh(v):", "def tanh(v):\n    return 0.25 + 0 * v\n\n\n@inline\ndef _old(v):")
+        words.replace("def tanh(v):", "def tanh(v):\n    return 0.25 + 0.0 * v\n\n\n@inline\ndef _old(v):")
     )
     outputs, kept, package = ended(started(filled[0], copied))
     assert package == copied / "particles"
@@ -105,7 +105,7 @@ def test_cache__does_not_give_stale_code_after_an_edit_in_another_file(filled, c
     assert kept == [0, 1]
 
 
-@pytest.mark.parametrize("name", ["kernels/special.py", "kernels/blocks.py", "kernels/compile.py", "activations.py"])
+@pytest.mark.parametrize("name", ["kernels/special.py", "kernels/lanes.py", "kernels/compile.py", "activations.py"])
 def test_source_hash__changes_with_every_file_that_is_compiled(copied, monkeypatch, name):
     monkeypatch.setattr(module, "__file__", str(copied / "particles" / "kernels" / "compile.py"))
     same = module._source_hash()

@@ -5,23 +5,25 @@ import numpy as np
 import pytest
 
 import particles as mf
-from particles import blocks
+from particles import blocks, network
 from particles.activations import ACTIVATIONS
-from particles.kernels.blocks import plain_block_kernels
+from particles.kernels.blocks import BLOCK, NARROW, plain_block_kernels
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 ALPHA, STEP = 3.0, 0.25
 RULES = [mf.L2(0.0), mf.L2(0.3), mf.L2(0.3, about="start"), mf.L1(0.8)]
 
-# (activation, form, dtype, M, n, d): blocks not full, samples not a multiple of four, inputs on both sides of four.
+# (activation, form, dtype, M, n, d): blocks not full, samples not whole panels of six, or pairs, or tiles; the narrow way
+# and the wide one.
 COMPILED = [
     ("tanh", "compiled", dtype, M, n, d)
     for dtype in TOLERANCE
     for M in (1, 257, 700)
-    for n in (3, 4, 9)
+    for n in (1, 4, 100)
     for d in (1, 2, 5, 31)
 ]
 PLAIN = [(name, "plain", "float64", *size) for name in ACTIVATIONS for size in ((1, 1, 1), (3, 7, 5))]
+COMPILED += [("tanh", "compiled", dtype, 257, 7, 300) for dtype in TOLERANCE]
 PLAIN += [("tanh", "plain", "float64", 258, 5, 2)]
 RELU = [("relu", "compiled", "float64", 300, 7, 5)]
 CASES = pytest.mark.parametrize("case", COMPILED + PLAIN + RELU, ids=lambda case: "-".join(map(str, case)))
@@ -33,9 +35,10 @@ class Case:
     def __init__(self, case, samples, cloud):
         name, form, self.dtype, M, n, d = case
         row = ACTIVATIONS[name]
-        self.kernels = mf.Network(name).kernels(self.dtype)
+        self.kernels = mf.Network(name).kernels(self.dtype, d)
         if form == "plain":
-            self.kernels = plain_block_kernels(row.sigma.py_func, row.derivative.py_func)
+            inputs = d if d <= NARROW else None
+            self.kernels = plain_block_kernels(row.sigma, row.derivative, self.dtype, inputs)
         self.sigma, self.derivative = naive.SIGMA[name]
         self.data = samples(n, d)
         self.x, self.slope = (a.astype(self.dtype) for a in (self.data.x, self.data.y / n))
@@ -44,15 +47,30 @@ class Case:
         self.b, self.s, self.w = b.astype(self.dtype).astype(float), s.astype(self.dtype).astype(float), w
         self.cloud = blocks.pack(mf.Measure(self.b, self.s, w), self.dtype)
 
-    def empty(self):
-        return np.full(self.cloud.b.shape, np.nan, self.dtype), np.full(self.cloud.s.shape, np.nan, self.dtype)
+    def sums(self, keep=False):
+        """The sums of every block, and the pre-activations where they are kept."""
+        c, K, n = self.cloud, len(self.cloud.b), len(self.x)
+        totals, kept = np.full((K, n), np.nan), np.full(K * BLOCK * n if keep else 0, np.nan, self.dtype)
+        self.kernels.sum_groups(
+            c.b.reshape(-1), c.s, c.w, c.d, self.x.reshape(-1), c.last_tiles, 1, 0, K, keep, kept, totals
+        )
+        return totals, kept
 
-    def velocities(self, train_output):
-        v, vs = self.empty()
+    def velocities(self, train_output, kept=None):
         c, K = self.cloud, len(self.cloud.b)
-        scale = c.b.dtype.type(1 / ALPHA)
-        self.kernels.velocity_blocks(c.b, c.s, self.x, self.slope, scale, train_output, c.last_width, 0, K, v, vs)
+        v, vs = np.full(c.b.shape, np.nan, self.dtype), np.full((K, BLOCK), np.nan, self.dtype)
+        self.kernels.velocity_blocks(
+            c.b.reshape(-1), c.s, c.d, self.x.reshape(-1), self.slope, c.b.dtype.type(1 / ALPHA), train_output,
+            c.last_tiles, 0, K, kept is not None, self.x[:0].reshape(-1) if kept is None else kept,
+            v.reshape(-1), vs.reshape(-1),
+        )  # fmt: skip
         return blocks.unpack(v, c.M), vs.reshape(-1)[: c.M]
+
+    def move(self, v, start, anchored, numbers):
+        c = self.cloud
+        return self.kernels.move_blocks(
+            c.b.reshape(-1), v.reshape(-1), start.reshape(-1), anchored, *numbers, c.d, c.last_tiles, 0, len(c.b)
+        )
 
     def check(self, found, expected):
         assert np.abs(found - expected).max() <= TOLERANCE[self.dtype] * max(1.0, np.abs(expected).max())
@@ -65,9 +83,7 @@ def problem(case, samples, cloud):
 
 @CASES
 def test_sum_groups__is_the_network(problem):
-    c = problem.cloud
-    totals = np.full((len(c.b), len(problem.x)), np.nan)
-    problem.kernels.sum_groups(c.b, c.coefficients(), problem.x, c.last_width, 1, 0, len(c.b), totals)
+    totals, _ = problem.sums()
     expected = naive.network(problem.b, problem.s, problem.w, problem.x.astype(float), problem.sigma)
     problem.check(totals.sum(axis=0), expected)
 
@@ -79,6 +95,29 @@ def test_velocity_blocks__is_the_velocity(problem):
         problem.b, problem.s, problem.x.astype(float), problem.slope.astype(float), problem.derivative, ALPHA
     )
     problem.check(v, expected)
+
+
+@CASES
+def test_velocity_blocks__has_the_same_bits_from_kept_preactivations(problem):
+    if problem.cloud.d <= NARROW:
+        pytest.skip("the narrow way keeps none")
+    plain_totals, _ = problem.sums()
+    totals, kept = problem.sums(keep=True)
+    assert totals.tobytes() == plain_totals.tobytes()
+    for train_output in (False, True):
+        for made, read in zip(problem.velocities(train_output), problem.velocities(train_output, kept), strict=True):
+            assert made.tobytes() == read.tobytes()
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "relu"])
+@pytest.mark.parametrize("d", range(1, NARROW + 1))
+def test_narrow_and_wide__have_the_same_bits(name, dtype, d, samples, cloud):
+    narrow, wide = (Case((name, "compiled", dtype, 700, 101, d), samples, cloud) for _ in range(2))
+    wide.kernels = network._kernels(ACTIVATIONS[name], dtype, None)
+    assert narrow.sums()[0].tobytes() == wide.sums()[0].tobytes()
+    for one, other in zip(narrow.velocities(True), wide.velocities(True), strict=True):
+        assert one.tobytes() == other.tobytes()
 
 
 @CASES
@@ -106,7 +145,7 @@ def test_move_blocks__is_one_step(problem, rule):
     l1 = isinstance(rule, mf.L1)
     numbers = [c.b.dtype.type(a) for a in (STEP, 0.0 if l1 else rule.weight, STEP * rule.weight if l1 else 0.0)]
     anchored = not l1 and rule.about == "start"
-    finite = problem.kernels.move_blocks(c.b, v, start, anchored, *numbers, c.last_width, 0, len(c.b))
+    finite = problem.move(v, start, anchored, numbers)
     assert finite == len(c.b)
     flat_v, flat_start = blocks.unpack(v, c.M), blocks.unpack(start, c.M)
     problem.check(blocks.unpack(c.b, c.M), naive.step(problem.b, flat_v, STEP, rule, flat_start))
@@ -118,10 +157,10 @@ def test_move_blocks__is_one_step(problem, rule):
 def test_move_blocks__counts_only_blocks_that_stay_finite(problem, bad):
     c = problem.cloud
     v = np.ones_like(c.b)
-    v[1, 1, 7] = bad
+    v[1, 0, 1, 7] = bad
     numbers = [c.b.dtype.type(a) for a in (STEP, 0.0, 0.1)]
     with np.errstate(invalid="ignore"):
-        assert problem.kernels.move_blocks(c.b, v, c.b.copy(), False, *numbers, c.last_width, 0, 2) == 1
+        assert problem.move(v, c.b.copy(), False, numbers) == 1
 
 
 @pytest.mark.parametrize("case", [("tanh", form, "float64", 300, 4, 2) for form in ("compiled", "plain")],
@@ -130,5 +169,6 @@ def test_average_blocks__keeps_the_mean(problem):
     iterates = np.random.default_rng(0).standard_normal((6, *problem.cloud.b.shape))
     mean = iterates[0].copy()
     for t in range(1, len(iterates)):
-        problem.kernels.average_blocks(mean, iterates[t], 1 / (t + 1), 0, len(mean))
+        c = problem.cloud
+        problem.kernels.average_blocks(mean.reshape(-1), iterates[t].reshape(-1), 1 / (t + 1), c.d, 0, len(mean))
     problem.check(mean, iterates.mean(axis=0))

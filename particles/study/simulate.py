@@ -84,7 +84,7 @@ def simulate(
     if config is None:
         config = describe(net, data, method, steps, loss, rule, plan, observer, dtype, start)
 
-    population = (engine or Local()).populate(net, start, dtype, method.average)
+    population = (engine or Local()).populate(net, start, dtype, method.average, observer.anchored)
     batches = Batches(data, method.batch, method.seed)
     hopeless = _HOPELESS * (_first_loss(population, batches, net, row) + 1.0)
     problem = Problem(net, row, rule, batches, rates.sizes(steps), rates.times(steps), method.average, hopeless)

@@ -1,0 +1,103 @@
+"""The velocity of every particle: v = -scale s sum_i slope_i sigma'(b.x_i) x_i, and that of its output weight.
+
+Sums run over the samples in order, so tiles, chunks and threads change no bit. The same two ways as in forward.py:
+`narrow` holds a tile's particles and forces in registers while all samples go by; `wide` makes (or finds kept) the
+pre-activations of a few samples, their forces in the L1, and one more blocked product.
+"""
+
+import numpy as np
+
+from particles.kernels.forward import BLOCK, row_of, samples_at_once
+from particles.kernels.lanes import (
+    at,
+    fma,
+    join,
+    load,
+    load_rows,
+    lower,
+    project,
+    spread,
+    store,
+    store_rows,
+    upper,
+    zero_rows,
+    zeros,
+)
+from particles.kernels.product import product
+
+LANES = 8  # settled by `specialise`, as are the names below
+INPUTS = 2
+sigma = derivative = tile_force = None
+
+
+def narrow_force(b, first, d, x, slope, with_output, keep, kept, place, force, into, output, o, z):
+    """force[into ..] = sum_i slope_i sigma'(b.x_i) x_i of one tile and, if asked, output = sum_i slope_i sigma(b.x_i)."""
+    particles, forces, outputs = load_rows(b, first, INPUTS), zero_rows(b, INPUTS), zeros(b)
+    for i in range(0, slope.size - 1, 2):
+        both = join(project(particles, x, i * INPUTS), project(particles, x, (i + 1) * INPUTS))
+        slopes = derivative(both)
+        forces = spread(forces, at(slope, i) * lower(slopes), x, i * INPUTS, 1)
+        forces = spread(forces, at(slope, i + 1) * upper(slopes), x, (i + 1) * INPUTS, 1)
+        if with_output:
+            values = sigma(both)
+            outputs = fma(at(slope, i + 1), upper(values), fma(at(slope, i), lower(values), outputs))
+    if slope.size % 2:
+        i = slope.size - 1
+        v = project(particles, x, i * INPUTS)
+        forces = spread(forces, at(slope, i) * derivative(v), x, i * INPUTS, 1)
+        if with_output:
+            outputs = fma(at(slope, i), sigma(v), outputs)
+    store_rows(force, into, forces)
+    if with_output:
+        store(output, o, outputs)
+
+
+def wide_force(b, first, d, x, slope, with_output, keep, kept, place, force, into, output, o, z):
+    """The same for any d; with `keep` the tile's pre-activations are read at kept[place + i lanes]."""
+    n = slope.size
+    few = z.size // LANES
+    outputs = zeros(b)
+    for start in range(0, n, few):
+        m = min(few, n - start)
+        if not keep:
+            product(m, z, 0, b, first, x, start * d, d, 1, d, True)
+        here, begin = (kept, place + start * LANES) if keep else (z, 0)
+        for i in range(0, m - 1, 2):
+            both = join(load(here, begin + i * LANES), load(here, begin + (i + 1) * LANES))
+            even, odd = at(slope, start + i), at(slope, start + i + 1)
+            slopes = derivative(both)
+            store(z, i * LANES, even * lower(slopes))
+            store(z, (i + 1) * LANES, odd * upper(slopes))
+            if with_output:
+                values = sigma(both)
+                outputs = fma(odd, upper(values), fma(even, lower(values), outputs))
+        if m % 2:
+            v, last = load(here, begin + (m - 1) * LANES), at(slope, start + m - 1)
+            store(z, (m - 1) * LANES, last * derivative(v))
+            if with_output:
+                outputs = fma(last, sigma(v), outputs)
+        product(d, force, into, z, 0, x, start * d, 1, d, m, start == 0)
+    if with_output:
+        store(output, o, outputs)
+
+
+def velocity_blocks(b, s, d, x, slope, scale, with_output, last_tiles, first, last, keep, kept, v, vs):
+    """The data term of the velocity of blocks [first, last).
+
+    b : flat, (K, BLOCK / LANES, d, LANES); s : (K, BLOCK) or fewer rows (`row_of`); x : flat (n, d)
+    slope : (n,) = l'(g_i, y_i) / n; scale = 1 / alpha; kept : pre-activations as `sum_groups` kept them, if `keep`
+    v : flat (last - first, BLOCK / LANES, d, LANES); vs : flat (last - first, BLOCK), zero where it is not trained
+    """
+    n, K = slope.size, b.size // (BLOCK * d)
+    z = np.empty(samples_at_once(d, b.itemsize) * LANES, b.dtype)
+    for block in range(first, last):
+        row = row_of(s, block, K)
+        for t in range(last_tiles if block == K - 1 else BLOCK // LANES):
+            tile, j = (block * BLOCK + t * LANES) * d, ((block - first) * BLOCK + t * LANES) * d
+            o = (block - first) * BLOCK + t * LANES
+            place = (block * BLOCK + t * LANES) * n
+            tile_force(b, tile, d, x, slope, with_output, keep, kept, place, v, j, vs, o, z)
+            sign = load(s[row], t * LANES) * -scale
+            for k in range(d):
+                store(v, j + k * LANES, load(v, j + k * LANES) * sign)
+            store(vs, o, load(vs, o) * -scale if with_output else zeros(b))
