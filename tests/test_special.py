@@ -95,12 +95,13 @@ def test_special__is_within_two_ulp(name, dtype):
 @NAMES
 @DTYPES
 def test_special__as_plain_python_is_the_same_formula(name, dtype):
-    """Where nothing is compiled a multiply-add rounds twice, so only nearly."""
+    """Where nothing is compiled a multiply-add rounds twice, so only nearly (and not where gelu's slope crosses 0)."""
     points = grid(name, dtype)
     compiled, plain = on_lanes(name, dtype)(points), getattr(special, name)(points)
     near = 1e-12 if dtype == np.float64 else 1e-5
     assert plain.dtype == dtype
-    np.testing.assert_allclose(plain, compiled, rtol=near, atol=near * np.finfo(dtype).tiny)
+    zero = near if name == "gelu_slope" else near * np.finfo(dtype).tiny
+    np.testing.assert_allclose(plain, compiled, rtol=near, atol=zero)
 
 
 @NAMES

@@ -63,30 +63,36 @@ _LOG1P_32 = (
     -0.0031760570127516985, 0.019542526453733444, -0.056373611092567444, 0.10543623566627502, -0.1526966691017151,
     0.1966327428817749, -0.24951615929603577, 0.33329710364341736, -0.49999892711639404, 1.0,
 )  # fmt: skip
-# erf(v) / v in v^2, |v| <= 1: 7.4e-18, 4.1e-8
+# erf(v) / v in v^2, |v| <= 1: 7.4e-18, 1.2e-9; the last coefficient and what it was rounded by apart
 _ERF = _hex(
     "-0x1.ac9585a44fe29p-31", "0x1.d76af6ca49787p-27", "-0x1.5c131500d3f88p-23", "0x1.b981d78881a5dp-20",
     "-0x1.f4ca838adb73bp-17", "0x1.f9a2be4f731a1p-14", "-0x1.c02db0665e53dp-11", "0x1.565bccfa44156p-8",
-    "-0x1.b82ce31203772p-6", "0x1.ce2f21a040f66p-4", "-0x1.812746b0379c1p-2", "0x1.20dd750429b6dp+0",
+    "-0x1.b82ce31203772p-6", "0x1.ce2f21a040f66p-4", "-0x1.812746b0379c1p-2",
 )  # fmt: skip
 _ERF_32 = (
-    -0.0005648059886880219, 0.004921761807054281, -0.026715055108070374, 0.11280316859483719, -0.37612342834472656,
-    1.1283791065216064,
+    7.875874871388078e-05, -0.000801686430349946, 0.005189087241888046, -0.02685421146452427, 0.11283594369888306,
+    -0.3761262595653534,
 )  # fmt: skip
-# (a + 4) Phi(-a) e^(a^2/2), a >= 0, in t = (a - 4) / (a + 4): 5.1e-17, 2.2e-8. Phi is the normal distribution function.
+_ERF_END = _TWO_OVER_SQRT_PI
+_ERF_LO, _ERF_LO_32 = 7.975362179473361e-18, 5.9326744500713584e-08
+# (a + 4) Phi(-a) e^(a^2/2), a >= 0, in t = (a - 4) / (a + 4): 8.9e-18, 1.6e-9. Phi is the normal distribution function.
 _TAIL = _hex(
-    "-0x1.4874e789a59e0p-33", "-0x1.cf67053034ba3p-30", "-0x1.cb51b78dca140p-32", "0x1.13c53094db786p-26",
-    "0x1.2b421f6ab58dep-26", "-0x1.52372e506f9d9p-24", "-0x1.55cd8d091dbfep-23", "0x1.1c33f02dee055p-22",
-    "0x1.12f1061407889p-20", "-0x1.4f7f8c9d1911ep-21", "-0x1.8d5efa48bf5ddp-18", "0x1.7fa329ba4af4ap-21",
-    "0x1.26d1498deb702p-15", "-0x1.000afdb2de1fdp-19", "-0x1.e4a42d219fe7cp-13", "0x1.17a4a056623bcp-13",
-    "0x1.ab825fda78128p-10", "-0x1.c81719be0075fp-9", "-0x1.ee276104d751ep-8", "0x1.eec4cc3e3903cp-5",
-    "-0x1.7dff2bff682a2p-3", "0x1.8c6dbf2cfc38ep-2", "-0x1.373e3a893c28ap-1", "0x1.82b4bb8c94dcdp-1",
+    "0x1.828df1c3afaadp-32", "-0x1.0236305d3fd38p-33", "-0x1.04ffdbe7bdef2p-28", "-0x1.4b02181dd18fdp-31",
+    "0x1.7329462b6b607p-26", "0x1.33354e7ae3599p-26", "-0x1.763bb001aa685p-24", "-0x1.5739b1a22c213p-23",
+    "0x1.24d40b9cf1122p-22", "0x1.1319f41c90a11p-20", "-0x1.523a2fde9b829p-21", "-0x1.8d64fadf80ed1p-18",
+    "0x1.80ca2044c09bdp-21", "0x1.26d193750d626p-15", "-0x1.001f7d33a2ff5p-19", "-0x1.e4a431b3465b0p-13",
+    "0x1.17a4aec9fa29ap-13", "0x1.ab825ff09481bp-10", "-0x1.c81719d60dcdbp-9", "-0x1.ee2761054e5e1p-8",
+    "0x1.eec4cc3e4db3ep-5", "-0x1.7dff2bff68052p-3", "0x1.8c6dbf2cfc2afp-2", "-0x1.373e3a893c28cp-1",
 )  # fmt: skip
 _TAIL_32 = (
-    -1.6733154097892111e-06, -0.00015712155436631292, 0.0001335102424491197, 0.001563337049447, -0.0034798309206962585,
-    -0.007511891890317202, 0.06039660423994064, -0.1865268051624298, 0.38713741302490234, -0.6078963875770569,
-    0.7552851438522339,
+    2.1979043594910763e-05, -1.7259923197343596e-06, -0.00021777107031084597, 0.00013364042388275266,
+    0.0016242476413026452, -0.003479942912235856, -0.007538688834756613, 0.060396645218133926, -0.1865219920873642,
+    0.38713738322257996, -0.607896625995636,
 )  # fmt: skip
+# The last coefficient, and what it was rounded by in either float type; the same for the normal density at 0.
+_TAIL_END = float.fromhex("0x1.82b4bb8c94dcep-1")
+_TAIL_LO, _TAIL_LO_32 = -2.2175033409973908e-17, -1.3347600031005459e-08
+_DENSITY_LO, _DENSITY_LO_32 = -2.49232720227773e-17, -1.133517010526318e-08
 
 
 @inline
@@ -154,9 +160,10 @@ def _falling(v):
 
 @inline
 def sigmoid_slope(v):
-    """e / (1 + e)^2, e = e^-|v|; `rest` counts 1 / (1 + e)^2 times, for which 1 - 3/4 e will do."""
+    """e / (1 + e)^2, e = e^-|v|; its slope in e, by which `rest` counts, is near enough to (1 - e)^2."""
     e, rest = _falling(v)
-    return fma(rest, fma(e, -0.75, 1.0), e / fma(e, 2.0 + e, 1.0))
+    left = 1.0 - e
+    return fma(rest, left * left, e / fma(e, 2.0 + e, 1.0))
 
 
 @inline
@@ -181,34 +188,41 @@ def softplus(v):
     """log(1 + e^v) = max(v, 0) + log(1 + e), e = e^-|v|."""
     e, rest = _falling(v)
     ratio = polynomial(e, _LOG1P, _LOG1P_32)
-    return at_most(v, 0.0, 0.0, v) + fma(e, ratio, rest * ratio)
+    return fma(e, ratio, fma(rest, ratio, at_most(v, 0.0, 0.0, v)))
 
 
 @inline
 def _gaussian_parts(v, c):
-    """(p, s) with e^(-c v^2) = p (1 + s), c a power of two; v^2 is split so that its rounding does not show."""
+    """(p, r, s) with e^(-c v^2) = p (1 + r + s), c a power of two; v^2 is split so that its rounding does not show."""
     h = leading(v)
-    p, r, _ = _reduced(-c * (h * h))
-    return p, _less_one(r - c * ((v - h) * (v + h)))
+    p, r, lost = _reduced(-c * (h * h))
+    low = lost - c * ((v - h) * (v + h))
+    whole = r + low
+    return p, whole, fma(whole * whole, _beyond_linear(whole), low - (whole - r))
 
 
 @inline
 def _tail(a):
-    """(ratio, r) with Phi(-a) e^(a^2/2) = ratio * r and r = 1 / (a + 4), to a few ulp."""
+    """(ratio, lost, r) with Phi(-a) e^(a^2/2) = (ratio + lost) r and r = 1 / (a + 4)."""
     r = 1.0 / (a + 4.0)
-    return polynomial(fma(r, -8.0, 1.0), _TAIL, _TAIL_32), r
+    t = fma(r, -8.0, 1.0)
+    rest = polynomial(t, _TAIL, _TAIL_32)
+    end = by_type(a, _TAIL_END, _TAIL_END)
+    ratio = fma(t, rest, end)
+    return ratio, fma(t, rest, end - ratio) + by_type(a, _TAIL_LO, _TAIL_LO_32), r
 
 
 @inline
 def _lower_tail(a):
-    """(p, tail, rest) with Phi(-a) = p (tail + rest), a >= 0."""
-    ratio, r = _tail(a)
+    """(p, s, t, tail, rest) with e^(-a^2/2) = p (1 + s + t) and Phi(-a) = p (tail + rest), a >= 0."""
+    ratio, lost, r = _tail(a)
     d = a + 4.0
     tail = ratio * r
     off = fma(-d, r, 1.0) - r * (a - (d - 4.0))  # r (1 + off) = 1 / (a + 4)
     moved = d * fma(-a, tail, _DENSITY_AT_0)  # the tail's change with r, from (Phi(-a) e^(a^2/2))' = a (...) - phi(0)
-    p, s = _gaussian_parts(a, 0.5)
-    return p, tail, fma(tail, s, fma(off, moved, fma(ratio, r, -tail)))
+    left = fma(off, moved, fma(ratio, r, -tail) + lost * r)
+    p, s, t = _gaussian_parts(a, 0.5)
+    return p, s, t, tail, fma(tail, s, fma(tail, t, fma(left, s, left)))
 
 
 @inline
@@ -216,39 +230,39 @@ def erf(v):
     """The error function: a polynomial below 1, 1 - erfc above."""
     a = capped(magnitude(v), 6.0)
     square = a * a
-    ratio, r = _tail(a * math.sqrt(2.0))
+    ratio, _, r = _tail(a * math.sqrt(2.0))
     large = 1.0 - 2.0 * (ratio * r) * exp(-square)
-    return with_sign(at_most(a, 1.0, a * polynomial(square, _ERF, _ERF_32), large), v)
+    rest = fma(square, polynomial(square, _ERF, _ERF_32), by_type(v, _ERF_LO, _ERF_LO_32))
+    return with_sign(at_most(a, 1.0, fma(a, _ERF_END, a * rest), large), v)
 
 
 @inline
 def erf_slope(v):
     """2 / sqrt(pi) e^(-v^2)."""
     top = by_type(v, 26.6, 9.3)
-    p, s = _gaussian_parts(clamp(v, -top, top), 1.0)
-    return p * fma(s, _TWO_OVER_SQRT_PI, _TWO_OVER_SQRT_PI)
+    p, s, t = _gaussian_parts(clamp(v, -top, top), 1.0)
+    return p * fma(s + t, _TWO_OVER_SQRT_PI, _TWO_OVER_SQRT_PI)
 
 
 @inline
 def gelu(v):
     """v Phi(v) = max(v, 0) - a Phi(-a), a = |v|."""
     a = capped(magnitude(v), by_type(v, 37.5, 13.1))
-    p, tail, rest = _lower_tail(a)
+    p, _, _, tail, rest = _lower_tail(a)
     below = a * tail
     return at_most(v, 0.0, 0.0, v) - p * (below + fma(a, rest, fma(a, tail, -below)))
 
 
 @inline
 def gelu_slope(v):
-    """Phi(v) + v phi(v), phi the normal density; where the two nearly cancel (v = -0.75), to 2 ulp of either."""
-    top = by_type(v, 37.5, 13.1)
-    held = clamp(v, -top, top)
-    a = magnitude(held)
-    p, tail, rest = _lower_tail(a)
-    below = p * (tail + rest)
-    q, s = _gaussian_parts(a, 0.5)
-    c = held * _DENSITY_AT_0
-    return at_most(v, 0.0, below, 1.0 - below) + q * fma(c, s, c)
+    """Phi(v) + v phi(v), phi the normal density; put together before the common e^(-v^2/2), where the two cancel."""
+    a = capped(magnitude(v), by_type(v, 37.5, 13.1))
+    p, s, t, tail, rest = _lower_tail(a)
+    density = by_type(v, _DENSITY_AT_0, _DENSITY_AT_0)
+    c = a * density
+    lost = fma(a, density, -c) + a * by_type(v, _DENSITY_LO, _DENSITY_LO_32)
+    below = p * ((tail - c) + (rest - fma(c, s, fma(c, t, fma(lost, s, lost)))))
+    return at_most(v, 0.0, below, 1.0 - below)
 
 
 sin = lanewise(math.sin)
