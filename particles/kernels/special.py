@@ -73,7 +73,7 @@ _ERF_32 = (
     7.875874871388078e-05, -0.000801686430349946, 0.005189087241888046, -0.02685421146452427, 0.11283594369888306,
     -0.3761262595653534,
 )  # fmt: skip
-_ERF_END = _TWO_OVER_SQRT_PI
+_ERF_END, _ERF_END_32 = _TWO_OVER_SQRT_PI, float.fromhex("0x1.20dd74p+0")
 _ERF_LO, _ERF_LO_32 = 7.975362179473361e-18, 5.9326744500713584e-08
 # (a + 4) Phi(-a) e^(a^2/2), a >= 0, in t = (a - 4) / (a + 4): 8.9e-18, 1.6e-9. Phi is the normal distribution function.
 _TAIL = _hex(
@@ -233,7 +233,7 @@ def erf(v):
     ratio, _, r = _tail(a * math.sqrt(2.0))
     large = 1.0 - 2.0 * (ratio * r) * exp(-square)
     rest = fma(square, polynomial(square, _ERF, _ERF_32), by_type(v, _ERF_LO, _ERF_LO_32))
-    return with_sign(at_most(a, 1.0, fma(a, _ERF_END, a * rest), large), v)
+    return with_sign(at_most(a, 1.0, fma(a, by_type(v, _ERF_END, _ERF_END_32), a * rest), large), v)
 
 
 @inline
