@@ -135,6 +135,18 @@ class Batches:
         rows = slice(place * self.batch, (place + 1) * self.batch)
         return self._x[rows], self._y[rows]
 
+    def run(self, first: int, last: int) -> tuple[Array, Array]:
+        """The samples of iterations [first, last), batch after batch."""
+        assert self.batch is not None
+        parts = []
+        while first < last:
+            self.at(first)
+            end = min(last, (self._chunk + 1) * self._span)
+            rows = slice((first % self._span) * self.batch, ((end - 1) % self._span + 1) * self.batch)
+            parts.append((self._x[rows], self._y[rows]))
+            first = end
+        return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+
     def _draw(self, chunk: int, count: int) -> tuple[Array, Array]:
         if isinstance(self.source, Stream):
             drawn = self.source.rows(chunk * count, (chunk + 1) * count)

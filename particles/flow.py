@@ -20,8 +20,11 @@ from particles.losses import Loss
 from particles.measure import Array
 from particles.network import Network
 from particles.observables import Observer, Values
-from particles.population import Field, Population
-from particles.regularisers import Regulariser
+from particles.kernels.online import WINDOW
+from particles.population import Field, Leg, Population, copy
+from particles.regularisers import L2, Regulariser
+
+_SWEEP_WORK = 2**20  # particles times iterations between two looks at a sweep: milliseconds, so that Ctrl-C is quick
 
 
 def mean_loss(loss: Loss, g: Array, y: Array) -> float:
@@ -44,11 +47,15 @@ class Problem(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The cloud after `iteration` steps, at flow time `time`; `values` only where they were asked for."""
+    """The cloud after `iteration` steps, at flow time `time`; `values` only where they were asked for.
+
+    whole: whether the run can go on from this state; a one-sample sweep looked at inside a window cannot.
+    """
 
     iteration: int
     time: float
     values: Values | None
+    whole: bool = True
 
 
 def flow(
@@ -58,6 +65,14 @@ def flow(
 
     Raises DivergedError when an output, the loss or a particle leaves the numbers.
     """
+    swept = problem.batches.batch == 1 and problem.net.train == ("input",) and isinstance(problem.regulariser, L2)
+    yield from (_sweeps if swept else _steps)(problem, population, observer, record, begin)
+
+
+def _steps(
+    problem: Problem, population: Population, observer: Observer, record: Container[int], begin: int
+) -> Iterator[Snapshot]:
+    """An iteration at a time."""
     steps, whole = len(problem.sizes), problem.batches.batch is None
     for iteration in range(begin, steps + 1):
         x, y = problem.batches.at(iteration)
@@ -75,3 +90,44 @@ def flow(
             raise DivergedError(f"a particle is no longer finite after iteration {iteration + 1}")
         if problem.averaged:
             population.average(1.0 / (iteration + 2))
+
+
+def _sweeps(
+    problem: Problem, population: Population, observer: Observer, record: Container[int], begin: int
+) -> Iterator[Snapshot]:
+    """One-sample SGD: many iterations a call, in windows that begin at multiples of their length, whoever looks when.
+
+    To look inside a window the population goes there, is measured, and goes back to the window's beginning.
+    """
+    steps = len(problem.sizes)
+    stride = WINDOW * max(1, _SWEEP_WORK // (WINDOW * population.count))
+    here = begin
+    for stop in range(begin, steps + 1):
+        if stop not in record and stop % stride and stop != steps:
+            continue
+        boundary = stop - stop % WINDOW
+        if boundary > here:
+            _sweep(problem, population, here, boundary)
+            here = boundary
+        before = copy(population.state()) if stop > here else None
+        if stop > here:
+            _sweep(problem, population, here, stop)
+        values = observer.measure(population, None) if stop in record else None
+        yield Snapshot(stop, float(problem.times[stop]), values, whole=before is None)
+        if before is not None and stop < steps:
+            population.restore(before)
+
+
+def _sweep(problem: Problem, population: Population, first: int, last: int) -> None:
+    """Iterations [first, last)."""
+    x, y = problem.batches.run(first, last)
+    assert isinstance(problem.regulariser, L2)
+    leg = Leg(problem.net.inputs(x), y, problem.sizes[first:last], problem.loss.name, problem.regulariser, first + 1)
+    g, finite = population.sweep(leg)
+    with np.errstate(all="ignore"):
+        risk = problem.loss.value(g, y)
+    lost = np.flatnonzero(~(risk <= problem.hopeless))
+    if len(lost):
+        raise DivergedError(f"the loss is {risk[lost[0]]:.3g} at iteration {first + int(lost[0])}")
+    if not finite:
+        raise DivergedError(f"a particle is no longer finite after iteration {last}")

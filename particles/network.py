@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,16 +12,25 @@ from particles.activations import ACTIVATIONS, OURS, Activation, activation
 from particles.checks import number
 from particles.errors import InputError
 from particles.kernels.blocks import NARROW, BlockKernels, block_kernels
+from particles.kernels.online import online_kernel
 from particles.measure import Array, Measure, checked_measure, equal_weights
 
 LAYERS = ("input", "output")
 
 
+def _key(row: Activation) -> str | None:
+    """The row's name in the cache of compiled kernels; a user's formula can change unnoticed, so it is not kept."""
+    return row.name if OURS.get(row.name) is row else None
+
+
 @cache
 def _kernels(row: Activation, dtype: str, inputs: int | None) -> BlockKernels:
-    # Only our own rows are kept on disk: a user's formula can change without our source hash noticing.
-    key = row.name if ACTIVATIONS.get(row.name) is row and row.name in OURS else None
-    return block_kernels(row.sigma, row.derivative, key, dtype, inputs)
+    return block_kernels(row.sigma, row.derivative, _key(row), dtype, inputs)
+
+
+@cache
+def _online_kernel(row: Activation, dtype: str, loss: str) -> Any:
+    return online_kernel(row.sigma, row.derivative, row.pair, _key(row), dtype, loss)
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,10 @@ class Network:
     def kernels(self, dtype: str, d: int) -> BlockKernels:
         """The compiled loops for this activation, float type and number of inputs (a bias counted in)."""
         return _kernels(self.row, dtype, d if d <= NARROW else None)
+
+    def online_kernel(self, dtype: str, loss: str) -> Any:
+        """The compiled one-sample sweep for this activation, float type and loss."""
+        return _online_kernel(self.row, dtype, loss)
 
     def predict(self, measure: Measure, x: ArrayLike) -> Array:
         """g(x) = alpha * int s sigma(b.x) dmu: (n, d) -> (n,)."""

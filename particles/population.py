@@ -18,14 +18,16 @@ from particles.blocks import Floats
 from particles.checks import whole
 from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
+from particles.kernels.online import WINDOW
 from particles.measure import Array, Measure, checked_measure
 from particles.network import Network
-from particles.regularisers import L1, Regulariser
+from particles.regularisers import L1, L2, Regulariser
 
 _CHUNK_BYTES = 2**20  # velocities are made this much at a time, a thread: they stay in the L2 and never fill memory
 # From this many inputs on, reading a pre-activation costs less than making it again (measured: drivers/benchmark.py),
 _KEEP_FROM = 96
 _KEEP_BYTES = 2**28  # as long as all of them fit in this; no bit depends on either.
+_SWEEP_BLOCKS = 2  # a thread of the one-sample sweep has at least this many blocks, or meeting costs more than it wins
 DTYPES = ("float64", "float32")
 
 
@@ -59,6 +61,20 @@ class Field(NamedTuple):
     regulariser: Regulariser
 
 
+class Leg(NamedTuple):
+    """What a stretch of one-sample iterations needs: x (T, d), y, sizes (T,), the loss, the pull and what it pulls to.
+
+    iterates: how many the average holds before it.
+    """
+
+    x: Array
+    y: Array
+    sizes: Array
+    loss: str
+    regulariser: L2
+    iterates: int
+
+
 class State(NamedTuple):
     """All that a population is, in block storage; `mean_*` are empty where no average is kept."""
 
@@ -68,6 +84,11 @@ class State(NamedTuple):
     mean_s: Floats
 
 
+def copy(state: State) -> State:
+    """The state as it is now."""
+    return State(*(a.copy() for a in state))
+
+
 class Population(Protocol):
     """What the flow asks of a population, wherever its blocks live."""
 
@@ -75,6 +96,7 @@ class Population(Protocol):
 
     def sum(self, x: Array, averaged: bool = False, keep: bool = False) -> Array: ...
     def push(self, field: Field, step: float) -> bool: ...
+    def sweep(self, leg: Leg) -> tuple[Array, bool]: ...
     def average(self, share: float) -> None: ...
     def fold(self, partials: Sequence[Partial], field: Field | None) -> list[Array]: ...
     def measure(self, averaged: bool = False) -> Measure: ...
@@ -127,6 +149,7 @@ class LocalPopulation:
         self.threads = min(threads, K)
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         self._chunk = max(1, _CHUNK_BYTES // (BLOCK * (d + 1) * self.cloud.b.itemsize))
+        self._scratch: tuple[Floats, ...] | None = None  # of the one-sample sweep, made when there is one
         self._kept, self._kept_of = empty, None  # pre-activations of the last sum, and the inputs they belong to
 
     def close(self) -> None:
@@ -134,11 +157,12 @@ class LocalPopulation:
         if self._pool:
             self._pool.shutdown()
 
-    def _share(self, work: Callable[[int, int], int | None], total: int) -> int:
+    def _share(self, work: Callable[[int, int], int | None], total: int, threads: int | None = None) -> int:
         """Run work(first, last) on equal runs of 0 .. total, a thread each; the sum of what it returns."""
-        if not self._pool:
+        threads = threads or self.threads
+        if threads == 1 or not self._pool:
             return work(0, total) or 0
-        edges = [total * j // self.threads for j in range(self.threads + 1)]
+        edges = [total * j // threads for j in range(threads + 1)]
         jobs = [self._pool.submit(work, *pair) for pair in itertools.pairwise(edges)]
         return sum(job.result() or 0 for job in jobs)
 
@@ -177,7 +201,7 @@ class LocalPopulation:
         b, d = cloud.b.reshape(-1), cloud.d
         scale = b.dtype.type(1.0 / self.alpha)
         size = min(self._chunk, last - first)
-        v, vs = np.empty((size, *cloud.b.shape[1:]), self.dtype), np.empty((size, BLOCK), self.dtype)
+        v, vs = np.zeros((size, *cloud.b.shape[1:]), self.dtype), np.zeros((size, BLOCK), self.dtype)
         inputs, slope = self._floats(field.x), self._floats(field.slope)
         keep = field.x is self._kept_of
         for begin in range(first, last, self._chunk):
@@ -212,6 +236,36 @@ class LocalPopulation:
         fine = self._share(work, len(cloud.b)) == len(trained) * len(cloud.b)
         self._kept_of = None
         return fine
+
+    def sweep(self, leg: Leg) -> tuple[Array, bool]:
+        """One-sample iterations (3.2) on every particle's position, windows counted from the first.
+
+        -> g at each iteration's sample before its step, (T,); whether all particles stay finite
+        """
+        cloud, K, real = self.cloud, len(self.cloud.b), self.cloud.b.dtype.type
+        threads = max(1, min(self.threads, K // _SWEEP_BLOCKS))
+        size = K * BLOCK
+        if self._scratch is None:
+            signs, weights = (
+                np.concatenate([_row(a, block, K) for block in range(K)]) for a in (cloud.s, cloud.w)
+            )
+            both = np.asarray(weights * signs, dtype=self.dtype)
+            self._scratch = signs, both, np.zeros(size * WINDOW, self.dtype), np.zeros(size * WINDOW, self.dtype)
+        sums, outputs, gate = np.zeros((2, K)), np.zeros(len(leg.y)), np.zeros(1, dtype=np.int64)
+        rule, averaged = leg.regulariser, bool(self.mean_b.size)
+        anchored = rule.weight > 0.0 and rule.about == "start"
+        b, mean, anchor = (a.reshape(-1) for a in (cloud.b, self.mean_b, self.start_b))
+        kernel = self.net.online_kernel(self.dtype, leg.loss)
+        signs, both, base, past = self._scratch
+        inputs = self._floats(leg.x)
+
+        def work(first: int, last: int) -> int:
+            return int(kernel(
+                b, mean, anchor, anchored, averaged, signs, both, cloud.d, inputs, leg.y, leg.sizes, rule.weight,
+                self.alpha, float(leg.iterates), cloud.last_tiles, first, last, base, past, sums, outputs, gate, threads,
+            ))  # fmt: skip
+
+        return outputs, self._share(work, K, threads) == threads
 
     def average(self, share: float) -> None:
         """mean += share (iterate - mean): share = 1/(t + 1) keeps the mean of t + 1 iterates [15]."""

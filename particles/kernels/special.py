@@ -144,18 +144,18 @@ def expm1(v):
 
 
 @inline
-def sigmoid(v):
-    """1 / (1 + e^-v)."""
-    return 1.0 / (1.0 + exp(-v))
-
-
-@inline
 def _falling(v):
     """(e, rest) with e^-|v| = e + rest, to a quarter of e's last bit."""
     p, r, _ = _reduced(-capped(magnitude(v), by_type(v, _TOP, _TOP_32)))
     s = _less_one(r)
     e = fma(p, s, p)
     return e, fma(p, s, p - e)
+
+
+@inline
+def sigmoid(v):
+    """1 / (1 + e^-v)."""
+    return 1.0 / (1.0 + exp(-v))
 
 
 @inline
@@ -167,9 +167,18 @@ def sigmoid_slope(v):
 
 
 @inline
+def sigmoid_pair(v):
+    """(sigmoid, its slope) from one exponential, for loops that need both."""
+    e, rest = _falling(v)
+    left, d = 1.0 - e, 1.0 + e
+    value = fma(at_most(v, 0.0, rest, 0.0), left, at_most(v, 0.0, e, 1.0) / d)
+    return value, fma(rest, left * left, e / fma(e, 2.0 + e, 1.0))
+
+
+@inline
 def tanh(v):
-    """m / (m + 2), m = e^2|v| - 1."""
-    m = expm1(2.0 * magnitude(v))
+    """-m / (m + 2), m = e^-2|v| - 1."""
+    m = expm1(-capped(magnitude(2.0 * v), by_type(v, _TOP, _TOP_32)))
     d = m + 2.0
     r = 1.0 / d
     t = m * r
@@ -179,7 +188,7 @@ def tanh(v):
 
 @inline
 def tanh_slope(v):
-    """1 / cosh(v)^2 = 4 e / (1 + e)^2, e = e^-2|v|."""
+    """1 / cosh(v)^2, the sigmoid's slope at 2v four times over."""
     return 4.0 * sigmoid_slope(2.0 * v)
 
 

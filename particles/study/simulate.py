@@ -29,7 +29,7 @@ LOG_POINTS = 10  # recorded iterations a decade with record_every="log"
 # A loss this many times its first value (plus one) will not come back; far below overflow, so the step is named early.
 _HOPELESS = 1e6
 
-# Called with (iteration, steps) after each; true asks the run to stop.
+# Called with (iteration, steps) as a run goes on; true asks it to stop.
 Progress = Callable[[int, int], object]
 
 
@@ -60,7 +60,8 @@ def simulate(
     test: samples for the test_ quantities. config: what is stored as the configuration (None: these arguments).
     checkpoints: a folder; if it holds a state of the same configuration the run goes on from there, with the same bits.
     checkpoint_seconds: the least time between two saves.
-    progress: called with (iteration, steps) after each; a true answer stops the run, its state kept in `checkpoints`.
+    progress: called with (iteration, steps) after each (one-sample SGD: every few milliseconds); a true answer stops
+    the run, its state kept in `checkpoints`.
 
     Raises InputError for bad arguments, DivergedError (its `run` holds what was recorded) when the numbers are lost.
     Ctrl-C returns what was recorded, with status "stopped".
@@ -135,15 +136,17 @@ def _kept(
     progress: Progress | None,
 ) -> Iterator[Snapshot]:
     """The flow from the newest checkpoint on, its recorded rows appended to `rows`, its state saved now and then."""
-    begin, saved, last, steps = 0, 0, time.monotonic(), len(problem.sizes)
+    begin, saved, last, steps, asked = 0, 0, time.monotonic(), len(problem.sizes), False
     if keeper and (found := keeper.newest()):
         begin, state, before = found
         population.restore(state)
         rows.extend(before)
         saved = len(rows)
     for snapshot in flow(problem, population, observer, frozenset(plan), begin):
-        stop = bool(progress and progress(snapshot.iteration, steps)) and snapshot.iteration < steps
-        if keeper and snapshot.iteration > begin and (stop or time.monotonic() - last > seconds):
+        asked = asked or bool(progress and progress(snapshot.iteration, steps))
+        stop = asked and snapshot.whole and snapshot.iteration < steps
+        due = snapshot.whole and snapshot.iteration > begin
+        if keeper and due and (stop or time.monotonic() - last > seconds):
             # Before this iteration's row: a resumed run records it again.
             keeper.save(snapshot.iteration, population.state(), rows[saved:])
             saved, last = len(rows), time.monotonic()
