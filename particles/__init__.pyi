@@ -26,3 +26,4 @@ from .schedules import InverseSqrt as InverseSqrt, RobbinsMonro as RobbinsMonro
 from .study.compare import compare as compare
 from .study.results import Run as Run, open as open, save as save
 from .study.simulate import simulate as simulate
+from .theory import tangent as tangent

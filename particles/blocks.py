@@ -51,6 +51,11 @@ def rows(a: Floats, dtype: str, shared: bool) -> NDArray[Any]:
     return out
 
 
+def row(a: Floats, block: int, K: int) -> Floats:
+    """One block's row, however many are stored (`Cloud`)."""
+    return np.asarray(a[block if len(a) == K else block // (K - 1)])
+
+
 def flat(a: Floats, K: int, count: int) -> Array:
     """What `rows` stored, as (M,) float64."""
     whole = a if len(a) == K else np.concatenate([np.broadcast_to(a[0], (K - 1, BLOCK)), a[1:]])

@@ -18,19 +18,19 @@ from particles.measure import Array, Measure, checked_measure, equal_weights
 LAYERS = ("input", "output")
 
 
-def _key(row: Activation) -> str | None:
+def cache_key(row: Activation) -> str | None:
     """The row's name in the cache of compiled kernels; a user's formula can change unnoticed, so it is not kept."""
     return row.name if OURS.get(row.name) is row else None
 
 
 @cache
 def _kernels(row: Activation, dtype: str, inputs: int | None) -> BlockKernels:
-    return block_kernels(row.sigma, row.derivative, _key(row), dtype, inputs)
+    return block_kernels(row.sigma, row.derivative, cache_key(row), dtype, inputs)
 
 
 @cache
 def _online_kernel(row: Activation, dtype: str, loss: str) -> Any:
-    return online_kernel(row.sigma, row.derivative, row.pair, _key(row), dtype, loss)
+    return online_kernel(row.sigma, row.derivative, row.pair, cache_key(row), dtype, loss)
 
 
 @dataclass(frozen=True)

@@ -247,7 +247,7 @@ class LocalPopulation:
         size = K * BLOCK
         if self._scratch is None:
             signs, weights = (
-                np.concatenate([_row(a, block, K) for block in range(K)]) for a in (cloud.s, cloud.w)
+                np.concatenate([blocks.row(a, block, K) for block in range(K)]) for a in (cloud.s, cloud.w)
             )
             both = np.asarray(weights * signs, dtype=self.dtype)
             self._scratch = signs, both, np.zeros(size * WINDOW, self.dtype), np.zeros(size * WINDOW, self.dtype)
@@ -304,12 +304,12 @@ class LocalPopulation:
             for k in range(begin, end):
                 m = min(BLOCK, self.count - k * BLOCK)
                 start_b = self.start_b[k] if self.start_b.size else unknown
-                start_s = _row(self.start_s, k, K) if self.start_s.size else unknown_s
+                start_s = blocks.row(self.start_s, k, K) if self.start_s.size else unknown_s
                 b, start_b, velocity = (
                     np.asarray(a, np.float64).transpose(1, 0, 2).reshape(d, BLOCK)[:, :m]
                     for a in (cloud.b[k], start_b, v[k - begin])
                 )
-                s, w = _row(cloud.s, k, K), _row(cloud.w, k, K)
+                s, w = blocks.row(cloud.s, k, K), blocks.row(cloud.w, k, K)
                 flat = (np.asarray(a, dtype=np.float64)[:m] for a in (s, w, start_s, vs[k - begin]))
                 s, w, start_s, velocity_s = flat
                 yield self._trained(BlockView(b, s, w, start_b, start_s, velocity, velocity_s), field)
@@ -349,11 +349,6 @@ class LocalPopulation:
                 )
             mine[...] = saved
         self._kept_of = None
-
-
-def _row(a: Floats, block: int, K: int) -> Floats:
-    """One block's row, however many are stored (`Cloud`)."""
-    return np.asarray(a[block if len(a) == K else block // (K - 1)])
 
 
 def regularised(v: Array, w: Array, start: Array, rule: Regulariser) -> Array:

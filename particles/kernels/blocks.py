@@ -24,12 +24,6 @@ class BlockKernels(NamedTuple):
     average_blocks: Any
 
 
-def _product(lanes: int, make: Any, join: Any) -> Any:
-    names = ("one", "two", "three", "four", "five", "six")
-    panels = {name: join(product.panel, LANES=lanes, COUNT=count) for count, name in enumerate(names, 1)}
-    return make(product.product, None, LANES=lanes, rest=make(product.rest, None, **panels), **panels)
-
-
 def block_kernels(
     sigma: Any, derivative: Any, key: str | None, dtype: str, inputs: int | None, make: Any = specialise, join: Any = inlined
 ) -> BlockKernels:
@@ -38,7 +32,7 @@ def block_kernels(
     """
     lanes, narrow = LANES[dtype], inputs is not None
     settled: dict[str, Any] = {"LANES": lanes, "INPUTS": inputs, "sigma": sigma, "derivative": derivative}
-    settled["product"] = None if narrow else _product(lanes, make, join)
+    settled["product"] = None if narrow else product.product_loops(lanes, make, join)
     kept = None if key is None else f"{key}-{dtype}-{inputs or 'any'}"
     small = {"row_of": join(forward.row_of), "samples_at_once": join(forward.samples_at_once)}
     sums = join(forward.narrow_sums if narrow else forward.wide_sums, **settled, **small)

@@ -1,7 +1,7 @@
 """ReLU's tangent Gram matrix by counting: <x_i, x_j> times the share of particles that are active on both inputs.
 
-A sample's activation pattern is a bit a particle, kept in nibbles: four particles in a byte, row p of `nibbles` holding
-particles 4p .. 4p + 3 of every sample. For a pair of rows (i, i + 1) and one position the 16 bytes of a table say, for
+A sample's activation pattern is a bit a particle, kept in nibbles: four particles in a byte. `nibbles` has the samples
+in strips of 128 columns, position by position: a pass over a strip is 8 KB that stay in the L1. For a pair of rows (i, i + 1) and one position the 16 bytes of a table say, for
 each possible nibble of a column, how many of the four are active in both it and row i (low half of the byte) and row
 i + 1 (high half); one byte-shuffle instruction looks up 32 columns at once: 256 pairs of bits, with the adding, in 2.25
 vector instructions. Counts are whole numbers, so their order does not matter.
@@ -9,16 +9,17 @@ vector instructions. Counts are whole numbers, so their order does not matter.
 Measured on one AVX2 core: 300 to 340 pairs of bits a cycle; popcounts of 64-bit words reach at most 85.
 """
 
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import lower_builtin, type_callable
 
-from particles.kernels.compile import inline, specialise
+from particles.kernels.compile import inlined, specialise
 from particles.kernels.lanes import LANES as LANES_OF, Lanes, load
-from particles.kernels.product import product
+from particles.kernels.product import product, product_loops
 
 PASS = 63  # positions whose counts, at most 4 each, fit a byte
 STRIP = 128  # columns counted together: four AVX2 registers
@@ -53,16 +54,15 @@ def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return builder.zext(builder.bitcast(marks, ir.IntType(v.type.count)), ir.IntType(64))
 
 
-def count_pass(tables: Any, pairs: Any, pair: Any, nibbles: Any, place: Any, stride: Any, sums: Any, into: Any) -> None:
+def count_pass(tables: Any, pairs: Any, pair: Any, width: Any, nibbles: Any, place: Any, sums: Any, into: Any) -> None:
     """sums[into ..] += the counts of rows 2 pair and 2 pair + 1 against a strip of columns, over one pass.
 
-    tables : flat (256, 16); pairs : flat (PASS, stride / 2 + 64) from `pair` on; nibbles : flat (PASS, stride) from
-    `place` on, both uint8; sums : flat uint16, 2 STRIP of it written
+    tables : flat (256, 16); pairs : flat (PASS, width) from `pair` on; nibbles : flat (PASS, STRIP) from `place` on,
+    both uint8; sums : flat uint16, 2 STRIP of it written
     """
-    width = stride // 2 + 64
     for q in range(PASS):
         index = pairs[pair + q * width]
-        data = nibbles[place + q * stride : place + q * stride + STRIP]
+        data = nibbles[place + q * STRIP : place + (q + 1) * STRIP]
         found = tables[16 * int(index) : 16 * int(index) + 16][data]
         sums[into : into + STRIP] += found & 15
         sums[into + STRIP : into + 2 * STRIP] += found >> 4
@@ -70,7 +70,7 @@ def count_pass(tables: Any, pairs: Any, pair: Any, nibbles: Any, place: Any, str
 
 @type_callable(count_pass)
 def _(context: Any) -> Any:
-    return lambda tables, pairs, pair, nibbles, place, stride, sums, into: types.none
+    return lambda tables, pairs, pair, width, nibbles, place, sums, into: types.none
 
 
 def _has_shuffle(context: Any) -> bool:
@@ -104,10 +104,9 @@ def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     def data_of(position: int) -> Any:
         return context.make_array(signature.args[position])(context, builder, args[position]).data
 
-    tables, pairs, nibbles, sums = (data_of(position) for position in (0, 1, 3, 6))
-    pair, place, stride, into = args[2], args[4], args[5], args[7]
+    tables, pairs, nibbles, sums = (data_of(position) for position in (0, 1, 4, 6))
+    pair, width, place, into = args[2], args[3], args[5], args[7]
     word, shuffle = ir.IntType(64), _has_shuffle(context)
-    width = builder.add(builder.lshr(stride, ir.Constant(word, 1)), ir.Constant(word, 64))
     registers = STRIP // 32
     whole = [cgutils.alloca_once_value(builder, _all(0)) for _ in range(registers)]
     high = [cgutils.alloca_once_value(builder, _all(0)) for _ in range(registers)]
@@ -128,7 +127,7 @@ def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
                     _byte(builder, builder.and_(index, ir.Constant(index.type, 15))),
                     _byte(builder, builder.lshr(index, ir.Constant(index.type, 4))),
                 ]
-            row_start = builder.add(place, builder.mul(position, stride))
+            row_start = builder.add(place, builder.mul(position, ir.Constant(word, STRIP)))
             for c in range(registers):
                 column = builder.gep(nibbles, [builder.add(row_start, ir.Constant(word, 32 * c))])
                 data = builder.load(builder.bitcast(column, _BYTES.as_pointer()))
@@ -154,47 +153,67 @@ def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
-def pack(b, d, x, last_tiles, first, last, chunk, nibbles, pairs, stride):
+def pack(b, d, x, last_tiles, first, last, chunk, positions, nibbles, pairs, width):
     """The patterns of blocks [first, last) of the chunk that begins at block `chunk`: rows of `nibbles` and `pairs`.
 
     b : flat (K, BLOCK / LANES, d, LANES); x : flat (n, d)
-    nibbles : flat (positions, stride), pairs : flat (positions, stride / 2 + 64), zero beyond the samples and particles
+    nibbles : flat (strips, positions, STRIP), pairs : flat (positions, width), zero beyond the samples and particles
     """
     n, K = x.size // d, b.size // (BLOCK * d)
-    few, rows, width = 48, LANES // 4, stride // 2 + 64
-    z = np.empty(few * LANES, b.dtype)
+    z, bits = np.empty(STRIP * LANES, b.dtype), np.empty(STRIP, np.uint16)
     for block in range(first, last):
         for t in range(last_tiles if block == K - 1 else BLOCK // LANES):
-            position = (block - chunk) * POSITIONS + t * rows
-            for start in range(0, n, few):
-                m = min(few, n - start)
+            position = (block - chunk) * POSITIONS + t * (LANES // 4)
+            for start in range(0, n, STRIP):
+                m = min(STRIP, n - start)
                 product(m, z, 0, b, (block * BLOCK + t * LANES) * d, x, start * d, d, 1, d, True)
                 for i in range(m):
-                    bits = positive_bits(load(z, i * LANES))
-                    for q in range(rows):
-                        nibbles[(position + q) * stride + start + i] = (bits >> np.uint64(4 * q)) & np.uint64(15)
+                    bits[i] = positive_bits(load(z, i * LANES))
+                place = (start // STRIP * positions + position) * STRIP
+                for q in range(LANES // 4):
+                    row = nibbles[place + q * STRIP : place + q * STRIP + m]
+                    for i in range(m):
+                        row[i] = (bits[i] >> np.uint16(4 * q)) & np.uint16(15)
         for position in range((block - chunk) * POSITIONS, (block - chunk + 1) * POSITIONS):
-            for pair in range(stride // 2):
-                low, high = nibbles[position * stride + 2 * pair], nibbles[position * stride + 2 * pair + 1]
-                pairs[position * width + pair] = low | (high << 4)
+            for strip in range(nibbles.size // (positions * STRIP)):
+                place, to = (strip * positions + position) * STRIP, position * width + strip * STRIP // 2
+                row, into = nibbles[place : place + STRIP], pairs[to : to + STRIP // 2]
+                for pair in range(STRIP // 2):
+                    into[pair] = row[2 * pair] | (row[2 * pair + 1] << 4)
 
 
-def count(tables, nibbles, pairs, stride, passes, first, step, counts):
+def count(tables, nibbles, pairs, width, positions, passes, first, step, counts):
     """Add a chunk's counts for the strips first, first + step, ...: rows up to each strip's last column only.
 
-    counts : (strips, stride / 2, 2 STRIP) int64
+    counts : (strips, strips * STRIP / 2, 2 STRIP) int64
     """
-    width = stride // 2 + 64
-    for strip in range(first, stride // STRIP, step):
+    for strip in range(first, len(counts), step):
         rows = (strip + 1) * STRIP // 2
         sums = np.zeros(rows * 2 * STRIP, np.uint16)
         for done in range(passes):
-            position = done * PASS
+            place = (strip * positions + done * PASS) * STRIP
             for pair in range(rows):
                 count_pass(
-                    tables, pairs, position * width + pair, nibbles, position * stride + strip * STRIP, stride, sums,
-                    pair * 2 * STRIP,
+                    tables, pairs, done * PASS * width + pair, width, nibbles, place, sums, pair * 2 * STRIP
                 )  # fmt: skip
         for pair in range(rows):
             for j in range(2 * STRIP):
                 counts[strip, pair, j] += sums[pair * 2 * STRIP + j]
+
+
+class PatternKernels(NamedTuple):
+    """The two loops, compiled, and the table they look up in."""
+
+    pack: Any
+    count: Any
+    tables: Any
+
+
+@cache
+def pattern_kernels() -> PatternKernels:
+    """The loops in float64."""
+    lanes = LANES_OF["float64"]
+    loops = product_loops(lanes, specialise, inlined)
+    return PatternKernels(
+        specialise(pack, "any-float64", LANES=lanes, product=loops), specialise(count, "any"), tables().reshape(-1)
+    )

@@ -5,9 +5,11 @@ the inputs' weights of one tile of particles and q over samples this makes pre-a
 and q over inputs, velocities. The data stay as they are: no copy is packed.
 
 Six rows of two AVX2 registers each, the tile's two and one broadcast number fill the 16 registers: 48 GFLOP/s on one
-core of which 47 were measured as the peak of multiply-adds alone; OpenBLAS reached 44 on the same shapes. Each row's sum
+core where multiply-adds alone reached 47 (the clock drifts) and OpenBLAS 44. Each row's sum
 runs over j in order, so neither panels nor chunks change a bit.
 """
+
+from typing import Any
 
 from particles.kernels.lanes import load, load_rows, spread, store_rows, zero_rows
 
@@ -45,11 +47,18 @@ def rest(rows, out, first, a, begin, x, place, stride, step, count, fresh):
 
 def product(rows, out, first, a, begin, x, place, stride, step, count, fresh):
     """All rows: out[first + q lanes] (+)= sum_j x[place + q stride + j step] a[begin + j lanes]."""
-    whole = rows - rows % 6
-    for done in range(0, count, 256):
-        chunk = min(256, count - done)
+    whole = rows - rows % ROWS
+    for done in range(0, count, CHUNK):
+        chunk = min(CHUNK, count - done)
         new = fresh and done == 0
         a0, x0 = begin + done * LANES, place + done * step
-        for q in range(0, whole, 6):
+        for q in range(0, whole, ROWS):
             six(out, first + q * LANES, a, a0, x, x0 + q * stride, stride, step, chunk, new)
         rest(rows - whole, out, first + whole * LANES, a, a0, x, x0 + whole * stride, stride, step, chunk, new)
+
+
+def product_loops(lanes: int, make: Any, join: Any) -> Any:
+    """`product` for this many lanes, its panels of one to six rows compiled into it."""
+    names = ("one", "two", "three", "four", "five", "six")
+    panels = {name: join(panel, LANES=lanes, COUNT=count) for count, name in enumerate(names, 1)}
+    return make(product, None, LANES=lanes, rest=make(rest, None, **panels), **panels)
