@@ -1,0 +1,347 @@
+"""How fast the loops are, beside the best that JAX, PyTorch and BLAS do, in one run.
+
+Everything is timed in turns (ours, peer, ours, ...), so that a machine that slows down slows all alike; what is told are
+medians, and medians of ratios. Roofline: the flops of a step over the peak of a matrix product measured here, plus the
+activation and its slope applied to numbers in the L1, also measured here, on as many threads.
+
+    pip install ".[peers]"
+    python drivers/benchmark.py [--quick] [--only step online gram threads costs memory] [--out FOLDER]
+"""
+
+import argparse
+import itertools
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import numba
+import numpy as np
+import xarray as xr
+from peers import blas_peer, jax_peer, torch_peer
+from threadpoolctl import threadpool_limits
+
+import particles as mf
+from particles.kernels.compile import specialise
+from particles.kernels.lanes import LANES, join, load, lower, store, upper
+from particles.losses import loss
+from particles.population import Field, Leg, cores
+from particles.regularisers import L2, NONE
+
+N = 1000
+SHAPES = [(102400, 2), (102400, 10), (51200, 50), (10240, 784)]
+SWEEPS = [(1000, 10, 3000), (10000, 10, 300), (100000, 10, 36), (1000, 50, 1500)]
+GRAMS = [(1000, 2**18), (4000, 2**17)]
+
+
+def race(contestants, rounds, patience=30.0):
+    """Median seconds of each; those far behind after the first turn are left out, so are those that cannot run here."""
+    seconds = {}
+    for name, run in contestants.items():
+        try:
+            run()  # compiles, and warms the caches
+            began = time.perf_counter()
+            run()
+            seconds[name] = [time.perf_counter() - began]
+        except Exception as error:
+            print(f"    {name} does not run here: {str(error).splitlines()[0][:80]}")
+    best = min(times[0] for times in seconds.values())
+    inside = [name for name, times in seconds.items() if times[0] < 3 * best or name.startswith("ours")]
+    began = time.perf_counter()
+    for _ in range(rounds):
+        for name in inside:
+            start = time.perf_counter()
+            contestants[name]()
+            seconds[name].append(time.perf_counter() - start)
+        if time.perf_counter() - began > patience:
+            break
+    return {name: times[1:] or times for name, times in seconds.items()}
+
+
+def against(seconds, mine="ours"):
+    """The best peer's name, and the median ratio of its time over ours in the same round."""
+    peers = {name: median(times) for name, times in seconds.items() if not name.startswith("ours")}
+    best = min(peers, key=peers.get)
+    return best, median(a / b for a, b in zip(seconds[best], seconds[mine], strict=False))
+
+
+def our_step(name, dtype, b, x, y, threads=None):
+    """A full-batch step of our population, as the time loop takes it."""
+    net, squared = mf.Network(name), loss("squared")
+    M = len(b)
+    start = mf.Measure(b.astype(float), np.ones(M), np.full(M, 1 / M))
+    population = mf.Local(threads).populate(net, start, dtype, averaged=False, anchored=False)
+    x = x.astype(float)
+
+    def run():
+        g = population.sum(x, keep=True)
+        population.push(Field(x, squared.slope(g, y) / len(y), NONE), 0.1)
+
+    return run
+
+
+def _apply(a, out, reps):
+    """A formula over numbers that stay in the L1, two vectors at a time, as the kernels apply it."""
+    for _ in range(reps):
+        for j in range(0, a.size, 2 * WIDTH):
+            both = formula(join(load(a, j), load(a, j + WIDTH)))
+            store(out, j, lower(both))
+            store(out, j + WIDTH, upper(both))
+
+
+formula, WIDTH = None, 8
+
+
+def elementwise(name, dtype, pool_size):
+    """Seconds a number for sigma and sigma' together, all cores at it."""
+    row, random = mf.ACTIVATIONS[name], np.random.default_rng(0)
+    total = 0.0
+    for f in (row.sigma, row.derivative):
+        kernel = specialise(_apply, None, formula=f, WIDTH=LANES[dtype])
+        arrays = [(random.standard_normal(1024).astype(dtype), np.empty(1024, dtype)) for _ in range(pool_size)]
+        kernel(*arrays[0], 1)
+        best = np.inf
+        for _ in range(7):
+            began = time.perf_counter()
+            together([lambda a=a, out=out: kernel(a, out, 2000) for a, out in arrays])
+            best = min(best, time.perf_counter() - began)
+        total += best / (2000 * 1024 * pool_size)
+    return total
+
+
+def together(works):
+    """Run all at once, a thread each."""
+    import threading
+
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def peak(dtype):
+    """Flops a second of a BLAS product on all cores, the best of several."""
+    run = blas_peer.product(dtype)
+    run()
+    times = []
+    for _ in range(15):
+        began = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - began)
+    return 2 * 1024**3 / min(times)
+
+
+def steps(quick, rounds):
+    """The full-batch step at every shape, activation and float type."""
+    rows = []
+    for dtype, name, (M, d) in itertools.product(("float64", "float32"), ("sigmoid", "relu", "tanh"), SHAPES):
+        if quick and (dtype, name) != ("float64", "sigmoid"):
+            continue
+        random = np.random.default_rng(0)
+        b, x = random.standard_normal((M, d)).astype(dtype), random.standard_normal((N, d)).astype(dtype) / d**0.5
+        x, y = x.astype(dtype), random.standard_normal(N)
+        contestants = {
+            "ours": our_step(name, dtype, b, x, y),
+            "jax, chunks of 512": jax_peer.step(name, b, x, y.astype(dtype), 512, keep=False),
+            "jax, chunks of 1024": jax_peer.step(name, b, x, y.astype(dtype), 1024 if M % 2048 == 0 else 256, keep=False),
+            "torch": torch_peer.step(name, b, x, y.astype(dtype), 512, compiled=False),
+            "torch, compiled": torch_peer.step(name, b, x, y.astype(dtype), 512, compiled=True),
+        }
+        if d > 64:
+            contestants["jax, kept"] = jax_peer.step(name, b, x, y.astype(dtype), 512, keep=True)
+        seconds = race(contestants, rounds)
+        ours, (best, ratio) = median(seconds["ours"]), against(seconds)
+        itemsize = np.dtype(dtype).itemsize
+        flops = (4 if d >= 96 and M * N * itemsize <= 2**28 else 6) * d
+        roof = flops / peak(dtype) + elementwise(name, dtype, cores())
+        mine = ours / (M * N)
+        rows.append((f"{dtype} {name} d={d}", mine * 1e9, ratio, roof / mine, best))
+        print(f"  {rows[-1][0]:24s} {mine * 1e9:7.3f} ns   {ratio:5.2f} x {best:20s} {100 * roof / mine:4.0f}% of the roofline")
+    return rows
+
+
+def online(quick, rounds):
+    """One-sample averaged SGD with the pull to the start."""
+    rows = []
+    for M, d, T in SWEEPS[:1] if quick else SWEEPS:
+        random = np.random.default_rng(0)
+        b, x, y = random.standard_normal((M, d)), random.standard_normal((T, d)), random.standard_normal(T)
+        start = mf.Measure(b, np.ones(M), np.full(M, 1 / M))
+        contestants = {}
+        for label, threads in (("ours", None), ("ours, one thread", 1)):
+            population = mf.Local(threads).populate(mf.Network("sigmoid"), start, "float64", averaged=True, anchored=True)
+            leg = Leg(x, y, np.full(T, 0.1), "squared", L2(0.01, about="start"), 1)
+            contestants[label] = lambda population=population, leg=leg: population.sweep(leg)
+        contestants["jax, (M, d)"] = jax_peer.online(b, x, y, rows=True)
+        contestants["jax, (d, M)"] = jax_peer.online(b, x, y, rows=False)
+        contestants["torch"] = torch_peer.online(b, x, y)
+        seconds = race(contestants, rounds)
+        best, ratio = against(seconds)
+        ours, alone = (median(seconds[name]) / T * 1e6 for name in ("ours", "ours, one thread"))
+        rows.append((f"M={M} d={d}", ours, ratio, best))
+        print(f"  {rows[-1][0]:24s} {ours:8.2f} us ({alone:.2f} on one thread)   {ratio:5.2f} x {best}")
+    return rows
+
+
+def grams(quick, rounds):
+    """ReLU's tangent Gram matrix, from weights and inputs."""
+    rows = []
+    for n, M in GRAMS[:1] if quick else GRAMS:
+        random = np.random.default_rng(0)
+        b, x = random.standard_normal((M, 10)), random.standard_normal((n, 10))
+        measure, net = mf.Measure(b, np.ones(M), np.full(M, 1 / M)), mf.Network("relu")
+        few = b[: M // 64]
+        trial = {
+            "jax, float32": jax_peer.gram(few, x, 4096 // 2),
+            "torch, int8": torch_peer.gram(few, x, len(few), 1),
+            "torch, int8 by blocks": torch_peer.gram(few, x, len(few), 4),
+            "ssyrk": blas_peer.gram(few, x, len(few)),
+        }
+        short = {name: median(times) for name, times in race(trial, 1).items()}
+        print("   ", ", ".join(f"{name} {seconds * 64:.2f} s" for name, seconds in short.items()), "(a 64th, times 64)")
+        contestants = {"ours": lambda measure=measure, net=net, x=x: mf.tangent.gram(net, measure, x)}
+        if short["jax, float32"] < 3 * min(short.values()):
+            contestants["jax, float32"] = jax_peer.gram(b, x, 8192)
+        if min(short["torch, int8"], short["torch, int8 by blocks"]) < 3 * min(short.values()):
+            contestants["torch, int8 by blocks"] = torch_peer.gram(b, x, 8192, 4)
+        contestants["ssyrk"] = blas_peer.gram(b, x, 8192)
+        seconds = race(contestants, rounds)
+        best, ratio = against(seconds)
+        over_syrk = median(a / b for a, b in zip(seconds["ssyrk"], seconds["ours"], strict=False))
+        rate = n * n * M / median(seconds["ours"]) / 1e9
+        rows.append((f"n={n} M={M}", rate, ratio, over_syrk, best))
+        print(f"  {rows[-1][0]:24s} {rate:6.0f} G pairs/s   {ratio:5.2f} x {best}, {over_syrk:.1f} x ssyrk")
+    return rows
+
+
+def thread_gain(quick, rounds):
+    """All cores over one, on the full-batch step, and on multiply-adds in registers, which is what the machine gives."""
+    rows = []
+    for M, d in SHAPES:
+        random = np.random.default_rng(0)
+        b, x, y = random.standard_normal((M, d)), random.standard_normal((N, d)), random.standard_normal(N)
+        seconds = race(
+            {f"ours {threads}": our_step("sigmoid", "float64", b, x, y, threads) for threads in (1, cores())}, rounds
+        )
+        gain = median(a / b for a, b in zip(seconds["ours 1"], seconds[f"ours {cores()}"], strict=True))
+        rows.append((f"d={d}", gain))
+    spin = numba.njit(nogil=True)(_spin)
+    spin(10)
+    seconds = race({f"ours {k}": lambda k=k: together([lambda: spin(3 * 10**8)] * k) for k in (1, cores())}, rounds)
+    rows.append(("the machine's own", cores() * median(seconds["ours 1"]) / median(seconds[f"ours {cores()}"])))
+    for label, gain in rows:
+        print(f"  {label:24s} {gain:.2f} x on {cores()} threads")
+    return rows
+
+
+def _spin(count):
+    a = b = c = d = 1.0
+    for _ in range(count):
+        a, b, c, d = a * 0.999999 + 1e-9, b * 0.999998 + 1e-9, c * 0.999997 + 1e-9, d * 0.999996 + 1e-9
+    return a + b + c + d
+
+
+def costs(quick, rounds):
+    """The exponents of cost in M, n and d over two decades; ReLU, so that the products are what costs."""
+    base = {"M": 10240, "n": 1000, "d": 100}
+    sizes = {"M": (2560, 25600, 256000), "n": (100, 1000, 10000), "d": (10, 100, 1000)}
+    rows = []
+    for key, values in sizes.items():
+        contestants = {}
+        for value in values:
+            M, n, d = ({**base, key: value}[name] for name in ("M", "n", "d"))
+            random = np.random.default_rng(0)
+            b, x, y = random.standard_normal((M, d)), random.standard_normal((n, d)), random.standard_normal(n)
+            contestants[f"ours {value}"] = our_step("relu", "float64", b, x, y)
+        seconds = [median(times) for times in race(contestants, 3).values()]
+        slope = np.polyfit(np.log(values), np.log(seconds), 1)[0]
+        rows.append((key, slope))
+        print(f"  cost ~ {key}^{slope:.3f}   ({', '.join(f'{s:.3g} s' for s in seconds)} at {values})")
+    return rows
+
+
+LARGE = """
+import resource, sys, time
+import numpy as np
+import particles as mf
+from particles.population import Field
+from particles.regularisers import NONE
+count = int(sys.argv[1])
+random = np.random.default_rng(0)
+x, y = random.standard_normal((10, 2)), random.standard_normal(10)
+start = mf.Gaussian(dim=2).particles(count, seed=0)
+population = mf.Local().populate(mf.Network("sigmoid"), start, "float32", averaged=False, anchored=False)
+times = []
+for _ in range(4):
+    began = time.perf_counter()
+    g = population.sum(x, keep=True)
+    population.push(Field(x, (g - y) / 10, NONE), 0.1)
+    times.append(time.perf_counter() - began)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, min(times))
+"""
+
+
+def memory(quick, rounds):
+    """Peak memory of a process that takes steps with very many particles, over the particles' own."""
+    count = 10**7 if quick else 10**8
+    said = subprocess.run([sys.executable, "-c", LARGE, str(count)], capture_output=True, text=True, check=True).stdout
+    bytes_peak, seconds = (float(word) for word in said.split())
+    own = 2 * 4 * count
+    print(f"  {count:.0e} particles, d = 2, float32: {seconds:.2f} s a step, peak {bytes_peak / own:.2f} x their {own / 1e9:.1f} GB")
+    return [(f"{count} particles", bytes_peak / own, seconds)]
+
+
+def draw(results, path):
+    """One picture: the ratio to the best peer and the share of the roofline at every shape."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rows = results["step"]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 0.28 * len(rows) + 1.4), sharey=True, layout="constrained")
+    places = range(len(rows))[::-1]
+    left.barh(places, [row[2] for row in rows], color="#4477aa")
+    left.axvline(1.0, color="k", lw=0.8)
+    left.set(xlabel="speed over the best peer (log)", xscale="log", yticks=list(places))
+    left.set_yticklabels([row[0] for row in rows], fontsize=8)
+    right.barh(places, [100 * row[3] for row in rows], color="#cc6677")
+    right.axvline(100.0, color="k", lw=0.8)
+    right.set(xlabel="share of the roofline (%)")
+    figure.savefig(path)
+
+
+PARTS = {"step": steps, "online": online, "gram": grams, "threads": thread_gain, "costs": costs, "memory": memory}
+
+
+def main():
+    """Run the parts that were asked for, print them, and keep them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer shapes and rounds: two minutes")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--rounds", type=int, default=None)
+    parser.add_argument("--out", type=Path, default=Path("results/benchmark"))
+    asked = parser.parse_args()
+    rounds = asked.rounds or (3 if asked.quick else 7)
+    results = {}
+    for part in asked.only:
+        print(part + ":", PARTS[part].__doc__)
+        with threadpool_limits(cores()):
+            results[part] = PARTS[part](asked.quick, rounds)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    arrays = {}
+    for part, rows in results.items():
+        arrays[part] = ((f"{part}_case", f"{part}_figure"), np.array([[v for v in row[1:] if not isinstance(v, str)] for row in rows]))
+        arrays[f"{part}_name"] = ((f"{part}_case",), np.array([row[0] for row in rows]))
+    about = {"cores": cores(), "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    xr.Dataset(arrays, attrs=about).to_netcdf(asked.out / "benchmark.h5", engine="h5netcdf")
+    if "step" in results:
+        draw(results, asked.out / "benchmark.svg")
+    print(f"kept in {asked.out}")
+
+
+if __name__ == "__main__":
+    main()

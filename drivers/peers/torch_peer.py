@@ -1,0 +1,73 @@
+"""PyTorch: hand-written backward pass, particles in chunks, eager or compiled, all cores."""
+
+import os
+
+import torch
+
+torch.set_num_threads(len(os.sched_getaffinity(0)))
+torch.set_grad_enabled(False)
+
+ACTIVATIONS = {
+    "sigmoid": (torch.sigmoid, lambda z: (lambda s: s * (1 - s))(torch.sigmoid(z))),
+    "tanh": (torch.tanh, lambda z: 1 - torch.tanh(z) ** 2),
+    "relu": (torch.relu, lambda z: (z > 0).to(z.dtype)),
+}
+
+
+def step(name, b, x, y, chunk, compiled):
+    """A full-batch step of the squared loss at beta = 1: a function of no arguments."""
+    sigma, slope_of = ACTIVATIONS[name]
+    b, x, y = (torch.from_numpy(a.copy()) for a in (b, x, y))
+    M, n, xt = len(b), len(x), x.T.contiguous()
+
+    def forward(part):
+        return sigma(part @ xt).sum(0)
+
+    def push(part, slope):
+        return part - 0.1 * ((slope_of(part @ xt) * slope) @ x)
+
+    if compiled:
+        forward, push = torch.compile(forward), torch.compile(push)
+
+    def run():
+        total = torch.zeros(n, dtype=b.dtype)
+        for first in range(0, M, chunk):
+            total += forward(b[first : first + chunk])
+        slope = (total / M - y) / n
+        for first in range(0, M, chunk):
+            b[first : first + chunk] = push(b[first : first + chunk], slope)
+
+    return run
+
+
+def online(b, x, y):
+    """One-sample SGD with the running average and the pull to the start."""
+    start, x = torch.from_numpy(b), torch.from_numpy(x)
+
+    def run():
+        b, mean = start.clone(), start.clone()
+        for t in range(len(x)):
+            s = torch.sigmoid(b @ x[t])
+            force = (s.mean() - y[t]) * s * (1 - s)
+            b.lerp_(start, 0.001).addr_(force, x[t], alpha=-0.1)
+            mean.lerp_(b, 1 / (t + 2))
+
+    return run
+
+
+def gram(b, x, chunk, blocks):
+    """ReLU's tangent Gram matrix from patterns in 8-bit whole numbers; `blocks` of rows, upper triangle only, if above 1."""
+    b, x = torch.from_numpy(b).float(), torch.from_numpy(x).float()
+    n = len(x)
+    edges = [n * j // blocks // 8 * 8 if j < blocks else n for j in range(blocks + 1)]
+
+    def run():
+        total = torch.zeros((n, n), dtype=torch.int32)
+        for first in range(0, len(b), chunk):
+            active = (x @ b[first : first + chunk].T > 0).to(torch.int8)
+            for j in range(blocks):
+                rows = active[edges[j] : edges[j + 1]]
+                total[edges[j] : edges[j + 1], edges[j] :] += torch._int_mm(rows, active[edges[j] :].T)
+        return total * (x @ x.T) / len(b)
+
+    return run
