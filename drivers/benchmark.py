@@ -1,6 +1,6 @@
 """How fast the loops are, beside the best that JAX, PyTorch and BLAS do, in one run.
 
-Everything is timed in turns (ours, peer, ours, ...), so that a machine that slows down slows all alike; what is told are
+Everything is timed in turns (ours, peer, ours, ...), so that a machine that slows down slows all alike; told are
 medians, and medians of ratios. Roofline: the flops of a step over the peak of a matrix product measured here, plus the
 activation and its slope applied to numbers in the L1, also measured here, on as many threads.
 
@@ -105,7 +105,7 @@ def elementwise(name, dtype, pool_size):
         best = np.inf
         for _ in range(7):
             began = time.perf_counter()
-            together([lambda a=a, out=out: kernel(a, out, 2000) for a, out in arrays])
+            together([lambda a=a, out=out, kernel=kernel: kernel(a, out, 2000) for a, out in arrays])
             best = min(best, time.perf_counter() - began)
         total += best / (2000 * 1024 * pool_size)
     return total
@@ -146,7 +146,9 @@ def steps(quick, rounds):
         contestants = {
             "ours": our_step(name, dtype, b, x, y),
             "jax, chunks of 512": jax_peer.step(name, b, x, y.astype(dtype), 512, keep=False),
-            "jax, chunks of 1024": jax_peer.step(name, b, x, y.astype(dtype), 1024 if M % 2048 == 0 else 256, keep=False),
+            "jax, chunks of 1024": jax_peer.step(
+                name, b, x, y.astype(dtype), 1024 if M % 2048 == 0 else 256, keep=False
+            ),
             "torch": torch_peer.step(name, b, x, y.astype(dtype), 512, compiled=False),
             "torch, compiled": torch_peer.step(name, b, x, y.astype(dtype), 512, compiled=True),
         }
@@ -159,7 +161,8 @@ def steps(quick, rounds):
         roof = flops / peak(dtype) + elementwise(name, dtype, cores())
         mine = ours / (M * N)
         rows.append((f"{dtype} {name} d={d}", mine * 1e9, ratio, roof / mine, best))
-        print(f"  {rows[-1][0]:24s} {mine * 1e9:7.3f} ns   {ratio:5.2f} x {best:20s} {100 * roof / mine:4.0f}% of the roofline")
+        told = f"{mine * 1e9:7.3f} ns   {ratio:5.2f} x {best:20s} {100 * roof / mine:4.0f}% of the roofline"
+        print(f"  {rows[-1][0]:24s} {told}")
     return rows
 
 
@@ -172,7 +175,9 @@ def online(quick, rounds):
         start = mf.Measure(b, np.ones(M), np.full(M, 1 / M))
         contestants = {}
         for label, threads in (("ours", None), ("ours, one thread", 1)):
-            population = mf.Local(threads).populate(mf.Network("sigmoid"), start, "float64", averaged=True, anchored=True)
+            population = mf.Local(threads).populate(
+                mf.Network("sigmoid"), start, "float64", averaged=True, anchored=True
+            )
             leg = Leg(x, y, np.full(T, 0.1), "squared", L2(0.01, about="start"), 1)
             contestants[label] = lambda population=population, leg=leg: population.sweep(leg)
         contestants["jax, (M, d)"] = jax_peer.online(b, x, y, rows=True)
@@ -218,7 +223,7 @@ def grams(quick, rounds):
 
 
 def thread_gain(quick, rounds):
-    """All cores over one, on the full-batch step, and on multiply-adds in registers, which is what the machine gives."""
+    """All cores over one, on the full-batch step, and on multiply-adds in registers: what the machine gives."""
     rows = []
     for M, d in SHAPES:
         random = np.random.default_rng(0)
@@ -290,7 +295,8 @@ def memory(quick, rounds):
     said = subprocess.run([sys.executable, "-c", LARGE, str(count)], capture_output=True, text=True, check=True).stdout
     bytes_peak, seconds = (float(word) for word in said.split())
     own = 2 * 4 * count
-    print(f"  {count:.0e} particles, d = 2, float32: {seconds:.2f} s a step, peak {bytes_peak / own:.2f} x their {own / 1e9:.1f} GB")
+    told = f"{seconds:.2f} s a step, peak {bytes_peak / own:.2f} x their {own / 1e9:.1f} GB"
+    print(f"  {count:.0e} particles, d = 2, float32: {told}")
     return [(f"{count} particles", bytes_peak / own, seconds)]
 
 
@@ -334,7 +340,10 @@ def main():
     asked.out.mkdir(parents=True, exist_ok=True)
     arrays = {}
     for part, rows in results.items():
-        arrays[part] = ((f"{part}_case", f"{part}_figure"), np.array([[v for v in row[1:] if not isinstance(v, str)] for row in rows]))
+        arrays[part] = (
+            (f"{part}_case", f"{part}_figure"),
+            np.array([[v for v in row[1:] if not isinstance(v, str)] for row in rows]),
+        )
         arrays[f"{part}_name"] = ((f"{part}_case",), np.array([row[0] for row in rows]))
     about = {"cores": cores(), "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
     xr.Dataset(arrays, attrs=about).to_netcdf(asked.out / "benchmark.h5", engine="h5netcdf")

@@ -155,8 +155,8 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("sigmoid", special.sigmoid, special.sigmoid_slope, 0.25, 1.0 / (6.0 * math.sqrt(3.0)), True,
                    pair=special.sigmoid_pair),
         Activation("tanh", special.tanh, special.tanh_slope, 1.0, 4.0 / (3.0 * math.sqrt(3.0)), True),
-        Activation("erf", special.erf, special.erf_slope, _TWO_OVER_SQRT_PI, 2.0 * math.sqrt(2.0 / (math.pi * math.e)), True,
-                   _erf_values, _erf_slopes),
+        Activation("erf", special.erf, special.erf_slope, _TWO_OVER_SQRT_PI,
+                   2.0 * math.sqrt(2.0 / (math.pi * math.e)), True, _erf_values, _erf_slopes),
         # sup |sigma'| = Phi(sqrt 2) + sqrt 2 phi(sqrt 2), at v = sqrt 2; sup |sigma''| = 2 phi(0), at v = 0
         Activation("gelu", special.gelu, special.gelu_slope, 1.1289042092032798, 2.0 * _DENSITY_AT_0, True),
         Activation("softplus", special.softplus, special.sigmoid, 1.0, 0.25, True),

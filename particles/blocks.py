@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.kernels.blocks import BLOCK, LANES, BlockKernels
-from particles.measure import Array, Measure
+from particles.measure import Array, Measure, Source
 
 Floats = NDArray[np.floating]
 
@@ -31,7 +31,7 @@ class Cloud(NamedTuple):
     @property
     def d(self) -> int:
         """How many inputs a particle has, a bias counted in."""
-        return int(self.b.shape[2])
+        return int(np.shape(self.b)[2])
 
 
 def block_shape(d: int, dtype: str) -> tuple[int, int, int]:
@@ -62,17 +62,32 @@ def flat(a: Floats, K: int, count: int) -> Array:
     return np.array(whole.reshape(-1)[:count], dtype=np.float64)
 
 
-def pack(measure: Measure, dtype: str, shared_signs: bool = True) -> Cloud:
+def pack(start: Measure | Source, dtype: str, shared_signs: bool = True) -> Cloud:
     """A measure in block storage; with `shared_signs` equal signs are stored once, for those that never move."""
-    count, d = measure.b.shape
-    b = np.zeros((-(-count // BLOCK), *block_shape(d, dtype)), dtype)
-    lanes = b.shape[-1]
-    for block in range(len(b)):
-        here = measure.b[block * BLOCK : (block + 1) * BLOCK]
+    if isinstance(start, Measure):
+        (count, d), shared = start.b.shape, shared_signs and bool((start.s == start.s[0]).all())
+    else:
+        count, d, shared = start.count, start.dim, shared_signs and start.positive
+    K = -(-count // BLOCK)
+    b, lanes = np.empty((K, *block_shape(d, dtype)), dtype), LANES[dtype]
+    shared = shared and K > 2
+    s = np.zeros((2 if shared else K, BLOCK), dtype)
+    for block in range(K):
+        first, last = block * BLOCK, min((block + 1) * BLOCK, count)
+        here, signs = (
+            (start.b[first:last], start.s[first:last]) if isinstance(start, Measure) else start.part(first, last)
+        )
         full = np.zeros((BLOCK, d), dtype)
-        full[: len(here)] = here
+        full[: last - first] = here
         b[block] = full.reshape(-1, lanes, d).transpose(0, 2, 1)
-    return Cloud(b, rows(measure.s, dtype, shared_signs), rows(measure.w, "float64", True), count)
+        if not shared or block in (0, K - 1):
+            s[block // (K - 1) if shared else block, : last - first] = signs
+    if isinstance(start, Measure):
+        return Cloud(b, s, rows(start.w, "float64", True), count)
+    last = count - (K - 1) * BLOCK
+    w = np.full((min(K, 2), BLOCK), 1.0 / count)
+    w[-1, last:] = 0.0
+    return Cloud(b, s, w, count)
 
 
 def unpack(b: Floats, count: int) -> Array:

@@ -16,11 +16,11 @@ import numpy as np
 
 from particles.data import Batches
 from particles.errors import DivergedError
+from particles.kernels.online import WINDOW
 from particles.losses import Loss
 from particles.measure import Array
 from particles.network import Network
 from particles.observables import Observer, Values
-from particles.kernels.online import WINDOW
 from particles.population import Field, Leg, Population, copy
 from particles.regularisers import L2, Regulariser
 

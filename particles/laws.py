@@ -55,19 +55,13 @@ class Law(ABC):
         signs: "positive" (all +1), "random" (independent +-1), "symmetric" (the second half repeats the first with the
         other sign, so that g = 0: section 3.2; `count` must be even, and it is the halves that nest).
         """
-        count, seed = checked_count(count, signs), checked_seed(seed)
-        s = np.ones(count)
-        if signs == "symmetric":
-            half = self.rows(seed, 0, count // 2)
-            b = np.concatenate([half, half])
-            s[count // 2 :] = -1.0
-        else:
-            b = self.rows(seed, 0, count)
-        if signs == "random":
-            blocks = range(-(-count // ROWS))
-            coins = [generator(seed, Purpose.SIGN, block).integers(0, 2, ROWS) for block in blocks]
-            s[:] = 2.0 * np.concatenate(coins)[:count] - 1.0
-        return Measure(np.ascontiguousarray(b), s, np.full(count, 1.0 / count))
+        made = self.particles(count, seed, signs)
+        b, s = made.part(0, made.count)
+        return Measure(np.ascontiguousarray(b), s, np.full(made.count, 1.0 / made.count))
+
+    def particles(self, count: int, seed: int, signs: str = "positive") -> "Sample":
+        """The same atoms, made only when a population asks for them: for clouds that fill the memory."""
+        return Sample(self, checked_count(count, signs), checked_seed(seed), signs)
 
     @property
     def isotropic(self) -> bool:
@@ -107,6 +101,41 @@ class Law(ABC):
 
         coarse = self.quadrature(nodes)
         return float(np.max(np.abs(mean(self.quadrature(2 * len(coarse.w))) - mean(coarse))))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The equal random atoms of (law, seed), any part of them on request (`Law.particles`)."""
+
+    law: Law
+    count: int
+    seed: int
+    signs: str
+
+    @property
+    def dim(self) -> int:
+        return self.law.dim
+
+    @property
+    def positive(self) -> bool:
+        return self.signs == "positive"
+
+    def part(self, first: int, last: int) -> tuple[Array, Array]:
+        """b (last - first, dim) and s (last - first,) of atoms [first, last)."""
+        if self.signs == "symmetric":
+            half = self.count // 2
+            runs = [(first, min(last, half)), (max(first, half) - half, last - half)]
+            b = np.concatenate([self.law.rows(self.seed, *run) for run in runs if run[0] < run[1]])
+            return b, np.where(np.arange(first, last) < half, 1.0, -1.0)
+        s: Array = np.ones(last - first)
+        if self.signs == "random":
+            begin = first // ROWS
+            drawn = [
+                generator(self.seed, Purpose.SIGN, block).integers(0, 2, ROWS)
+                for block in range(begin, -(-last // ROWS))
+            ]
+            s = np.asarray(2.0 * np.concatenate(drawn)[first - begin * ROWS : last - begin * ROWS] - 1.0)
+        return self.law.rows(self.seed, first, last), s
 
 
 def _checked_dim(dim: int) -> None:

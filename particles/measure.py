@@ -1,6 +1,6 @@
 """The measure: weighted atoms in the space of (sign, position). A network of M neurons is one of M equal atoms."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,18 @@ class Measure(NamedTuple):
     b: Array
     s: Array
     w: Array
+
+
+class Source(Protocol):
+    """Equal atoms that are made where they are needed, so that no one need hold them all twice."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def positive(self) -> bool: ...
+    def part(self, first: int, last: int) -> tuple[Array, Array]: ...
 
 
 def checked_count(count: int, signs: str) -> int:

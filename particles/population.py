@@ -19,7 +19,7 @@ from particles.checks import whole
 from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
 from particles.kernels.online import WINDOW
-from particles.measure import Array, Measure, checked_measure
+from particles.measure import Array, Measure, Source, checked_measure
 from particles.network import Network
 from particles.regularisers import L1, L2, Regulariser
 
@@ -121,7 +121,9 @@ class Local:
         if self.threads is not None:
             whole("threads", self.threads, 1, remedy="Leave it out to use all cores.")
 
-    def populate(self, net: Network, start: Measure, dtype: str, averaged: bool, anchored: bool) -> "LocalPopulation":
+    def populate(
+        self, net: Network, start: Measure | Source, dtype: str, averaged: bool, anchored: bool
+    ) -> "LocalPopulation":
         """The population of this measure's particles; `anchored` if the start is needed later on."""
         return LocalPopulation(net, start, dtype, averaged, anchored, self.threads or cores())
 
@@ -130,19 +132,22 @@ class LocalPopulation:
     """Blocks of particles on the threads of this process."""
 
     def __init__(
-        self, net: Network, start: Measure, dtype: str, averaged: bool, anchored: bool, threads: int
+        self, net: Network, start: Measure | Source, dtype: str, averaged: bool, anchored: bool, threads: int
     ) -> None:
         if dtype not in DTYPES:
             raise InputError("`dtype` must be float64 or float32", str(dtype), "")
         self.net, self.dtype = net, dtype
-        self.alpha = net.scale(start)
-        self.kernels = net.kernels(dtype, start.b.shape[1])
+        if isinstance(start, Measure):
+            start = checked_measure(start, start.b.shape[1])
+        self.alpha = net.scale(start) if isinstance(start, Measure) else net.alpha(start.count)
         self._trains = "input" in net.train, "output" in net.train
-        self.cloud = blocks.pack(checked_measure(start, start.b.shape[1]), dtype, not self._trains[1])
+        self.cloud = blocks.pack(start, dtype, not self._trains[1])
+        self.kernels = net.kernels(dtype, self.cloud.d)
         self.count = self.cloud.M
         empty = np.empty(0, dtype)
         # The pull to the start and displacements need it; otherwise the particles are all there is in memory.
-        self.start_b, self.start_s = (self.cloud.b.copy(), self.cloud.s.copy()) if anchored else (empty, empty)
+        self.start_b: Floats = self.cloud.b.copy() if anchored else empty
+        self.start_s: Floats = self.cloud.s.copy() if anchored else empty
         self.mean_b = self.cloud.b.copy() if averaged else empty
         self.mean_s = self.cloud.s.copy() if averaged else empty
         K, d = len(self.cloud.b), self.cloud.d
@@ -150,7 +155,9 @@ class LocalPopulation:
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         self._chunk = max(1, _CHUNK_BYTES // (BLOCK * (d + 1) * self.cloud.b.itemsize))
         self._scratch: tuple[Floats, ...] | None = None  # of the one-sample sweep, made when there is one
-        self._kept, self._kept_of = empty, None  # pre-activations of the last sum, and the inputs they belong to
+        # Pre-activations of the last sum, and the inputs they belong to.
+        self._kept: Floats = empty
+        self._kept_of: Array | None = None
 
     def close(self) -> None:
         """End the threads."""
@@ -242,7 +249,7 @@ class LocalPopulation:
 
         -> g at each iteration's sample before its step, (T,); whether all particles stay finite
         """
-        cloud, K, real = self.cloud, len(self.cloud.b), self.cloud.b.dtype.type
+        cloud, K = self.cloud, len(self.cloud.b)
         threads = max(1, min(self.threads, K // _SWEEP_BLOCKS))
         size = K * BLOCK
         if self._scratch is None:
@@ -262,7 +269,8 @@ class LocalPopulation:
         def work(first: int, last: int) -> int:
             return int(kernel(
                 b, mean, anchor, anchored, averaged, signs, both, cloud.d, inputs, leg.y, leg.sizes, rule.weight,
-                self.alpha, float(leg.iterates), cloud.last_tiles, first, last, base, past, sums, outputs, gate, threads,
+                self.alpha, float(leg.iterates), cloud.last_tiles, first, last, base, past, sums, outputs, gate,
+                threads,
             ))  # fmt: skip
 
         return outputs, self._share(work, K, threads) == threads

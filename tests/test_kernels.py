@@ -13,8 +13,8 @@ TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 ALPHA, STEP = 3.0, 0.25
 RULES = [mf.L2(0.0), mf.L2(0.3), mf.L2(0.3, about="start"), mf.L1(0.8)]
 
-# (activation, form, dtype, M, n, d): blocks not full, samples not whole panels of six, or pairs, or tiles; the narrow way
-# and the wide one.
+# (activation, form, dtype, M, n, d): blocks not full, samples not whole panels of six, or pairs, or tiles; the narrow
+# way and the wide one.
 COMPILED = [
     ("tanh", "compiled", dtype, M, n, d)
     for dtype in TOLERANCE

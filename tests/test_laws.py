@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import particles as mf
+from particles import blocks
 
 ATOMS = mf.Atoms([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]], weights=[1.0, 2.0, 1.0])
 
@@ -247,3 +248,24 @@ def test_laws__refuse(make, message):
     with pytest.raises(mf.InputError) as caught:
         make()
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("signs", ["positive", "random", "symmetric"])
+@pytest.mark.parametrize("count", [2, 700])
+def test_particles__are_the_sample_made_in_parts(signs, count):
+    law = mf.Gaussian(dim=3)
+    whole, made = law.sample(count, 5, signs), law.particles(count, 5, signs)
+    for first, last in ((0, count), (count // 3, count), (count // 2 - 1, count // 2 + 1)):
+        b, s = made.part(first, last)
+        assert (b == whole.b[first:last]).all() and (s == whole.s[first:last]).all()
+
+
+@pytest.mark.parametrize("signs", ["positive", "random"])
+@pytest.mark.parametrize("count", [1, 256, 300, 1000])
+def test_pack__makes_particles_where_they_are_needed(signs, count):
+    law = mf.Gaussian(dim=3)
+    for one, other in zip(
+        blocks.pack(law.sample(count, 5, signs), "float32"), blocks.pack(law.particles(count, 5, signs), "float32"),
+        strict=True,
+    ):  # fmt: skip
+        assert np.array_equal(one, other)

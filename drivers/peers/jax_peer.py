@@ -31,7 +31,7 @@ ACTIVATIONS = {
 
 
 def step(name, b, x, y, chunk, keep):
-    """A full-batch step of the squared loss at beta = 1: a function of no arguments. keep: pre-activations, not made anew."""
+    """A full-batch step of the squared loss at beta = 1, as a function of no arguments; `keep` the pre-activations."""
     sigma, slope_of = ACTIVATIONS[name]
     (M, d), n = b.shape, len(x)
 
@@ -65,7 +65,7 @@ def step(name, b, x, y, chunk, keep):
 
 
 def online(b, x, y, rows):
-    """One-sample SGD with the running average and the pull to the start, in one `lax.scan`. rows: b as (M, d), not (d, M)."""
+    """One-sample SGD with the running average and the pull to the start, in one `lax.scan`; b by rows or columns."""
 
     @jax.jit
     def sweep(b, x, y):

@@ -56,7 +56,7 @@ def online(b, x, y):
 
 
 def gram(b, x, chunk, blocks):
-    """ReLU's tangent Gram matrix from patterns in 8-bit whole numbers; `blocks` of rows, upper triangle only, if above 1."""
+    """ReLU's tangent Gram matrix from patterns in 8-bit whole numbers; in `blocks` of rows, the upper half only."""
     b, x = torch.from_numpy(b).float(), torch.from_numpy(x).float()
     n = len(x)
     edges = [n * j // blocks // 8 * 8 if j < blocks else n for j in range(blocks + 1)]

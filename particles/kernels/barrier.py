@@ -16,7 +16,7 @@ _LOOKS = 1000
 
 @intrinsic  # type: ignore[untyped-decorator,unused-ignore]
 def meet(typing: Any, gate: Any, threads: Any) -> Any:
-    """Wait until all `threads` have called this as often as the caller. gate : (1,) int64, zero before the first time."""
+    """Wait until all `threads` have called this as often as the caller. gate : (1,) int64, zero at first."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         word = ir.IntType(64)

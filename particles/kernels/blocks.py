@@ -25,7 +25,13 @@ class BlockKernels(NamedTuple):
 
 
 def block_kernels(
-    sigma: Any, derivative: Any, key: str | None, dtype: str, inputs: int | None, make: Any = specialise, join: Any = inlined
+    sigma: Any,
+    derivative: Any,
+    key: str | None,
+    dtype: str,
+    inputs: int | None,
+    make: Any = specialise,
+    join: Any = inlined,
 ) -> BlockKernels:
     """The loops of one activation. inputs: how many, up to NARROW, or None for any number; key: its name in the cache
     (None: not kept).

@@ -9,6 +9,8 @@ tile's arithmetic in registers, nothing stored on the way. `wide`: pre-activatio
 products into a buffer in the L1, then the activation over it.
 """
 
+from typing import Any
+
 import numpy as np
 
 from particles.kernels.lanes import fma, fold, join, load, load_rows, lower, project, store, upper, zeros
@@ -17,7 +19,8 @@ from particles.kernels.product import product
 BLOCK = 256
 LANES = 8  # settled by `specialise`, as are the names below
 INPUTS = 2
-sigma = block_sums = None
+sigma: Any = None
+block_sums: Any = None
 
 
 def narrow_sums(b, first, d, c, x, tiles, keep, kept, place, total, begin):

@@ -11,11 +11,13 @@ import numpy as np
 
 from particles.kernels.compile import inlined, specialise
 from particles.kernels.forward import BLOCK, samples_at_once
-from particles.kernels.lanes import LANES as LANES_OF, at, fma, fold, load, store, zeros
+from particles.kernels.lanes import LANES as LANES_OF, fma, fold, load, store, zeros
 from particles.kernels.product import product, product_loops
 
 LANES = 8  # settled by `specialise`, as are the names below
-feature = sigma = derivative = None
+feature: Any = None
+sigma: Any = None
+derivative: Any = None
 
 
 def features(b, scale, d, x, tiles, block, first, last, u):
@@ -44,7 +46,7 @@ def turn(u, n, first, last, columns):
 
 
 def add_products(u, n, columns, first, step, into):
-    """into[j, i, lane] += sum_r u[i, r] u[j LANES + lane, r] for the strips first, first + step, ... and i up to them."""
+    """into[j, i, lane] += sum_r u[i, r] u[j LANES + lane, r], strips first, first + step, ... and i up to them."""
     for j in range(first, -(-n // LANES), step):
         rows = min(n, (j + 1) * LANES)
         product(rows, into, j * n * LANES, columns, j * BLOCK * LANES, u, 0, BLOCK, 1, BLOCK, False)

@@ -313,7 +313,12 @@ def _operator(plain: Any, name: str) -> None:
         lower_builtin(plain, *pair)(emit)
 
 
-for _plain, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+for _plain, _name in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
     _operator(_plain, _name)
 
 
@@ -425,7 +430,7 @@ def _twice(a: Any, b: Any) -> Any:
 
 @_primitive(_twice, 2)(join)
 def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    return _shuffled(builder, *args, range(signature.return_type.width))
+    return _shuffled(builder, args[0], args[1], range(signature.return_type.width))
 
 
 def lower(v: Any) -> Any:
@@ -514,9 +519,7 @@ def load_rows(a: Any, place: Any, count: int) -> Any:
 def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     kind, rows = signature.return_type, _zero(context.get_value_type(signature.return_type))
     for q in range(kind.count):
-        pointer = _pointer(
-            context, builder, signature.args[0], args[0], _step(builder, args[1], q * kind.lanes.width)
-        )
+        pointer = _pointer(context, builder, signature.args[0], args[0], _step(builder, args[1], q * kind.lanes.width))
         rows = builder.insert_value(rows, _load(context, builder, signature.args[0], pointer), q)
     return rows
 
@@ -530,9 +533,7 @@ def store_rows(a: Any, place: Any, rows: Any) -> None:
 def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     kind = signature.args[2]
     for q in range(kind.count):
-        pointer = _pointer(
-            context, builder, signature.args[0], args[0], _step(builder, args[1], q * kind.lanes.width)
-        )
+        pointer = _pointer(context, builder, signature.args[0], args[0], _step(builder, args[1], q * kind.lanes.width))
         _store(builder, builder.extract_value(args[2], q), pointer)
     return context.get_dummy_value()
 

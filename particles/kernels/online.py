@@ -8,7 +8,8 @@ With rho_t = 1 - eta_t lam, an iteration is b_(t+1) - a = rho_t (b_t - a) + c_t 
 
 needs the positions at the window's start only: they, the anchor and the average are read and written once a window, and
 in between an iteration touches one pre-activation and a few c's a particle. Exact algebra, not an approximation.
-Windows begin at multiples of their length, and blocks are added in their tree: bits depend on neither threads nor stops.
+Windows begin at multiples of their length and blocks are added in their tree, so bits depend on neither threads nor
+stops.
 
 Six iterations fill AVX2's registers in both passes over the particles; 4 and 8 were slower by a fifth.
 """
@@ -19,8 +20,8 @@ import numpy as np
 
 from particles.kernels.barrier import meet
 from particles.kernels.compile import inlined, plain, specialise
-from particles.kernels.lanes import LANES as LANES_OF
 from particles.kernels.lanes import (
+    LANES as LANES_OF,
     at,
     fma,
     fold,
@@ -39,7 +40,10 @@ from particles.kernels.special import sigmoid
 WINDOW = 6
 BLOCK = 256
 LANES = 8  # settled by `specialise`, as are the names below
-sigma = derivative = pair = loss_slope = None
+sigma: Any = None
+derivative: Any = None
+pair: Any = None
+loss_slope: Any = None
 
 
 def both_apart(v):

@@ -1,12 +1,13 @@
 """ReLU's tangent Gram matrix by counting: <x_i, x_j> times the share of particles that are active on both inputs.
 
 A sample's activation pattern is a bit a particle, kept in nibbles: four particles in a byte. `nibbles` has the samples
-in strips of 128 columns, position by position: a pass over a strip is 8 KB that stay in the L1. For a pair of rows (i, i + 1) and one position the 16 bytes of a table say, for
-each possible nibble of a column, how many of the four are active in both it and row i (low half of the byte) and row
-i + 1 (high half); one byte-shuffle instruction looks up 32 columns at once: 256 pairs of bits, with the adding, in 2.25
-vector instructions. Counts are whole numbers, so their order does not matter.
+in strips of 128 columns, position by position: a pass over a strip is 8 KB, which stay in the L1. For a pair of rows
+(i, i + 1) and one position the 16 bytes of a table say, for each possible nibble of a column, how many of the four are
+active in both it and row i (low half of the byte) and row i + 1 (high half). One byte-shuffle instruction looks up 32
+columns at once: with the adding, 256 pairs of bits in 3 vector instructions. Counts are whole numbers, so their order
+does not matter.
 
-Measured on one AVX2 core: 300 to 340 pairs of bits a cycle; popcounts of 64-bit words reach at most 85.
+Measured on one AVX2 core: 210 to 240 pairs of bits a cycle; counting 64-bit words could reach 85 at most.
 """
 
 from functools import cache

@@ -5,6 +5,8 @@ Sums run over the samples in order, so tiles, chunks and threads change no bit. 
 pre-activations of a few samples, their forces in the L1, and one more blocked product.
 """
 
+from typing import Any
+
 import numpy as np
 
 from particles.kernels.forward import BLOCK, row_of, samples_at_once
@@ -27,11 +29,13 @@ from particles.kernels.product import product
 
 LANES = 8  # settled by `specialise`, as are the names below
 INPUTS = 2
-sigma = derivative = tile_force = None
+sigma: Any = None
+derivative: Any = None
+tile_force: Any = None
 
 
 def narrow_force(b, first, d, x, slope, with_output, keep, kept, place, force, into, output, o, z):
-    """force[into ..] = sum_i slope_i sigma'(b.x_i) x_i of one tile and, if asked, output = sum_i slope_i sigma(b.x_i)."""
+    """force = sum_i slope_i sigma'(b.x_i) x_i of one tile and, if asked, output = sum_i slope_i sigma(b.x_i)."""
     particles, forces, outputs = load_rows(b, first, INPUTS), zero_rows(b, INPUTS), zeros(b)
     for i in range(0, slope.size - 1, 2):
         both = join(project(particles, x, i * INPUTS), project(particles, x, (i + 1) * INPUTS))

@@ -135,9 +135,7 @@ def _multiplied(net: Network, cloud: Cloud, x: Array, team: _Team, slopes: bool)
         scale = np.sqrt(blocks.row(cloud.w, block, K))
         scale = scale * np.abs(blocks.row(cloud.s, block, K)) if slopes else scale
 
-        def features(
-            first: int, last: int, scale: Array = scale, tiles: int = tiles, block: int = block
-        ) -> None:
+        def features(first: int, last: int, scale: Array = scale, tiles: int = tiles, block: int = block) -> None:
             make(b, scale, cloud.d, flat, tiles, block, first, last, u)
 
         team.runs(features, 0, n)
@@ -168,7 +166,20 @@ def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None 
             force, output = np.zeros(BLOCK * d), np.zeros(BLOCK)
             for block in range(first, last):
                 push.velocity_blocks(
-                    b, cloud.s, d, flat, slope, -1.0, both, cloud.last_tiles, block, block + 1, False, none, force, output
+                    b,
+                    cloud.s,
+                    d,
+                    flat,
+                    slope,
+                    -1.0,
+                    both,
+                    cloud.last_tiles,
+                    block,
+                    block + 1,
+                    False,
+                    none,
+                    force,
+                    output,
                 )
                 if not trained:
                     force[:] = 0.0
