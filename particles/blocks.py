@@ -26,12 +26,12 @@ class Cloud(NamedTuple):
     @property
     def last_tiles(self) -> int:
         """How many tiles of the last block hold particles."""
-        return -(-(self.M - (len(self.b) - 1) * BLOCK) // self.b.shape[-1])
+        return -(-(self.M - (len(self.b) - 1) * BLOCK) // int(self.b.shape[-1]))
 
     @property
     def d(self) -> int:
         """How many inputs a particle has, a bias counted in."""
-        return int(np.shape(self.b)[2])
+        return int(self.b.shape[2])
 
 
 def block_shape(d: int, dtype: str) -> tuple[int, int, int]:

@@ -36,23 +36,18 @@ tile_force: Any = None
 
 def narrow_force(b, first, d, x, slope, with_output, keep, kept, place, force, into, output, o, z):
     """force = sum_i slope_i sigma'(b.x_i) x_i of one tile and, if asked, output = sum_i slope_i sigma(b.x_i)."""
-    particles, forces, outputs = load_rows(b, first, INPUTS), zero_rows(b, INPUTS), zeros(b)
-    for i in range(0, slope.size - 1, 2):
-        both = join(project(particles, x, i * INPUTS), project(particles, x, (i + 1) * INPUTS))
-        slopes = derivative(both)
-        forces = spread(forces, at(slope, i) * lower(slopes), x, i * INPUTS, 1)
-        forces = spread(forces, at(slope, i + 1) * upper(slopes), x, (i + 1) * INPUTS, 1)
-        if with_output:
-            values = sigma(both)
-            outputs = fma(at(slope, i + 1), upper(values), fma(at(slope, i), lower(values), outputs))
-    if slope.size % 2:
-        i = slope.size - 1
-        v = project(particles, x, i * INPUTS)
-        forces = spread(forces, at(slope, i) * derivative(v), x, i * INPUTS, 1)
-        if with_output:
-            outputs = fma(at(slope, i), sigma(v), outputs)
+    n, particles, forces, outputs = slope.size, load_rows(b, first, INPUTS), zero_rows(b, INPUTS), zeros(b)
+    for i in range(0, n - 1, 2):
+        both = derivative(join(project(particles, x, i * INPUTS), project(particles, x, (i + 1) * INPUTS)))
+        forces = spread(forces, at(slope, i) * lower(both), x, i * INPUTS, 1)
+        forces = spread(forces, at(slope, i + 1) * upper(both), x, (i + 1) * INPUTS, 1)
+    if n % 2:
+        last = at(slope, n - 1) * derivative(project(particles, x, (n - 1) * INPUTS))
+        forces = spread(forces, last, x, (n - 1) * INPUTS, 1)
     store_rows(force, into, forces)
-    if with_output:
+    if with_output:  # a loop of its own: asking inside the other one took twice the time
+        for i in range(n):
+            outputs = fma(at(slope, i), sigma(project(particles, x, i * INPUTS)), outputs)
         store(output, o, outputs)
 
 
@@ -66,20 +61,16 @@ def wide_force(b, first, d, x, slope, with_output, keep, kept, place, force, int
         if not keep:
             product(m, z, 0, b, first, x, start * d, d, 1, d, True)
         here, begin = (kept, place + start * LANES) if keep else (z, 0)
+        if with_output:
+            for i in range(m):
+                outputs = fma(at(slope, start + i), sigma(load(here, begin + i * LANES)), outputs)
         for i in range(0, m - 1, 2):
-            both = join(load(here, begin + i * LANES), load(here, begin + (i + 1) * LANES))
-            even, odd = at(slope, start + i), at(slope, start + i + 1)
-            slopes = derivative(both)
-            store(z, i * LANES, even * lower(slopes))
-            store(z, (i + 1) * LANES, odd * upper(slopes))
-            if with_output:
-                values = sigma(both)
-                outputs = fma(odd, upper(values), fma(even, lower(values), outputs))
+            both = derivative(join(load(here, begin + i * LANES), load(here, begin + (i + 1) * LANES)))
+            store(z, i * LANES, at(slope, start + i) * lower(both))
+            store(z, (i + 1) * LANES, at(slope, start + i + 1) * upper(both))
         if m % 2:
-            v, last = load(here, begin + (m - 1) * LANES), at(slope, start + m - 1)
-            store(z, (m - 1) * LANES, last * derivative(v))
-            if with_output:
-                outputs = fma(last, sigma(v), outputs)
+            v = load(here, begin + (m - 1) * LANES)
+            store(z, (m - 1) * LANES, at(slope, start + m - 1) * derivative(v))
         product(d, force, into, z, 0, x, start * d, 1, d, m, start == 0)
     if with_output:
         store(output, o, outputs)
