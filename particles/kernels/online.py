@@ -94,7 +94,7 @@ def sum_iteration(base, past, factors, s, c, t, first, last):
     return fold(total)
 
 
-def end_window(b, mean, anchor, anchored, averaged, d, moves, shifts, shares, past, first, last):
+def end_window(b, mean, anchor, averaged, d, moves, shifts, shares, past, first, last):
     """b_m and the running average, from b_0: tiles [first, last). Whether all numbers stay finite.
 
     moves, shifts : flat (d, WINDOW), what c_u's factor times x_u adds to b and to the average
@@ -104,20 +104,27 @@ def end_window(b, mean, anchor, anchored, averaged, d, moves, shifts, shares, pa
     check = zeros(b)
     for tile in range(first, last):
         steps = tile * WINDOW * LANES
-        for k in range(d):
-            j = (tile * d + k) * LANES
-            now = load(b, j)
-            there = load(anchor, j) if anchored else zeros(b)
-            new = fma(now, stay, pulled * there)
-            for u in range(WINDOW):
-                new = fma(load(past, steps + u * LANES), at(moves, k * WINDOW + u), new)
-            store(b, j, new)
-            check = fma(new, 0.0, check)  # 0 for a finite b, NaN otherwise
-            if averaged:
+        if averaged:
+            for k in range(d):
+                j = (tile * d + k) * LANES
+                now, there = load(b, j), load(anchor, j)
+                new = fma(now, stay, pulled * there)
                 average = fma(load(mean, j), old, fma(now, begun, tied * there))
                 for u in range(WINDOW):
-                    average = fma(load(past, steps + u * LANES), at(shifts, k * WINDOW + u), average)
+                    c = load(past, steps + u * LANES)
+                    new = fma(c, at(moves, k * WINDOW + u), new)
+                    average = fma(c, at(shifts, k * WINDOW + u), average)
+                store(b, j, new)
                 store(mean, j, average)
+                check = fma(new, 0.0, check)  # 0 for a finite b, NaN otherwise
+        else:
+            for k in range(d):
+                j = (tile * d + k) * LANES
+                new = fma(load(b, j), stay, pulled * load(anchor, j))
+                for u in range(WINDOW):
+                    new = fma(load(past, steps + u * LANES), at(moves, k * WINDOW + u), new)
+                store(b, j, new)
+                check = fma(new, 0.0, check)
     return fold(check) == 0.0
 
 
@@ -162,6 +169,7 @@ def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha
     moves, shifts = np.zeros(d * WINDOW, b.dtype), np.zeros(d * WINDOW, b.dtype)
     shares = np.zeros(5, b.dtype)
     forces = np.zeros(WINDOW)
+    held = anchor if anchored else b  # without an anchor its shares are zero
     finite = True
     for start in range(0, T, WINDOW):
         m = min(WINDOW, T - start)
@@ -211,10 +219,10 @@ def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha
             for k in range(d):
                 moves[k * WINDOW + u] = forces[u] * faded * inputs[u * d + k]
                 shifts[k * WINDOW + u] = forces[u] * total / (iterates + m) * inputs[u * d + k]
-        shares[0], shares[1] = fading, 1.0 - fading
-        shares[2], shares[3] = iterates / (iterates + m), all_kept / (iterates + m)
-        shares[4] = (m - all_kept) / (iterates + m)
-        if not end_window(b, mean, anchor, anchored, averaged, d, moves, shifts, shares, past, begin_tile, end_tile):
+        shares[0], shares[2], shares[3] = fading, iterates / (iterates + m), all_kept / (iterates + m)
+        if anchored:
+            shares[1], shares[4] = 1.0 - fading, (m - all_kept) / (iterates + m)
+        if not end_window(b, mean, held, averaged, d, moves, shifts, shares, past, begin_tile, end_tile):
             finite = False
         iterates += m
     return finite

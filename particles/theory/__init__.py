@@ -1,1 +1,3 @@
 """What the paper's theories say, computed."""
+
+from particles.theory import tangent as tangent
