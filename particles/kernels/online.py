@@ -95,13 +95,12 @@ def sum_iteration(base, past, factors, s, c, t, first, last):
 
 
 def end_window(b, mean, anchor, averaged, d, moves, shifts, shares, past, first, last):
-    """b_m and the running average, from b_0: tiles [first, last). Whether all numbers stay finite.
+    """b_m and the running average, from b_0: tiles [first, last).
 
     moves, shifts : flat (d, WINDOW), what c_u's factor times x_u adds to b and to the average
     shares : P_m, 1 - P_m; of the old average, of b_0 and of the anchor in the new average
     """
     stay, pulled, old, begun, tied = at(shares, 0), at(shares, 1), at(shares, 2), at(shares, 3), at(shares, 4)
-    check = zeros(b)
     for tile in range(first, last):
         steps = tile * WINDOW * LANES
         if averaged:
@@ -116,7 +115,6 @@ def end_window(b, mean, anchor, averaged, d, moves, shifts, shares, past, first,
                     average = fma(c, at(shifts, k * WINDOW + u), average)
                 store(b, j, new)
                 store(mean, j, average)
-                check = fma(new, 0.0, check)  # 0 for a finite b, NaN otherwise
         else:
             for k in range(d):
                 j = (tile * d + k) * LANES
@@ -124,7 +122,13 @@ def end_window(b, mean, anchor, averaged, d, moves, shifts, shares, past, first,
                 for u in range(WINDOW):
                     new = fma(load(past, steps + u * LANES), at(moves, k * WINDOW + u), new)
                 store(b, j, new)
-                check = fma(new, 0.0, check)
+
+
+def all_finite(b, d, first, last):
+    """Whether every number of tiles [first, last) is finite."""
+    check = zeros(b)
+    for j in range(first * d * LANES, last * d * LANES, LANES):
+        check = fma(load(b, j), 0.0, check)  # 0 for a finite b, NaN otherwise
     return fold(check) == 0.0
 
 
@@ -168,9 +172,9 @@ def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha
     ahead, pulled = np.zeros(WINDOW * d, b.dtype), np.zeros(WINDOW * d, b.dtype)
     moves, shifts = np.zeros(d * WINDOW, b.dtype), np.zeros(d * WINDOW, b.dtype)
     shares = np.zeros(5, b.dtype)
+    shares[0], shares[2] = 1.0, 1.0
     forces = np.zeros(WINDOW)
     held = anchor if anchored else b  # without an anchor its shares are zero
-    finite = True
     for start in range(0, T, WINDOW):
         m = min(WINDOW, T - start)
         inputs = x[start * d :]
@@ -179,11 +183,13 @@ def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha
             for k in range(d):
                 ahead[t * d + k], pulled[t * d + k] = kept * inputs[t * d + k], (1.0 - kept) * inputs[t * d + k]
             kept *= 1.0 - sizes[start + t] * pull
-        if m < WINDOW:  # a last, shorter window: what is not there moves nothing
-            moves[:] = 0.0
-            shifts[:] = 0.0
-            past[begin_tile * WINDOW * LANES : end_tile * WINDOW * LANES] = 0.0
-        begin_window(b, anchor, anchored, d, ahead, pulled, begin_tile, end_tile, base)
+        # A block at a time: what the last window leaves is in the cache when this one begins.
+        for block in range(first, last):
+            low = block * per_block
+            high = low + (last_tiles if block == K - 1 else per_block)
+            if start:
+                end_window(b, mean, held, averaged, d, moves, shifts, shares, past, low, high)
+            begin_window(b, anchor, anchored, d, ahead, pulled, low, high, base)
         for t in range(m):
             for u in range(t):
                 inner = 0.0
@@ -206,6 +212,11 @@ def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha
             outputs[start + t] = g
             forces[t] = -sizes[start + t] / alpha * loss_slope(g, y[start + t])
         # What every c_u adds to b_m, and to the sum of b_1 .. b_m.
+        if m < WINDOW:  # a last, shorter window: what is not there moves nothing
+            moves[:] = 0.0
+            shifts[:] = 0.0
+            for tile in range(begin_tile, end_tile):
+                past[(tile * WINDOW + m) * LANES : (tile + 1) * WINDOW * LANES] = 0.0
         all_kept = 0.0
         fading = 1.0
         for t in range(m):
@@ -222,10 +233,9 @@ def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha
         shares[0], shares[2], shares[3] = fading, iterates / (iterates + m), all_kept / (iterates + m)
         if anchored:
             shares[1], shares[4] = 1.0 - fading, (m - all_kept) / (iterates + m)
-        if not end_window(b, mean, held, averaged, d, moves, shifts, shares, past, begin_tile, end_tile):
-            finite = False
         iterates += m
-    return finite
+    end_window(b, mean, held, averaged, d, moves, shifts, shares, past, begin_tile, end_tile)
+    return all_finite(b, d, begin_tile, end_tile)  # what is lost once never comes back
 
 
 def online_kernel(
@@ -236,7 +246,7 @@ def online_kernel(
     settled: dict[str, Any] = {"LANES": LANES_OF[dtype], "sigma": sigma, "derivative": derivative}
     settled["pair"] = pair or join(both_apart, **settled)
     settled["preactivation"] = join(preactivation, **settled)
-    parts = {part.__name__: join(part, **settled) for part in (begin_window, sum_iteration, end_window, tree)}
+    parts = {part.__name__: join(part, **settled) for part in (begin_window, sum_iteration, end_window, all_finite, tree)}
     slope = join({"squared": squared_slope, "logistic": logistic_slope}[loss])
     return make(sweep, None if key is None else f"{key}-{dtype}-{loss}", loss_slope=slope, **settled, **parts)
 
