@@ -186,7 +186,7 @@ def pack(b, d, x, last_tiles, first, last, chunk, positions, nibbles, pairs, wid
 def count(tables, nibbles, pairs, width, positions, passes, first, step, counts):
     """Add a chunk's counts for the strips first, first + step, ...: rows up to each strip's last column only.
 
-    counts : (strips, strips * STRIP / 2, 2 STRIP) int64
+    counts : (strips, strips * STRIP / 2, 2 STRIP) int32 or int64
     """
     for strip in range(first, len(counts), step):
         rows = (strip + 1) * STRIP // 2
@@ -202,11 +202,31 @@ def count(tables, nibbles, pairs, width, positions, passes, first, step, counts)
                 counts[strip, pair, j] += sums[pair * 2 * STRIP + j]
 
 
+def weigh(counts, total, first, step, kernel):
+    """kernel[i, j] *= counts of (i, j) / total, strips first, first + step, ... of columns and their mirror images.
+
+    counts : as `count` left them; kernel : (n, n), the inputs' products, symmetric
+    """
+    n = len(kernel)
+    for strip in range(first, len(counts), step):
+        low, high = strip * STRIP, min(n, (strip + 1) * STRIP)
+        for tile in range(strip + 1):
+            for i in range(tile * STRIP, min(n, (tile + 1) * STRIP)):
+                row = counts[strip, i // 2, i % 2 * STRIP : (i % 2 + 1) * STRIP]
+                for j in range(low, high):
+                    kernel[i, j] *= row[j - low] / total
+            if tile < strip:  # the tile is still in the cache
+                for j in range(low, high):
+                    for i in range(tile * STRIP, (tile + 1) * STRIP):
+                        kernel[j, i] = kernel[i, j]
+
+
 class PatternKernels(NamedTuple):
-    """The two loops, compiled, and the table they look up in."""
+    """The loops, compiled, and the table they look up in."""
 
     pack: Any
     count: Any
+    weigh: Any
     tables: Any
 
 
@@ -216,5 +236,8 @@ def pattern_kernels() -> PatternKernels:
     lanes = LANES_OF["float64"]
     loops = product_loops(lanes, specialise, inlined)
     return PatternKernels(
-        specialise(pack, "any-float64", LANES=lanes, product=loops), specialise(count, "any"), tables().reshape(-1)
+        specialise(pack, "any-float64", LANES=lanes, product=loops),
+        specialise(count, "any"),
+        specialise(weigh, "any"),
+        tables().reshape(-1),
     )

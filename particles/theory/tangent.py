@@ -74,25 +74,27 @@ def gram(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = No
     inputs = net.inputs(x)
     measure = checked_measure(measure, inputs.shape[1])
     cloud = blocks.pack(measure, "float64", shared_signs=False)
-    kernel = np.zeros((len(inputs), len(inputs)))
     with _team(engine) as team:
-        if "input" in net.train:
-            counted = net.activation == "relu" and equal_weights(measure) and bool((np.abs(measure.s) == 1.0).all())
-            slopes = _counted(cloud, inputs, team) if counted else _multiplied(net, cloud, inputs, team, slopes=True)
-            kernel += slopes * (inputs @ inputs.T)
+        if "input" not in net.train:
+            return _multiplied(net, cloud, inputs, team, slopes=False)
+        kernel = inputs @ inputs.T
+        if net.activation == "relu" and equal_weights(measure) and bool((np.abs(measure.s) == 1.0).all()):
+            _count(cloud, inputs, team, kernel)
+        else:
+            kernel *= _multiplied(net, cloud, inputs, team, slopes=True)
         if "output" in net.train:
             kernel += _multiplied(net, cloud, inputs, team, slopes=False)
     return kernel
 
 
-def _counted(cloud: Cloud, x: Array, team: _Team) -> Array:
-    """The share of particles active on both inputs, for every pair: (n, n)."""
+def _count(cloud: Cloud, x: Array, team: _Team, kernel: Array) -> None:
+    """Multiply the inputs' products, (n, n), by the share of particles that are active on both inputs."""
     kernels, n, K = pattern_kernels(), len(x), len(cloud.b)
     strips = -(-n // STRIP)
     columns, positions = strips * STRIP, _PATTERN_BLOCKS * POSITIONS
     width = columns // 2 + STRIP // 2  # rows of pairs a little apart, so that they do not all meet in one cache set
     nibbles, pairs = np.zeros(strips * positions * STRIP, np.uint8), np.zeros(positions * width, np.uint8)
-    counts = np.zeros((strips, columns // 2, 2 * STRIP), np.int64)
+    counts = np.zeros((strips, columns // 2, 2 * STRIP), np.int32 if cloud.M < 2**31 else np.int64)
     b, flat = cloud.b.reshape(-1), np.ascontiguousarray(x).reshape(-1)
     for chunk in range(0, K, _PATTERN_BLOCKS):
         last = min(K, chunk + _PATTERN_BLOCKS)
@@ -108,10 +110,7 @@ def _counted(cloud: Cloud, x: Array, team: _Team) -> Array:
 
         team.runs(pack, chunk, last)
         team.turns(count)
-    found = np.empty((columns, columns))
-    for strip in range(strips):
-        found[:, strip * STRIP : (strip + 1) * STRIP] = counts[strip].reshape(columns, STRIP)
-    return _mirrored(found[:n, :n]) / cloud.M
+    team.turns(lambda first: kernels.weigh(counts, cloud.M, first, team.size, kernel))
 
 
 def _mirrored(upper: Array) -> Array:
