@@ -251,25 +251,25 @@ class LocalPopulation:
         """
         cloud, K = self.cloud, len(self.cloud.b)
         threads = max(1, min(self.threads, K // _SWEEP_BLOCKS))
-        size = K * BLOCK
         if self._scratch is None:
-            signs, weights = (
-                np.concatenate([blocks.row(a, block, K) for block in range(K)]) for a in (cloud.s, cloud.w)
-            )
-            both = np.asarray(weights * signs, dtype=self.dtype)
-            self._scratch = signs, both, np.zeros(size * WINDOW, self.dtype), np.zeros(size * WINDOW, self.dtype)
+            s: Floats = cloud.s
+            w: Floats = cloud.w
+            if len(s) != len(w):
+                s, w = (np.stack([blocks.row(a, block, K) for block in range(K)]) for a in (s, w))
+            both = np.asarray(w * s, dtype=self.dtype)
+            self._scratch = s.reshape(-1), both.reshape(-1), np.zeros(K * BLOCK * WINDOW, self.dtype)
         sums, outputs, gate = np.zeros((2, K)), np.zeros(len(leg.y)), np.zeros(1, dtype=np.int64)
         rule, averaged = leg.regulariser, bool(self.mean_b.size)
         anchored = rule.weight > 0.0 and rule.about == "start"
         b, mean, anchor = (a.reshape(-1) for a in (cloud.b, self.mean_b, self.start_b))
         kernel = self.net.online_kernel(self.dtype, leg.loss)
-        signs, both, base, past = self._scratch
+        signs, both, slots = self._scratch
         inputs = self._floats(leg.x)
 
         def work(first: int, last: int) -> int:
             return int(kernel(
                 b, mean, anchor, anchored, averaged, signs, both, cloud.d, inputs, leg.y, leg.sizes, rule.weight,
-                self.alpha, float(leg.iterates), cloud.last_tiles, first, last, base, past, sums, outputs, gate,
+                self.alpha, float(leg.iterates), cloud.last_tiles, first, last, slots, sums, outputs, gate,
                 threads,
             ))  # fmt: skip
 

@@ -7,7 +7,8 @@ With rho_t = 1 - eta_t lam, an iteration is b_(t+1) - a = rho_t (b_t - a) + c_t 
                                                                                     Q_ut = prod_(u<k<t) rho_k
 
 needs the positions at the window's start only: they, the anchor and the average are read and written once a window, and
-in between an iteration touches one pre-activation and a few c's a particle. Exact algebra, not an approximation.
+in between an iteration touches one pre-activation and a few c's a particle. A particle has one slot an iteration: what
+the window began with, until its turn comes, and its part of c_t from then on. Exact algebra, not an approximation.
 Windows begin at multiples of their length and blocks are added in their tree, so bits depend on neither threads nor
 stops.
 
@@ -51,8 +52,8 @@ def both_apart(v):
     return sigma(v), derivative(v)
 
 
-def begin_window(b, anchor, anchored, d, ahead, pulled, first, last, base):
-    """base[tile, t] = P_t b . x_t + (1 - P_t) a . x_t of the tiles [first, last).
+def begin_window(b, anchor, anchored, d, ahead, pulled, first, last, slots):
+    """slots[tile, t] = P_t b . x_t + (1 - P_t) a . x_t of the tiles [first, last).
 
     ahead, pulled : flat (WINDOW, d), P_t x_t and (1 - P_t) x_t
     """
@@ -63,38 +64,41 @@ def begin_window(b, anchor, anchored, d, ahead, pulled, first, last, base):
         if anchored:
             for k in range(d):
                 rows = spread(rows, load(anchor, here + k * LANES), pulled, k, d)
-        store_rows(base, tile * WINDOW * LANES, rows)
+        store_rows(slots, tile * WINDOW * LANES, rows)
 
 
-def preactivation(base, past, factors, tile, t):
+def preactivation(slots, factors, tile, t):
     """b_t . x_t of one tile: what the window began with, and the iterations since. factors : flat (WINDOW, WINDOW)."""
     place = tile * WINDOW * LANES
-    z = load(base, place + t * LANES)
+    z = load(slots, place + t * LANES)
     for u in range(t):
-        z = fma(load(past, place + u * LANES), at(factors, t * WINDOW + u), z)
+        z = fma(load(slots, place + u * LANES), at(factors, t * WINDOW + u), z)
     return z
 
 
-def sum_iteration(base, past, factors, s, c, t, first, last):
-    """The block's sum of c sigma(z_t); past[tile, t] = s sigma'(z_t) on the way, for tiles [first, last)."""
-    total = zeros(base)
+def sum_iteration(slots, factors, s, c, offset, t, first, last):
+    """The block's sum of c sigma(z_t); slots[tile, t] = s sigma'(z_t) on the way, for tiles [first, last).
+
+    offset : from a tile's own place to its place in s and c
+    """
+    total = zeros(slots)
     for tile in range(first, last - 1, 2):
-        both = join(preactivation(base, past, factors, tile, t), preactivation(base, past, factors, tile + 1, t))
+        both = join(preactivation(slots, factors, tile, t), preactivation(slots, factors, tile + 1, t))
         values, slopes = pair(both)
-        place, j = (tile * WINDOW + t) * LANES, tile * LANES
-        store(past, place, load(s, j) * lower(slopes))
-        store(past, place + WINDOW * LANES, load(s, j + LANES) * upper(slopes))
+        place, j = (tile * WINDOW + t) * LANES, tile * LANES + offset
+        store(slots, place, load(s, j) * lower(slopes))
+        store(slots, place + WINDOW * LANES, load(s, j + LANES) * upper(slopes))
         total = fma(load(c, j), lower(values), total)
         total = fma(load(c, j + LANES), upper(values), total)
     if (last - first) % 2:
         tile = last - 1
-        value, slope = pair(preactivation(base, past, factors, tile, t))
-        store(past, (tile * WINDOW + t) * LANES, load(s, tile * LANES) * slope)
-        total = fma(load(c, tile * LANES), value, total)
+        value, slope = pair(preactivation(slots, factors, tile, t))
+        store(slots, (tile * WINDOW + t) * LANES, load(s, tile * LANES + offset) * slope)
+        total = fma(load(c, tile * LANES + offset), value, total)
     return fold(total)
 
 
-def end_window(b, mean, anchor, averaged, d, moves, shifts, shares, past, first, last):
+def end_window(b, mean, anchor, averaged, d, moves, shifts, shares, slots, first, last):
     """b_m and the running average, from b_0: tiles [first, last).
 
     moves, shifts : flat (d, WINDOW), what c_u's factor times x_u adds to b and to the average
@@ -110,7 +114,7 @@ def end_window(b, mean, anchor, averaged, d, moves, shifts, shares, past, first,
                 new = fma(now, stay, pulled * there)
                 average = fma(load(mean, j), old, fma(now, begun, tied * there))
                 for u in range(WINDOW):
-                    c = load(past, steps + u * LANES)
+                    c = load(slots, steps + u * LANES)
                     new = fma(c, at(moves, k * WINDOW + u), new)
                     average = fma(c, at(shifts, k * WINDOW + u), average)
                 store(b, j, new)
@@ -120,7 +124,7 @@ def end_window(b, mean, anchor, averaged, d, moves, shifts, shares, past, first,
                 j = (tile * d + k) * LANES
                 new = fma(load(b, j), stay, pulled * load(anchor, j))
                 for u in range(WINDOW):
-                    new = fma(load(past, steps + u * LANES), at(moves, k * WINDOW + u), new)
+                    new = fma(load(slots, steps + u * LANES), at(moves, k * WINDOW + u), new)
                 store(b, j, new)
 
 
@@ -155,16 +159,17 @@ def logistic_slope(g, y):
 
 
 def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha, iterates, last_tiles, first, last,
-          base, past, sums, outputs, gate, threads):  # fmt: skip
+          slots, sums, outputs, gate, threads):  # fmt: skip
     """Iterations 0 .. len(sizes) - 1 on blocks [first, last); `threads` calls share the blocks and meet each iteration.
 
     b, mean, anchor : flat (K, BLOCK / LANES, d, LANES), the anchor used if `anchored`, the average kept if `averaged`
-    s, c : flat (K, BLOCK), the signs and weight times sign; x : flat (T, d), y, sizes : (T,); pull = lam
-    iterates : how many the average holds; base, past : flat (K, BLOCK / LANES, WINDOW, LANES), scratch
+    s, c : flat (K, BLOCK), the signs and weight times sign, or (2, BLOCK) for all blocks and the last
+    x : flat (T, d), y, sizes : (T,); pull = lam; iterates : how many the average holds
+    slots : flat (K, BLOCK / LANES, WINDOW, LANES), scratch
     sums : (2, K) and gate : (1,), shared; outputs : (T,), g at each sample before its step -> whether b stays finite
     """
     T, K = sizes.size, b.size // (BLOCK * d)
-    per_block = BLOCK // LANES
+    per_block, shared = BLOCK // LANES, s.size < K * BLOCK
     begin_tile = first * per_block
     end_tile = (last - 1) * per_block + (last_tiles if last == K else per_block)
     work = np.empty(K)
@@ -188,8 +193,8 @@ def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha
             low = block * per_block
             high = low + (last_tiles if block == K - 1 else per_block)
             if start:
-                end_window(b, mean, held, averaged, d, moves, shifts, shares, past, low, high)
-            begin_window(b, anchor, anchored, d, ahead, pulled, low, high, base)
+                end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, low, high)
+            begin_window(b, anchor, anchored, d, ahead, pulled, low, high, slots)
         for t in range(m):
             for u in range(t):
                 inner = 0.0
@@ -203,7 +208,8 @@ def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha
             for block in range(first, last):
                 low = block * per_block
                 high = low + (last_tiles if block == K - 1 else per_block)
-                sums[turn, block] = sum_iteration(base, past, factors, s, c, t, low, high)
+                offset = (block // (K - 1) - block) * BLOCK if shared else 0
+                sums[turn, block] = sum_iteration(slots, factors, s, c, offset, t, low, high)
             if threads > 1:
                 meet(gate, threads)
             for j in range(K):
@@ -216,7 +222,7 @@ def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha
             moves[:] = 0.0
             shifts[:] = 0.0
             for tile in range(begin_tile, end_tile):
-                past[(tile * WINDOW + m) * LANES : (tile + 1) * WINDOW * LANES] = 0.0
+                slots[(tile * WINDOW + m) * LANES : (tile + 1) * WINDOW * LANES] = 0.0
         all_kept = 0.0
         fading = 1.0
         for t in range(m):
@@ -234,7 +240,7 @@ def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha
         if anchored:
             shares[1], shares[4] = 1.0 - fading, (m - all_kept) / (iterates + m)
         iterates += m
-    end_window(b, mean, held, averaged, d, moves, shifts, shares, past, begin_tile, end_tile)
+    end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, begin_tile, end_tile)
     return all_finite(b, d, begin_tile, end_tile)  # what is lost once never comes back
 
 
@@ -246,7 +252,8 @@ def online_kernel(
     settled: dict[str, Any] = {"LANES": LANES_OF[dtype], "sigma": sigma, "derivative": derivative}
     settled["pair"] = pair or join(both_apart, **settled)
     settled["preactivation"] = join(preactivation, **settled)
-    parts = {part.__name__: join(part, **settled) for part in (begin_window, sum_iteration, end_window, all_finite, tree)}
+    loops = begin_window, sum_iteration, end_window, all_finite, tree
+    parts = {part.__name__: join(part, **settled) for part in loops}
     slope = join({"squared": squared_slope, "logistic": logistic_slope}[loss])
     return make(sweep, None if key is None else f"{key}-{dtype}-{loss}", loss_slope=slope, **settled, **parts)
 
