@@ -254,18 +254,23 @@ def costs(quick, rounds):
 
     In d twice: below about 100 inputs pre-activations are made again for the push (6 d flops), above kept (4 d).
     """
-    sizes = [("M", (2560, 25600, 256000)), ("n", (100, 1000, 10000))]
+    sizes = [("M", (10240, 102400, 1024000)), ("n", (1000, 10000, 100000))]
     sizes += [("d", (10, 100, 1000)), ("d", (100, 1000, 10000))]
     rows = []
     for key, values in sizes:
-        base = {"M": 2560 if key == "d" else 10240, "n": 1000, "d": 100}
+        base = {"M": 2560 if key == "d" else 10240, "n": 1000, "d": 10}
         contestants = {}
         for value in values:
             M, n, d = ({**base, key: value}[name] for name in ("M", "n", "d"))
             random = np.random.default_rng(0)
             b, x, y = random.standard_normal((M, d)), random.standard_normal((n, d)), random.standard_normal(n)
-            contestants[f"ours {value}"] = our_step("relu", "float64", b, x, y)
-        seconds = [median(times) for times in race(contestants, 3).values()]
+            # As many steps as make all contestants equally long.
+            step, times = our_step("relu", "float64", b, x, y), values[-1] // value
+            contestants[f"ours {value}"] = lambda step=step, times=times: [
+                step() for _ in range(times)
+            ]  # as long as any
+        found = [median(times) for times in race(contestants, rounds).values()]
+        seconds = [whole * value / values[-1] for whole, value in zip(found, values, strict=True)]
         slope = np.polyfit(np.log(values), np.log(seconds), 1)[0]
         rows.append((key, slope))
         print(f"  cost ~ {key}^{slope:.3f}   ({', '.join(f'{s:.3g} s' for s in seconds)} at {values})")
@@ -343,7 +348,7 @@ def main():
     rounds = asked.rounds or (3 if asked.quick else 7)
     results = {}
     for part in asked.only:
-        print(part + ":", PARTS[part].__doc__)
+        print(part + ":", PARTS[part].__doc__.splitlines()[0])
         with threadpool_limits(cores()):
             results[part] = PARTS[part](asked.quick, rounds)
     asked.out.mkdir(parents=True, exist_ok=True)
