@@ -1,12 +1,13 @@
 """Particles in block storage, and the tree in which sums over blocks are added."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from particles.kernels.blocks import BLOCK, LANES, BlockKernels
-from particles.measure import Array, Measure, Source
+from particles.measure import Array, Measure, Source, source_of
 
 Floats = NDArray[np.floating]
 
@@ -62,32 +63,36 @@ def flat(a: Floats, K: int, count: int) -> Array:
     return np.array(whole.reshape(-1)[:count], dtype=np.float64)
 
 
-def pack(start: Measure | Source, dtype: str, shared_signs: bool = True) -> Cloud:
-    """A measure in block storage; with `shared_signs` equal signs are stored once, for those that never move."""
-    if isinstance(start, Measure):
-        (count, d), shared = start.b.shape, shared_signs and bool((start.s == start.s[0]).all())
-    else:
-        count, d, shared = start.count, start.dim, shared_signs and start.positive
-    K = -(-count // BLOCK)
+def pack(start: Measure | Source, dtype: str, shared_signs: bool = True, span: tuple[int, int] | None = None) -> Cloud:
+    """A measure in block storage, or its blocks [first, last) only.
+
+    With `shared_signs` equal signs are stored once, for those that never move.
+    """
+    source = source_of(start) if isinstance(start, Measure) else start
+    begin, end = span or (0, blocks_of(source.count))
+    offset, d = begin * BLOCK, source.dim
+    count, K = min(end * BLOCK, source.count) - offset, end - begin
     b, lanes = np.empty((K, *block_shape(d, dtype)), dtype), LANES[dtype]
-    shared = shared and K > 2
+    shared = shared_signs and source.equal_signs and K > 2
     s = np.zeros((2 if shared else K, BLOCK), dtype)
     for block in range(K):
         first, last = block * BLOCK, min((block + 1) * BLOCK, count)
-        here, signs = (
-            (start.b[first:last], start.s[first:last]) if isinstance(start, Measure) else start.part(first, last)
-        )
+        here, signs = source.part(offset + first, offset + last)
         full = np.zeros((BLOCK, d), dtype)
         full[: last - first] = here
         b[block] = full.reshape(-1, lanes, d).transpose(0, 2, 1)
         if not shared or block in (0, K - 1):
             s[block // (K - 1) if shared else block, : last - first] = signs
-    if isinstance(start, Measure):
-        return Cloud(b, s, rows(start.w, "float64", True), count)
-    last = count - (K - 1) * BLOCK
-    w = np.full((min(K, 2), BLOCK), 1.0 / count)
-    w[-1, last:] = 0.0
+    if not source.equal_weights:
+        return Cloud(b, s, rows(source.weights(offset, offset + count), "float64", True), count)
+    w = np.full((min(K, 2), BLOCK), source.weights(offset, offset + 1)[0])
+    w[-1, count - (K - 1) * BLOCK :] = 0.0
     return Cloud(b, s, w, count)
+
+
+def blocks_of(count: int) -> int:
+    """How many blocks hold `count` particles."""
+    return -(-count // BLOCK)
 
 
 def unpack(b: Floats, count: int) -> Array:
@@ -112,6 +117,59 @@ def tree_sum(parts: Array) -> Array:
         paired = parts[0 : len(parts) - len(parts) % 2 : 2] + parts[1::2]
         parts = np.concatenate([paired, parts[-1:]]) if len(parts) % 2 else paired
     return np.asarray(parts[0])
+
+
+class Branches(NamedTuple):
+    """Subtrees of the tree of sums: node `place` of `level` is the sum of blocks [place 2^level, (place + 1) 2^level).
+
+    level, place : (r,) int64; values : (r, ...)
+    """
+
+    level: NDArray[np.int64]
+    place: NDArray[np.int64]
+    values: Array
+
+
+def climb(values: Array, level: int, index: int, K: int) -> Branches:
+    """Consecutive nodes of one level, the first of them `index`, added up as far as the tree of K blocks allows.
+
+    (r, ...) -> at most two branches a level: all that a shard need tell of its blocks.
+    """
+    found: list[tuple[int, int, Array]] = []
+    values = np.asarray(values)
+    while True:
+        at_end = (index + len(values)) << level >= K  # beyond the last block nothing is missing
+        if index % 2:
+            found.append((level, index, values[0]))
+            values, index = values[1:], index + 1
+        if len(values) % 2 and (not at_end or (len(values) == 1 and index == 0)):
+            found.append((level, index + len(values) - 1, values[-1]))
+            values = values[:-1]
+        if not len(values):
+            break
+        paired = values[0 : len(values) - len(values) % 2 : 2] + values[1::2]
+        values = np.concatenate([paired, values[-1:]]) if len(values) % 2 else paired
+        level, index = level + 1, index // 2
+    levels, indices, sums = zip(*found, strict=True)
+    return Branches(np.array(levels), np.array(indices), np.stack(sums))
+
+
+def root(parts: Iterable[Branches], K: int) -> Array:
+    """The sum over all K blocks from branches that together hold each block once."""
+    nodes = {
+        (int(level), int(index)): value
+        for part in parts
+        for level, index, value in zip(part.level, part.place, part.values, strict=True)
+    }
+    level = 0
+    while len(nodes) > 1 or (level, 0) not in nodes:
+        for here, index in sorted(node for node in nodes if node[0] == level):
+            if index % 2 == 0 and ((index + 1) << level >= K or (here, index + 1) in nodes):
+                left = nodes.pop((here, index))
+                right = nodes.pop((here, index + 1), None)
+                nodes[level + 1, index // 2] = left if right is None else left + right
+        level += 1
+    return np.asarray(nodes[level, 0])
 
 
 def total(kernels: BlockKernels, cloud: Cloud, x: Array) -> Array:

@@ -1,93 +1,225 @@
-"""Checkpoints of a run: immutable segment files in a folder, enough to go on to the bits it would have had.
+"""Checkpoints of a run: immutable files in a folder, enough to go on to the bits it would have had.
 
-rows-<iteration>.h5 holds what was recorded since the segment before; state-<iteration>.h5 the particles. The rows are
-written first, so a state never lacks its rows, and it lists the segments it stands on. The two newest states are kept;
-`newest` is the newest that reads back whole (HDF5 checks every chunk against its checksum) and belongs to this
-configuration. One run a folder: another's files are left out, but may be written over.
+    particles-<iteration>-<first>.h5   the particles, written by whoever holds them (`segments.py`)
+    rows-<iteration>.h5                what was recorded since the checkpoint before
+    checkpoint-<iteration>.h5          all particles as one virtual dataset, for xarray; nothing here reads it
+    checkpoint-<iteration>.json        the manifest, written last: every file with its size and SHA-256, whose run it is
+
+A checkpoint is its manifest; files without one are what a kill left. The newest checkpoint whose files all verify is
+the one to go on from, by any number of shards, threads or nodes. One run a folder: another's are left out.
 """
 
+import hashlib
 import io
+import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
-import numpy as np
-from numpy.typing import NDArray
 
 from particles.errors import StorageError
 from particles.files import clear_parts, write_whole
 from particles.observables import Values
-from particles.population import State
+from particles.population import Population
+from particles.segments import Segment, check_segments, read_segments, verified_bytes, write_segments
+from particles.views import shape_of, virtual
 
 Row = tuple[int, Values]  # what was recorded at one iteration
+Event = dict[str, Any]  # what happened to a run: iteration, what
+FORMAT = 1
 _KEPT = 2
 
 
+class Page(NamedTuple):
+    """A file of recorded rows, and what tells that it is whole."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+class Manifest(NamedTuple):
+    """What one checkpoint consists of."""
+
+    config_hash: str
+    iteration: int
+    number: int  # how many checkpoints of this run were written before it
+    segments: list[Segment]
+    pages: list[Page]
+    events: list[Event]
+
+
+class Resumed(NamedTuple):
+    """Where a run goes on: after `iteration` steps, with the rows recorded before and all that happened to it."""
+
+    iteration: int
+    rows: list[Row]
+    events: list[Event]
+
+
 class Checkpoints:
-    """The checkpoints of one run in one folder. `config_hash` names the run they belong to."""
+    """The checkpoints of one run in one folder. `config_hash` names the run they belong to.
 
-    def __init__(self, folder: Path, config_hash: str) -> None:
-        self.folder, self.config_hash = folder, config_hash
-        self.segments: list[int] = []  # the rows that the newest state stands on
-        self.states: list[int] = []
+    keep_every: besides the two newest, every k-th checkpoint stays; 0 keeps no others.
+    """
 
-    def save(self, iteration: int, state: State, rows: list[Row]) -> None:
-        """Keep the rows recorded since the last save, then the state after `iteration` steps."""
-        recorded = {f"{at:020d}/{name}": value for at, values in rows for name, value in values.items()}
-        self.segments.append(iteration)
-        write_whole(self._path("rows", iteration), self._packed(recorded))
-        write_whole(self._path("state", iteration), self._packed(state._asdict()))
-        self.states.append(iteration)
-        while len(self.states) > _KEPT:
-            self._path("state", self.states.pop(0)).unlink(missing_ok=True)
+    def __init__(self, folder: Path, config_hash: str, keep_every: int = 0) -> None:
+        self.folder, self.config_hash, self.keep_every = folder, config_hash, keep_every
+        self._pages: list[Page] = []  # that the newest checkpoint stands on
+        self._number = 0
+        self.left_out: list[str] = []  # what was found unusable when the run was last resumed
 
-    def newest(self) -> tuple[int, State, list[Row]] | None:
-        """(iteration, state, rows up to it) of the newest whole checkpoint of this run, or None."""
+    def save(self, iteration: int, population: Population, rows: list[Row], events: list[Event]) -> None:
+        """Keep the rows recorded since the last save and the state after `iteration` steps."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{self.folder} could not be written: {error.strerror}. Choose another.") from error
+        segments = [
+            segment
+            for written in population.each(write_segments, self.folder, f"particles-{iteration:012d}")
+            for segment in written
+        ]
+        for segment in segments:
+            path = self.folder / segment.file
+            if not path.is_file() or path.stat().st_size != segment.bytes:
+                raise StorageError(
+                    f"checkpoints must be in a folder that every node sees: {path} was written by a shard and is not "
+                    "here. Choose a folder on the cluster's shared file system (--out)."
+                )
+        page = self._write_rows(iteration, rows)
+        manifest = Manifest(self.config_hash, iteration, self._number, segments, [*self._pages, page], events)
+        write_whole(self._path(iteration, "h5"), self._view(manifest, population))
+        write_whole(self._path(iteration, "json"), _packed(manifest))
+        self._pages.append(page)
+        self._number += 1
+        self._prune(iteration)
+
+    def resume(self, population: Population) -> Resumed | None:
+        """Put the newest whole checkpoint of this run in place; None where there is none."""
+        self.left_out.clear()
+        if not self.folder.is_dir():
+            return None
         clear_parts(self.folder)
-        found = sorted(int(path.stem.removeprefix("state-")) for path in self.folder.glob("state-*.h5"))
-        for iteration in reversed(found):
+        for manifest in self._newest_first():
             try:
-                with self._open("state", iteration) as file:
-                    segments = [int(at) for at in file.attrs["segments"]]
-                    state = State(*(file[name][()] for name in State._fields))
-                rows = [row for at in segments for row in self._read_rows(at)]
-            except (OSError, KeyError, RuntimeError) as error:
-                warnings.warn(f"checkpoint {self._path('state', iteration)} left out: {error}", stacklevel=2)
+                rows = [row for page in manifest.pages for row in self._read_rows(page)]
+                population.each(check_segments, self.folder, manifest.segments)
+                population.each(read_segments, self.folder, manifest.segments)
+            except StorageError as error:
+                self._left_out(manifest.iteration, str(error))
                 continue
-            self.segments = segments
-            self.states = [at for at in found if at <= iteration and self._mine(at)]
-            return iteration, state, rows
+            self._pages, self._number = list(manifest.pages), manifest.number + 1
+            return Resumed(manifest.iteration, rows, list(manifest.events))
         return None
 
-    def _packed(self, arrays: Mapping[str, NDArray[Any]]) -> memoryview:
-        """Arrays by path as an HDF5 file in memory, with checksums where HDF5 can hold them."""
+    def latest(self) -> int | None:
+        """The iteration of the newest manifest of this run, or None."""
+        return next((manifest.iteration for manifest in self._newest_first()), None)
+
+    def _newest_first(self) -> Iterator[Manifest]:
+        """Every manifest of this run that reads as one; the others are told."""
+        found = {int(path.stem.rsplit("-", 1)[1]) for path in self.folder.glob("checkpoint-*.json")}
+        bare = {int(path.name.split("-")[1]) for path in self.folder.glob("particles-*.h5")} - found
+        for iteration in sorted(found | bare, reverse=True):
+            try:
+                manifest = self._read(iteration)
+            except StorageError as error:
+                self._left_out(iteration, str(error))
+            else:
+                yield manifest
+
+    def _read(self, iteration: int) -> Manifest:
+        path = self._path(iteration, "json")
+        if not path.is_file():
+            raise StorageError(f"{path} is missing, so it was not finished")
+        manifest = _unpacked(path)
+        if manifest.config_hash != self.config_hash:
+            raise StorageError("it belongs to another configuration")
+        return manifest
+
+    def _left_out(self, iteration: int, why: str) -> None:
+        told = f"checkpoint {self._path(iteration, 'json')} left out: {why}"
+        self.left_out.append(told)
+        warnings.warn(told, stacklevel=5)
+
+    def _prune(self, iteration: int) -> None:
+        """Keep the two newest checkpoints and every k-th; files that belong to none are left by a kill."""
+        kept: list[Manifest] = []
+        files: set[str] = set()
+        for path in sorted(self.folder.glob("checkpoint-*.json"), reverse=True):
+            try:
+                manifest = _unpacked(path)
+            except StorageError:
+                continue
+            mine = manifest.config_hash == self.config_hash
+            often = self.keep_every and manifest.number % self.keep_every == 0
+            # After a fall-back there may be manifests from beyond: the run is no longer there.
+            if mine and (manifest.iteration > iteration or (len(kept) >= _KEPT and not often)):
+                continue
+            if mine:
+                kept.append(manifest)
+            files |= {path.name, path.with_suffix(".h5").name}
+            files |= {segment.file for segment in manifest.segments} | {page.file for page in manifest.pages}
+        for pattern in ("checkpoint-*", "particles-*.h5", "rows-*.h5"):
+            for path in self.folder.glob(pattern):
+                if path.name not in files:
+                    path.unlink(missing_ok=True)
+
+    def _write_rows(self, iteration: int, rows: list[Row]) -> Page:
         page = io.BytesIO()
         with h5py.File(page, "w") as file:
-            file.attrs["config_hash"] = self.config_hash
-            file.attrs["segments"] = np.array(self.segments, dtype=np.int64)
-            for name, array in arrays.items():
-                file.create_dataset(name, data=array, fletcher32=True if array.ndim and array.size else None)
-        return page.getbuffer()
+            for at, values in rows:
+                for name, value in values.items():
+                    file.create_dataset(f"{at:020d}/{name}", data=value)
+        content, name = page.getbuffer(), f"rows-{iteration:012d}.h5"
+        write_whole(self.folder / name, content)
+        return Page(name, len(content), hashlib.sha256(content).hexdigest())
 
-    def _read_rows(self, iteration: int) -> list[Row]:
-        with self._open("rows", iteration) as file:
+    def _read_rows(self, page: Page) -> list[Row]:
+        content = verified_bytes(self.folder, page.file, page.bytes, page.sha256)
+        with h5py.File(io.BytesIO(content), "r") as file:
             return [(int(at), {name: item[()] for name, item in group.items()}) for at, group in file.items()]
 
-    def _mine(self, iteration: int) -> bool:
-        try:
-            self._open("state", iteration).close()
-        except (OSError, KeyError, RuntimeError):
-            return False
-        return True
+    def _view(self, manifest: Manifest, population: Population) -> memoryview:
+        """All particles as one dataset that stands for the files beside it."""
+        about = population.each(shape_of)[0]
+        page = io.BytesIO()
+        with h5py.File(page, "w") as file:
+            file.attrs.update({"config_hash": self.config_hash, "iteration": manifest.iteration})
+            virtual(file, about, population.count, {segment: segment.file for segment in manifest.segments})
+        return page.getbuffer()
 
-    def _open(self, kind: str, iteration: int) -> h5py.File:
-        file = h5py.File(self._path(kind, iteration), "r")
-        if file.attrs.get("config_hash") != self.config_hash:
-            file.close()
-            raise StorageError("it belongs to another configuration")
-        return file
+    def _path(self, iteration: int, ending: str) -> Path:
+        return self.folder / f"checkpoint-{iteration:012d}.{ending}"
 
-    def _path(self, kind: str, iteration: int) -> Path:
-        return self.folder / f"{kind}-{iteration:012d}.h5"
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _packed(manifest: Manifest) -> bytes:
+    content = {"format": FORMAT, **manifest._asdict()}
+    content["segments"] = [segment._asdict() for segment in manifest.segments]
+    content["pages"] = [page._asdict() for page in manifest.pages]
+    return json.dumps({**content, "sha256": _digest(content)}, indent=1).encode()
+
+
+def _unpacked(path: Path) -> Manifest:
+    """A manifest from its file; StorageError says what is wrong with it."""
+    try:
+        content = json.loads(path.read_bytes())
+        told = content.pop("sha256")
+        if told != _digest(content):
+            raise StorageError(f"{path} is damaged: its SHA-256 is not what was written")
+        if content.pop("format") != FORMAT:
+            raise StorageError(f"{path} was written by another version of this program")
+        segments = [Segment(**item) for item in content.pop("segments")]
+        pages = [Page(**item) for item in content.pop("pages")]
+        return Manifest(**content, segments=segments, pages=pages)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"{path} cannot be read as a manifest ({error})") from error

@@ -26,6 +26,14 @@ class DivergedError(ParticlesError, ArithmeticError):
     run: object = None
 
 
+class LostError(ParticlesError):
+    """A part of the cluster does not answer any more. What was saved is untouched; a run goes on from there."""
+
+
+class ClusterError(ParticlesError, RuntimeError):
+    """The cluster cannot do what was asked: cores missing, no connection, or faults that came again and again."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A remedy sentence that names the known word closest to `name`, or else all of them."""
     words = sorted(known)

@@ -14,15 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.data import Batches
 from particles.errors import DivergedError
 from particles.kernels.online import WINDOW
 from particles.losses import Loss
 from particles.measure import Array
 from particles.network import Network
 from particles.observables import Observer, Values
-from particles.population import Field, Leg, Population, copy
+from particles.population import Population
 from particles.regularisers import L2, Regulariser
+from particles.samples import Samples
+from particles.shard import Field, Leg, Move, Shard
 
 _SWEEP_WORK = 2**20  # particles times iterations between two looks at a sweep: milliseconds, so that Ctrl-C is quick
 
@@ -39,7 +40,7 @@ class Problem(NamedTuple):
     net: Network
     loss: Loss
     regulariser: Regulariser
-    batches: Batches
+    samples: Samples
     sizes: Array  # (T,) step sizes, flow time
     times: Array  # (T + 1,) flow time after each number of iterations
     averaged: bool
@@ -65,19 +66,22 @@ def flow(
 
     Raises DivergedError when an output, the loss or a particle leaves the numbers.
     """
-    swept = problem.batches.batch == 1 and problem.net.train == ("input",) and isinstance(problem.regulariser, L2)
+    swept = (
+        problem.samples.batches.batch == 1 and problem.net.train == ("input",) and isinstance(problem.regulariser, L2)
+    )
     yield from (_sweeps if swept else _steps)(problem, population, observer, record, begin)
 
 
 def _steps(
     problem: Problem, population: Population, observer: Observer, record: Container[int], begin: int
 ) -> Iterator[Snapshot]:
-    """An iteration at a time."""
-    steps, whole = len(problem.sizes), problem.batches.batch is None
+    """An iteration at a time: the last one's move and this one's sums are one call, wherever the particles are."""
+    steps, whole, move = len(problem.sizes), problem.samples.whole, None
     for iteration in range(begin, steps + 1):
-        x, y = problem.batches.at(iteration)
-        x = problem.net.inputs(x) if not whole else observer.x
-        g = population.sum(x, keep=iteration < steps)
+        g, finite = population.advance(move, iteration, keep=iteration < steps)
+        if not finite:
+            raise DivergedError(f"a particle is no longer finite after iteration {iteration}")
+        y = problem.samples.targets(iteration)
         risk = mean_loss(problem.loss, g, y)
         if not risk <= problem.hopeless:
             raise DivergedError(f"the loss is {risk:.3g} at iteration {iteration}")
@@ -85,11 +89,8 @@ def _steps(
         yield Snapshot(iteration, float(problem.times[iteration]), values)
         if iteration == steps:
             return
-        field = Field(x, problem.loss.slope(g, y) / len(y), problem.regulariser)
-        if not population.push(field, float(problem.sizes[iteration])):
-            raise DivergedError(f"a particle is no longer finite after iteration {iteration + 1}")
-        if problem.averaged:
-            population.average(1.0 / (iteration + 2))
+        field = Field(iteration, problem.loss.slope(g, y) / len(y), problem.regulariser)
+        move = Move(field, float(problem.sizes[iteration]), 1.0 / (iteration + 2) if problem.averaged else None)
 
 
 def _sweeps(
@@ -109,21 +110,22 @@ def _sweeps(
         if boundary > here:
             _sweep(problem, population, here, boundary)
             here = boundary
-        before = copy(population.state()) if stop > here else None
-        if stop > here:
+        inside = stop > here
+        if inside:
+            population.each(Shard.hold)
             _sweep(problem, population, here, stop)
         values = observer.measure(population, None) if stop in record else None
-        yield Snapshot(stop, float(problem.times[stop]), values, whole=before is None)
-        if before is not None and stop < steps:
-            population.restore(before)
+        yield Snapshot(stop, float(problem.times[stop]), values, whole=not inside)
+        if inside and stop < steps:
+            population.each(Shard.back)
 
 
 def _sweep(problem: Problem, population: Population, first: int, last: int) -> None:
     """Iterations [first, last)."""
-    x, y = problem.batches.run(first, last)
     assert isinstance(problem.regulariser, L2)
-    leg = Leg(problem.net.inputs(x), y, problem.sizes[first:last], problem.loss.name, problem.regulariser, first + 1)
+    leg = Leg(first, last, problem.sizes[first:last], problem.loss.name, problem.regulariser, first + 1)
     g, finite = population.sweep(leg)
+    _, y = problem.samples.run(first, last)
     with np.errstate(all="ignore"):
         risk = problem.loss.value(g, y)
     lost = np.flatnonzero(~(risk <= problem.hopeless))

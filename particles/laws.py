@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from particles import rules
 from particles.checks import number, whole
 from particles.errors import InputError
-from particles.measure import Array, Measure, checked_count, checked_signs
+from particles.measure import Array, Measure, atoms_of, checked_count, checked_signs
 from particles.randomness import Purpose, checked_seed, generator
 
 # Rows are always drawn a whole block at a time, so that row r depends on (seed, r) alone, however many are asked for.
@@ -55,9 +55,7 @@ class Law(ABC):
         signs: "positive" (all +1), "random" (independent +-1), "symmetric" (the second half repeats the first with the
         other sign, so that g = 0: section 3.2; `count` must be even, and it is the halves that nest).
         """
-        made = self.particles(count, seed, signs)
-        b, s = made.part(0, made.count)
-        return Measure(np.ascontiguousarray(b), s, np.full(made.count, 1.0 / made.count))
+        return atoms_of(self.particles(count, seed, signs))
 
     def particles(self, count: int, seed: int, signs: str = "positive") -> "Sample":
         """The same atoms, made only when a population asks for them: for clouds that fill the memory."""
@@ -117,8 +115,20 @@ class Sample:
         return self.law.dim
 
     @property
-    def positive(self) -> bool:
+    def equal_signs(self) -> bool:
         return self.signs == "positive"
+
+    @property
+    def equal_weights(self) -> bool:
+        return True
+
+    def weights(self, first: int, last: int) -> Array:
+        """w (last - first,): equal ones."""
+        return np.full(last - first, 1.0 / self.count)
+
+    def cut(self, first: int, last: int) -> "Sample":
+        """The law and the seed are all that anyone needs."""
+        return self
 
     def part(self, first: int, last: int) -> tuple[Array, Array]:
         """b (last - first, dim) and s (last - first,) of atoms [first, last)."""

@@ -1,5 +1,6 @@
 """The measure: weighted atoms in the space of (sign, position). A network of M neurons is one of M equal atoms."""
 
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -25,15 +26,60 @@ class Measure(NamedTuple):
 
 
 class Source(Protocol):
-    """Equal atoms that are made where they are needed, so that no one need hold them all twice."""
+    """Atoms that are made or found where they are needed, so that no one need hold them all twice.
+
+    part : atoms [first, last) as b (last - first, dim) and s (last - first,); weights : their w
+    cut : what whoever needs only those atoms has to be sent
+    """
 
     @property
     def count(self) -> int: ...
     @property
     def dim(self) -> int: ...
     @property
-    def positive(self) -> bool: ...
+    def equal_signs(self) -> bool: ...
+    @property
+    def equal_weights(self) -> bool: ...
     def part(self, first: int, last: int) -> tuple[Array, Array]: ...
+    def weights(self, first: int, last: int) -> Array: ...
+    def cut(self, first: int, last: int) -> "Source": ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """The atoms of a measure in memory, or a run of them that begins at atom `offset` of `count`."""
+
+    measure: Measure
+    count: int
+    equal_signs: bool
+    equal_weights: bool
+    offset: int = 0
+
+    @property
+    def dim(self) -> int:
+        return int(self.measure.b.shape[1])
+
+    def part(self, first: int, last: int) -> tuple[Array, Array]:
+        rows = slice(first - self.offset, last - self.offset)
+        return self.measure.b[rows], self.measure.s[rows]
+
+    def weights(self, first: int, last: int) -> Array:
+        return self.measure.w[first - self.offset : last - self.offset]
+
+    def cut(self, first: int, last: int) -> "Given":
+        rows = slice(first - self.offset, last - self.offset)
+        return replace(self, measure=Measure(*(a[rows] for a in self.measure)), offset=first)
+
+
+def source_of(measure: Measure) -> Given:
+    """A measure as a source of its atoms."""
+    return Given(measure, len(measure.w), bool((measure.s == measure.s[0]).all()), equal_weights(measure))
+
+
+def atoms_of(source: Source) -> Measure:
+    """All atoms of a source, in memory."""
+    b, s = source.part(0, source.count)
+    return Measure(np.ascontiguousarray(b), s, source.weights(0, source.count))
 
 
 def checked_count(count: int, signs: str) -> int:

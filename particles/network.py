@@ -12,8 +12,8 @@ from particles.activations import ACTIVATIONS, OURS, Activation, activation
 from particles.checks import number
 from particles.errors import InputError
 from particles.kernels.blocks import NARROW, BlockKernels, block_kernels
-from particles.kernels.online import online_kernel
-from particles.measure import Array, Measure, checked_measure, equal_weights
+from particles.kernels.online import WindowKernels, online_kernel, window_kernels
+from particles.measure import Array, Measure, Source, checked_measure, source_of
 
 LAYERS = ("input", "output")
 
@@ -31,6 +31,11 @@ def _kernels(row: Activation, dtype: str, inputs: int | None) -> BlockKernels:
 @cache
 def _online_kernel(row: Activation, dtype: str, loss: str) -> Any:
     return online_kernel(row.sigma, row.derivative, row.pair, cache_key(row), dtype, loss)
+
+
+@cache
+def _window_kernels(row: Activation, dtype: str, loss: str) -> WindowKernels:
+    return window_kernels(row.sigma, row.derivative, row.pair, cache_key(row), dtype, loss)
 
 
 @dataclass(frozen=True)
@@ -72,15 +77,16 @@ class Network:
         """The paper's lambda for a regulariser's weight in flow time: lambda M^(1 - 2 beta)."""
         return float(weight * count ** (1.0 - 2.0 * self.beta))
 
-    def scale(self, measure: Measure) -> float:
+    def scale(self, measure: Measure | Source) -> float:
         """alpha for this measure; at beta < 1 it must be equal atoms, since its M says how large the network is."""
-        if self.beta < 1.0 and not equal_weights(measure):
+        source = source_of(measure) if isinstance(measure, Measure) else measure
+        if self.beta < 1.0 and not source.equal_weights:
             raise InputError(
                 "`beta` below 1 needs equal weights: alpha = M^(1 - beta) grows with the number of neurons",
                 f"beta={self.beta} and a weighted measure",
                 "Use law.sample(M, seed), or beta=1 for the mean-field limit.",
             )
-        return self.alpha(len(measure.w))
+        return self.alpha(source.count)
 
     def inputs(self, x: ArrayLike) -> Array:
         """The inputs as the particles see them, (n, d), a bias appended: finite float64."""
@@ -99,6 +105,10 @@ class Network:
     def online_kernel(self, dtype: str, loss: str) -> Any:
         """The compiled one-sample sweep for this activation, float type and loss."""
         return _online_kernel(self.row, dtype, loss)
+
+    def window_kernels(self, dtype: str, loss: str) -> WindowKernels:
+        """The same sweep in compiled pieces, for blocks that do not share a memory."""
+        return _window_kernels(self.row, dtype, loss)
 
     def predict(self, measure: Measure, x: ArrayLike) -> Array:
         """g(x) = alpha * int s sigma(b.x) dmu: (n, d) -> (n,)."""

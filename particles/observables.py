@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.data import Dataset, checked_labels
+from particles.data import checked_labels
 from particles.errors import InputError, nearest
 from particles.losses import Loss
 from particles.measure import Array
 from particles.network import Network
-from particles.population import BlockView, Field, Partial, Population
+from particles.population import Population, positions_of
 from particles.regularisers import L1, Regulariser
+from particles.samples import Samples
+from particles.shard import BlockView, Field, Partial
 
 Values = dict[str, NDArray[Any]]
 
@@ -122,9 +124,9 @@ OBSERVABLES: dict[str, Observable] = {
         Observable("test_prediction", "network output g(x) at the test samples", "section 3", ("test_sample",),
                    lambda at: at.g_test, test=True, outputs=True),
         Observable("position", "particle positions b_r", "section 3", ("particle", "dim"),
-                   lambda at: at.population.positions(at.positions)[0]),
+                   lambda at: positions_of(at.population, at.positions)[0]),
         Observable("output_weight", "signs or trained output weights s_r", "section 3", ("particle",),
-                   lambda at: at.population.positions(at.positions)[1]),
+                   lambda at: positions_of(at.population, at.positions)[1]),
         Observable("displacement_rms", "(int |b - b_1|^2 dmu)^(1/2)", "3.1, 3.2", (),
                    lambda at: float(np.sqrt(at.integral["moved"][0])), ("moved",)),
         Observable("displacement_max", "max_r |b_r - b_r,1|", "3.1, 3.2", (),
@@ -145,21 +147,20 @@ class Observer:
         net: Network,
         loss: Loss,
         rule: Regulariser,
-        train: Dataset,
-        test: Dataset | None,
+        samples: Samples,
         averaged: bool,
         alpha: float,
         positions: int,
     ) -> None:
         self.rows = [_row(name) for name in names]
+        tested = len(samples.y_test) > 0
         for row in self.rows:
-            if row.test and test is None:
+            if row.test and not tested:
                 raise InputError(f"`record` asks for {row.name}, which needs test samples", "test=None", "Give `test`.")
             if row.binary:
-                checked_labels(np.concatenate([train.y, test.y]) if row.test and test else train.y)
+                checked_labels(np.concatenate([samples.y, samples.y_test]) if row.test else samples.y)
         self.loss, self.rule, self.averaged, self.alpha, self.positions = loss, rule, averaged, alpha, positions
-        self.x, self.y = net.inputs(train.x), train.y
-        self.x_test, self.y_test = (net.inputs(test.x), test.y) if test else (np.empty((0, 0)), np.empty(0))
+        self.y, self.y_test = samples.y, samples.y_test
         self.sums = {name: INTEGRALS[name] for row in self.rows for name in row.integrals if name != "penalty"}
         if any("penalty" in row.integrals for row in self.rows):
             self.sums["penalty"] = penalty(rule, net.train)
@@ -187,11 +188,11 @@ class Observer:
         return values
 
     def _scene(self, population: Population, g: Array | None, averaged: bool) -> Scene:
-        g = population.sum(self.x, averaged) if g is None else g
-        g_test = population.sum(self.x_test, averaged) if any(row.test for row in self.rows) else np.empty(0)
+        g = population.sum("train", averaged) if g is None else g
+        g_test = population.sum("test", averaged) if any(row.test for row in self.rows) else np.empty(0)
         field = None
         if NEEDS_VELOCITY & self.sums.keys() and not averaged:
-            field = Field(self.x, self.loss.slope(g, self.y) / len(self.y), self.rule)
+            field = Field("train", self.loss.slope(g, self.y) / len(self.y), self.rule)
         sums = {} if averaged or not self.sums else self.sums
         found = population.fold(list(sums.values()), field) if sums else []
         integral = dict(zip(sums, found, strict=True))

@@ -1,10 +1,14 @@
 """Checkpoints: a run that was stopped, killed or damaged goes on to the bits it would have had."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 
 import particles as mf
+from particles import segments
 
 STEPS = 20
 NET = mf.Network("tanh", train=("input", "output"))
@@ -41,7 +45,8 @@ def run(cloud, samples):
 
 
 def same(one, two):
-    assert one.dataset.identical(two.dataset)
+    """To the bit, whatever happened to them on their way."""
+    assert one.dataset.assign_attrs(events="").identical(two.dataset.assign_attrs(events=""))
     for name in one.dataset.variables:
         assert one.dataset[name].values.tobytes() == two.dataset[name].values.tobytes()
     for a, b in zip((*one.measure, *(one.average or ())), (*two.measure, *(two.average or ())), strict=True):
@@ -49,14 +54,18 @@ def same(one, two):
 
 
 def states(folder):
-    return sorted(folder.glob("state-*.h5"))
+    """The manifests that are there."""
+    return sorted(folder.glob("checkpoint-*.json"))
+
+
+def newest(folder, kind):
+    """The newest file of a kind: "particles", "rows" or "checkpoint" (its manifest)."""
+    return sorted(folder.glob(f"{kind}-*{'.json' if kind == 'checkpoint' else '.h5'}"))[-1]
 
 
 def flip(path):
-    with h5py.File(path) as file:
-        chunk = file["b"].id.get_chunk_info(0)
     content = bytearray(path.read_bytes())
-    content[chunk.byte_offset + chunk.size // 2] ^= 1
+    content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
@@ -79,7 +88,7 @@ def test_resume__has_the_bits_of_a_run_without_a_stop(case, stops, run, tmp_path
 @pytest.mark.parametrize("seconds", [0.0, 1e9])
 def test_stop__keeps_the_state_whatever_the_cadence(run, tmp_path, seconds):
     run(folder=tmp_path, stop_at=7, seconds=seconds)
-    assert states(tmp_path)[-1].name == "state-000000000007.h5"
+    assert states(tmp_path)[-1].name == "checkpoint-000000000007.json"
 
 
 def test_stop__returns_what_was_recorded_till_then(run):
@@ -122,29 +131,90 @@ def test_checkpoints__keep_two_states_at_most(run, tmp_path):
     assert max(found) == 2
 
 
-@pytest.mark.parametrize("harm", [flip, cut, empty])
-def test_resume__falls_back_where_the_newest_state_is_damaged(run, tmp_path, harm):
+def remove(path):
+    path.unlink()
+
+
+DAMAGE = [
+    (flip, "particles", "is damaged: its SHA-256 is not what was written"),
+    (cut, "particles", "is cut: [0-9]+ of [0-9]+ bytes"),
+    (empty, "particles", "is cut: 0 of"),
+    (remove, "particles", "cannot be read .No such file"),
+    (flip, "rows", "is damaged"),
+    (flip, "checkpoint", "is damaged|cannot be read as a manifest"),
+    (cut, "checkpoint", "cannot be read as a manifest"),
+    (remove, "checkpoint", "is missing, so it was not finished"),
+]
+
+
+@pytest.mark.parametrize("harm, kind, why", DAMAGE, ids=lambda value: getattr(value, "__name__", None))
+def test_resume__falls_back_where_the_newest_checkpoint_is_damaged(run, tmp_path, harm, kind, why):
     run(folder=tmp_path, stop_at=12)
-    harm(states(tmp_path)[-1])
+    harm(newest(tmp_path, kind))
     seen = []
-    with pytest.warns(UserWarning, match="state-000000000012.h5 left out"):
+    with pytest.warns(UserWarning, match=f"checkpoint-000000000012.json left out: .*({why})"):
         again = run(folder=tmp_path, progress=lambda iteration, steps: seen.append(iteration))
     assert seen[0] == 11
+    assert "checkpoint-000000000012.json left out" in again.events[0]["what"]
+    assert again.events[-1] == {"iteration": 11, "what": "went on from the checkpoint"}
     same(again, run())
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]
 
 
-@pytest.mark.parametrize("kind", ["state", "rows"])
+@pytest.mark.parametrize("kind", ["particles", "rows"])
 def test_resume__starts_anew_where_nothing_can_be_read(run, tmp_path, kind):
     run(folder=tmp_path, stop_at=12)
     for path in tmp_path.glob(f"{kind}-*.h5"):
         path.write_bytes(b"")
     with pytest.warns(UserWarning, match="left out"):
         again = run(folder=tmp_path)
+    assert again.events[-1] == {"iteration": 0, "what": "began anew"}
     same(again, run())
 
 
+def test_resume__reads_files_cut_in_any_way(run, tmp_path, monkeypatch):
+    """A file a block, then a file for all: who saved with other shards saved other files."""
+    with monkeypatch.context() as patch:
+        patch.setattr(segments, "SEGMENT_BYTES", 1)
+        run(folder=tmp_path, stop_at=12)
+    assert len(list(tmp_path.glob("particles-000000000012-*.h5"))) == 2
+    same(run(folder=tmp_path), run())
+
+
+@pytest.mark.parametrize("case", ["GD", "averaged", "float32"])
+@pytest.mark.parametrize("size", [1, 2**26])
+def test_checkpoint__is_one_dataset_for_xarray(case, size, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(segments, "SEGMENT_BYTES", size)
+    stopped = run(case, tmp_path, stop_at=12)
+    with xr.open_dataset(tmp_path / "checkpoint-000000000012.h5", engine="h5netcdf") as view:
+        assert view["position"].dims == ("atom", "dim") and view["weight"].dims == ("atom",)
+        found = mf.Measure(*(view[name].values for name in ("position", "sign", "weight")))
+        assert view.attrs["iteration"] == 12
+        if stopped.average:
+            assert (view["averaged_position"].values == stopped.average.b).all()
+    for mine, saved in zip(stopped.measure, found, strict=True):
+        assert (mine == saved).all()
+
+
+def test_checkpoint__shows_a_missing_file_as_nan(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(segments, "SEGMENT_BYTES", 1)
+    run(folder=tmp_path, stop_at=12)
+    newest(tmp_path, "particles").unlink()
+    with xr.open_dataset(tmp_path / "checkpoint-000000000012.h5", engine="h5netcdf") as view:
+        lost = np.isnan(view["position"].values).all(axis=1)
+    assert lost.tolist() == [False] * 256 + [True] * 44
+
+
+def test_checkpoints__keep_every_kth(run, tmp_path):
+    run(folder=tmp_path, stop_at=12, keep_every=5)
+    kept = [json.loads(path.read_bytes()) for path in states(tmp_path)]
+    assert [one["iteration"] for one in kept] == [1, 6, 11, 12]
+    assert [one["number"] for one in kept] == [0, 5, 10, 11]
+    same(run(folder=tmp_path), run())
+
+
 def test_resume__clears_what_a_killed_writer_left(run, tmp_path):
-    (tmp_path / ".state-000000000003.h5.1-2.part").write_bytes(b"half")
+    (tmp_path / ".particles-000000000003.h5.1-2.part").write_bytes(b"half")
     run(folder=tmp_path)
     assert not list(tmp_path.glob(".*"))
 
@@ -160,11 +230,7 @@ class Clock:
         return iteration == max(self.due)
 
 
-def remove(path):
-    path.unlink()
-
-
-@pytest.mark.filterwarnings("ignore:checkpoint .*10.h5 left out")
+@pytest.mark.filterwarnings("ignore:checkpoint .*10.json left out")
 @pytest.mark.parametrize("lose", [flip, remove])
 def test_resume__records_each_iteration_once_where_rows_outlived_their_state(run, tmp_path, monkeypatch, lose):
     """State 10 is damaged, or was never written: its rows are there, and the next checkpoints fall elsewhere."""
@@ -174,7 +240,7 @@ def test_resume__records_each_iteration_once_where_rows_outlived_their_state(run
             patch.setattr("time.monotonic", lambda clock=clock: clock.now)
             run(folder=tmp_path, seconds=5.0, progress=clock.at)
         if due == (4, 10):
-            lose(states(tmp_path)[-1])
+            lose(newest(tmp_path, "particles"))
     same(run(folder=tmp_path), run())
 
 

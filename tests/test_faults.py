@@ -52,10 +52,10 @@ class Command:
         assert main(self.words[3:]) == 0
 
     def checkpoints(self):
-        return set(self.out.glob("small/checkpoints/*/state-*.h5"))
+        return set(self.out.glob("small/checkpoints/*/checkpoint-*.json"))
 
     def reached(self):
-        return max((int(path.stem.removeprefix("state-")) for path in self.checkpoints()), default=0)
+        return max((int(path.stem.removeprefix("checkpoint-")) for path in self.checkpoints()), default=0)
 
     def results(self):
         return all_contents(self.out / "small")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import particles as mf
-from particles import population
+from particles import shard
 from particles.blocks import tree_sum
 
 STEPS = 7
@@ -61,7 +61,7 @@ def test_measure__has_the_same_bits_for_any_recording(method, dtype, final_hash)
 @EACH_TYPE
 def test_measure__has_the_same_bits_for_any_chunk_of_velocities(dtype, final_hash, monkeypatch):
     whole = final_hash(METHODS[0], 3000, dtype=dtype)
-    monkeypatch.setattr(population, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(shard, "_CHUNK_BYTES", 1)
     assert final_hash(METHODS[0], 3000, dtype=dtype) == whole
 
 

@@ -15,7 +15,7 @@ stops.
 Six iterations fill AVX2's registers in both passes over the particles; 4 and 8 were slower by a fifth.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -158,6 +158,99 @@ def logistic_slope(g, y):
     return -y * sigmoid(-y * g)
 
 
+def look_ahead(x, sizes, pull, start, m, d, ahead, pulled):
+    """P_t x_t and (1 - P_t) x_t of the m iterations from `start`, (WINDOW, d) each."""
+    kept = 1.0
+    for t in range(m):
+        for k in range(d):
+            value = x[(start + t) * d + k]
+            ahead[t * d + k], pulled[t * d + k] = kept * value, (1.0 - kept) * value
+        kept *= 1.0 - sizes[start + t] * pull
+
+
+def turn_window(ended, b, mean, anchor, anchored, averaged, d, ahead, pulled, moves, shifts, shares, last_tiles,
+                first, last, slots):  # fmt: skip
+    """End one window, if `ended`, and begin the next on blocks [first, last).
+
+    A block at a time: what the one window leaves is in the cache when the other begins.
+    """
+    K, per_block = b.size // (BLOCK * d), BLOCK // LANES
+    held = anchor if anchored else b  # without an anchor its shares are zero
+    for block in range(first, last):
+        low = block * per_block
+        high = low + (last_tiles if block == K - 1 else per_block)
+        if ended:
+            end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, low, high)
+        begin_window(b, anchor, anchored, d, ahead, pulled, low, high, slots)
+
+
+def relate(x, sizes, pull, start, t, d, forces, factors):
+    """factors[t, u] = Q_ut <x_u, x_t> times force_u: what iteration t feels of those before it in the window."""
+    for u in range(t):
+        inner = 0.0
+        for k in range(d):
+            inner += np.float64(x[(start + u) * d + k]) * np.float64(x[(start + t) * d + k])
+        faded = forces[u]
+        for k in range(u + 1, t):
+            faded *= 1.0 - sizes[start + k] * pull
+        factors[t * WINDOW + u] = faded * inner
+
+
+def sum_blocks(slots, factors, s, c, t, last_tiles, K, first, last, sums):
+    """sums[block] of iteration t for the blocks [first, last) of K."""
+    per_block, shared = BLOCK // LANES, s.size < K * BLOCK
+    for block in range(first, last):
+        low = block * per_block
+        high = low + (last_tiles if block == K - 1 else per_block)
+        offset = (block // (K - 1) - block) * BLOCK if shared else 0
+        sums[block] = sum_iteration(slots, factors, s, c, offset, t, low, high)
+
+
+def force_of(g, y, size, alpha):
+    """-(eta / alpha) l'(g, y): one iteration's force on every particle."""
+    return -size / alpha * loss_slope(g, y)
+
+
+def settle(x, sizes, pull, start, m, d, iterates, anchored, forces, moves, shifts, shares):
+    """What every c_u of a window adds to b_m and to the average, into moves, shifts and shares (`end_window`).
+
+    iterates : how many the average holds before the window
+    """
+    if m < WINDOW:  # a last, shorter window: what is not there moves nothing
+        moves[:] = 0.0
+        shifts[:] = 0.0
+    all_kept = 0.0
+    fading = 1.0
+    for t in range(m):
+        fading *= 1.0 - sizes[start + t] * pull
+        all_kept += fading
+    for u in range(m):
+        faded, total = 1.0, 1.0
+        for t in range(u + 1, m):
+            faded *= 1.0 - sizes[start + t] * pull
+            total += faded
+        for k in range(d):
+            value = x[(start + u) * d + k]
+            moves[k * WINDOW + u] = forces[u] * faded * value
+            shifts[k * WINDOW + u] = forces[u] * total / (iterates + m) * value
+    shares[0], shares[2], shares[3] = fading, iterates / (iterates + m), all_kept / (iterates + m)
+    if anchored:
+        shares[1], shares[4] = 1.0 - fading, (m - all_kept) / (iterates + m)
+
+
+def close_window(b, mean, anchor, anchored, averaged, d, moves, shifts, shares, m, last_tiles, first, last, slots):
+    """End the last window, of m iterations, on blocks [first, last) -> whether their particles are finite."""
+    K, per_block = b.size // (BLOCK * d), BLOCK // LANES
+    low = first * per_block
+    high = (last - 1) * per_block + (last_tiles if last == K else per_block)
+    if m < WINDOW:
+        for tile in range(low, high):
+            slots[(tile * WINDOW + m) * LANES : (tile + 1) * WINDOW * LANES] = 0.0
+    held = anchor if anchored else b
+    end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, low, high)
+    return all_finite(b, d, low, high)  # what is lost once never comes back
+
+
 def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha, iterates, last_tiles, first, last,
           slots, sums, outputs, gate, threads):  # fmt: skip
     """Iterations 0 .. len(sizes) - 1 on blocks [first, last); `threads` calls share the blocks and meet each iteration.
@@ -169,9 +262,6 @@ def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha
     sums : (2, K) and gate : (1,), shared; outputs : (T,), g at each sample before its step -> whether b stays finite
     """
     T, K = sizes.size, b.size // (BLOCK * d)
-    per_block, shared = BLOCK // LANES, s.size < K * BLOCK
-    begin_tile = first * per_block
-    end_tile = (last - 1) * per_block + (last_tiles if last == K else per_block)
     work = np.empty(K)
     factors = np.zeros(WINDOW * WINDOW, b.dtype)
     ahead, pulled = np.zeros(WINDOW * d, b.dtype), np.zeros(WINDOW * d, b.dtype)
@@ -179,69 +269,53 @@ def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha
     shares = np.zeros(5, b.dtype)
     shares[0], shares[2] = 1.0, 1.0
     forces = np.zeros(WINDOW)
-    held = anchor if anchored else b  # without an anchor its shares are zero
+    m = WINDOW
     for start in range(0, T, WINDOW):
         m = min(WINDOW, T - start)
-        inputs = x[start * d :]
-        kept = 1.0
+        look_ahead(x, sizes, pull, start, m, d, ahead, pulled)
+        turn_window(start > 0, b, mean, anchor, anchored, averaged, d, ahead, pulled, moves, shifts, shares,
+                    last_tiles, first, last, slots)  # fmt: skip
         for t in range(m):
-            for k in range(d):
-                ahead[t * d + k], pulled[t * d + k] = kept * inputs[t * d + k], (1.0 - kept) * inputs[t * d + k]
-            kept *= 1.0 - sizes[start + t] * pull
-        # A block at a time: what the last window leaves is in the cache when this one begins.
-        for block in range(first, last):
-            low = block * per_block
-            high = low + (last_tiles if block == K - 1 else per_block)
-            if start:
-                end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, low, high)
-            begin_window(b, anchor, anchored, d, ahead, pulled, low, high, slots)
-        for t in range(m):
-            for u in range(t):
-                inner = 0.0
-                for k in range(d):
-                    inner += np.float64(inputs[u * d + k]) * np.float64(inputs[t * d + k])
-                faded = forces[u]
-                for k in range(u + 1, t):
-                    faded *= 1.0 - sizes[start + k] * pull
-                factors[t * WINDOW + u] = faded * inner
+            relate(x, sizes, pull, start, t, d, forces, factors)
             turn = (start + t) % 2
-            for block in range(first, last):
-                low = block * per_block
-                high = low + (last_tiles if block == K - 1 else per_block)
-                offset = (block // (K - 1) - block) * BLOCK if shared else 0
-                sums[turn, block] = sum_iteration(slots, factors, s, c, offset, t, low, high)
+            sum_blocks(slots, factors, s, c, t, last_tiles, K, first, last, sums[turn])
             if threads > 1:
                 meet(gate, threads)
             for j in range(K):
                 work[j] = sums[turn, j]
             g = alpha * tree(work, K)
             outputs[start + t] = g
-            forces[t] = -sizes[start + t] / alpha * loss_slope(g, y[start + t])
-        # What every c_u adds to b_m, and to the sum of b_1 .. b_m.
-        if m < WINDOW:  # a last, shorter window: what is not there moves nothing
-            moves[:] = 0.0
-            shifts[:] = 0.0
-            for tile in range(begin_tile, end_tile):
-                slots[(tile * WINDOW + m) * LANES : (tile + 1) * WINDOW * LANES] = 0.0
-        all_kept = 0.0
-        fading = 1.0
-        for t in range(m):
-            fading *= 1.0 - sizes[start + t] * pull
-            all_kept += fading
-        for u in range(m):
-            faded, total = 1.0, 1.0
-            for t in range(u + 1, m):
-                faded *= 1.0 - sizes[start + t] * pull
-                total += faded
-            for k in range(d):
-                moves[k * WINDOW + u] = forces[u] * faded * inputs[u * d + k]
-                shifts[k * WINDOW + u] = forces[u] * total / (iterates + m) * inputs[u * d + k]
-        shares[0], shares[2], shares[3] = fading, iterates / (iterates + m), all_kept / (iterates + m)
-        if anchored:
-            shares[1], shares[4] = 1.0 - fading, (m - all_kept) / (iterates + m)
+            forces[t] = force_of(g, y[start + t], sizes[start + t], alpha)
+        settle(x, sizes, pull, start, m, d, iterates, anchored, forces, moves, shifts, shares)
         iterates += m
-    end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, begin_tile, end_tile)
-    return all_finite(b, d, begin_tile, end_tile)  # what is lost once never comes back
+    return close_window(b, mean, anchor, anchored, averaged, d, moves, shifts, shares, m, last_tiles, first, last,
+                        slots)  # fmt: skip
+
+
+class WindowKernels(NamedTuple):
+    """The pieces of `sweep` one by one, for blocks that do not share a memory and meet outside."""
+
+    look_ahead: Any
+    turn_window: Any
+    relate: Any
+    sum_blocks: Any
+    force_of: Any
+    settle: Any
+    close_window: Any
+
+
+def _settled(sigma: Any, derivative: Any, pair: Any, dtype: str, loss: str, join: Any) -> dict[str, Any]:
+    """What the names in the loops above stand for."""
+    names: dict[str, Any] = {"LANES": LANES_OF[dtype], "sigma": sigma, "derivative": derivative}
+    names["pair"] = pair or join(both_apart, **names)
+    names["loss_slope"] = join({"squared": squared_slope, "logistic": logistic_slope}[loss])
+    # Each may name those before it.
+    for part in (preactivation, begin_window, sum_iteration, end_window, all_finite, tree, *_PIECES):
+        names[part.__name__] = join(part, **names)
+    return names
+
+
+_PIECES = look_ahead, turn_window, relate, sum_blocks, force_of, settle, close_window
 
 
 def online_kernel(
@@ -249,13 +323,15 @@ def online_kernel(
     join: Any = inlined,
 ) -> Any:  # fmt: skip
     """`sweep` of one activation, float type and loss, compiled. `key` names it in the cache (None: not kept)."""
-    settled: dict[str, Any] = {"LANES": LANES_OF[dtype], "sigma": sigma, "derivative": derivative}
-    settled["pair"] = pair or join(both_apart, **settled)
-    settled["preactivation"] = join(preactivation, **settled)
-    loops = begin_window, sum_iteration, end_window, all_finite, tree
-    parts = {part.__name__: join(part, **settled) for part in loops}
-    slope = join({"squared": squared_slope, "logistic": logistic_slope}[loss])
-    return make(sweep, None if key is None else f"{key}-{dtype}-{loss}", loss_slope=slope, **settled, **parts)
+    names = _settled(sigma, derivative, pair, dtype, loss, join)
+    return make(sweep, None if key is None else f"{key}-{dtype}-{loss}", **names)
+
+
+def window_kernels(sigma: Any, derivative: Any, pair: Any, key: str | None, dtype: str, loss: str) -> WindowKernels:
+    """The pieces of one activation, float type and loss, compiled. `key` names them in the cache (None: not kept)."""
+    names = _settled(sigma, derivative, pair, dtype, loss, inlined)
+    kept = None if key is None else f"{key}-{dtype}-{loss}"
+    return WindowKernels(*(specialise(piece, kept, **names) for piece in _PIECES))
 
 
 def plain_online_kernel(sigma: Any, derivative: Any, pair: Any, dtype: str, loss: str) -> Any:

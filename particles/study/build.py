@@ -13,7 +13,7 @@ from particles.datasets import load, read, scaled
 from particles.errors import InputError, StorageError
 from particles.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
 from particles.losses import loss
-from particles.measure import Measure
+from particles.measure import Measure, Source
 from particles.methods import SGD, AveragedSGD, GradientDescent, Method
 from particles.network import Network
 from particles.observables import OBSERVABLES
@@ -144,8 +144,8 @@ def check_all(configs: Iterable[Config], folder: Path) -> None:
             checked_labels(made.test.y)
 
 
-def start(config: Config, made: Parts, nodes: int | None) -> Measure:
-    """The first measure: a sample of M particles, or at least `nodes` quadrature atoms for M = infinity."""
+def start(config: Config, made: Parts, nodes: int | None) -> Measure | Source:
+    """The first measure: M particles made where they are needed, or at least `nodes` quadrature atoms."""
     if nodes is None:
-        return made.law.sample(config.start.count, config.start.seed, config.start.signs)
+        return made.law.particles(config.start.count, config.start.seed, config.start.signs)
     return made.law.quadrature(nodes, config.start.signs, along=made.net.inputs(made.train.x))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from particles.measure import Measure
+from particles.measure import Measure, atoms_of
 from particles.study import build, plots
 from particles.study.plan import Case, Plan
 from particles.study.results import open as open_run
@@ -62,4 +62,5 @@ def _convergence(
 
 
 def _start(made: Plan, case: Case) -> Measure:
-    return build.start(case.config, build.parts(case.config, made.folder), case.nodes)
+    start = build.start(case.config, build.parts(case.config, made.folder), case.nodes)
+    return start if isinstance(start, Measure) else atoms_of(start)

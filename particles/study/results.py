@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import h5py
 import numpy as np
 
-from particles.checkpoint import Row
+from particles.checkpoint import Event, Row
 from particles.errors import StorageError
 from particles.files import write_whole
 from particles.measure import Measure
@@ -52,6 +52,11 @@ class Run:
         """ "finished", "stopped" (by the user) or "diverged"."""
         return str(self.dataset.attrs["status"])
 
+    @property
+    def events(self) -> list[Event]:
+        """What happened to the run on its way: faults, checkpoints left out, where it went on."""
+        return list(json.loads(self.dataset.attrs.get("events", "[]")))
+
 
 def dataset_of(
     rows: list[Row],
@@ -60,6 +65,7 @@ def dataset_of(
     targets: dict[str, np.ndarray[Any, Any]],
     config: dict[str, Any],
     status: str,
+    events: list[Event],
 ) -> "xarray.Dataset":
     """The recorded rows as one dataset over flow time."""
     import xarray
@@ -83,6 +89,7 @@ def dataset_of(
         "config": json.dumps(config),
         "config_hash": fingerprint(config),
         "status": status,
+        "events": json.dumps(events),
         "seed": _seed(config),
         **provenance(),
     }

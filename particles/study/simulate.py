@@ -1,26 +1,27 @@
 """One run: a network, a start, data and a method in; a recorded dataset and the last measure out."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from particles.checkpoint import Checkpoints, Row
+from particles.checkpoint import Checkpoints
 from particles.checks import whole
 from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
-from particles.flow import Problem, Snapshot, flow, mean_loss
+from particles.flow import Problem, mean_loss
 from particles.losses import Loss, loss as loss_row
-from particles.measure import Measure, checked_measure
+from particles.measure import Given, Measure, Source, checked_measure, source_of
 from particles.methods import Method
 from particles.network import Network
 from particles.observables import Observer
-from particles.population import Local, Population
+from particles.population import Engine, Local, Population
 from particles.regularisers import NONE, Regulariser
+from particles.samples import Samples
 from particles.schedules import schedule
 from particles.stability import stable_step
+from particles.study.course import Course, Progress
 from particles.study.provenance import array_hash, fingerprint
 from particles.study.results import Run, dataset_of
 
@@ -28,14 +29,12 @@ DEFAULT_RECORD = ("loss", "prediction")
 LOG_POINTS = 10  # recorded iterations a decade with record_every="log"
 # A loss this many times its first value (plus one) will not come back; far below overflow, so the step is named early.
 _HOPELESS = 1e6
-
-# Called with (iteration, steps) as a run goes on; true asks it to stop.
-Progress = Callable[[int, int], object]
+_HASHED = 4096  # atoms of a start that is not in memory
 
 
 def simulate(
     net: Network,
-    start: Measure,
+    start: Measure | Source,
     data: Dataset | Stream,
     method: Method,
     *,
@@ -46,20 +45,24 @@ def simulate(
     record: Iterable[str] = DEFAULT_RECORD,
     positions: int | None = None,
     test: Dataset | None = None,
-    engine: Local | None = None,
+    engine: Engine | None = None,
     dtype: str = "float64",
     config: dict[str, Any] | None = None,
     checkpoints: str | Path | None = None,
     checkpoint_seconds: float = 30.0,
+    keep_every: int = 0,
     progress: Progress | None = None,
 ) -> Run:
     """Run `steps` iterations of a method and record (3, 3.4; flow time).
+
+    start: a measure, or `law.particles(M, seed)`, whose particles are made where they live: for clouds that fill the
+    memory, or several machines. engine: `Local(threads)`, the default, or `Ray(shards)`; the numbers are the same.
 
     record: names from `particles.OBSERVABLES`, at every k-th iteration, at "log"arithmically spaced ones, or at those
     listed; the first and the last always. positions: how many particles "position" records, the first ones (None: all).
     test: samples for the test_ quantities. config: what is stored as the configuration (None: these arguments).
     checkpoints: a folder; if it holds a state of the same configuration the run goes on from there, with the same bits.
-    checkpoint_seconds: the least time between two saves.
+    checkpoint_seconds: the least time between two saves. keep_every: besides the two newest, each k-th one stays.
     progress: called with (iteration, steps) after each (one-sample SGD: every few milliseconds); a true answer stops
     the run, its state kept in `checkpoints`.
 
@@ -72,46 +75,52 @@ def simulate(
     train = data.holdout() if isinstance(data, Stream) else data
     if row.binary:
         checked_labels(train.y)
-    inputs = net.inputs(train.x)
-    start = checked_measure(start, inputs.shape[1])
-    count = len(start.w) if positions is None else whole("positions", positions, 1, len(start.w))
     if test is not None and test.x.shape[1] != train.x.shape[1]:
         raise InputError(
             "`test` must have the training inputs' columns", f"{test.x.shape[1]} for {train.x.shape[1]}", ""
         )
-    observer = Observer(record, net, row, rule, train, test, method.average, net.scale(start), count)
+    samples = Samples(net, Batches(data, method.batch, method.seed), train, test)
+    source = _checked_source(start, samples.x.shape[1])
+    count = source.count if positions is None else whole("positions", positions, 1, source.count)
+    observer = Observer(record, net, row, rule, samples, method.average, net.scale(source), count)
     plan = recorded_iterations(steps, record_every)
     rates = schedule(method.step)
     if config is None:
-        config = describe(net, data, method, steps, loss, rule, plan, observer, dtype, start)
+        config = describe(net, data, method, steps, loss, rule, plan, observer, samples, dtype, source)
+    keeper = Checkpoints(Path(checkpoints), fingerprint(config), keep_every) if checkpoints else None
 
-    population = (engine or Local()).populate(net, start, dtype, method.average, observer.anchored)
-    batches = Batches(data, method.batch, method.seed)
-    hopeless = _HOPELESS * (_first_loss(population, batches, net, row) + 1.0)
-    problem = Problem(net, row, rule, batches, rates.sizes(steps), rates.times(steps), method.average, hopeless)
-    keeper = Checkpoints(Path(checkpoints), fingerprint(config)) if checkpoints else None
-
-    def finish(rows: list[Row], status: str) -> Run:
-        targets = {"target": train.y} | ({"test_target": test.y} if test else {})
-        dataset = dataset_of(rows, problem.times, observer.names(), targets, config, status)
-        return Run(dataset, population.measure(), population.measure(averaged=True) if method.average else None)
-
-    rows: list[Row] = []
-    status = "finished"
+    population = (engine or Local()).populate(net, source, dtype, method.average, observer.anchored, samples)
     try:
-        for snapshot in _kept(problem, population, observer, plan, keeper, checkpoint_seconds, rows, progress):
-            status = "finished" if snapshot.iteration == steps else "stopped"
-    except KeyboardInterrupt:
-        status = "stopped"
-    except DivergedError as error:
-        told = DivergedError(
-            f"the run diverged: {error}. {_cause(problem, bool(rows), stable_step(net, start, inputs, row, rule))}"
-        )
-        told.run = finish(rows, "diverged")
-        raise told from error
+        hopeless = _HOPELESS * (_first_loss(population, samples, row) + 1.0)
+        problem = Problem(net, row, rule, samples, rates.sizes(steps), rates.times(steps), method.average, hopeless)
+        course = Course(problem, population, observer, plan, keeper, checkpoint_seconds, progress)
+        ending = course.run()
     finally:
         population.close()
-    return finish(rows, status)
+    targets = {"target": train.y} | ({"test_target": test.y} if test else {})
+    dataset = dataset_of(course.rows, problem.times, observer.names(), targets, config, ending.status, course.events)
+    run = Run(dataset, ending.measure, ending.average)
+    if ending.error:
+        safe = stable_step(net, source, samples.x, row, rule)
+        told = DivergedError(f"the run diverged: {ending.error}. {_cause(problem, bool(course.rows), safe)}")
+        told.run = run
+        raise told from ending.error
+    return run
+
+
+def _checked_source(start: Measure | Source, dim: int) -> Source:
+    """The start as a source of particles on R^dim."""
+    if isinstance(start, Given):
+        start = start.measure
+    if isinstance(start, Measure):
+        return source_of(checked_measure(start, dim))
+    if start.dim != dim:
+        raise InputError(
+            f"positions must have {dim} columns: the inputs have {dim}, a bias counted in",
+            f"a law on R^{start.dim}",
+            f"Give the law dim={dim}.",
+        )
+    return start
 
 
 def _cause(problem: Problem, moved: bool, safe: float) -> str:
@@ -123,38 +132,6 @@ def _cause(problem: Problem, moved: bool, safe: float) -> str:
         f"start below about {safe:.4g} (2 / (lam_max / n + weight decay) for the tangent kernel, 3.1; flow time). "
         f"Try step = {safe / 2:.2g}. What was recorded before is kept."
     )
-
-
-def _kept(
-    problem: Problem,
-    population: Population,
-    observer: Observer,
-    plan: list[int],
-    keeper: Checkpoints | None,
-    seconds: float,
-    rows: list[Row],
-    progress: Progress | None,
-) -> Iterator[Snapshot]:
-    """The flow from the newest checkpoint on, its recorded rows appended to `rows`, its state saved now and then."""
-    begin, saved, last, steps, asked = 0, 0, time.monotonic(), len(problem.sizes), False
-    if keeper and (found := keeper.newest()):
-        begin, state, before = found
-        population.restore(state)
-        rows.extend(before)
-        saved = len(rows)
-    for snapshot in flow(problem, population, observer, frozenset(plan), begin):
-        asked = asked or bool(progress and progress(snapshot.iteration, steps))
-        stop = asked and snapshot.whole and snapshot.iteration < steps
-        due = snapshot.whole and snapshot.iteration > begin
-        if keeper and due and (stop or time.monotonic() - last > seconds):
-            # Before this iteration's row: a resumed run records it again.
-            keeper.save(snapshot.iteration, population.state(), rows[saved:])
-            saved, last = len(rows), time.monotonic()
-        if snapshot.values is not None:
-            rows.append((snapshot.iteration, snapshot.values))
-        yield snapshot
-        if stop:
-            return
 
 
 def recorded_iterations(steps: int, every: int | str | Iterable[int]) -> list[int]:
@@ -181,16 +158,17 @@ def describe(
     rule: Regulariser,
     plan: list[int],
     observer: Observer,
+    samples: Samples,
     dtype: str,
-    start: Measure,
+    start: Source,
 ) -> dict[str, Any]:
     """A configuration for a run that was started from Python: what was passed, arrays by their hash."""
     return {
         "network": repr(net),
         "data": repr(data),
-        "samples": array_hash(observer.x, observer.y),
-        "test": array_hash(observer.x_test, observer.y_test),
-        "start": {"count": len(start.w), "hash": array_hash(*start)},
+        "samples": array_hash(samples.x, samples.y),
+        "test": array_hash(samples.x_test, samples.y_test),
+        "start": {"count": start.count, "hash": _start_hash(start)},
         "method": repr(method),
         "steps": steps,
         "loss": loss,
@@ -202,9 +180,16 @@ def describe(
     }
 
 
-def _first_loss(population: Population, batches: Batches, net: Network, row: Loss) -> float:
-    x, y = batches.at(0)
-    risk = mean_loss(row, population.sum(net.inputs(x)), y)
+def _start_hash(start: Source) -> str:
+    """What tells starts apart: all atoms of a measure; of one that is made as needed, its first atoms."""
+    if isinstance(start, Given):
+        return array_hash(*start.measure)
+    first = min(start.count, _HASHED)
+    return array_hash(*start.part(0, first), *start.part(start.count - 1, start.count))
+
+
+def _first_loss(population: Population, samples: Samples, row: Loss) -> float:
+    risk = mean_loss(row, population.sum(0), samples.targets(0))
     return risk if np.isfinite(risk) else 0.0
 
 

@@ -1,0 +1,124 @@
+"""A shard's particles on disk: immutable files, each a run of particles, particle by particle.
+
+    position (particle, dim), sign (particle,), averaged_position, averaged_sign where an average is kept, and weight
+    (particle,) where weights differ
+
+Who writes and who reads need not hold the same blocks: a file is a run of whole blocks of the measure, and a shard
+takes from each what is its own.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from particles import blocks
+from particles.blocks import Floats
+from particles.errors import StorageError
+from particles.files import write_whole
+from particles.kernels.blocks import BLOCK
+from particles.shard import Shard
+
+SEGMENT_BYTES = 2**26  # a file is made in memory first, so this bounds what a save takes
+_FIELDS = {"b": "position", "s": "sign", "mean_b": "averaged_position", "mean_s": "averaged_sign"}
+
+
+class Segment(NamedTuple):
+    """One file: particles [first, last), and what tells that it is whole."""
+
+    file: str
+    first: int
+    last: int
+    bytes: int
+    sha256: str
+
+
+def write_segments(shard: Shard, folder: Path, stem: str) -> list[Segment]:
+    """Write the shard's particles into `folder`, in files <stem>-<first particle>.h5."""
+    wanted = shard.cloud.b.itemsize * (shard.cloud.d + 1) * BLOCK * (2 if shard.mean_b.size else 1)
+    stride = max(1, SEGMENT_BYTES // wanted)
+    K = len(shard.cloud.b)
+    return [_write(shard, folder, stem, begin, min(K, begin + stride)) for begin in range(0, K, stride)]
+
+
+def _write(shard: Shard, folder: Path, stem: str, begin: int, end: int) -> Segment:
+    count = min(end * BLOCK, shard.count) - begin * BLOCK
+    first, page, K = shard.first * BLOCK + begin * BLOCK, io.BytesIO(), len(shard.cloud.b)
+    with h5py.File(page, "w") as file:
+        for key, values in shard.state()._asdict().items():
+            if not values.size:
+                continue
+            if values.ndim == 4:
+                rows = values[begin:end].transpose(0, 1, 3, 2).reshape(-1, values.shape[2])[:count]
+                file.create_dataset(_FIELDS[key], data=rows)
+            elif len(values) == K:
+                file.create_dataset(_FIELDS[key], data=values[begin:end].reshape(-1)[:count])
+            else:  # all equal, and never written: it takes no room
+                file.create_dataset(_FIELDS[key], (count,), values.dtype, chunks=(count,), fillvalue=values[0, 0])
+        if not shard.equal_weights:
+            weights = [blocks.row(shard.cloud.w, block, K) for block in range(begin, end)]
+            file.create_dataset("weight", data=np.concatenate(weights)[:count])
+    content = page.getbuffer()
+    name = f"{stem}-{first:015d}.h5"
+    write_whole(folder / name, content)
+    return Segment(name, first, first + count, len(content), hashlib.sha256(content).hexdigest())
+
+
+def verified_bytes(folder: Path, file: str, size: int, sha256: str) -> bytes:
+    """The contents of a file that must have this size and hash; StorageError names it if it does not."""
+    path = folder / file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read ({error.strerror})") from error
+    if len(content) != size:
+        raise StorageError(f"{path} is cut: {len(content)} of {size} bytes")
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise StorageError(f"{path} is damaged: its SHA-256 is not what was written")
+    return content
+
+
+def check_segments(shard: Shard, folder: Path, segments: Iterable[Segment]) -> None:
+    """Whether the files that begin among this shard's particles are whole; StorageError names the first that is not."""
+    begin = shard.first * BLOCK
+    for segment in segments:
+        if begin <= segment.first < begin + shard.count:
+            verified_bytes(folder, segment.file, segment.bytes, segment.sha256)
+
+
+def read_segments(shard: Shard, folder: Path, segments: Iterable[Segment]) -> None:
+    """Put what was saved in place of the shard's particles; StorageError if a file is not whole or one is missing."""
+    begin, found = shard.first * BLOCK, 0
+    for segment in segments:
+        first, last = max(begin, segment.first), min(begin + shard.count, segment.last)
+        if first >= last:
+            continue
+        content = verified_bytes(folder, segment.file, segment.bytes, segment.sha256)
+        with h5py.File(io.BytesIO(content), "r") as file:
+            for key, values in shard.state()._asdict().items():
+                if values.size:
+                    _put(values, file[_FIELDS[key]], first - begin, first - segment.first, last - first, shard)
+        found += last - first
+    if found != shard.count:
+        raise StorageError(f"{folder}: its files hold {found} of the {shard.count} particles from {begin} on")
+    shard.moved()
+
+
+def _put(values: Floats, saved: h5py.Dataset, place: int, offset: int, count: int, shard: Shard) -> None:
+    """Particles [offset, offset + count) of a file as the shard's particles from `place` on, a multiple of BLOCK."""
+    if saved.dtype != values.dtype:
+        raise StorageError(f"{saved.name} was saved as {saved.dtype}, not {values.dtype}")
+    rows: NDArray[Any] = saved[offset : offset + count]
+    first, last = place // BLOCK, -(-(place + count) // BLOCK)
+    full = np.zeros(((last - first) * BLOCK, *rows.shape[1:]), values.dtype)
+    full[:count] = rows
+    if values.ndim == 4:
+        _, tiles, d, lanes = values.shape
+        values[first:last] = full.reshape(-1, tiles, lanes, d).transpose(0, 1, 3, 2)
+    elif len(values) == len(shard.cloud.b):
+        values[first:last] = full.reshape(-1, BLOCK)

@@ -1,0 +1,123 @@
+"""The way of one run through stops and faults: recorded rows, checkpoints, and going on where something was lost."""
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+from particles.checkpoint import Checkpoints, Event, Row
+from particles.errors import ClusterError, DivergedError, LostError
+from particles.flow import Problem, Snapshot, flow
+from particles.measure import Measure
+from particles.observables import Observer
+from particles.population import Population, measure_of
+
+# Called with (iteration, steps) as a run goes on; true asks it to stop.
+Progress = Callable[[int, int], object]
+FAULTS = 3  # that may follow each other without the run getting any further; then it is not chance
+
+
+class Ending(NamedTuple):
+    """How a run ended: "finished", "stopped" or "diverged"; the last measure, and the average iterate's."""
+
+    status: str
+    measure: Measure
+    average: Measure | None
+    error: DivergedError | None = None
+
+
+class Course:
+    """One run: `rows` and `events` grow as it goes; `moved` says whether any step was recorded."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        population: Population,
+        observer: Observer,
+        plan: list[int],
+        keeper: Checkpoints | None,
+        seconds: float,
+        progress: Progress | None,
+    ) -> None:
+        self.problem, self.population, self.observer = problem, population, observer
+        self.plan, self.keeper, self.seconds, self.progress = frozenset(plan), keeper, seconds, progress
+        self.rows: list[Row] = []
+        self.events: list[Event] = []
+        self._at = 0
+
+    def run(self) -> Ending:
+        """To the end, or until it is stopped or diverges; what is lost on the way is done again."""
+        faults, furthest = 0, -1
+        while True:
+            try:
+                return self._once()
+            except LostError as fault:
+                faults = 1 if self._at > furthest else faults + 1
+                furthest = max(furthest, self._at)
+                self._tell(self._at, f"{fault}")
+                if faults > FAULTS:
+                    raise ClusterError(
+                        f"the run was lost {faults} times at iteration {furthest} or before: {fault}. What was saved "
+                        "is kept: mend the cluster (memory? a node?) and run again, or use another number of shards."
+                    ) from fault
+                self._revive()
+
+    def _revive(self) -> None:
+        for left in reversed(range(FAULTS)):
+            try:
+                return self.population.revive()
+            except LostError as fault:
+                self._tell(self._at, f"{fault}")
+                if not left:
+                    raise ClusterError(f"the run could not be set up again: {fault}. Mend the cluster.") from fault
+
+    def _tell(self, iteration: int, what: str) -> None:
+        self.events.append({"iteration": iteration, "what": what})
+        warnings.warn(f"at iteration {iteration}: {what}", stacklevel=5)
+
+    def _once(self) -> Ending:
+        """From the newest checkpoint, or the start."""
+        status, error = "finished", None
+        try:
+            status = self._go()
+        except KeyboardInterrupt:
+            status = "stopped"
+        except DivergedError as diverged:
+            status, error = "diverged", diverged
+        mean = measure_of(self.population, True) if self.problem.averaged else None
+        return Ending(status, measure_of(self.population), mean, error)
+
+    def _go(self) -> str:
+        begin, steps, asked = self._resume(), len(self.problem.sizes), False
+        saved, last = len(self.rows), time.monotonic()
+        for snapshot in flow(self.problem, self.population, self.observer, self.plan, begin):
+            self._at = snapshot.iteration
+            asked = asked or bool(self.progress and self.progress(snapshot.iteration, steps))
+            stop = asked and snapshot.whole and snapshot.iteration < steps
+            due = snapshot.whole and snapshot.iteration > begin
+            if self.keeper and due and (stop or time.monotonic() - last > self.seconds):
+                # Before this iteration's row: a resumed run records it again.
+                self._save(self.keeper, snapshot, saved)
+                saved, last = len(self.rows), time.monotonic()
+            if snapshot.values is not None:
+                self.rows.append((snapshot.iteration, snapshot.values))
+            if stop:
+                return "stopped"
+        return "finished"
+
+    def _save(self, keeper: Checkpoints, snapshot: Snapshot, saved: int) -> None:
+        keeper.save(snapshot.iteration, self.population, self.rows[saved:], self.events)
+
+    def _resume(self) -> int:
+        """The iteration to begin at, its state in place and the rows before it in `rows`."""
+        found = self.keeper.resume(self.population) if self.keeper else None
+        begin = found.iteration if found else 0
+        self.rows[:] = found.rows if found else []
+        if found:
+            self.events[:] = [*found.events, *(event for event in self.events if event not in found.events)]
+        if self.keeper:
+            self.events += [{"iteration": begin, "what": note} for note in self.keeper.left_out]
+        if found or self.events:
+            how = "went on from the checkpoint" if found else "began anew"
+            self.events.append({"iteration": begin, "what": how})
+        return begin

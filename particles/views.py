@@ -1,0 +1,50 @@
+"""All particles of a saved state as one HDF5 dataset, by reference to the files that hold them; xarray opens it."""
+
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from particles.segments import Segment
+from particles.shard import Shard
+
+
+class Shape(NamedTuple):
+    """What the files of a run hold: dim, float type, whether an average; the weight where all are equal, else NaN."""
+
+    dim: int
+    dtype: str
+    averaged: bool
+    weight: float
+
+
+def shape_of(shard: Shard) -> Shape:
+    weight = float(shard.cloud.w[0, 0]) if shard.equal_weights else np.nan
+    return Shape(shard.cloud.d, shard.dtype, bool(shard.mean_b.size), weight)
+
+
+def virtual(group: h5py.Group, about: Shape, count: int, files: dict[Segment, str]) -> None:
+    """position, sign, weight (and averaged_*) of all particles, by reference; a file that is missing reads as NaN."""
+    names = ["position", "sign", *(["averaged_position", "averaged_sign"] if about.averaged else [])]
+    sizes = {"atom": count, "dim": about.dim}
+    for name, size in sizes.items():
+        group.create_dataset(name, shape=(size,), dtype=">f4").make_scale(
+            f"This is a netCDF dimension but not a netCDF variable.{size:10d}"
+        )
+    for name in [*names, *(["weight"] if np.isnan(about.weight) else [])]:
+        dims = ("atom", "dim") if name.endswith("position") else ("atom",)
+        dtype = "float64" if name == "weight" else about.dtype
+        layout = h5py.VirtualLayout(shape=tuple(sizes[dim] for dim in dims), dtype=dtype)
+        for segment, file in files.items():
+            shape = tuple(segment.last - segment.first if dim == "atom" else about.dim for dim in dims)
+            layout[segment.first : segment.last] = h5py.VirtualSource(file, name, shape=shape, dtype=dtype)
+        item = group.create_virtual_dataset(name, layout, fillvalue=np.nan)
+        _labelled(group, item, dims)
+    if not np.isnan(about.weight):  # one number for all, never written
+        equal = group.create_dataset("weight", (count,), "float64", chunks=(min(count, 2**16),), fillvalue=about.weight)
+        _labelled(group, equal, ("atom",))
+
+
+def _labelled(group: h5py.Group, item: h5py.Dataset, dims: tuple[str, ...]) -> None:
+    for axis, dim in enumerate(dims):
+        item.dims[axis].attach_scale(group[dim])
