@@ -1,7 +1,9 @@
+from .cluster.engine import Ray as Ray
 from .activations import ACTIVATIONS as ACTIVATIONS, Activation as Activation
 from .data import Dataset as Dataset, Stream as Stream
 from .datasets import load as load, read as read
 from .errors import (
+    ClusterError as ClusterError,
     DivergedError as DivergedError,
     InputError as InputError,
     ParticlesError as ParticlesError,

@@ -14,6 +14,10 @@ class InputError(ParticlesError, ValueError):
     def __init__(self, rule: str, got: object, remedy: str) -> None:
         text = got if isinstance(got, str) else repr(got)
         super().__init__(f"{rule}: got {text}. {remedy}".rstrip())
+        self.parts = rule, text, remedy
+
+    def __reduce__(self) -> tuple[type["InputError"], tuple[str, str, str]]:
+        return type(self), self.parts
 
 
 class StorageError(ParticlesError, OSError):

@@ -160,7 +160,8 @@ class Shard:
 
     def floats(self, a: Array) -> Floats:
         """Numbers as the kernels read them: flat, of this float type."""
-        return np.ascontiguousarray(a, dtype=self.dtype).reshape(-1)
+        flat = np.ascontiguousarray(a, dtype=self.dtype).reshape(-1)
+        return flat if flat.flags.writeable else flat.copy()  # read-only ones would be compiled for once more
 
     def advance(self, move: Move | None, where: Where, keep: bool = False) -> tuple[Branches, bool]:
         """One step's work: the move, if there is one, then the sums at the next inputs; whether all stayed finite."""

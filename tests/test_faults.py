@@ -68,28 +68,35 @@ def same_as_undisturbed(command, folder, *settings):
     assert not [*command.out.rglob("*.part"), *command.checkpoints()]
 
 
+UNFINISHED = pytest.mark.filterwarnings("ignore:checkpoint .*was not finished")
+
+
 def killed_again_and_again(folder, steps, kills, checkpoint, seed):
     settings = (f"steps={steps}", *SETTINGS)
     chance = random.Random(seed)
     command = Command(folder, *settings, checkpoint=checkpoint)
     for reach in sorted(chance.sample(range(1, steps * 3 // 4), kills)):
         code, _, err = command.run(signal.SIGKILL, reach, after=chance.uniform(0.0, 0.02))
-        assert (code, err) == (-signal.SIGKILL, "")
+        assert code == -signal.SIGKILL
+        # Killed while it wrote one: the next start says which checkpoint it does without.
+        assert all(line.endswith("is missing, so it was not finished") for line in err.splitlines())
     command.finish()
     same_as_undisturbed(command, folder, *settings)
 
 
+@UNFINISHED
 def test_sweep__killed_three_times_ends_with_the_bits_of_an_undisturbed_one(tmp_path):
     killed_again_and_again(tmp_path, steps=60, kills=3, checkpoint=0.0, seed=1)
 
 
 @pytest.mark.slow
+@UNFINISHED
 @pytest.mark.parametrize(("checkpoint", "steps"), [(0.0, 300), (0.01, 3000)])
 def test_sweep__killed_twenty_times_ends_with_the_bits_of_an_undisturbed_one(tmp_path, checkpoint, steps):
     killed_again_and_again(tmp_path, steps, kills=20, checkpoint=checkpoint, seed=2)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)])
 def test_sweep__told_to_stop_says_so_and_goes_on_next_time(tmp_path, number, code):
     settings = ("steps=50", *SETTINGS)
     command = Command(tmp_path, *settings)

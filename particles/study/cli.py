@@ -1,6 +1,6 @@
 """The command `particles`: run, show, check.
 
-Exit codes: 0 all is well; 1 a run diverged or failed; 2 bad input; 75 stopped by SIGTERM, run again to go on;
+Exit codes: 0 all is well; 1 a run diverged or failed; 2 bad input; 75 stopped by SIGTERM or SIGUSR1, run again to go on;
 130 stopped by Ctrl-C, likewise.
 """
 
@@ -8,6 +8,7 @@ import argparse
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +23,7 @@ from particles.study.plan import Plan, plan
 from particles.study.sweep import run_sweep
 
 OK, FAILED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
+STOPPING = signal.SIGTERM, signal.SIGUSR1, signal.SIGINT  # batch systems send the first two before they end a job
 
 
 def parser() -> argparse.ArgumentParser:
@@ -113,18 +115,24 @@ def _run(console: Console, made: Plan, chosen: argparse.Namespace) -> int:
         caught.append(number)
         stop.set()
 
-    before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    def tell(message: Warning | str, *_: object, **__: object) -> None:
+        print(f"particles: {message}", file=sys.stderr)
+
+    before = {number: signal.signal(number, ask_to_stop) for number in STOPPING}
+    shown = warnings.showwarning
+    warnings.showwarning = tell
     ticker = Ticker(console, chosen.quiet)
     try:
         with sole_user(out):
             outcomes = run_sweep(made, out, ticker, chosen.threads, chosen.checkpoint, stop)
     finally:
         ticker.close()
+        warnings.showwarning = shown
         for number, handler in before.items():
             signal.signal(number, handler)
     if caught:
         tables.print_line(console, f"stopped; run the same command again to go on. Results so far: {out}")
-        return STOPPED if signal.SIGTERM in caught else INTERRUPTED
+        return INTERRUPTED if caught[0] == signal.SIGINT else STOPPED
     _conclude(console, made, out, chosen.no_figure)
     bad = [outcome for outcome in outcomes if outcome.status in ("failed", "diverged")]
     if bad:

@@ -1,0 +1,1 @@
+"""The only room that knows of Ray: connecting, shards on actors, tasks."""

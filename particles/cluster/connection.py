@@ -1,0 +1,155 @@
+"""The connection to Ray: what is there is used, and where nothing is, a private cluster on this machine is made.
+
+Private means: loopback only, a token that nobody else has (in this process's environment, not in a file), no dashboard,
+no usage statistics, its folder removed at the end. What was changed in the environment is put back.
+"""
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from particles.errors import ClusterError, InputError
+from particles.population import cores
+
+ADDRESS = "RAY_ADDRESS"
+_STORE_BYTES = 2**28  # of a private cluster: data are put once, and messages are small
+_STATISTICS, _MODE, _TOKEN = "RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
+# Ray's switch between 127.0.0.1 and every interface, which it reads when it is imported.
+_EVERYWHERE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+
+
+class Node(NamedTuple):
+    """One machine of the cluster that takes work."""
+
+    id: str
+    cpus: int
+
+
+@lru_cache(maxsize=1)
+def _own_token() -> str:
+    return secrets.token_hex(32)
+
+
+@contextlib.contextmanager
+def _environment(private: bool) -> Iterator[None]:
+    """What Ray must find in the environment, where the user has not set it; as it was afterwards."""
+    wanted = {_STATISTICS: "0"}
+    if private:
+        wanted[_EVERYWHERE] = "0"
+        if not any(name in os.environ for name in (_MODE, _TOKEN, "RAY_AUTH_TOKEN_PATH")):
+            wanted[_TOKEN] = _own_token()  # with a token there, Ray asks for it by itself, and writes none to HOME
+    before = {name: os.environ.get(name) for name in (*wanted, _MODE)}
+    os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _on_loopback(ray: Any, private: bool) -> Iterator[None]:
+    """The same switch for a Ray that was imported before it was set."""
+    constants: Any = getattr(getattr(ray, "_private", None), "ray_constants", None)
+    if not private or not hasattr(constants, "ENABLE_RAY_CLUSTER"):
+        yield
+        return
+    before, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Ray's own words about how it starts."""
+    logger = logging.getLogger("ray")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[Any]:
+    """The module `ray`, connected: to what this process is connected to already, to `address`, to RAY_ADDRESS, or to a
+    private cluster, in this order. A connection made here ends here.
+    """
+    address = address or os.environ.get(ADDRESS) or None
+    private = address is None
+    with _environment(private):
+        import ray
+
+        if ray.is_initialized():
+            yield ray
+            return
+        with _private_folder(private) as folder:
+            with _on_loopback(ray, private), _quiet():
+                _start(ray, address, folder)
+            try:
+                yield ray
+            finally:
+                ray.shutdown()
+
+
+@contextlib.contextmanager
+def _private_folder(private: bool) -> Iterator[str | None]:
+    """Where a private cluster keeps its sockets and logs; its name must be short (sockets have 107 bytes)."""
+    if not private:
+        yield None
+        return
+    folder = tempfile.mkdtemp(prefix="mfp-", dir="/tmp" if os.path.isdir("/tmp") else None)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(ray: Any, address: str | None, folder: str | None) -> None:
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+    if address is None:
+        settings |= {
+            "address": "local", "num_cpus": cores(), "include_dashboard": False, "_temp_dir": folder,
+            "object_store_memory": _STORE_BYTES,
+        }  # fmt: skip
+    else:
+        settings["address"] = address
+    try:
+        ray.init(**settings)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if address is None:
+            raise ClusterError(f"Ray could not be started on this machine: {reason}. Use the local engine.") from error
+        raise InputError(
+            "`address` must name a running Ray cluster that this process may join",
+            f"{address} ({reason})",
+            "Start one (`ray start --head`), check RAY_AUTH_TOKEN_PATH, or leave `address` out.",
+        ) from error
+
+
+def nodes(ray: Any) -> list[Node]:
+    """The machines that are up, those that joined first coming first."""
+    found = [
+        Node(str(node["NodeID"]), int(node["Resources"].get("CPU", 0)))
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
+    ]
+    return sorted(found)
+
+
+def short(error: BaseException) -> str:
+    """The first line of what Ray says, which says much."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

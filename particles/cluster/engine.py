@@ -1,0 +1,74 @@
+"""`mf.Ray`: the engine that puts a population's shards, or the tasks of a study, on a Ray cluster."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from particles.blocks import blocks_of
+from particles.checks import number, whole
+from particles.cluster.connection import connected
+from particles.cluster.shards import RayPopulation, Recipe, checked_room, own_row
+from particles.cluster.tasks import run_tasks
+from particles.errors import InputError
+from particles.measure import Measure, Source, checked_measure, source_of
+from particles.network import Network
+from particles.samples import Samples
+from particles.shard import DTYPES
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Run on a Ray cluster, with the same numbers as on this machine.
+
+    shards: how many processes share the particles; None: one a machine. threads: of each, which reserves as many
+    cores; None: as many as fit. address: of a running cluster ("auto" looks for one here); None: RAY_ADDRESS, or else
+    a private cluster on this machine's loopback, with a token of its own, that ends with the run.
+    patience: seconds without an answer after which shards must show a pulse; one that computes does.
+    """
+
+    shards: int | None = None
+    threads: int | None = None
+    address: str | None = None
+    patience: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("shards", "threads"):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name), 1, remedy="Leave it out for what the cluster has.")
+        number("patience", self.patience, above=0.0, remedy="Give seconds, such as 10.")
+
+    def populate(
+        self,
+        net: Network,
+        start: Measure | Source,
+        dtype: str,
+        averaged: bool,
+        anchored: bool,
+        samples: Samples | None = None,
+    ) -> RayPopulation:
+        """The population of this measure's particles, each shard making or given its own."""
+        if dtype not in DTYPES:
+            raise InputError("`dtype` must be float64 or float32", str(dtype), "")
+        if isinstance(start, Measure):
+            start = source_of(checked_measure(start, start.b.shape[1]))
+        blocks = blocks_of(start.count)
+        if self.shards is not None and self.shards > blocks:
+            raise InputError(
+                "`shards` must not exceed the number of blocks",
+                f"shards={self.shards} for {blocks} blocks of 256 particles",
+                "Lower `shards` or raise `count`.",
+            )
+        with contextlib.ExitStack() as stack:
+            ray = stack.enter_context(connected(self.address))
+            shards, threads = checked_room(ray, self.shards, self.threads)
+            recipe = Recipe(net, own_row(net), start, dtype, averaged, anchored, threads)
+            made = RayPopulation(ray, recipe, samples, min(shards, blocks), self.patience, stack.pop_all())
+            return made
+
+    def tasks(self, work: Callable[[Any, Any], T], shared: Any, jobs: Sequence[Any]) -> Iterator[tuple[int, T]]:
+        """work(shared, job) for every job, each a task on one core; (its number, what it returned) as they end."""
+        with connected(self.address) as ray:
+            yield from run_tasks(ray, work, shared, jobs)

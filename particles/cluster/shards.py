@@ -1,0 +1,335 @@
+"""Shards on Ray actors, and the population they make up: one call a step, one number a sample back.
+
+Every call carries (epoch, number). An actor answers only its own epoch and the number that follows, so neither a blank
+one nor one that was given up for lost can slip a number in. Nothing is mended here: a LostError goes up to whoever
+knows how to do the lost work again, and `revive` sets up new shards, on the machines that are left.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+
+import numpy as np
+
+from particles.activations import ACTIVATIONS, OURS, Activation
+from particles.blocks import blocks_of, root
+from particles.cluster.connection import Node, nodes, short
+from particles.errors import ClusterError, InputError, LostError
+from particles.measure import Array, Source
+from particles.network import Network
+from particles.population import folded
+from particles.samples import Samples
+from particles.shard import Field, Leg, Move, Partial, Shard, Where
+from particles.walk import Walk
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_INLINE_BYTES = 2**16  # a larger message goes to the object store once; below, it travels inside each call
+START_SECONDS = 120.0  # for an actor's process to come up: Python, Numba and a loaded machine
+
+
+class Recipe(NamedTuple):
+    """All that a shard is made from, but for its span."""
+
+    net: Network
+    row: Activation | None  # of an activation that is the user's own
+    start: Source
+    dtype: str
+    averaged: bool
+    anchored: bool
+    threads: int
+
+
+class ShardActor:
+    """A shard in a process of its own."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch, self.number = epoch, 0
+        self.shard: Shard | None = None
+        self.walk: Walk | None = None
+
+    def pulse(self) -> bool:
+        """Answered beside whatever the shard is computing."""
+        return True
+
+    def call(self, stamp: tuple[int, int], name: str, args: tuple[Any, ...]) -> Any:
+        """One of the methods below, if this is the call that is due."""
+        self.number += 1
+        if stamp != (self.epoch, self.number):
+            raise LostError(f"a shard is out of step: it was asked for {stamp} at {(self.epoch, self.number)}")
+        return getattr(self, f"_{name}")(*args)
+
+    def _build(self, recipe: Recipe, samples: Samples | None, span: tuple[int, int]) -> None:
+        if recipe.row is not None:
+            ACTIVATIONS[recipe.row.name] = recipe.row
+        self.shard = Shard(
+            recipe.net, recipe.start, recipe.dtype, recipe.averaged, recipe.anchored, recipe.threads,
+            samples and samples.owned(), span,
+        )  # fmt: skip
+
+    def _advance(self, move: Move | None, where: Where, keep: bool) -> Any:
+        assert self.shard is not None
+        return self.shard.advance(move, where, keep)
+
+    def _sum(self, where: Where, averaged: bool) -> Any:
+        assert self.shard is not None
+        return self.shard.branches(where, averaged)
+
+    def _fold(self, partials: Sequence[Partial], field: Field | None) -> Any:
+        assert self.shard is not None
+        return self.shard.fold(partials, field)
+
+    def _each(self, work: Callable[..., Any], args: Any, named: Any) -> Any:
+        return work(self.shard, *args, **named)
+
+    def _walk(self, leg: Leg) -> Any:
+        assert self.shard is not None
+        self.walk = Walk(self.shard, leg)
+        return self.walk.sums(None)
+
+    def _sums(self, g: float) -> Any:
+        assert self.walk is not None
+        return self.walk.sums(g)
+
+    def _close(self, g: float) -> bool:
+        assert self.walk is not None
+        walk, self.walk = self.walk, None
+        return walk.close(g)
+
+
+def spans(K: int, shards: int) -> list[tuple[int, int]]:
+    """Equal runs of K blocks, their edges moved by half a percent of a run at most, to numbers round in binary.
+
+    Round edges leave few branches to send, and whole nodes of the tree to sum at once.
+    """
+    slack, edges = K // shards // 200, [0]
+    for shard in range(1, shards):
+        ideal = K * shard // shards
+        edges.append(_roundest(max(edges[-1] + 1, ideal - slack), min(K - shards + shard, ideal + slack)))
+    return list(zip(edges, [*edges[1:], K], strict=True))
+
+
+def _roundest(low: int, high: int) -> int:
+    """The number from low to high that the largest power of two divides."""
+    step = 1
+    while -(-low // (2 * step)) * 2 * step <= high:
+        step *= 2
+    return -(-low // step) * step
+
+
+@dataclass
+class RayPopulation:
+    """All blocks of a measure on shards of a Ray cluster. patience: seconds without an answer before pulses are felt."""
+
+    ray: Any
+    recipe: Recipe
+    samples: Samples | None
+    shards: int
+    patience: float
+    leave: contextlib.ExitStack
+    alpha: float = 0.0
+    count: int = 0
+    blocks: int = 0
+    _epoch: int = 0
+    _number: int = 0
+    _actors: list[Any] = field(default_factory=list)
+    _homes: list[str] = field(default_factory=list)
+    _shunned: set[str] = field(default_factory=set)
+    _put: Any = None
+
+    def __post_init__(self) -> None:
+        self.alpha, self.count = self.recipe.net.scale(self.recipe.start), self.recipe.start.count
+        self.blocks = blocks_of(self.count)
+        self._put = self._stored(self.samples)  # the data, once
+        self._set_up(self._homes_for(self.shards))
+
+    # Setting up
+
+    def _homes_for(self, wanted: int) -> list[Node]:
+        """A machine for each of at most `wanted` shards, spread out; fewer shards where cores are missing."""
+        up = [node for node in nodes(self.ray) if node.id not in self._shunned]
+        room = {node: node.cpus // self.recipe.threads for node in up}
+        homes: list[Node] = []
+        while len(homes) < wanted and any(room.values()):
+            for node in up:
+                if room[node] and len(homes) < wanted:
+                    homes.append(node)
+                    room[node] -= 1
+        return sorted(homes, key=up.index)
+
+    def _set_up(self, homes: list[Node]) -> None:
+        """New shards, at the start of the run."""
+        if not homes:
+            raise LostError("no machine of the cluster is up")
+        self._epoch, self._number = self._epoch + 1, 0
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
+
+        kind = self.ray.remote(
+            num_cpus=self.recipe.threads, max_restarts=0, max_task_retries=0, concurrency_groups={"pulse": 1}
+        )(_with_pulse(self.ray))
+        self._homes = [home.id for home in homes]
+        self._actors = [kind.options(scheduling_strategy=On(home.id, soft=False)).remote(self._epoch) for home in homes]
+        self._feel(START_SECONDS, "did not start (are its cores taken by another job?)")
+        runs = spans(self.blocks, len(homes))
+        self._number += 1
+        stamp, edge = (self._epoch, self._number), _edges(self.count)
+        recipes = [self.recipe._replace(start=self.recipe.start.cut(edge(first), edge(last))) for first, last in runs]
+        # The data's reference stands for the data only as an argument of its own.
+        refs = [
+            actor.build.remote(stamp, recipe, self._put, run)
+            for actor, recipe, run in zip(self._actors, recipes, runs, strict=True)
+        ]
+        self._answers(refs)
+
+    def revive(self) -> None:
+        """New shards after a loss, on the machines that answer; as many as there is room for."""
+        self._end_actors()
+        deadline = time.monotonic() + max(30.0, 3 * self.patience)
+        while not (homes := self._homes_for(self.shards)):
+            if time.monotonic() > deadline:
+                self._shunned.clear()
+                raise LostError("no machine of the cluster has room for a shard")
+            time.sleep(0.5)
+        self._set_up(homes)
+
+    def close(self) -> None:
+        """End the actors, and the connection if it was made here."""
+        with contextlib.suppress(Exception):
+            self._end_actors()
+        self.leave.close()
+
+    def _end_actors(self) -> None:
+        for actor in self._actors:
+            with contextlib.suppress(Exception):
+                self.ray.kill(actor)
+        self._actors = []
+
+    # Asking
+
+    def _all(self, name: str, *args: Any) -> list[Any]:
+        """One call to every shard; what they answer, in the order of their blocks."""
+        self._number += 1
+        stamp, message = (self._epoch, self._number), args
+        if _bytes(args) > _INLINE_BYTES and len(self._actors) > 1:
+            message = self._stored(args)
+        return self._answers([actor.call.remote(stamp, name, message) for actor in self._actors])
+
+    def _stored(self, value: Any) -> Any:
+        full = self.ray.exceptions.ObjectStoreFullError, self.ray.exceptions.OutOfDiskError
+        try:
+            return self.ray.put(value)
+        except full as error:
+            raise ClusterError(
+                f"Ray's object store has no room for {_bytes(value) / 2**20:.0f} MiB of samples or slopes "
+                f"({short(error)}). Start Ray with a larger --object-store-memory, or use fewer samples a step."
+            ) from error
+
+    def _answers(self, refs: list[Any]) -> list[Any]:
+        """What the calls return. Without an answer for long, those that owe one must show a pulse."""
+        problems = self.ray.exceptions
+        while True:
+            try:
+                return list(self.ray.get(refs, timeout=self.patience))
+            except problems.GetTimeoutError:
+                self._feel(self.patience, f"shows no pulse for {self.patience:g} s (frozen, or cut off)")
+            except problems.RayTaskError as error:
+                raise (error.cause if isinstance(error.cause, Exception) else error) from None
+            except (problems.RayError, ConnectionError) as error:
+                raise LostError(f"a shard was lost: {short(error)}") from error
+
+    def _feel(self, seconds: float, else_: str) -> None:
+        """LostError unless every shard shows a pulse; the machines of those that do not are shunned."""
+        pulses = [actor.pulse.remote() for actor in self._actors]
+        felt, still = self.ray.wait(pulses, num_returns=len(pulses), timeout=seconds)
+        lost = [place for place, ref in enumerate(pulses) if ref in set(still)]
+        if lost:
+            away = sorted({self._homes[place] for place in lost})
+            self._shunned |= set(away)
+            names = ", ".join(home[:8] for home in away)
+            raise LostError(f"{len(lost)} of {len(pulses)} shards on node {names} {else_}")
+        try:
+            self.ray.get(felt)
+        except (self.ray.exceptions.RayError, ConnectionError) as error:
+            raise LostError(f"a shard was lost: {short(error)}") from error
+
+    # What the flow asks
+
+    def advance(self, move: Move | None, where: Where, keep: bool = False) -> tuple[Array, bool]:
+        answers = self._all("advance", move, where, keep)
+        return self.alpha * root([part for part, _ in answers], self.blocks), all(finite for _, finite in answers)
+
+    def sum(self, where: Where, averaged: bool = False) -> Array:
+        return self.alpha * root(self._all("sum", where, averaged), self.blocks)
+
+    def sweep(self, leg: Leg) -> tuple[Array, bool]:
+        """Iterations one by one: each waits for every shard, a round trip where threads take microseconds."""
+        outputs = np.zeros(len(leg.sizes))
+        parts = self._all("walk", leg)
+        for t in range(len(outputs)):
+            if t:
+                parts = self._all("sums", float(outputs[t - 1]))
+            outputs[t] = self.alpha * root(parts, self.blocks)[0]
+        return outputs, all(self._all("close", float(outputs[-1])))
+
+    def fold(self, partials: Sequence[Partial], field: Field | None) -> list[Array]:
+        return folded(self._all("fold", list(partials), field), self.blocks)
+
+    def each(self, work: Callable[Concatenate[Shard, P], T], *args: P.args, **named: P.kwargs) -> list[T]:
+        return self._all("each", work, args, named)
+
+
+def _with_pulse(ray: Any) -> type:
+    """The actor's class as Ray wants it: `pulse` beside the rest."""
+
+    class Actor(ShardActor):
+        @ray.method(concurrency_group="pulse")  # type: ignore[untyped-decorator,unused-ignore]
+        def pulse(self) -> bool:
+            return True
+
+        def build(self, stamp: tuple[int, int], recipe: Recipe, samples: Samples | None, run: tuple[int, int]) -> None:
+            self.call(stamp, "build", (recipe, samples, run))
+
+    return Actor
+
+
+def _edges(count: int) -> Callable[[int], int]:
+    from particles.kernels.blocks import BLOCK
+
+    return lambda block: min(block * BLOCK, count)
+
+
+def _bytes(value: Any) -> int:
+    """About how large a message is: its arrays."""
+    if isinstance(value, np.ndarray):
+        return int(value.nbytes)
+    if isinstance(value, Samples):
+        return sum(_bytes(a) for a in (value.x, value.y, value.x_test, value.y_test))
+    return sum(_bytes(part) for part in value) if isinstance(value, tuple | list) else 0
+
+
+def own_row(net: Network) -> Activation | None:
+    """The activation's row, if the workers cannot know it."""
+    return None if OURS.get(net.activation) is net.row else net.row
+
+
+def checked_room(ray: Any, shards: int | None, threads: int | None) -> tuple[int, int]:
+    """(shards, threads of each): by default a shard a machine with all its cores; what was asked for must fit."""
+    up = nodes(ray)
+    if not up:
+        raise ClusterError("no machine of the Ray cluster offers a core. Start one with --num-cpus.")
+    cpus = [node.cpus for node in up]
+    if threads is None:
+        each = -(-shards // len(up)) if shards else 1
+        threads = max(1, min(cpus) // each)
+    most = sum(cpu // threads for cpu in cpus)
+    wanted = shards or most
+    if wanted > most:
+        raise InputError(
+            "`shards` x `threads` must fit the cluster's cores",
+            f"{wanted} x {threads} for machines of {', '.join(map(str, cpus))} cores",
+            f"Use at most {most} shards of {threads} threads, or add machines." if most else "Lower `threads`.",
+        )
+    return wanted, threads
