@@ -1,5 +1,5 @@
-from .cluster.engine import Ray as Ray
 from .activations import ACTIVATIONS as ACTIVATIONS, Activation as Activation
+from .cluster.engine import Ray as Ray
 from .data import Dataset as Dataset, Stream as Stream
 from .datasets import load as load, read as read
 from .errors import (

@@ -25,14 +25,14 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise StorageError(f"{path} could not be written: {error.strerror or error}. {_remedy(error)}") from error
 
 
-def _flush(folder: Path) -> None:
+def flush(folder: Path) -> None:
     """Make a rename in this folder last."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -3,11 +3,13 @@
 What a population adds to its shards is small: it adds their branches in the one tree of sums, and multiplies by alpha.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from functools import partial
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
@@ -43,10 +45,18 @@ class Population(Protocol):
     def close(self) -> None: ...
 
 
+class Watch(NamedTuple):
+    """Who looks on while tasks run: seen(number, note) is told what a task notes; stop() ends what has not begun."""
+
+    seen: Callable[[int, Any], None]
+    stop: Callable[[], bool]
+
+
 class Engine(Protocol):
     """Where particles live and runs are made.
 
-    tasks : work(shared, job) for every job, in any order, -> (its number, what it returned) as they end
+    tasks : work(shared, job) for every job, in any order, -> (its number, what it returned) as they end; with a watch
+    work(shared, job, note), where note(value) says whether to stop
     """
 
     def populate(
@@ -58,7 +68,9 @@ class Engine(Protocol):
         anchored: bool,
         samples: Samples | None = None,
     ) -> Population: ...
-    def tasks(self, work: Callable[[Any, Any], T], shared: Any, jobs: Sequence[Any]) -> Iterator[tuple[int, T]]: ...
+    def tasks(
+        self, work: Callable[..., T], shared: Any, jobs: Sequence[Any], watch: Watch | None = None
+    ) -> Iterator[tuple[int, T]]: ...
 
 
 def cores() -> int:
@@ -88,15 +100,35 @@ class Local:
         """The population of this measure's particles; `anchored` if the start is needed later on."""
         return LocalPopulation(Shard(net, start, dtype, averaged, anchored, self.threads or cores(), samples))
 
-    def tasks(self, work: Callable[[Any, Any], T], shared: Any, jobs: Sequence[Any]) -> Iterator[tuple[int, T]]:
+    def tasks(
+        self, work: Callable[..., T], shared: Any, jobs: Sequence[Any], watch: Watch | None = None
+    ) -> Iterator[tuple[int, T]]:
         """work(shared, job) on this machine's threads, a job a thread."""
-        pool = ThreadPoolExecutor(self.threads or cores())
+        size = self.threads or cores()
+        pool = ThreadPoolExecutor(size)
+
+        def call(number: int, job: Any) -> T:
+            return work(shared, job, partial(_note, watch, number)) if watch else work(shared, job)
+
+        waiting: dict[Future[T], int] = {}
+        following = iter(enumerate(jobs))
         try:
-            waiting = {pool.submit(work, shared, job): number for number, job in enumerate(jobs)}
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
+            while True:
+                # No more at once than can begin soon: what ended is handed on before more is begun.
+                for number, job in itertools.islice(following, size + 1 - len(waiting)):
+                    waiting[pool.submit(call, number, job)] = number
+                if not waiting:
+                    return
+                ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for done in ended:
+                    yield waiting.pop(done), done.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _note(watch: Watch, number: int, value: Any) -> bool:
+    watch.seen(number, value)
+    return watch.stop()
 
 
 class LocalPopulation:

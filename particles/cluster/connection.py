@@ -9,7 +9,9 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from particles.errors import ClusterError, InputError
 from particles.population import cores
 
 ADDRESS = "RAY_ADDRESS"
+PRIVATE = "local"
 _STORE_BYTES = 2**28  # of a private cluster: data are put once, and messages are small
 _STATISTICS, _MODE, _TOKEN = "RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
 # Ray's switch between 127.0.0.1 and every interface, which it reads when it is imported.
@@ -37,7 +40,7 @@ def _own_token() -> str:
 
 
 @contextlib.contextmanager
-def _environment(private: bool) -> Iterator[None]:
+def environment(private: bool) -> Iterator[None]:
     """What Ray must find in the environment, where the user has not set it; as it was afterwards."""
     wanted = {_STATISTICS: "0"}
     if private:
@@ -57,7 +60,7 @@ def _environment(private: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _on_loopback(ray: Any, private: bool) -> Iterator[None]:
+def on_loopback(ray: Any, private: bool) -> Iterator[None]:
     """The same switch for a Ray that was imported before it was set."""
     constants: Any = getattr(getattr(ray, "_private", None), "ray_constants", None)
     if not private or not hasattr(constants, "ENABLE_RAY_CLUSTER"):
@@ -71,7 +74,7 @@ def _on_loopback(ray: Any, private: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without Ray's own words about how it starts."""
     logger = logging.getLogger("ray")
     level = logger.level
@@ -87,21 +90,32 @@ def connected(address: str | None) -> Iterator[Any]:
     """The module `ray`, connected: to what this process is connected to already, to `address`, to RAY_ADDRESS, or to a
     private cluster, in this order. A connection made here ends here.
     """
-    address = address or os.environ.get(ADDRESS) or None
+    address = None if address == PRIVATE else address or os.environ.get(ADDRESS) or None
     private = address is None
-    with _environment(private):
+    with environment(private):
         import ray
 
         if ray.is_initialized():
             yield ray
             return
         with _private_folder(private) as folder:
-            with _on_loopback(ray, private), _quiet():
+            with on_loopback(ray, private), quiet(), _signals():
                 _start(ray, address, folder)
             try:
                 yield ray
             finally:
                 ray.shutdown()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Ray takes SIGTERM for itself when it connects; the handler that was there gets it back."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 from particles.blocks import blocks_of
 from particles.checks import number, whole
-from particles.cluster.connection import connected
+from particles.cluster.connection import Node, connected, nodes
 from particles.cluster.shards import RayPopulation, Recipe, checked_room, own_row
 from particles.cluster.tasks import run_tasks
 from particles.errors import InputError
 from particles.measure import Measure, Source, checked_measure, source_of
 from particles.network import Network
+from particles.population import Watch
 from particles.samples import Samples
 from particles.shard import DTYPES
 
@@ -25,7 +26,7 @@ class Ray:
 
     shards: how many processes share the particles; None: one a machine. threads: of each, which reserves as many
     cores; None: as many as fit. address: of a running cluster ("auto" looks for one here); None: RAY_ADDRESS, or else
-    a private cluster on this machine's loopback, with a token of its own, that ends with the run.
+    "local": a private cluster on this machine's loopback, with a token of its own, that ends with the run.
     patience: seconds without an answer after which shards must show a pulse; one that computes does.
     """
 
@@ -65,10 +66,22 @@ class Ray:
             ray = stack.enter_context(connected(self.address))
             shards, threads = checked_room(ray, self.shards, self.threads)
             recipe = Recipe(net, own_row(net), start, dtype, averaged, anchored, threads)
-            made = RayPopulation(ray, recipe, samples, min(shards, blocks), self.patience, stack.pop_all())
+            made = RayPopulation(ray, recipe, samples, min(shards, blocks), self.patience)
+            made.leave = stack.pop_all()
             return made
 
-    def tasks(self, work: Callable[[Any, Any], T], shared: Any, jobs: Sequence[Any]) -> Iterator[tuple[int, T]]:
-        """work(shared, job) for every job, each a task on one core; (its number, what it returned) as they end."""
+    def tasks(
+        self, work: Callable[..., T], shared: Any, jobs: Sequence[Any], watch: Watch | None = None
+    ) -> Iterator[tuple[int, T]]:
+        """work(shared, job) for every job, each a task on one core; (its number, what it returned) as they end.
+
+        A task whose process is lost is done again; lost again and again, its result is a ClusterError.
+        """
         with connected(self.address) as ray:
-            yield from run_tasks(ray, work, shared, jobs)
+            yield from run_tasks(ray, work, shared, jobs, watch)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[list[Node]]:
+        """Connected throughout, so that what runs inside need not connect anew; the cluster's machines."""
+        with connected(self.address) as ray:
+            yield nodes(ray)

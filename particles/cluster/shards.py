@@ -17,6 +17,7 @@ from particles.activations import ACTIVATIONS, OURS, Activation
 from particles.blocks import blocks_of, root
 from particles.cluster.connection import Node, nodes, short
 from particles.errors import ClusterError, InputError, LostError
+from particles.kernels.compile import inline
 from particles.measure import Array, Source
 from particles.network import Network
 from particles.population import folded
@@ -27,7 +28,8 @@ from particles.walk import Walk
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_INLINE_BYTES = 2**16  # a larger message goes to the object store once; below, it travels inside each call
+# A larger message goes to the object store once; below, it travels inside each call, up to Ray's own 100 KiB.
+_INLINE_BYTES = 95_000
 START_SECONDS = 120.0  # for an actor's process to come up: Python, Numba and a loaded machine
 
 
@@ -64,7 +66,11 @@ class ShardActor:
 
     def _build(self, recipe: Recipe, samples: Samples | None, span: tuple[int, int]) -> None:
         if recipe.row is not None:
-            ACTIVATIONS[recipe.row.name] = recipe.row
+            # Formulas come by value; what makes them compile into kernels does not travel with them.
+            row = recipe.row
+            pair = row.pair and inline(row.pair)
+            row = row._replace(sigma=inline(row.sigma), derivative=inline(row.derivative), pair=pair)
+            ACTIVATIONS[row.name] = row
         self.shard = Shard(
             recipe.net, recipe.start, recipe.dtype, recipe.averaged, recipe.anchored, recipe.threads,
             samples and samples.owned(), span,
@@ -122,14 +128,17 @@ def _roundest(low: int, high: int) -> int:
 
 @dataclass
 class RayPopulation:
-    """All blocks of a measure on shards of a Ray cluster. patience: seconds without an answer before pulses are felt."""
+    """All blocks of a measure on shards of a Ray cluster.
+
+    patience: seconds without an answer before pulses are felt. leave: what ends with the population.
+    """
 
     ray: Any
     recipe: Recipe
     samples: Samples | None
     shards: int
     patience: float
-    leave: contextlib.ExitStack
+    leave: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     alpha: float = 0.0
     count: int = 0
     blocks: int = 0
@@ -144,7 +153,10 @@ class RayPopulation:
         self.alpha, self.count = self.recipe.net.scale(self.recipe.start), self.recipe.start.count
         self.blocks = blocks_of(self.count)
         self._put = self._stored(self.samples)  # the data, once
-        self._set_up(self._homes_for(self.shards))
+        try:
+            self._set_up(self._homes_for(self.shards))
+        except LostError:  # a machine that went away a moment ago may still be listed
+            self.revive()
 
     # Setting up
 
@@ -187,6 +199,7 @@ class RayPopulation:
     def revive(self) -> None:
         """New shards after a loss, on the machines that answer; as many as there is room for."""
         self._end_actors()
+        self._shunned |= self._silent()
         deadline = time.monotonic() + max(30.0, 3 * self.patience)
         while not (homes := self._homes_for(self.shards)):
             if time.monotonic() > deadline:
@@ -194,6 +207,24 @@ class RayPopulation:
                 raise LostError("no machine of the cluster has room for a shard")
             time.sleep(0.5)
         self._set_up(homes)
+
+    def _silent(self) -> set[str]:
+        """The machines that do not begin a small task in time, though the cluster still lists them."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
+
+        homes = [node.id for node in nodes(self.ray) if node.id not in self._shunned]
+        ask = self.ray.remote(num_cpus=0, max_retries=0)(_here)
+        asked = {ask.options(scheduling_strategy=On(home, soft=False)).remote(): home for home in homes}
+        answered, _ = self.ray.wait(list(asked), num_returns=len(asked), timeout=max(5.0, self.patience))
+        fine = set()
+        for ref in answered:
+            with contextlib.suppress(self.ray.exceptions.RayError):
+                self.ray.get(ref)
+                fine.add(asked[ref])
+        for ref in asked:
+            with contextlib.suppress(Exception):
+                self.ray.cancel(ref, force=True)
+        return set(homes) - fine if fine else set()
 
     def close(self) -> None:
         """End the actors, and the connection if it was made here."""
@@ -218,14 +249,20 @@ class RayPopulation:
         return self._answers([actor.call.remote(stamp, name, message) for actor in self._actors])
 
     def _stored(self, value: Any) -> Any:
-        full = self.ray.exceptions.ObjectStoreFullError, self.ray.exceptions.OutOfDiskError
         try:
             return self.ray.put(value)
-        except full as error:
-            raise ClusterError(
-                f"Ray's object store has no room for {_bytes(value) / 2**20:.0f} MiB of samples or slopes "
-                f"({short(error)}). Start Ray with a larger --object-store-memory, or use fewer samples a step."
-            ) from error
+        except self._full as error:
+            raise self._no_room(error) from error
+
+    @property
+    def _full(self) -> tuple[type[Exception], ...]:
+        return self.ray.exceptions.ObjectStoreFullError, self.ray.exceptions.OutOfDiskError
+
+    def _no_room(self, error: Exception) -> ClusterError:
+        return ClusterError(
+            f"Ray's object store has no room for the samples or slopes ({short(error)}). Start Ray with a larger "
+            "--object-store-memory, free the disk that it spills to, or use fewer samples a step."
+        )
 
     def _answers(self, refs: list[Any]) -> list[Any]:
         """What the calls return. Without an answer for long, those that owe one must show a pulse."""
@@ -235,8 +272,15 @@ class RayPopulation:
                 return list(self.ray.get(refs, timeout=self.patience))
             except problems.GetTimeoutError:
                 self._feel(self.patience, f"shows no pulse for {self.patience:g} s (frozen, or cut off)")
+            except self._full as error:
+                raise self._no_room(error) from error
             except problems.RayTaskError as error:
-                raise (error.cause if isinstance(error.cause, Exception) else error) from None
+                cause = error.cause
+                if isinstance(cause, self._full):
+                    raise self._no_room(cause) from error
+                if isinstance(cause, Exception) and not isinstance(cause, problems.RayError):
+                    raise cause from None
+                raise LostError(f"a shard was lost: {short(cause or error)}") from error
             except (problems.RayError, ConnectionError) as error:
                 raise LostError(f"a shard was lost: {short(error)}") from error
 
@@ -293,6 +337,10 @@ def _with_pulse(ray: Any) -> type:
             self.call(stamp, "build", (recipe, samples, run))
 
     return Actor
+
+
+def _here() -> bool:
+    return True
 
 
 def _edges(count: int) -> Callable[[int], int]:

@@ -1,53 +1,102 @@
 """Independent tasks on a Ray cluster: bounded in flight, so that neither queue nor results pile up."""
 
+import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from particles.cluster.connection import nodes, short
 from particles.errors import ClusterError
+from particles.population import Watch
 
-T = TypeVar("T")
 RETRIES = 3  # of a task whose process or machine went away
+_LOOK_SECONDS = 0.3  # between two looks at the board, and between two notes of one task
+
+
+class Board:
+    """Where tasks note how far they are, and learn whether they are asked to stop. Lives in a process of its own."""
+
+    def __init__(self) -> None:
+        self.notes: dict[int, Any] = {}
+        self.stopping = False
+
+    def note(self, number: int, value: Any) -> bool:
+        """Keep a task's newest note; whether it should stop."""
+        self.notes[number] = value
+        return self.stopping
+
+    def look(self, stopping: bool) -> dict[int, Any]:
+        """The notes since the last look."""
+        self.stopping = self.stopping or stopping
+        notes, self.notes = self.notes, {}
+        return notes
+
+
+class Pen:
+    """A task's side of the board: a call costs nothing but now and then, and never waits."""
+
+    def __init__(self, board: Any, number: int) -> None:
+        self.board, self.number, self.last, self.answer, self.stopping = board, number, 0.0, None, False
+
+    def __call__(self, value: Any) -> bool:
+        """Note how far the task is; whether it should stop."""
+        import ray
+
+        now = time.monotonic()
+        if now - self.last > _LOOK_SECONDS:
+            if self.answer is not None and ray.wait([self.answer], timeout=0)[0]:
+                self.stopping = self.stopping or bool(ray.get(self.answer))
+                self.answer = None
+            if self.answer is None:
+                self.answer = self.board.note.remote(self.number, value)
+            self.last = now
+        return self.stopping
 
 
 def run_tasks(
-    ray: Any, work: Callable[[Any, Any], T], shared: Any, jobs: Sequence[Any], spare: int = 2
-) -> Iterator[tuple[int, T]]:
+    ray: Any, work: Callable[..., Any], shared: Any, jobs: Sequence[Any], watch: Watch | None = None, spare: int = 2
+) -> Iterator[tuple[int, Any]]:
     """(number of the job, what work(shared, job) returned), as they end; the first job begins first.
 
-    shared: sent once. spare: jobs handed out beyond the cores, so that none waits for the next. What `work` raises is
-    raised here; ClusterError if a job's process was lost again and again.
+    shared: sent once. watch: work gets a third argument, to note with. spare: jobs handed out beyond the cores, so that
+    no core waits for its next. What `work` raises comes back as the result it is: an exception.
     """
     sent = ray.put(shared)
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(_call)
+    board = ray.remote(num_cpus=0)(Board).remote() if watch else None
     room = sum(node.cpus for node in nodes(ray)) + spare
     waiting: dict[Any, int] = {}
     following = iter(enumerate(jobs))
     try:
         while True:
-            for number, job in following:
-                waiting[task.remote(work, sent, job)] = number
-                if len(waiting) >= room:
-                    break
+            while len(waiting) < room and not (watch and watch.stop()) and (job := next(following, None)):
+                waiting[task.remote(work, sent, job[1], board, job[0])] = job[0]
             if not waiting:
                 return
-            for ref in ray.wait(list(waiting), num_returns=1)[0]:
+            ended, _ = ray.wait(list(waiting), num_returns=1, timeout=_LOOK_SECONDS if watch else None)
+            if watch and board:
+                for number, value in ray.get(board.look.remote(watch.stop())).items():
+                    watch.seen(number, value)
+            for ref in ended:
                 yield waiting.pop(ref), _result(ray, ref)
     finally:
         for ref in waiting:
-            ray.cancel(ref, force=True)
+            with contextlib.suppress(Exception):
+                ray.cancel(ref, force=True)
+        if board is not None:
+            with contextlib.suppress(Exception):
+                ray.kill(board)
 
 
-def _call(work: Callable[[Any, Any], T], shared: Any, job: Any) -> T:
-    return work(shared, job)
+def _call(work: Callable[..., Any], shared: Any, job: Any, board: Any, number: int) -> Any:
+    return work(shared, job) if board is None else work(shared, job, Pen(board, number))
 
 
 def _result(ray: Any, ref: Any) -> Any:
+    """What a task returned; ClusterError, as a value, if its process was lost each time."""
     try:
         return ray.get(ref)
     except ray.exceptions.RayTaskError as error:
         raise (error.cause if isinstance(error.cause, Exception) else error) from None
     except ray.exceptions.RayError as error:
-        raise ClusterError(
-            f"a task was lost {RETRIES + 1} times: {short(error)}. Look at the machines' memory."
-        ) from error
+        return ClusterError(f"its process was lost {RETRIES + 1} times ({short(error)}). Look at the machines' memory.")

@@ -5,6 +5,7 @@ where the output weights train too. Block by block the features u_ir = sqrt(w_r)
 multiplied with themselves, upper half only, in float64; every entry's sum runs over the particles in order.
 """
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,20 +37,45 @@ def features(b, scale, d, x, tiles, block, first, last, u):
                 store(u, (start + i) * BLOCK + t * LANES, share * feature(load(z, i * LANES)))
 
 
-def turn(u, n, first, last, columns):
-    """columns[j, r, lane] = u[j LANES + lane, r] for the strips j in [first, last), zero beyond the samples."""
+def turn(u, n, count, first, last, columns):
+    """columns[j, r, lane] = u[j LANES + lane, r], r < count, strips j in [first, last), zero beyond the samples."""
     for j in range(first, last):
-        for r in range(BLOCK):
+        for r in range(count):
             for lane in range(LANES):
                 i = j * LANES + lane
-                columns[(j * BLOCK + r) * LANES + lane] = u[i * BLOCK + r] if i < n else 0.0
+                columns[(j * count + r) * LANES + lane] = u[i * count + r] if i < n else 0.0
 
 
-def add_products(u, n, columns, first, step, into):
-    """into[j, i, lane] += sum_r u[i, r] u[j LANES + lane, r], strips first, first + step, ... and i up to them."""
-    for j in range(first, -(-n // LANES), step):
-        rows = min(n, (j + 1) * LANES)
-        product(rows, into, j * n * LANES, columns, j * BLOCK * LANES, u, 0, BLOCK, 1, BLOCK, False)
+def add_products(u, m, columns, strips, first, step, symmetric, into):
+    """into[j, i, lane] += sum_r u[i, r] column_(j LANES + lane)[r], strips first, first + step, ...
+
+    u : flat (m, BLOCK); columns : flat (strips, BLOCK, LANES), as `turn` makes them; into : flat (strips, m, LANES).
+    Rows up to each strip's last column only if symmetric.
+    """
+    few = samples_at_once(BLOCK, u.itemsize)
+    for start in range(0, m, few):
+        for j in range(first, strips, step):
+            rows = min(start + few, m, (j + 1) * LANES if symmetric else m) - start
+            if rows > 0:
+                place = (j * m + start) * LANES
+                product(rows, into, place, columns, j * BLOCK * LANES, u, start * BLOCK, BLOCK, 1, BLOCK, False)
+
+
+def inner_products(x, columns, d, first, last, into):
+    """into[i, j] = x_i . column_j for the rows i in [first, last), from the first input up.
+
+    x : flat (m, d); columns : flat (strips, d, LANES), as `turn` makes them; into : (m, n)
+    """
+    few, n = samples_at_once(d, x.itemsize), into.shape[1]
+    z = np.empty(few * LANES, x.dtype)
+    for start in range(first, last, few):
+        rows = min(few, last - start)
+        for strip in range(-(-n // LANES)):
+            product(rows, z, 0, columns, strip * d * LANES, x, start * d, d, 1, d, True)
+            low = strip * LANES
+            for i in range(rows):
+                for lane in range(min(LANES, n - low)):
+                    into[start + i, low + lane] = z[i * LANES + lane]
 
 
 def apply_block(b, first, d, c, x, tiles, both, force, output, total):
@@ -82,21 +108,38 @@ class GramKernels(NamedTuple):
 
     values: Any
     slopes: Any
+    apply_block: Any
+
+
+class ProductKernels(NamedTuple):
+    """The loops over features, whatever they are, compiled."""
+
     turn: Any
     add_products: Any
-    apply_block: Any
+    inner_products: Any
+
+
+def _settled() -> dict[str, Any]:
+    lanes = LANES_OF["float64"]
+    loops = product_loops(lanes, specialise, inlined)
+    return {"LANES": lanes, "product": loops, "samples_at_once": inlined(samples_at_once)}
 
 
 def gram_kernels(sigma: Any, derivative: Any, key: str | None) -> GramKernels:
     """The loops of one activation. `key` names it in the cache (None: not kept)."""
-    lanes = LANES_OF["float64"]
-    settled: dict[str, Any] = {"LANES": lanes, "product": product_loops(lanes, specialise, inlined)}
-    settled["samples_at_once"] = inlined(samples_at_once)
+    settled = _settled()
     values, slopes = (None if key is None else f"{key}-{kind}" for kind in ("values", "slopes"))
     return GramKernels(
         specialise(features, values, feature=sigma, **settled),
         specialise(features, slopes, feature=derivative, **settled),
-        specialise(turn, "any-float64", **settled),
-        specialise(add_products, "any-float64", **settled),
         specialise(apply_block, key, sigma=sigma, derivative=derivative, **settled),
+    )
+
+
+@cache
+def product_kernels() -> ProductKernels:
+    """The loops over features in float64."""
+    settled = _settled()
+    return ProductKernels(
+        *(specialise(loop, "any-float64", **settled) for loop in (turn, add_products, inner_products))
     )

@@ -154,8 +154,8 @@ def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
-def pack(b, d, x, last_tiles, first, last, chunk, positions, nibbles, pairs, width):
-    """The patterns of blocks [first, last) of the chunk that begins at block `chunk`: rows of `nibbles` and `pairs`.
+def pack(b, d, x, last_tiles, first, last, positions, nibbles, pairs, width):
+    """The patterns of blocks [first, last) of a slab: rows of `nibbles` and `pairs`.
 
     b : flat (K, BLOCK / LANES, d, LANES); x : flat (n, d)
     nibbles : flat (strips, positions, STRIP), pairs : flat (positions, width), zero beyond the samples and particles
@@ -164,7 +164,7 @@ def pack(b, d, x, last_tiles, first, last, chunk, positions, nibbles, pairs, wid
     z, bits = np.empty(STRIP * LANES, b.dtype), np.empty(STRIP, np.uint16)
     for block in range(first, last):
         for t in range(last_tiles if block == K - 1 else BLOCK // LANES):
-            position = (block - chunk) * POSITIONS + t * (LANES // 4)
+            position = block * POSITIONS + t * (LANES // 4)
             for start in range(0, n, STRIP):
                 m = min(STRIP, n - start)
                 product(m, z, 0, b, (block * BLOCK + t * LANES) * d, x, start * d, d, 1, d, True)
@@ -175,7 +175,7 @@ def pack(b, d, x, last_tiles, first, last, chunk, positions, nibbles, pairs, wid
                     row = nibbles[place + q * STRIP : place + q * STRIP + m]
                     for i in range(m):
                         row[i] = (bits[i] >> np.uint16(4 * q)) & np.uint16(15)
-        for position in range((block - chunk) * POSITIONS, (block - chunk + 1) * POSITIONS):
+        for position in range(block * POSITIONS, (block + 1) * POSITIONS):
             for strip in range(nibbles.size // (positions * STRIP)):
                 place, to = (strip * positions + position) * STRIP, position * width + strip * STRIP // 2
                 row, into = nibbles[place : place + STRIP], pairs[to : to + STRIP // 2]
@@ -183,13 +183,13 @@ def pack(b, d, x, last_tiles, first, last, chunk, positions, nibbles, pairs, wid
                     into[pair] = row[2 * pair] | (row[2 * pair + 1] << 4)
 
 
-def count(tables, nibbles, pairs, width, positions, passes, first, step, counts):
-    """Add a chunk's counts for the strips first, first + step, ...: rows up to each strip's last column only.
+def count(tables, nibbles, pairs, width, positions, passes, first, step, symmetric, counts):
+    """Add a slab's counts for the strips first, first + step, ... of columns; rows up to a strip's last if symmetric.
 
-    counts : (strips, strips * STRIP / 2, 2 STRIP) int32 or int64
+    counts : (strips of columns, pairs of rows, 2 STRIP) int32 or int64
     """
     for strip in range(first, len(counts), step):
-        rows = (strip + 1) * STRIP // 2
+        rows = (strip + 1) * STRIP // 2 if symmetric else counts.shape[1]
         sums = np.zeros(rows * 2 * STRIP, np.uint16)
         for done in range(passes):
             place = (strip * positions + done * PASS) * STRIP
@@ -202,20 +202,20 @@ def count(tables, nibbles, pairs, width, positions, passes, first, step, counts)
                 counts[strip, pair, j] += sums[pair * 2 * STRIP + j]
 
 
-def weigh(counts, total, first, step, kernel):
-    """kernel[i, j] *= counts of (i, j) / total, strips first, first + step, ... of columns and their mirror images.
+def weigh(counts, total, first, step, symmetric, kernel):
+    """kernel[i, j] *= counts of (i, j) / total, strips first, first + step, ... of columns.
 
-    counts : as `count` left them; kernel : (n, n), the inputs' products, symmetric
+    counts : as `count` left them; kernel : (rows, columns), the inputs' products. If symmetric, the mirror images too.
     """
-    n = len(kernel)
+    m, n = kernel.shape
     for strip in range(first, len(counts), step):
         low, high = strip * STRIP, min(n, (strip + 1) * STRIP)
-        for tile in range(strip + 1):
-            for i in range(tile * STRIP, min(n, (tile + 1) * STRIP)):
+        for tile in range(strip + 1 if symmetric else -(-m // STRIP)):
+            for i in range(tile * STRIP, min(m, (tile + 1) * STRIP)):
                 row = counts[strip, i // 2, i % 2 * STRIP : (i % 2 + 1) * STRIP]
                 for j in range(low, high):
                     kernel[i, j] *= row[j - low] / total
-            if tile < strip:  # the tile is still in the cache
+            if symmetric and tile < strip:  # the tile is still in the cache
                 for j in range(low, high):
                     for i in range(tile * STRIP, (tile + 1) * STRIP):
                         kernel[j, i] = kernel[i, j]

@@ -1,10 +1,11 @@
-"""The command `particles`: run, show, check.
+"""The command `particles`: run, show, check, doctor.
 
-Exit codes: 0 all is well; 1 a run diverged or failed; 2 bad input; 75 stopped by SIGTERM or SIGUSR1, run again to go on;
-130 stopped by Ctrl-C, likewise.
+Exit codes: 0 all is well; 1 a run diverged or failed; 2 bad input; 75 stopped by SIGTERM or SIGUSR1, run again to
+go on; 130 stopped by Ctrl-C, likewise.
 """
 
 import argparse
+import contextlib
 import signal
 import sys
 import threading
@@ -15,10 +16,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from particles.errors import ParticlesError, StorageError
+from particles.cluster.engine import Ray
+from particles.errors import InputError, ParticlesError, StorageError
 from particles.files import sole_user, write_whole
-from particles.study import build, tables
+from particles.population import Engine, Local
+from particles.study import build, doctor, placement, tables
 from particles.study.config import override, read_toml
+from particles.study.placement import KINDS
 from particles.study.plan import Plan, plan
 from particles.study.sweep import run_sweep
 
@@ -33,11 +37,27 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run a configuration; run it again to go on where it stopped")
     check = commands.add_parser("check", help="check a configuration and say what it would run")
+    doctor = commands.add_parser("doctor", help="what this machine and a cluster offer, and what a run would cost")
     for command in (run, check):
         command.add_argument("config", type=Path, help="a TOML file, such as configs/quickstart.toml")
+    for command in (run, check, doctor):
         command.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="override, as start.count=[64,256]"
         )
+    for command in (run, doctor):
+        command.add_argument(
+            "--ray",
+            metavar="ADDRESS",
+            help='a Ray cluster: host:port, "auto" (one that runs here), "local" (start one)',
+        )
+    doctor.add_argument("--plan", type=Path, metavar="CONFIG", help="time, traffic and memory of this configuration")
+    doctor.add_argument("--nodes", type=_positive, help="plan for so many machines (default: those of --ray, or 1)")
+    doctor.add_argument("--cores", type=_positive, help="plan for so many cores a machine")
+    run.add_argument(
+        "--engine", choices=KINDS, default="auto", help="with --ray, where runs go (default: the quickest)"
+    )
+    run.add_argument("--shards", type=_positive, help="with --ray, how many processes share one run's particles")
+    run.add_argument("--keep", type=_positive, default=0, metavar="K", help="keep each K-th checkpoint for good")
     run.add_argument("--out", type=Path, default=Path("out"), help="where results go, in a folder NAME (default: out)")
     run.add_argument("--threads", type=_positive, help="cores to use (default: all); no result depends on it")
     run.add_argument(
@@ -71,6 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.command == "show":
             return _show(console, chosen.path)
+        if chosen.command == "doctor":
+            doctor.examine(console, chosen.ray)
+            if chosen.plan:
+                doctor.costs(console, _plan(chosen.plan, chosen.set), chosen.ray, chosen.nodes, chosen.cores)
+            return OK
         made = _plan(chosen.config, chosen.set)
         return _check(console, made) if chosen.command == "check" else _run(console, made, chosen)
     except ParticlesError as error:
@@ -123,8 +148,9 @@ def _run(console: Console, made: Plan, chosen: argparse.Namespace) -> int:
     warnings.showwarning = tell
     ticker = Ticker(console, chosen.quiet)
     try:
-        with sole_user(out):
-            outcomes = run_sweep(made, out, ticker, chosen.threads, chosen.checkpoint, stop)
+        with sole_user(out), contextlib.ExitStack() as stack:
+            tasks, engine = _placed(stack, console, made, chosen)
+            outcomes = run_sweep(made, out, ticker, chosen.threads, chosen.checkpoint, stop, tasks, engine, chosen.keep)
     finally:
         ticker.close()
         warnings.showwarning = shown
@@ -138,6 +164,27 @@ def _run(console: Console, made: Plan, chosen: argparse.Namespace) -> int:
     if bad:
         print(f"particles: {len(bad)} of {len(outcomes)} runs failed or diverged, see above", file=sys.stderr)
     return FAILED if bad else OK
+
+
+def _placed(
+    stack: contextlib.ExitStack, console: Console, made: Plan, chosen: argparse.Namespace
+) -> tuple[Engine | None, Engine | None]:
+    """Whose tasks the runs are, and where each one's particles go; None is this machine."""
+    if chosen.ray is None:
+        if chosen.shards or chosen.engine != "auto":
+            raise InputError("--shards and --engine need a cluster", "no --ray", 'Add --ray ADDRESS, or --ray "local".')
+        return None, None
+    ray = Ray(shards=chosen.shards, address=chosen.ray)
+    machines = stack.enter_context(ray.held())
+    found = placement.place(made, made.cases, ray, machines, chosen.threads, chosen.engine)
+    where = {"here": "on this machine", "tasks": f"as tasks on {sum(m.cpus for m in machines)} cores of the cluster"}
+    where["shards"] = f"in {found.shards} shards of {found.threads} threads on the cluster"
+    tables.print_line(console, f"runs go {where[found.kind]}: {found.why}")
+    if found.kind == "tasks":
+        return ray, Local(1)
+    if found.kind == "shards":
+        return Local(1), Ray(found.shards, found.threads, chosen.ray)
+    return None, None
 
 
 def _conclude(console: Console, made: Plan, out: Path, no_figure: bool) -> None:

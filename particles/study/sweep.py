@@ -1,15 +1,18 @@
-"""Running a sweep: finished runs are skipped, so an interrupted one goes on where it was; each run has its own file."""
+"""Running a sweep: finished runs are skipped, so an interrupted one goes on where it was; each run has its own file.
 
+Runs are tasks of an engine: threads here, or processes of a Ray cluster. On a cluster all machines must see the folder.
+"""
+
+import secrets
 import shutil
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from particles.errors import DivergedError, ParticlesError, StorageError
-from particles.files import clear_parts, make_folder
-from particles.population import Local, cores
+from particles.files import clear_parts, make_folder, write_whole
+from particles.population import Engine, Local, Watch, cores
 from particles.study import build
 from particles.study.plan import Case, Plan
 from particles.study.results import Run, save, verified
@@ -50,6 +53,21 @@ class Monitor(Protocol):
     def end(self, outcome: Outcome) -> None: ...
 
 
+class Errand(NamedTuple):
+    """What whoever makes a run must know besides its number.
+
+    engine: where the run's particles go. mark: a file in `out` that must be seen, or the folder is not the same one.
+    """
+
+    made: Plan
+    todo: list[Case]
+    out: Path
+    engine: Engine
+    checkpoint_seconds: float
+    keep_every: int
+    mark: str
+
+
 def run_sweep(
     made: Plan,
     out: Path,
@@ -57,35 +75,44 @@ def run_sweep(
     threads: int | None = None,
     checkpoint_seconds: float = 30.0,
     stop: threading.Event | None = None,
+    tasks: Engine | None = None,
+    engine: Engine | None = None,
+    keep_every: int = 0,
 ) -> list[Outcome]:
-    """Run what is not there yet, the largest first, a thread a run; each run's file is whole or not there.
+    """Run what is not there yet, the largest first, each a task; each run's file is whole or not there.
 
-    `stop`: set it to end after the iterations under way; the runs' states are kept and the next call goes on from them.
+    tasks: whose tasks the runs are, this machine's threads by default. engine: where each run's particles go, by
+    default an equal share of those threads. `stop`: set it to end after the iterations under way; the runs' states are
+    kept and the next call goes on from them.
     """
-    stop = stop or threading.Event()
+    stop, out = stop or threading.Event(), out.absolute()
     make_folder(out / "runs")
     clear_parts(out / "runs")
     clear_parts(out)
     before = {case.key: ended(out, case) for case in made.cases}
     todo = sorted((case for case in made.cases if not before[case.key]), key=lambda case: -case.particles)
     monitor.begin(made.cases, todo)
-    available = threads or cores()
-    workers = max(1, min(available, len(todo)))
+    workers = max(1, min(threads or cores(), len(todo)))
+    tasks, engine = tasks or Local(workers), engine or Local((threads or cores()) // workers)
     outcomes = [_kept(case, out, status) for case in made.cases if (status := before[case.key])]
-    with ThreadPoolExecutor(workers) as pool:
-        jobs: list[Future[Outcome]] = [
-            pool.submit(_run_one, made, case, out, monitor, available // workers, checkpoint_seconds, stop)
-            for case in todo
-        ]
-        try:
-            for job in as_completed(jobs):
-                outcome = job.result()
-                outcomes.append(outcome)
-                monitor.end(outcome)
-        except BaseException:
-            stop.set()
-            raise
-    return outcomes
+    mark = f".seen-{secrets.token_hex(8)}"
+    errand = Errand(made, todo, out, engine, checkpoint_seconds, keep_every, mark)
+    watch = Watch(
+        lambda number, iteration: monitor.step(todo[number], iteration, todo[number].config.steps), stop.is_set
+    )
+    write_whole(out / mark, b"")
+    try:
+        for number, found in tasks.tasks(_run_one, errand, range(len(todo)), watch):
+            outcome = found if isinstance(found, Outcome) else Outcome(todo[number], "failed", str(found))
+            outcomes.append(outcome)
+            monitor.end(outcome)
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        (out / mark).unlink(missing_ok=True)
+    told = {outcome.case.key for outcome in outcomes}
+    return [*outcomes, *(Outcome(case, "stopped") for case in todo if case.key not in told)]
 
 
 def _kept(case: Case, out: Path, status: str) -> Outcome:
@@ -94,21 +121,18 @@ def _kept(case: Case, out: Path, status: str) -> Outcome:
     return Outcome(case, "kept")
 
 
-def _run_one(
-    made: Plan, case: Case, out: Path, monitor: Monitor, threads: int, checkpoint_seconds: float, stop: threading.Event
-) -> Outcome:
-    if stop.is_set():
+def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcome:
+    """One run to its file, in a thread here or a process elsewhere."""
+    case, out = errand.todo[number], errand.out
+    if note(0):
         return Outcome(case, "stopped")
+    if not (out / errand.mark).exists():
+        return Outcome(case, "failed", f"this machine does not see {out}: results must go to a shared folder (--out)")
     keep = out / "checkpoints" / case.key
-
-    def progress(iteration: int, steps: int) -> bool:
-        monitor.step(case, iteration, steps)
-        return stop.is_set()
-
     status, message = "finished", ""
     try:
         try:
-            run = simulate_case(made, case, threads, keep, checkpoint_seconds, progress)
+            run = simulate_case(errand, case, keep, lambda iteration, steps: note(iteration))
         except DivergedError as error:
             assert isinstance(error.run, Run)
             run, status, message = error.run, "diverged", str(error)
@@ -121,17 +145,10 @@ def _run_one(
     return Outcome(case, status, message)
 
 
-def simulate_case(
-    made: Plan,
-    case: Case,
-    threads: int,
-    checkpoints: Path | None = None,
-    checkpoint_seconds: float = 30.0,
-    progress: Callable[[int, int], bool] | None = None,
-) -> Run:
+def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Callable[[int, int], bool]) -> Run:
     """One run of a sweep, from its configuration."""
     config = case.config
-    objects = build.parts(config, made.folder)
+    objects = build.parts(config, errand.made.folder)
     return simulate(
         objects.net,
         build.start(config, objects, case.nodes),
@@ -144,10 +161,11 @@ def simulate_case(
         record=config.record.variables,
         positions=config.record.positions and min(config.record.positions, case.particles),
         test=objects.test,
-        engine=Local(threads),
+        engine=errand.engine,
         dtype=config.dtype,
         config=case.identity,
         checkpoints=checkpoints,
-        checkpoint_seconds=checkpoint_seconds,
+        checkpoint_seconds=errand.checkpoint_seconds,
+        keep_every=errand.keep_every,
         progress=progress,
     )

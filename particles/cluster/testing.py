@@ -1,0 +1,149 @@
+"""A cluster of several nodes on this machine's loopback, and ways to hurt it: for tests and drivers/faults.py.
+
+Needs the extra `test` (psutil).
+"""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+
+from particles.cluster.connection import environment, on_loopback, quiet
+
+_STORE = 80 * 2**20
+
+
+class LocalCluster:
+    """Nodes of a Ray cluster as processes of this machine."""
+
+    def __init__(self, cluster: Any, nodes: int, cpus: int, settings: dict[str, str]) -> None:
+        self._cluster, self._nodes, self._cpus, self._settings = cluster, nodes, cpus, settings
+
+    @property
+    def address(self) -> str:
+        """Where the cluster is reached."""
+        return str(self._cluster.address)
+
+    def add(self) -> None:
+        """One node more."""
+        with _settings(self._settings), quiet():
+            self._cluster.add_node(num_cpus=self._cpus, object_store_memory=_STORE)
+
+    def remove(self, choice: int) -> None:
+        """A node goes away without a word."""
+        node = self._victim(choice)
+        for process in _family(node):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        self._cluster.remove_node(node, allow_graceful=False)
+
+    @contextlib.contextmanager
+    def frozen(self, choice: int) -> Iterator[None]:
+        """A node that neither works nor answers; it goes away afterwards."""
+        node = self._victim(choice)
+        family = _family(node)
+        for process in family:
+            with contextlib.suppress(psutil.Error):
+                process.suspend()
+        try:
+            yield
+        finally:
+            for process in family:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            self._cluster.remove_node(node, allow_graceful=False)
+
+    def mend(self) -> None:
+        """As many nodes as at first."""
+        while 1 + len(self._others()) < self._nodes:
+            self.add()
+
+    def _others(self) -> list[Any]:
+        return sorted(self._cluster.worker_nodes, key=lambda node: node.node_id)
+
+    def _victim(self, choice: int) -> Any:
+        """A node that is neither the head nor the one that this process joined: Ray ends a driver with its node."""
+        import ray
+
+        mine = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
+        left = [node for node in self._others() if node.node_id != mine]
+        return left[choice % len(left)]
+
+
+def _family(node: Any) -> list[psutil.Process]:
+    """The processes of a node: its own and all that they started."""
+    found = []
+    for info in [one for kind in node.all_processes.values() for one in kind]:
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(info.process.pid)
+            found += [process, *process.children(recursive=True)]
+    return found
+
+
+def actors() -> list[psutil.Process]:
+    """The processes that hold shards on this machine."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or [""]
+        if words[0].startswith("ray::Actor"):
+            found.append(process)
+    return found
+
+
+@contextlib.contextmanager
+def cluster(nodes: int, cpus: int, **ray_settings: str) -> Iterator[LocalCluster]:
+    """A cluster that ends with the block: no process, file in HOME or shared memory stays.
+
+    ray_settings: of the nodes, as Ray's own environment variables RAY_<name> have them.
+    """
+    settings = {f"RAY_{name}": value for name, value in ray_settings.items()}
+    with environment(private=True):
+        import ray
+        from ray.cluster_utils import Cluster
+
+        first = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _STORE}
+        with on_loopback(ray, private=True), quiet(), _settings(settings):
+            made = Cluster(initialize_head=True, head_node_args=first)
+        try:
+            whole = LocalCluster(made, nodes, cpus, settings)
+            whole.mend()
+            yield whole
+        finally:
+            made.shutdown()  # type: ignore[no-untyped-call,unused-ignore]
+
+
+@contextlib.contextmanager
+def _settings(settings: dict[str, str]) -> Iterator[None]:
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name in settings:
+            os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def memory_guarded(room: int) -> Iterator[LocalCluster]:
+    """A cluster whose nodes end their largest worker when this machine's memory in use grows by more than `room`."""
+    memory = psutil.virtual_memory()
+    limit = (memory.total - memory.available + room) / memory.total
+    watch = {"memory_usage_threshold": f"{limit:.4f}", "memory_monitor_refresh_ms": "50"}
+    with cluster(nodes=2, cpus=2, **watch) as made:
+        yield made
+
+
+def fill_memory(size: int, seconds: float = 20.0) -> None:
+    """Take so much memory until a shard is gone for it, in a thread."""
+
+    def hog() -> None:
+        before, end = {process.pid for process in actors()}, time.monotonic() + seconds
+        taken = bytearray(size)
+        taken[::4096] = b"1" * len(taken[::4096])
+        while before <= {process.pid for process in actors()} and time.monotonic() < end:
+            time.sleep(0.02)
+
+    threading.Thread(target=hog).start()

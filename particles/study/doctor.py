@@ -1,0 +1,91 @@
+"""`particles doctor`: what this machine and a cluster offer, and what a configuration would cost there."""
+
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from particles.cluster.connection import Node
+from particles.cluster.engine import Ray
+from particles.kernels.compile import cache_folder
+from particles.population import cores
+from particles.study.placement import memory_here, work_in
+from particles.study.plan import Plan
+from particles.study.provenance import provenance
+from particles.study.scale import Constants, Cost, best, here, probed, sharded
+from particles.study.tables import print_line
+
+
+def examine(console: Console, address: str | None) -> None:
+    """Versions, cores, memory, the kernel cache; the cluster's machines, if there is one."""
+    about = provenance()
+    print_line(console, f"python {about['python']}, {about['package_versions']}")
+    print_line(console, f"cpu {about['cpu']}: {cores()} cores, {memory_here() / 2**30:.1f} GiB of memory")
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    print_line(console, f"compiled kernels: {cache_folder() or 'not kept'}; disk free here: {free:.1f} GiB")
+    if address is not None:
+        with Ray(address=address).held() as machines:
+            told = ", ".join(f"{machine.id[:8]} with {machine.cpus} cores" for machine in machines)
+            print_line(console, f"Ray at {address}: {len(machines)} machines ({told})")
+
+
+def costs(console: Console, made: Plan, address: str | None, nodes: int | None, each: int | None) -> None:
+    """Time, traffic and memory of the plan's largest run, here and on a cluster, by the model of scale."""
+    case = max(made.cases, key=lambda one: one.particles * one.config.steps)
+    net, work = work_in(made, case)
+    engine = Ray(address=address) if address else None
+    machines: list[Node] = []
+    if engine:
+        with engine.held() as machines:
+            known = probed(net, work, engine)
+    else:
+        known = probed(net, work)
+    many = nodes or max(1, len(machines))
+    cpus = each or min([machine.cpus for machine in machines], default=cores())
+    print_line(console, _told(known, measured=engine is not None))
+    what = "one sample a step" if work.one_sample else f"{work.n} samples"
+    print_line(console, f"{made.name}: {work.M} particles, {what}, d = {work.d}, {work.steps} steps, {work.dtype}")
+    top = best(work, known, many, cpus)
+    rows = {1: sharded(work, known, 1, cpus), top.shards: top}
+    for count in (many // 4, many // 2, many):
+        if 1 <= count <= -(-work.M // 256):
+            rows[count] = sharded(work, known, count, cpus)
+    table = Table("where", "a step", "all steps", "traffic a step", "particles a process")
+    mine = here(work, known, cores())
+    table.add_row(f"this machine, {mine.threads} threads", *_row(mine, work.steps))
+    for count, cost in sorted(rows.items()):
+        mark = "  <- best" if count == top.shards else ""
+        table.add_row(f"{count} shards of {cpus} threads{mark}", *_row(cost, work.steps))
+    console.print(table)
+    quickest = "this machine" if mine.step <= top.step else f"{top.shards} shards"
+    print_line(console, f"quickest: {quickest}; its memory must hold the particles")
+
+
+def _told(known: Constants, measured: bool) -> str:
+    source = "measured on the cluster" if measured else "typical of one machine; --ray measures them"
+    return (
+        f"{known.particle_sample * 1e9:.2f} ns a particle-sample a thread (measured here); "
+        f"Ray: {known.trip * 1e3:.2f} ms a round trip + {known.shard * 1e3:.2f} ms a shard, "
+        f"{1e-6 / known.byte:.0f} MB/s ({source})"
+    )
+
+
+def _row(cost: Cost, steps: int) -> tuple[str, str, str, str]:
+    return (
+        _time(cost.step), _time(cost.step * max(1, steps)), _size(cost.traffic), _size(cost.memory)
+    )  # fmt: skip
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} B"

@@ -1,0 +1,83 @@
+"""Where the runs of a sweep go: this machine, tasks of a cluster, or one after another in shards. The rule, and why.
+
+The model of scale (`scale.py`) estimates all three and the quickest is taken; the cluster must win by a fifth, since
+starting there costs seconds. A population that does not fit one machine's memory goes in shards whatever the time.
+"""
+
+import os
+from typing import NamedTuple
+
+from particles.cluster.connection import Node
+from particles.cluster.engine import Ray
+from particles.network import Network
+from particles.population import cores
+from particles.study import build
+from particles.study.plan import Case, Plan
+from particles.study.scale import Constants, Work, best, here, probed, work_of
+
+KINDS = ("auto", "here", "tasks", "shards")
+_WORTH = 0.8  # the cluster's estimate must be below this share of this machine's
+_START = 3.0  # seconds until a process on a cluster has begun
+_ROOM = 0.7  # of a machine's memory that particles may take
+
+
+class Placement(NamedTuple):
+    """kind: "here", "tasks" or "shards"; shards and threads of each, for the last; why, in a sentence."""
+
+    kind: str
+    shards: int
+    threads: int
+    why: str
+
+
+def work_in(made: Plan, case: Case) -> tuple[Network, Work]:
+    """What one run of a sweep has to do."""
+    config = case.config
+    parts = build.parts(config, made.folder)
+    named = set(config.record.variables)
+    rule = parts.regulariser or parts.method.regulariser
+    anchored = bool({"displacement_rms", "displacement_max"} & named) or getattr(rule, "about", "") == "start"
+    work = work_of(parts.net, case.particles, parts.train, parts.method, config.steps, config.dtype, anchored)
+    return parts.net, work
+
+
+def place(made: Plan, todo: list[Case], engine: Ray, machines: list[Node], threads: int | None, kind: str) -> Placement:
+    """The quickest place for the runs that are left. kind: "auto", or the one the user wants."""
+    net, largest = work_in(made, max(todo, key=lambda case: case.particles * case.config.steps))
+    known = probed(net, largest, engine if kind == "auto" else None)
+    mine = threads or cores()
+    all_cores = sum(machine.cpus for machine in machines)
+    fewest = min(machine.cpus for machine in machines)
+    cost = best(largest, known, engine.shards or len(machines), engine.threads or fewest)
+    shards, each = engine.shards or cost.shards, engine.threads or fewest
+    if kind != "auto":
+        return Placement(kind, shards, each, "as asked")
+    return quickest(made, todo, known, mine, all_cores, Placement("shards", shards, each, ""), cost.step)
+
+
+def quickest(
+    made: Plan, todo: list[Case], known: Constants, mine: int, all_cores: int, sharded: Placement, step: float
+) -> Placement:
+    """The rule itself."""
+    works = [work_in(made, case)[1] for case in todo]
+    alone = [here(work, known, 1).step * max(1, work.steps) for work in works]
+    largest = max(works, key=lambda work: work.M * work.n * work.steps)
+    room = memory_here() * _ROOM
+    needed = max(here(work, known, 1).memory for work in works)
+    spread = here(largest, known, mine).step * max(1, largest.steps)
+    seconds = {
+        "here": max(sum(alone) / mine, spread),
+        "tasks": max(sum(alone) / all_cores, max(alone)) + _START,
+        "shards": sum(step * work.steps * work.M / largest.M for work in works) + _START * len(works),
+    }
+    told = ", ".join(f"{kind} {took:.3g} s" for kind, took in seconds.items())
+    if needed > room:
+        return sharded._replace(why=f"{needed / 2**30:.1f} GiB of particles do not fit this machine ({told})")
+    away = min(("tasks", "shards"), key=lambda kind: seconds[kind])
+    kind = away if seconds[away] < _WORTH * seconds["here"] else "here"
+    return sharded._replace(kind=kind, why=f"expected: {told}")
+
+
+def memory_here() -> int:
+    """Bytes of memory this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

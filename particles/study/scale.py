@@ -1,0 +1,177 @@
+"""A model of scale: what a step costs here and on a cluster, from a few measured constants.
+
+A step on S shards of P threads, M particles, n samples:
+
+    time = M n c / (S P)  +  trip + S shard  +  bytes / rate        bytes = 8 n (S + branches)
+
+c: seconds a particle-sample; trip, shard: Ray's round trip and what each further shard adds to it; bytes: the slope to
+every shard, and the branches of the tree of sums back. One thread pool here costs M n c / P + a little. One-sample
+iterations have n = 1, their own c, and a round trip each.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from particles.blocks import blocks_of, climb
+from particles.cluster.engine import Ray
+from particles.cluster.shards import spans
+from particles.data import Batches, Dataset, Stream
+from particles.kernels.blocks import BLOCK
+from particles.laws import Gaussian
+from particles.losses import loss as loss_row
+from particles.methods import Method
+from particles.network import Network
+from particles.population import Engine, Local, Population
+from particles.regularisers import L2, NONE
+from particles.samples import Samples
+from particles.shard import Field, Leg, Move
+
+_WIDE = 2**16  # samples of the probe of traffic: half a megabyte a message
+_PROBE = 2**14  # particles of a probe: 64 blocks, enough for the cache to be as in a large run's
+
+
+class Work(NamedTuple):
+    """What a run has to do. copies: of the particles, with the start and the average where they are kept."""
+
+    M: int
+    n: int
+    d: int
+    steps: int
+    dtype: str
+    copies: int
+    one_sample: bool
+
+
+class Constants(NamedTuple):
+    """Measured, in seconds: a particle-sample on one thread, a bare step here; Ray's round trip, what each shard adds
+    to it, a byte sent.
+    """
+
+    particle_sample: float
+    step: float
+    trip: float = 1.2e-3
+    shard: float = 0.4e-3
+    byte: float = 6e-9
+
+
+class Cost(NamedTuple):
+    """Seconds of a step: its arithmetic, all of it; bytes that travel a step; bytes of particles a shard."""
+
+    shards: int
+    threads: int
+    arithmetic: float
+    step: float
+    traffic: int
+    memory: int
+
+
+def here(work: Work, known: Constants, threads: int) -> Cost:
+    """A step on this machine's threads."""
+    threads = min(threads, blocks_of(work.M))
+    arithmetic = work.M * work.n * known.particle_sample / threads
+    return Cost(1, threads, arithmetic, arithmetic + known.step, 0, _memory(work, work.M))
+
+
+def sharded(work: Work, known: Constants, shards: int, threads: int) -> Cost:
+    """A step on shards of a cluster."""
+    K = blocks_of(work.M)
+    runs = spans(K, shards)
+    largest = max(last - first for first, last in runs) * BLOCK
+    branches = sum(len(climb(np.zeros(last - first), 0, first, K).level) for first, last in runs)
+    traffic = 8 * work.n * (shards + branches)
+    arithmetic = min(largest, work.M) * work.n * known.particle_sample / min(threads, -(-largest // BLOCK))
+    step = arithmetic + known.step + known.trip + shards * known.shard + traffic * known.byte
+    return Cost(shards, threads, arithmetic, step, traffic, _memory(work, min(largest, work.M)))
+
+
+def best(work: Work, known: Constants, machines: int, cores: int) -> Cost:
+    """The number of shards that takes the least time, a shard a machine with all its cores."""
+    most = min(machines, blocks_of(work.M))
+    tried = sorted({*range(1, min(most, 16) + 1), *(most * part // 16 for part in range(1, 17)), most} - {0})
+    return min((sharded(work, known, shards, cores) for shards in tried), key=lambda cost: cost.step)
+
+
+def _memory(work: Work, particles: int) -> int:
+    return particles * work.d * np.dtype(work.dtype).itemsize * work.copies
+
+
+def work_of(
+    net: Network, count: int, data: Dataset | Stream, method: Method, steps: int, dtype: str, anchored: bool
+) -> Work:
+    """What a run has to do, from its objects."""
+    train = data.holdout() if isinstance(data, Stream) else data
+    d = train.x.shape[1] + net.bias
+    one = method.batch == 1 and net.train == ("input",)
+    copies = 1 + bool(method.average) + anchored
+    return Work(count, method.batch or len(train), d, steps, dtype, copies, one)
+
+
+def probed(net: Network, work: Work, engine: Ray | None = None) -> Constants:
+    """The constants, measured: half a second here, and some more on the engine's cluster if there is one."""
+    n = min(work.n, 1000)
+    size = min(work.M, _PROBE)
+    whole, bare = (_seconds(Local(1), net, work, count, n) for count in (size, 1))
+    known = Constants(max(1e-13, (whole - bare) / (size * n)), bare)
+    if engine is None:
+        return known
+    with engine.held() as machines:
+        most = min(4, sum(machine.cpus for machine in machines))
+        few, many = replace(engine, shards=1, threads=1), replace(engine, shards=most, threads=1)
+        small = [_seconds(some, net, work, most * BLOCK, 1 if work.one_sample else 8) for some in (few, many)]
+        shard = max(1e-6, (small[1] - small[0]) / (most - 1)) if most > 1 else small[0] / 4
+        known = known._replace(trip=max(1e-6, small[0] - shard - bare), shard=shard)
+        wide = work._replace(one_sample=False, n=_WIDE, M=most * BLOCK)
+        moved = _seconds(many, net, wide, wide.M, _WIDE)
+        cost = sharded(wide, known._replace(byte=0.0), most, 1)
+        return known._replace(byte=max(1e-11, (moved - cost.step) / cost.traffic))
+
+
+def _seconds(engine: Engine, net: Network, work: Work, count: int, n: int) -> float:
+    """The time of a step of a small population on random samples."""
+    random = np.random.default_rng(0)
+    width = work.d - net.bias
+    data = Dataset(random.standard_normal((max(n, 64), width)), random.standard_normal(max(n, 64)))
+    samples = Samples(net, Batches(data, 1 if work.one_sample else None, 0), data)
+    start = Gaussian(work.d).particles(count, 0)
+    population = engine.populate(net, start, work.dtype, work.one_sample, work.one_sample, samples)
+    try:
+        step = _sweeper(population) if work.one_sample else _stepper(population, samples)
+        step()
+        times: list[float] = []
+        began = time.perf_counter()
+        while len(times) < 5 or (time.perf_counter() - began < 0.4 and len(times) < 200):
+            start_of = time.perf_counter()
+            share = step()
+            times.append((time.perf_counter() - start_of) / share)
+        return float(np.quantile(times, 0.25))  # others use the machine as well, and only ever slow it
+    finally:
+        population.close()
+
+
+def _stepper(population: Population, samples: Samples) -> Callable[[], int]:
+    move: Move | None = None
+    squared = loss_row("squared")
+
+    def step() -> int:
+        nonlocal move
+        g, _ = population.advance(move, "train", keep=True)
+        move = Move(Field("train", squared.slope(g, samples.y) / len(g), NONE), 1e-6)
+        return 1
+
+    return step
+
+
+def _sweeper(population: Population) -> Callable[[], int]:
+    at = 0
+
+    def step() -> int:
+        nonlocal at
+        population.sweep(Leg(at, at + 60, np.full(60, 1e-6), "squared", L2(1e-3, about="start"), at + 1))
+        at += 60
+        return 60
+
+    return step

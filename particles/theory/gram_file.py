@@ -1,0 +1,236 @@
+"""The Gram matrix as a file that grows tile by tile and is never damaged: HDF5 whose structure is whole before the
+first number comes, and numbers that then go to their places past HDF5.
+
+Until `gram.h5` is whole there lie `gram.h5.part`, the file, and `gram.h5.part.tiles`, its journal: a line that names
+what was asked, then one for each tile that is on the disk for certain, each with its checksum. A process that dies
+leaves both, and the next one goes on from them.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import time
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+
+from particles.errors import StorageError
+from particles.files import flush
+from particles.measure import Array
+
+Job = tuple[int, int]  # a tile: rows I against columns J of blocks of inputs, I <= J
+
+_SETTLE_SECONDS = 5.0  # about what a machine that dies can lose; a flush a tile kept the disk busier than the tiles did
+_BAND = 128  # columns turned into rows at a time: whole cache lines are read, and they stay in the cache
+_BARE = "This is a netCDF dimension but not a netCDF variable."  # how netCDF-4 marks a dimension without coordinate
+_ABOUT = {"long_name": "tangent kernel of two inputs, in flow time", "units": "1", "equation": "(5)"}
+
+
+def part_of(path: Path) -> Path:
+    """Where the file is until it is whole."""
+    return path.with_name(f"{path.name}.part")
+
+
+def journal_of(path: Path) -> Path:
+    """Where its tiles are listed until then."""
+    return path.with_name(f"{path.name}.part.tiles")
+
+
+class GramFile:
+    """The unfinished file of an (n, n) matrix in tiles of `tile` inputs. done: the tiles it holds."""
+
+    def __init__(self, path: Path, journal: BinaryIO, n: int, tile: int, done: set[Job]) -> None:
+        self.path, self.n, self.tile, self.done = path, n, tile, done
+        self._journal, self._offset = journal, _place_of_numbers(part_of(path), n)
+        self._data = part_of(path).open("r+b", buffering=0)
+        self._unsettled: list[Job] = []
+        self._settled = time.monotonic()
+
+    def put(self, job: Job, values: Array) -> None:
+        """Write a tile and its mirror image."""
+        row, column = (self.tile * block for block in job)
+        with _told(self.path, self.n):
+            self._write(np.ascontiguousarray(values), row, column)
+            if row != column:
+                for first in range(0, values.shape[1], _BAND):
+                    self._write(np.ascontiguousarray(values[:, first : first + _BAND].T), column + first, row)
+        self._unsettled.append(job)
+        self.done.add(job)
+        if time.monotonic() - self._settled > _SETTLE_SECONDS:
+            self.settle()
+
+    def _write(self, values: Array, row: int, column: int) -> None:
+        view, width = memoryview(values.data).cast("B"), values.shape[1] * values.itemsize
+        for i in range(len(values)):
+            run, at = view[i * width : (i + 1) * width], self._offset + ((row + i) * self.n + column) * values.itemsize
+            while run:  # a signal can cut a write short
+                sent = os.pwrite(self._data.fileno(), run, at)
+                run, at = run[sent:], at + sent
+
+    def settle(self) -> None:
+        """Tell the journal of the tiles since the last time, once they are on the disk."""
+        with _told(self.path, self.n):
+            os.fsync(self._data.fileno())
+            _append(self._journal, self._unsettled)
+        self._unsettled, self._settled = [], time.monotonic()
+
+    def finish(self) -> None:
+        """Give the file its name: it is whole."""
+        self.settle()
+        with _told(self.path, self.n):
+            os.replace(part_of(self.path), self.path)
+            flush(self.path.parent)
+            journal_of(self.path).unlink()
+
+    def close(self) -> None:
+        self._data.close()
+
+
+@contextlib.contextmanager
+def growing(path: Path, n: int, tile: int, asked: str, attributes: Mapping[str, Any]) -> Iterator[GramFile]:
+    """The unfinished file of a matrix, with the tiles that an earlier call left in it that `asked` for the same."""
+    head = {"asked": asked, "n": n, "tile": tile}
+    with _told(path, n):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        journal = journal_of(path).open("a+b", buffering=0)
+    with journal:
+        with _told(path, n):
+            _hold(journal, path)
+            done = _left(path, journal, head)
+            if done is None:
+                _begin(path, journal, head, attributes)
+            file = GramFile(path, journal, n, tile, done or set())
+        with contextlib.closing(file):
+            try:
+                yield file
+            except BaseException:
+                file.settle()
+                raise
+
+
+def _hold(journal: BinaryIO, path: Path) -> None:
+    """Keep other processes from the file for as long as the journal is open."""
+    try:
+        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise StorageError(f"{part_of(path)} is being written by another process. Wait, or choose a path.") from error
+
+
+def _left(path: Path, journal: BinaryIO, head: Mapping[str, Any]) -> set[Job] | None:
+    """The tiles that an earlier call finished, or None if there is nothing to go on from.
+
+    Lines after a damaged one are cut off: their tiles are made again.
+    """
+    journal.seek(0)
+    content = journal.read()
+    if not content:
+        return None
+    lines, good = _lines(content)
+    if not lines or lines[0] != head:
+        what = "was begun with other arguments" if lines else "has a damaged journal"
+        warnings.warn(f"{part_of(path)} {what}: it begins anew.", stacklevel=5)
+        return None
+    try:
+        _place_of_numbers(part_of(path), int(head["n"]))
+    except (OSError, KeyError, RuntimeError) as error:
+        warnings.warn(f"{part_of(path)} is damaged ({error}): it begins anew.", stacklevel=5)
+        return None
+    journal.truncate(good)
+    return {(int(row), int(column)) for row, column in lines[1:]}
+
+
+def _lines(content: bytes) -> tuple[list[Any], int]:
+    """The journal's lines up to the first damaged one, and where that begins."""
+    found, good = [], 0
+    for line in content.splitlines(keepends=True):
+        check, _, text = line.partition(b" ")
+        if check != b"%08x" % zlib.crc32(text) or not text.endswith(b"\n"):
+            break
+        found.append(json.loads(text))
+        good += len(line)
+    return found, good
+
+
+def _append(journal: BinaryIO, items: Iterable[Any]) -> None:
+    texts = [json.dumps(item).encode() + b"\n" for item in items]
+    journal.write(b"".join(b"%08x %s" % (zlib.crc32(text), text) for text in texts))
+    os.fsync(journal.fileno())
+
+
+def _begin(path: Path, journal: BinaryIO, head: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+    """A file with all its structure and room for all its numbers, and a journal that lists none."""
+    part, n = part_of(path), int(head["n"])
+    journal.truncate(0)
+    os.fsync(journal.fileno())  # an old journal must never vouch for a new file
+    try:
+        # Twice: HDF5 that meets a full disk takes the process down with it, so room is asked for before it begins, but
+        # it gives that room back when it makes the file.
+        _reserve(part, n * n * 8)
+        _structure(part, n, attributes)
+        _reserve(part, part.stat().st_size)
+        flush(part.parent)
+        _append(journal, [head])
+    except BaseException:
+        part.unlink(missing_ok=True)
+        journal_of(path).unlink(missing_ok=True)
+        raise
+
+
+def _reserve(part: Path, size: int) -> None:
+    """Take the disk's space now, so that a full one is told at once."""
+    with part.open("ab") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except (AttributeError, OSError) as error:  # some systems and some file systems cannot: then it is told late
+            if getattr(error, "errno", errno.EINVAL) not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+        os.fsync(file.fileno())
+
+
+def _structure(part: Path, n: int, attributes: Mapping[str, Any]) -> None:
+    """An HDF5 file as xarray reads it (netCDF-4), the numbers' place fixed and nothing written to it."""
+    with h5py.File(part, "w") as file:
+        file.attrs.update(attributes)
+        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        layout.set_layout(h5py.h5d.CONTIGUOUS)
+        layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        h5py.h5d.create(file.id, b"gram", h5py.h5t.NATIVE_DOUBLE, h5py.h5s.create_simple((n, n)), dcpl=layout)
+        file["gram"].attrs.update(_ABOUT)
+        for axis, dim in enumerate(("sample", "other_sample")):
+            scale = file.create_dataset(dim, shape=(n,), dtype=">f4")
+            scale.make_scale(f"{_BARE}{n:10d}")
+            file["gram"].dims[axis].attach_scale(scale)
+
+
+def _place_of_numbers(part: Path, n: int) -> int:
+    """Where in the file the matrix begins."""
+    with h5py.File(part, "r") as file:
+        gram = file["gram"]
+        offset = gram.id.get_offset()
+        if offset is None or gram.shape != (n, n) or offset + n * n * 8 > part.stat().st_size:
+            raise StorageError("it has no room for the matrix")
+        return int(offset)
+
+
+@contextlib.contextmanager
+def _told(path: Path, n: int) -> Iterator[None]:
+    """What goes wrong with the file, said with a remedy."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        remedy = "Check the disk, and call again: finished tiles are kept."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            remedy = f"It takes {n * n * 8 / 1e9:.3g} GB: free some space, or choose another folder, and call again."
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+            remedy = "Choose a folder you may write to."
+        raise StorageError(f"{path} could not be written: {error.strerror or error}. {remedy}") from error

@@ -1,0 +1,344 @@
+"""Shards on a Ray cluster of several nodes (loopback): the same bits as on this machine, and nothing left behind."""
+
+import contextlib
+import hashlib
+import os
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+import particles as mf
+from particles.activations import ACTIVATIONS
+from particles.blocks import climb, root, tree_sum
+from particles.cluster import testing
+from particles.cluster.shards import spans
+from particles.errors import ClusterError, LostError
+from particles.kernels.compile import inline
+from particles.kernels.online import WINDOW
+from particles.shard import Leg, Shard
+from particles.walk import Walk
+
+STEPS = 10
+PARTICLES = 12 * 256 - 100  # twelve blocks, the last not full
+METHODS = {
+    "GD": (mf.GradientDescent(0.3), {"regulariser": mf.L2(0.1, about="start")}),
+    "GD-both": (mf.GradientDescent(0.3, average=True), {"train": ("input", "output")}),
+    "SGD-7": (mf.SGD(0.3, batch=7), {}),
+    "SGD-1": (mf.AveragedSGD(0.3, weight_decay=0.1), {}),
+}
+RECORD = ("loss", "prediction", "test_loss", "dissipation", "displacement_max", "mean_position", "position")
+
+
+@pytest.fixture(scope="module")
+def three_nodes():
+    """Three nodes of three cores each, as far as Ray knows."""
+    with testing.cluster(nodes=3, cpus=3) as cluster:
+        yield cluster
+
+
+def run(method, engine=None, dtype="float64", start=None, **settings):
+    chance = np.random.default_rng(0)
+    data, test = (mf.Dataset(chance.standard_normal((9, 3)), chance.standard_normal(9)) for _ in range(2))
+    how, more = METHODS[method]
+    net = mf.Network("tanh", beta=0.5, train=more.get("train", ("input",)))
+    start = start or mf.Gaussian(3).particles(PARTICLES, seed=0, signs="random")
+    return mf.simulate(
+        net, start, data, how, steps=STEPS, record=RECORD, record_every=4, test=test, engine=engine, dtype=dtype,
+        regulariser=more.get("regulariser"), **settings,
+    )  # fmt: skip
+
+
+def digest(done):
+    """One hash of all that a run leaves behind."""
+    arrays = [*done.measure, *(done.average or ()), *(done.dataset[name].values for name in sorted(done.dataset))]
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
+
+
+def on(cluster, shards, **settings):
+    return mf.Ray(shards=shards, threads=1, address=cluster.address, **settings)
+
+
+# The same bits
+
+
+@pytest.mark.parametrize(("K", "shards"), [(1, 1), (7, 3), (12, 7), (12, 12), (3907, 2), (1000, 64), (100_000, 3)])
+def test_spans__share_all_blocks_out_evenly(K, shards):
+    runs = spans(K, shards)
+    assert [first for first, _ in runs[1:]] == [last for _, last in runs[:-1]]
+    sizes = [last - first for first, last in runs]
+    assert (runs[0][0], runs[-1][1], len(runs)) == (0, K, shards) and min(sizes) >= 1
+    assert max(sizes) <= 1.01 * K / shards + 1
+
+
+@pytest.mark.parametrize("K", [1, 2, 3, 7, 12, 13, 64, 100])
+@pytest.mark.parametrize("shards", [1, 2, 3, 7])
+def test_root__of_any_sharing_out_is_the_tree_sum(K, shards):
+    if shards > K:
+        shards = K
+    parts = np.random.default_rng(K).standard_normal((K, 2))
+    branches = [climb(parts[first:last], 0, first, K) for first, last in spans(K, shards)]
+    assert root(branches, K).tobytes() == tree_sum(parts).tobytes()
+    assert max(len(branch.level) for branch in branches) <= 2 * max(1, K.bit_length())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_ray__has_the_bits_of_this_machine(method, three_nodes):
+    assert digest(run(method, on(three_nodes, 3))) == digest(run(method, mf.Local(2)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_ray__has_the_same_bits_on_any_shards_nodes_types_and_checkpoints(nodes, tmp_path):
+    with testing.cluster(nodes=nodes, cpus=9 // nodes) as cluster:
+        for method in METHODS:
+            for dtype in ("float64", "float32"):
+                found = {digest(run(method, mf.Local(threads), dtype)) for threads in (1, 2, 3)}
+                for shards in (1, 2, 3, 7):
+                    folder = tmp_path / f"{nodes}-{method}-{dtype}-{shards}"
+                    saved = {} if shards == 2 else {"checkpoints": folder, "checkpoint_seconds": 0.0}
+                    found.add(digest(run(method, on(cluster, shards), dtype, **saved)))
+                assert len(found) == 1, (method, dtype)
+
+
+def test_ray__takes_a_measure_of_the_users(cloud, three_nodes):
+    start = cloud(M=700, equal=False)
+    start = start._replace(w=np.arange(1.0, 701.0) / np.arange(1.0, 701.0).sum())
+    net, data = mf.Network("erf"), mf.Dataset(np.eye(3), np.ones(3))
+    here, there = (
+        mf.simulate(net, start, data, mf.GradientDescent(0.1), steps=3, engine=engine)
+        for engine in (None, on(three_nodes, 2))
+    )
+    assert digest(here) == digest(there)
+
+
+def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes, monkeypatch):
+    """Defined here, so no worker could import them."""
+
+    @inline
+    def cube(v):
+        return v * v * v
+
+    @inline
+    def slope(v):
+        return 3.0 * v * v
+
+    row = ACTIVATIONS["quadratic"]._replace(name="cube", sigma=cube, derivative=slope)
+    monkeypatch.setitem(ACTIVATIONS, "cube", row)
+    scale = 0.5
+    stream = mf.Stream(mf.Sphere(2), lambda x: scale * np.sin(x[:, 0]), noise=0.1)
+    here, there = (
+        mf.simulate(
+            mf.Network("cube"), mf.Gaussian(2).particles(600, 0), stream, mf.SGD(0.01, batch=4), steps=5, engine=engine
+        )
+        for engine in (None, on(three_nodes, 2))
+    )
+    assert digest(here) == digest(there)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize("T", [1, WINDOW, 2 * WINDOW + 1])
+def test_walk__is_the_sweep_step_by_step(threads, loss, T, samples):
+    data = samples(n=T, d=3, loss=loss)
+    start = mf.Gaussian(3).particles(1000, seed=1, signs="random")
+    make = lambda: Shard(mf.Network("sigmoid", beta=0.5), start, "float64", True, True, threads)  # noqa: E731
+    leg = Leg(data.x, data.y, np.full(T, 0.3), loss, mf.L2(0.2, about="start"), 1)
+    swept, walked, outputs, g = make(), make(), [], None
+    expected, finite = swept.sweep(leg)
+    walk = Walk(walked, leg)
+    for _ in range(T):
+        g = float(walked.alpha * root([walk.sums(g)], walked.all_blocks)[0])
+        outputs.append(g)
+    assert walk.close(g) == finite
+    assert np.array(outputs).tobytes() == expected.tobytes()
+    for mine, theirs in zip(walked.state(), swept.state(), strict=True):
+        assert mine.tobytes() == theirs.tobytes()
+    swept.close(), walked.close()
+
+
+# Stops and faults
+
+
+@pytest.mark.parametrize("then", [1, 2, None])
+def test_resume__goes_on_with_other_shards_or_none(then, three_nodes, tmp_path):
+    stop = {"checkpoints": tmp_path, "progress": lambda iteration, steps: iteration == 6}
+    stopped = run("GD", on(three_nodes, 3), **stop)
+    assert stopped.status == "stopped" and len(list(tmp_path.glob("particles-*.h5"))) == 3
+    engine = on(three_nodes, then) if then else mf.Local(2)
+    again = run("GD", engine, checkpoints=tmp_path)
+    assert again.events == [{"iteration": 6, "what": "went on from the checkpoint"}]
+    assert digest(again) == digest(run("GD"))
+
+
+class Once:
+    """Something done once, after an iteration."""
+
+    def __init__(self, at, act):
+        self.at, self.act = at, act
+
+    def __call__(self, iteration, steps):
+        if iteration == self.at:
+            self.at = None
+            self.act()
+
+
+FAULTS = {
+    "actor": (lambda cluster, stack: testing.actors()[0].kill(), "a shard was lost: ActorDied"),
+    "node": (lambda cluster, stack: cluster.remove(1), "a shard was lost"),
+    "frozen": (lambda cluster, stack: stack.enter_context(cluster.frozen(2)), "shows no pulse"),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("saved", [True, False])
+def test_fault__costs_time_and_not_a_bit(kind, saved, three_nodes, tmp_path):
+    hurt, told = FAULTS[kind]
+    if kind == "frozen" and not saved:
+        pytest.skip("the same as the others without a checkpoint, and slow")
+    with contextlib.ExitStack() as stack, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        done = run(
+            "SGD-7", on(three_nodes, 3, patience=2.0), checkpoints=tmp_path if saved else None, checkpoint_seconds=0.0,
+            progress=Once(7, lambda: hurt(three_nodes, stack)),
+        )  # fmt: skip
+    three_nodes.mend()
+    assert digest(done) == digest(run("SGD-7"))
+    assert told in done.events[0]["what"] and done.events[0]["iteration"] == 7
+    assert any(told in str(warning.message) for warning in caught)
+    # The fault may have come while the checkpoint of iteration 7 was being written.
+    wanted = ("went on from the checkpoint", (6, 7)) if saved else ("began anew", (0,))
+    assert done.events[-1]["what"] == wanted[0] and done.events[-1]["iteration"] in wanted[1]
+
+
+def test_fault__that_comes_back_again_and_again_ends_the_run(three_nodes):
+    def kill(iteration, steps):
+        if iteration == 5:
+            testing.actors()[0].kill()
+
+    with warnings.catch_warnings(), pytest.raises(ClusterError, match="lost 4 times at iteration 5"):
+        warnings.simplefilter("ignore")
+        run("GD", on(three_nodes, 2), progress=kill)
+
+
+def test_checkpoint__on_a_full_disk_of_a_shard_is_told(three_nodes, tmp_path):
+    import resource
+
+    def fill():
+        for actor in testing.actors():
+            resource.prlimit(actor.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+
+    with pytest.raises(mf.StorageError, match=r"particles-.* could not be written: File too large. Free some space"):
+        run("GD", on(three_nodes, 2), checkpoints=tmp_path, checkpoint_seconds=0.0, progress=Once(4, fill))
+    assert digest(run("GD", on(three_nodes, 2), checkpoints=tmp_path)) == digest(run("GD"))
+
+
+def test_store__that_is_full_is_told():
+    x = np.zeros((2**21, 3))
+    with (
+        testing.cluster(nodes=1, cpus=2, local_fs_capacity_threshold="0.001") as cluster,
+        pytest.raises(ClusterError, match=r"no room for the samples.*--object-store-memory"),
+    ):
+        mf.simulate(mf.Network("tanh"), mf.Gaussian(3).particles(512, 0), mf.Dataset(x, x[:, 0]),
+                    mf.GradientDescent(0.1), steps=1, record=(), engine=on(cluster, 2))  # fmt: skip
+
+
+def test_actor__answers_no_other_epoch_or_number():
+    from particles.cluster.shards import ShardActor
+
+    actor = ShardActor(epoch=2)
+    for stamp in ((1, 1), (3, 2), (2, 2), (2, 5)):
+        with pytest.raises(LostError, match="out of step"):
+            actor.call(stamp, "sum", ("train", False))
+
+
+def test_error__of_a_shard_is_the_error_it_would_be_here(three_nodes):
+    laws = mf.Gaussian(3).particles(600, 0)
+    net, data = mf.Network("quadratic"), mf.Dataset(np.eye(3), 1e3 * np.ones(3))
+    with pytest.raises(mf.DivergedError, match="the run diverged: the loss is") as caught:
+        mf.simulate(net, laws, data, mf.GradientDescent(50.0), steps=50, engine=on(three_nodes, 2))
+    with pytest.raises(mf.DivergedError) as here:
+        mf.simulate(net, laws, data, mf.GradientDescent(50.0), steps=50)
+    assert str(caught.value) == str(here.value)
+    assert digest(caught.value.run) == digest(here.value.run)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"shards": 0}, "`shards` must be a whole number >= 1: got 0"),
+        ({"threads": 1.5}, "`threads` must be a whole number >= 1: got 1.5"),
+        ({"patience": 0.0}, "`patience` must be a finite number > 0"),
+    ],
+)
+def test_ray__refuses(settings, message):
+    with pytest.raises(mf.InputError, match=message):
+        mf.Ray(**settings)
+
+
+def test_ray__refuses_more_shards_than_blocks():
+    with pytest.raises(
+        mf.InputError, match="`shards` must not exceed the number of blocks: got shards=64 for 12 blocks"
+    ):
+        run("GD", mf.Ray(shards=64))
+
+
+def test_ray__refuses_more_than_the_cluster_has(three_nodes):
+    with pytest.raises(mf.InputError, match=r"must fit the cluster's cores: got 12 x 1 for machines of 3, 3, 3 cores"):
+        run("GD", on(three_nodes, 12))
+
+
+def test_ray__says_where_no_cluster_is():
+    with pytest.raises(mf.InputError, match=r"`address` must name a running Ray cluster.*got 127.0.0.1:1 "):
+        run("GD", mf.Ray(address="127.0.0.1:1"))
+
+
+# Safe, and nothing left
+
+
+def listening():
+    """Addresses that processes of this machine's Ray listen at."""
+    found = set()
+    for process in psutil.process_iter(["name", "cmdline"]):
+        if "ray" in " ".join(process.info["cmdline"] or [])[:200]:
+            with contextlib.suppress(psutil.Error):
+                found |= {at.laddr.ip for at in process.net_connections("tcp") if at.status == psutil.CONN_LISTEN}
+    return found
+
+
+def test_private_cluster__is_on_loopback_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    before = {
+        "environment": dict(os.environ),
+        "processes": {process.pid for process in psutil.process_iter()},
+        "memory": set(Path("/dev/shm").iterdir()),
+        "folders": set(Path("/tmp").glob("mfp-*")),
+        "threads": threading.active_count(),
+    }
+    with mf.Ray(address="local").held() as machines:
+        assert len(machines) == 1
+        assert listening() and all(ip in ("127.0.0.1", "::1", "::ffff:127.0.0.1") for ip in listening())
+        assert os.environ["RAY_AUTH_MODE"] == "token" and len(os.environ["RAY_AUTH_TOKEN"]) == 64
+        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert dict(os.environ) == before["environment"]
+    gone = psutil.wait_procs([p for p in psutil.process_iter() if p.pid not in before["processes"]], timeout=10)[1]
+    assert not [p for p in gone if "ray" in " ".join(p.cmdline())]
+    assert set(Path("/dev/shm").iterdir()) == before["memory"] and set(Path("/tmp").glob("mfp-*")) == before["folders"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_private_cluster__asks_for_the_token(three_nodes):
+    import subprocess
+    import sys
+
+    code = f"import ray; ray.init(address={three_nodes.address!r}); print('in')"
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=bare, timeout=60)
+    assert done.returncode and "in" not in done.stdout.split() and "token" in done.stderr
