@@ -143,7 +143,7 @@ def actor_limit(process):
 def full_store():
     """Samples that neither the object store nor the disk it spills to can take; what is said."""
     net, start, _ = problem()
-    large = mf.Dataset(np.zeros((2**21, 3)), np.zeros(2**21))
+    large = mf.Dataset(np.zeros((2**22, 3)), np.zeros(2**22))
     # Every disk is fuller than a thousandth, so nothing may be spilled to it.
     with testing.cluster(nodes=1, cpus=2, local_fs_capacity_threshold="0.001") as other:
         try:

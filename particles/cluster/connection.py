@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from particles.population import cores
 
 ADDRESS = "RAY_ADDRESS"
 PRIVATE = "local"
+_KNOCK_SECONDS = 10.0
 _STORE_BYTES = 2**28  # of a private cluster: data are put once, and messages are small
 _STATISTICS, _MODE, _TOKEN = "RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
 # Ray's switch between 127.0.0.1 and every interface, which it reads when it is imported.
@@ -40,13 +42,13 @@ def _own_token() -> str:
 
 
 @contextlib.contextmanager
-def environment(private: bool) -> Iterator[None]:
+def environment(private: bool, loopback: bool) -> Iterator[None]:
     """What Ray must find in the environment, where the user has not set it; as it was afterwards."""
     wanted = {_STATISTICS: "0"}
-    if private:
+    if loopback:
         wanted[_EVERYWHERE] = "0"
-        if not any(name in os.environ for name in (_MODE, _TOKEN, "RAY_AUTH_TOKEN_PATH")):
-            wanted[_TOKEN] = _own_token()  # with a token there, Ray asks for it by itself, and writes none to HOME
+    if private and not any(name in os.environ for name in (_MODE, _TOKEN, "RAY_AUTH_TOKEN_PATH")):
+        wanted[_TOKEN] = _own_token()  # with a token there, Ray asks for it by itself, and writes none to HOME
     before = {name: os.environ.get(name) for name in (*wanted, _MODE)}
     os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})
     try:
@@ -60,10 +62,10 @@ def environment(private: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def on_loopback(ray: Any, private: bool) -> Iterator[None]:
+def on_loopback(ray: Any, wanted: bool) -> Iterator[None]:
     """The same switch for a Ray that was imported before it was set."""
     constants: Any = getattr(getattr(ray, "_private", None), "ray_constants", None)
-    if not private or not hasattr(constants, "ENABLE_RAY_CLUSTER"):
+    if not wanted or not hasattr(constants, "ENABLE_RAY_CLUSTER"):
         yield
         return
     before, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
@@ -91,15 +93,15 @@ def connected(address: str | None) -> Iterator[Any]:
     private cluster, in this order. A connection made here ends here.
     """
     address = None if address == PRIVATE else address or os.environ.get(ADDRESS) or None
-    private = address is None
-    with environment(private):
+    here = address is None or address.rpartition(":")[0] in ("127.0.0.1", "localhost")
+    with environment(address is None, here):
         import ray
 
         if ray.is_initialized():
             yield ray
             return
-        with _private_folder(private) as folder:
-            with on_loopback(ray, private), quiet(), _signals():
+        with _private_folder(address is None) as folder:
+            with on_loopback(ray, here), quiet(), _signals():
                 _start(ray, address, folder)
             try:
                 yield ray
@@ -140,17 +142,33 @@ def _start(ray: Any, address: str | None, folder: str | None) -> None:
         }  # fmt: skip
     else:
         settings["address"] = address
+        _knock(address)
     try:
         ray.init(**settings)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if address is None:
             raise ClusterError(f"Ray could not be started on this machine: {reason}. Use the local engine.") from error
-        raise InputError(
-            "`address` must name a running Ray cluster that this process may join",
-            f"{address} ({reason})",
-            "Start one (`ray start --head`), check RAY_AUTH_TOKEN_PATH, or leave `address` out.",
-        ) from error
+        raise _no_cluster(address, reason) from error
+
+
+def _knock(address: str) -> None:
+    """Ask whether anything listens there, since Ray itself would ask for minutes."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
+    except OSError as error:
+        raise _no_cluster(address, error.strerror or str(error)) from error
+
+
+def _no_cluster(address: str, reason: str) -> InputError:
+    return InputError(
+        "`address` must name a running Ray cluster that this process may join",
+        f"{address} ({reason})",
+        "Start one (`ray start --head`), check RAY_AUTH_TOKEN_PATH, or leave `address` out.",
+    )
 
 
 def nodes(ray: Any) -> list[Node]:

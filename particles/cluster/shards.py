@@ -221,9 +221,7 @@ class RayPopulation:
             with contextlib.suppress(self.ray.exceptions.RayError):
                 self.ray.get(ref)
                 fine.add(asked[ref])
-        for ref in asked:
-            with contextlib.suppress(Exception):
-                self.ray.cancel(ref, force=True)
+        # What was not answered is not cancelled: Ray 2.60 ends the driver if a cancelled task answers after all.
         return set(homes) - fine if fine else set()
 
     def close(self) -> None:

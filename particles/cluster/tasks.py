@@ -80,9 +80,9 @@ def run_tasks(
             for ref in ended:
                 yield waiting.pop(ref), _result(ray, ref)
     finally:
-        for ref in waiting:
+        for ref in waiting:  # without force, which can end the driver (Ray 2.60) if a task answers after all
             with contextlib.suppress(Exception):
-                ray.cancel(ref, force=True)
+                ray.cancel(ref)
         if board is not None:
             with contextlib.suppress(Exception):
                 ray.kill(board)

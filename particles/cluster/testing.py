@@ -30,7 +30,9 @@ class LocalCluster:
 
     def add(self) -> None:
         """One node more."""
-        with _settings(self._settings), quiet():
+        import ray
+
+        with _settings(self._settings), on_loopback(ray, wanted=True), quiet():
             self._cluster.add_node(num_cpus=self._cpus, object_store_memory=_STORE)
 
     def remove(self, choice: int) -> None:
@@ -101,12 +103,13 @@ def cluster(nodes: int, cpus: int, **ray_settings: str) -> Iterator[LocalCluster
     ray_settings: of the nodes, as Ray's own environment variables RAY_<name> have them.
     """
     settings = {f"RAY_{name}": value for name, value in ray_settings.items()}
-    with environment(private=True):
+    # Only `ray.init` asks for tokens by itself; nodes that are started one by one must be told to.
+    with environment(private=True, loopback=True), _settings({"RAY_AUTH_MODE": "token"}):
         import ray
         from ray.cluster_utils import Cluster
 
         first = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _STORE}
-        with on_loopback(ray, private=True), quiet(), _settings(settings):
+        with on_loopback(ray, wanted=True), quiet(), _settings(settings):
             made = Cluster(initialize_head=True, head_node_args=first)
         try:
             whole = LocalCluster(made, nodes, cpus, settings)

@@ -7,6 +7,7 @@ starting there costs seconds. A population that does not fit one machine's memor
 import os
 from typing import NamedTuple
 
+from particles.blocks import blocks_of
 from particles.cluster.connection import Node
 from particles.cluster.engine import Ray
 from particles.network import Network
@@ -51,7 +52,8 @@ def place(made: Plan, todo: list[Case], engine: Ray, machines: list[Node], threa
     cost = best(largest, known, engine.shards or len(machines), engine.threads or fewest)
     shards, each = engine.shards or cost.shards, engine.threads or fewest
     if kind != "auto":
-        return Placement(kind, shards, each, "as asked")
+        fewest_blocks = min(blocks_of(case.particles) for case in todo)
+        return Placement(kind, engine.shards or min(len(machines), fewest_blocks), each, "as asked")
     return quickest(made, todo, known, mine, all_cores, Placement("shards", shards, each, ""), cost.step)
 
 

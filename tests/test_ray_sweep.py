@@ -1,0 +1,121 @@
+"""Runs as tasks of a cluster: the files of a sweep are the same, none stops another, and a stop keeps their states."""
+
+import os
+import signal
+import threading
+
+import pytest
+from test_plan import planned
+from test_sweep import DIVERGING, Silent, all_contents, statuses, swept
+
+import particles as mf
+from particles.cluster import testing
+from particles.study import sweep as module
+from particles.study.cli import main
+from particles.study.sweep import run_path, run_sweep
+
+MANY = ("start.count=[8, 300]", "start.seed=[0, 1, 2]", "limit.nodes=16")
+
+
+@pytest.fixture(scope="module")
+def two_nodes():
+    with testing.cluster(nodes=2, cpus=2) as cluster:
+        yield cluster
+
+
+def on_cluster(cluster, out, *settings, monitor=None, **more):
+    monitor = monitor or Silent()
+    made = planned(*settings, folder=out)
+    tasks = mf.Ray(address=cluster.address)
+    found = run_sweep(made, out, monitor, tasks=tasks, engine=mf.Local(1), stop=monitor.stop, **more)
+    return made, {outcome.case.key: outcome for outcome in found}
+
+
+def test_sweep__on_a_cluster_writes_the_same_files(two_nodes, tmp_path):
+    swept(tmp_path / "here", *MANY)
+    made, outcomes = on_cluster(two_nodes, tmp_path / "there", *MANY)
+    assert statuses(outcomes) == ["finished"] * len(made.cases)
+    assert all_contents(tmp_path / "there") == all_contents(tmp_path / "here")
+    assert not list((tmp_path / "there").glob(".seen-*"))
+
+
+def test_sweep__on_a_cluster_reports_what_failed_and_goes_on(two_nodes, tmp_path):
+    _, outcomes = on_cluster(two_nodes, tmp_path, *DIVERGING, "start.seed=[0, 1]")
+    assert statuses(outcomes) == ["diverged", "diverged", "finished", "finished"]
+    for outcome in outcomes.values():
+        if outcome.status == "diverged":
+            assert outcome.case.coords["step"] == 30.0 and "the run diverged" in outcome.message
+            assert run_path(tmp_path, outcome.case).is_file()
+
+
+class Seen(Silent):
+    """Keeps what it is told; asks for a stop once a run has got somewhere."""
+
+    def __init__(self, stops):
+        super().__init__()
+        self.stops, self.steps = stops, []
+
+    def step(self, case, iteration, steps):
+        self.steps.append((case.key, iteration))
+        if self.stops and iteration > 0:
+            self.stop.set()
+
+
+def test_sweep__on_a_cluster_shows_progress_and_stops(two_nodes, tmp_path):
+    long = ("steps=1500", "start.count=[3000]", "record.every=500")
+    monitor = Seen(stops=True)
+    _, outcomes = on_cluster(two_nodes, tmp_path / "there", *long, monitor=monitor)
+    assert statuses(outcomes) == ["stopped"]
+    assert list((tmp_path / "there" / "checkpoints").rglob("checkpoint-*.json"))
+    monitor = Seen(stops=False)
+    _, outcomes = on_cluster(two_nodes, tmp_path / "there", *long, monitor=monitor)
+    assert statuses(outcomes) == ["finished"] and monitor.steps
+    swept(tmp_path / "here", *long)
+    assert all_contents(tmp_path / "there" / "runs") == all_contents(tmp_path / "here" / "runs")
+
+
+def test_sweep__says_where_the_folder_is_not_shared(tmp_path, monkeypatch):
+    made = planned("start.count=[8, 16]", folder=tmp_path)
+    errand = module.Errand(made, made.cases, tmp_path / "elsewhere", mf.Local(1), 30.0, 0, ".seen-x")
+    outcome = module._run_one(errand, 0, lambda iteration: False)
+    assert outcome.status == "failed" and "results must go to a shared folder" in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("engine", "told"), [("tasks", "as tasks on 4 cores"), ("shards", "in 2 shards of 2 threads"), ("auto", "runs go")]
+)
+def test_run__goes_where_it_is_told_and_says_so(engine, told, two_nodes, small_file, tmp_path, capsys):
+    words = ["run", str(small_file), "--set", "start.count=[600, 700]", "--no-figure"]
+    assert main([*words, "--out", str(tmp_path / "here")]) == 0
+    capsys.readouterr()
+    code = main([*words, "--out", str(tmp_path / "there"), "--ray", two_nodes.address, "--engine", engine])
+    out = capsys.readouterr().out
+    assert code == 0 and told in " ".join(out.split())
+    assert all_contents(tmp_path / "there") == all_contents(tmp_path / "here")
+
+
+@pytest.mark.slow
+def test_run__in_shards_ends_with_75_on_sigusr1_and_goes_on(two_nodes, small_file, tmp_path, capsys):
+    words = ["run", str(small_file), "--set", "start.count=3000", "--set", "steps=2000", "--set", "record.every=500"]
+    words += ["--no-figure", "--quiet"]
+    there = [*words, "--out", str(tmp_path / "there"), "--ray", two_nodes.address, "--engine", "shards"]
+    threading.Timer(6.0, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    assert main(there) == 75
+    assert list(tmp_path.rglob("checkpoint-*.json"))
+    assert main(there) == 0 and main([*words, "--out", str(tmp_path / "here")]) == 0
+    assert all_contents(tmp_path / "there") == all_contents(tmp_path / "here")
+
+
+@pytest.fixture
+def small_file(tmp_path):
+    from test_config import SMALL_TOML
+
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL_TOML)
+    return path
+
+
+@pytest.mark.parametrize("option", [["--shards", "2"], ["--engine", "tasks"]])
+def test_run__refuses_cluster_options_without_one(option, small_file, capsys):
+    assert main(["run", str(small_file), *option]) == 2
+    assert "--shards and --engine need a cluster: got no --ray" in capsys.readouterr().err
