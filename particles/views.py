@@ -1,11 +1,13 @@
 """All particles of a saved state as one HDF5 dataset, by reference to the files that hold them; xarray opens it."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 
-from particles.segments import Segment
+from particles.population import Population
+from particles.segments import Segment, write_segments
 from particles.shard import Shard
 
 
@@ -21,6 +23,21 @@ class Shape(NamedTuple):
 def shape_of(shard: Shard) -> Shape:
     weight = float(shard.cloud.w[0, 0]) if shard.equal_weights else np.nan
     return Shape(shard.cloud.d, shard.dtype, bool(shard.mean_b.size), weight)
+
+
+class Left(NamedTuple):
+    """A measure that was left in files of one folder, by those who hold it."""
+
+    folder: Path
+    shape: Shape
+    atoms: int
+    segments: list[Segment]
+
+
+def left_in(population: Population, folder: Path) -> Left:
+    """Have the shards write their particles into a folder."""
+    written = [segment for part in population.each(write_segments, folder, "particles") for segment in part]
+    return Left(folder, population.each(shape_of)[0], population.count, written)
 
 
 def virtual(group: h5py.Group, about: Shape, count: int, files: dict[Segment, str]) -> None:

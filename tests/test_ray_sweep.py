@@ -5,6 +5,7 @@ import signal
 import threading
 
 import pytest
+import xarray as xr
 from test_plan import planned
 from test_sweep import DIVERGING, Silent, all_contents, statuses, swept
 
@@ -79,6 +80,28 @@ def test_sweep__says_where_the_folder_is_not_shared(tmp_path, monkeypatch):
     errand = module.Errand(made, made.cases, tmp_path / "elsewhere", mf.Local(1), 30.0, 0, ".seen-x")
     outcome = module._run_one(errand, 0, lambda iteration: False)
     assert outcome.status == "failed" and "results must go to a shared folder" in outcome.message
+
+
+@pytest.mark.parametrize("engine", [None, "shards"])
+def test_run__leaves_many_particles_in_files_and_refers_to_them(engine, two_nodes, small_file, tmp_path, monkeypatch):
+    words = ["run", str(small_file), "--set", "start.count=[600, 700]", "--no-figure"]
+    assert main([*words, "--out", str(tmp_path / "whole")]) == 0
+    monkeypatch.setattr(module, "GATHERED", 650)
+    there = ["--ray", two_nodes.address, "--engine", engine] if engine else []
+    assert main([*words, "--out", str(tmp_path / "parts"), *there]) == 0
+    one, two = (sorted((tmp_path / name / "small" / "runs").glob("*.h5")) for name in ("whole", "parts"))
+    assert [path.name for path in one] == [path.name for path in two]
+    left = list((tmp_path / "parts" / "small" / "runs").glob("*.particles/*.h5"))
+    assert len(left) == (2 if engine else 1)
+    for whole, parts in zip(one, two, strict=True):
+        for a, b in zip(mf.open(whole).measure, mf.open(parts).measure, strict=True):
+            assert a.tobytes() == b.tobytes()
+    with xr.open_datatree(left[0].parents[1] / f"{left[0].parent.stem}.h5", engine="h5netcdf") as tree:
+        assert tree["final"]["position"].sizes == {"atom": 700, "dim": 13}
+    assert main([*words, "--out", str(tmp_path / "parts"), *there]) == 0  # finds them finished
+    left[0].unlink()
+    with pytest.raises(mf.StorageError, match="files of particles that are not all there"):
+        mf.open(left[0].parents[1] / f"{left[0].parent.stem}.h5")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from particles.checkpoint import Checkpoints, Event, Row
@@ -11,6 +12,7 @@ from particles.flow import Problem, Snapshot, flow
 from particles.measure import Measure
 from particles.observables import Observer
 from particles.population import Population, measure_of
+from particles.views import Left, left_in
 
 # Called with (iteration, steps) as a run goes on; true asks it to stop.
 Progress = Callable[[int, int], object]
@@ -18,11 +20,15 @@ FAULTS = 3  # that may follow each other without the run getting any further; th
 
 
 class Ending(NamedTuple):
-    """How a run ended: "finished", "stopped" or "diverged"; the last measure, and the average iterate's."""
+    """How a run ended: "finished", "stopped" or "diverged"; the last measure, and the average iterate's.
+
+    Where they were left in files, `left` says which, and they are None.
+    """
 
     status: str
-    measure: Measure
+    measure: Measure | None
     average: Measure | None
+    left: Left | None = None
     error: DivergedError | None = None
 
 
@@ -38,9 +44,11 @@ class Course:
         keeper: Checkpoints | None,
         seconds: float,
         progress: Progress | None,
+        final: Path | None = None,
     ) -> None:
         self.problem, self.population, self.observer = problem, population, observer
         self.plan, self.keeper, self.seconds, self.progress = frozenset(plan), keeper, seconds, progress
+        self.final = final
         self.rows: list[Row] = []
         self.events: list[Event] = []
         self._at = 0
@@ -84,8 +92,10 @@ class Course:
             status = "stopped"
         except DivergedError as diverged:
             status, error = "diverged", diverged
+        if self.final is not None and status == "finished":
+            return Ending(status, None, None, left_in(self.population, self.final))
         mean = measure_of(self.population, True) if self.problem.averaged else None
-        return Ending(status, measure_of(self.population), mean, error)
+        return Ending(status, measure_of(self.population), mean, None, error)
 
     def _go(self) -> str:
         begin, steps, asked = self._resume(), len(self.problem.sizes), False

@@ -51,8 +51,8 @@ def _convergence(
     shown = min(counts, key=lambda count: abs(count - 512))
     few = finite[shown, seeds[0]]
     clouds = [
-        plots.Cloud(f"M = {shown}", _start(made, few), open_run(run_path(out, few)).measure),
-        plots.Cloud(r"$M = \infty$ (quadrature)", _start(made, limit), open_run(run_path(out, limit)).measure),
+        plots.Cloud(f"M = {shown}", _start(made, few), _end(out, few)),
+        plots.Cloud(r"$M = \infty$ (quadrature)", _start(made, limit), _end(out, limit)),
     ]
     config = limit.config
     words = [config.data.name or config.data.file, config.network.activation]
@@ -64,3 +64,9 @@ def _convergence(
 def _start(made: Plan, case: Case) -> Measure:
     start = build.start(case.config, build.parts(case.config, made.folder), case.nodes)
     return start if isinstance(start, Measure) else atoms_of(start)
+
+
+def _end(out: Path, case: Case) -> Measure:
+    measure = open_run(run_path(out, case)).measure
+    assert measure is not None  # a file always has one
+    return measure

@@ -8,8 +8,10 @@ its hash and where the numbers came from.
 """
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +25,7 @@ from particles.measure import Measure
 from particles.observables import MOMENTS, Observable
 from particles.study import hdf5
 from particles.study.provenance import fingerprint, provenance
+from particles.views import Left, virtual
 
 if TYPE_CHECKING:
     import xarray
@@ -36,11 +39,15 @@ _FINAL = {
 
 @dataclass
 class Run:
-    """What `simulate` returns: `dataset` as recorded, the last `measure`, the `average` iterate where one is kept."""
+    """What `simulate` returns: `dataset` as recorded, the last `measure`, the `average` iterate where one is kept.
+
+    left: the files in which the shards left both, if they were told to; then they are None here.
+    """
 
     dataset: "xarray.Dataset"
-    measure: Measure
+    measure: Measure | None
     average: Measure | None = None
+    left: Left | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -104,8 +111,18 @@ def _seed(config: dict[str, Any]) -> int:
 
 def save(run: Run, path: str | Path) -> Path:
     """Write a run to one file, whole or not at all."""
-    write_whole(Path(path), hdf5.packed({"/": run.dataset, "/final": _measure_dataset(run)}))
-    return Path(path)
+    path, groups = Path(path), {"/": run.dataset}
+    if run.left is None:
+        groups["/final"] = _measure_dataset(run)
+    write_whole(path, hdf5.packed(groups, partial(_refer, run.left, path) if run.left else None))
+    return path
+
+
+def _refer(left: Left, path: Path, file: h5py.File) -> None:
+    """/final by reference to the shards' files, found from where `path` is."""
+    folder = os.path.relpath(left.folder.absolute(), path.absolute().parent)
+    files = {segment: os.path.join(folder, segment.file) for segment in left.segments}
+    virtual(file.require_group("final"), left.shape, left.atoms, files)
 
 
 def _measure_dataset(run: Run) -> "xarray.Dataset":
@@ -128,6 +145,8 @@ def open(path: str | Path) -> Run:
     if not all(name in final for name in _FINAL):
         raise StorageError(f"{path} is no run of this program: its /final lacks {', '.join(_FINAL)}.")
     measure = Measure(*(final[name].values for name in _FINAL))
+    if np.isnan(measure.b).any():
+        raise StorageError(f"{path} refers to files of particles that are not all there: they belong beside it.")
     mean = None
     if "averaged_position" in final:
         mean = Measure(*(final[f"averaged_{name}"].values for name in _FINAL))

@@ -2,10 +2,10 @@
 
 A step on S shards of P threads, M particles, n samples:
 
-    time = M n c / (S P)  +  trip + S shard  +  bytes / rate        bytes = 8 n (S + branches)
+    time = M n c / (S P)  +  meet  +  trip + S shard  +  bytes / rate        bytes = 8 n (S + branches)
 
 c: seconds a particle-sample; trip, shard: Ray's round trip and what each further shard adds to it; bytes: the slope to
-every shard, and the branches of the tree of sums back. One thread pool here costs M n c / P + a little. One-sample
+every shard, and the branches of the tree of sums back; meet: what handing work to threads costs. One-sample
 iterations have n = 1, their own c, and a round trip each.
 """
 
@@ -25,7 +25,7 @@ from particles.laws import Gaussian
 from particles.losses import loss as loss_row
 from particles.methods import Method
 from particles.network import Network
-from particles.population import Engine, Local, Population
+from particles.population import Engine, Local, Population, cores
 from particles.regularisers import L2, NONE
 from particles.samples import Samples
 from particles.shard import Field, Leg, Move
@@ -47,12 +47,13 @@ class Work(NamedTuple):
 
 
 class Constants(NamedTuple):
-    """Measured, in seconds: a particle-sample on one thread, a bare step here; Ray's round trip, what each shard adds
-    to it, a byte sent.
+    """Measured, in seconds: a particle-sample on one thread, a bare step here, what threads that share it add; Ray's
+    round trip, what each shard adds to it, a byte sent.
     """
 
     particle_sample: float
     step: float
+    meet: float
     trip: float = 1.2e-3
     shard: float = 0.4e-3
     byte: float = 6e-9
@@ -73,7 +74,8 @@ def here(work: Work, known: Constants, threads: int) -> Cost:
     """A step on this machine's threads."""
     threads = min(threads, blocks_of(work.M))
     arithmetic = work.M * work.n * known.particle_sample / threads
-    return Cost(1, threads, arithmetic, arithmetic + known.step, 0, _memory(work, work.M))
+    step = arithmetic + known.step + (known.meet if threads > 1 else 0.0)
+    return Cost(1, threads, arithmetic, step, 0, _memory(work, work.M))
 
 
 def sharded(work: Work, known: Constants, shards: int, threads: int) -> Cost:
@@ -84,7 +86,8 @@ def sharded(work: Work, known: Constants, shards: int, threads: int) -> Cost:
     branches = sum(len(climb(np.zeros(last - first), 0, first, K).level) for first, last in runs)
     traffic = 8 * work.n * (shards + branches)
     arithmetic = min(largest, work.M) * work.n * known.particle_sample / min(threads, -(-largest // BLOCK))
-    step = arithmetic + known.step + known.trip + shards * known.shard + traffic * known.byte
+    meet = known.meet if threads > 1 else 0.0
+    step = arithmetic + known.step + meet + known.trip + shards * known.shard + traffic * known.byte
     return Cost(shards, threads, arithmetic, step, traffic, _memory(work, min(largest, work.M)))
 
 
@@ -115,7 +118,9 @@ def probed(net: Network, work: Work, engine: Ray | None = None) -> Constants:
     n = min(work.n, 1000)
     size = min(work.M, _PROBE)
     whole, bare = (_seconds(Local(1), net, work, count, n) for count in (size, 1))
-    known = Constants(max(1e-13, (whole - bare) / (size * n)), bare)
+    particle_sample, team = max(1e-13, (whole - bare) / (size * n)), max(2, cores())
+    shared = _seconds(Local(team), net, work, team * BLOCK, 1)
+    known = Constants(particle_sample, bare, max(0.0, shared - bare - BLOCK * particle_sample))
     if engine is None:
         return known
     with engine.held() as machines:

@@ -52,6 +52,7 @@ def simulate(
     checkpoint_seconds: float = 30.0,
     keep_every: int = 0,
     progress: Progress | None = None,
+    final: str | Path | None = None,
 ) -> Run:
     """Run `steps` iterations of a method and record (3, 3.4; flow time).
 
@@ -63,6 +64,8 @@ def simulate(
     test: samples for the test_ quantities. config: what is stored as the configuration (None: these arguments).
     checkpoints: a folder; if it holds a state of the same configuration the run goes on from there, with the same bits.
     checkpoint_seconds: the least time between two saves. keep_every: besides the two newest, each k-th one stays.
+    final: a folder in which the shards leave the last measure, each its own particles, instead of sending them here:
+    `run.measure` is then None, and a file that the run is saved to refers to that folder.
     progress: called with (iteration, steps) after each (one-sample SGD: every few milliseconds); a true answer stops
     the run, its state kept in `checkpoints`.
 
@@ -93,13 +96,15 @@ def simulate(
     try:
         hopeless = _HOPELESS * (_first_loss(population, samples, row) + 1.0)
         problem = Problem(net, row, rule, samples, rates.sizes(steps), rates.times(steps), method.average, hopeless)
-        course = Course(problem, population, observer, plan, keeper, checkpoint_seconds, progress)
+        course = Course(
+            problem, population, observer, plan, keeper, checkpoint_seconds, progress, Path(final) if final else None
+        )
         ending = course.run()
     finally:
         population.close()
     targets = {"target": train.y} | ({"test_target": test.y} if test else {})
     dataset = dataset_of(course.rows, problem.times, observer.names(), targets, config, ending.status, course.events)
-    run = Run(dataset, ending.measure, ending.average)
+    run = Run(dataset, ending.measure, ending.average, ending.left)
     if ending.error:
         safe = stable_step(net, source, samples.x, row, rule)
         told = DivergedError(f"the run diverged: {ending.error}. {_cause(problem, bool(course.rows), safe)}")

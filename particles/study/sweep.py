@@ -18,6 +18,8 @@ from particles.study.plan import Case, Plan
 from particles.study.results import Run, save, verified
 from particles.study.simulate import simulate
 
+GATHERED = 2**24  # particles up to which a run's file holds them itself; more are left where they live, and referred to
+
 
 class Outcome(NamedTuple):
     """What became of one run: "finished", "kept" (from before), "diverged", "stopped", "failed"; what was said."""
@@ -30,6 +32,11 @@ class Outcome(NamedTuple):
 def run_path(out: Path, case: Case) -> Path:
     """Where a run's result goes."""
     return out / "runs" / f"{case.key}.h5"
+
+
+def particles_path(out: Path, case: Case) -> Path:
+    """Where the last particles of a run go that are too many to be in its file."""
+    return out / "runs" / f"{case.key}.particles"
 
 
 def ended(out: Path, case: Case) -> str | None:
@@ -168,4 +175,5 @@ def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Calla
         checkpoint_seconds=errand.checkpoint_seconds,
         keep_every=errand.keep_every,
         progress=progress,
+        final=particles_path(errand.out, case) if case.particles > GATHERED else None,
     )
