@@ -59,7 +59,8 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
         table.add_row(f"{count} shards of {cpus} threads{mark}", *_row(cost, work.steps))
     console.print(table)
     quickest = "this machine" if mine.step <= top.step else f"{top.shards} shards"
-    print_line(console, f"quickest: {quickest}; its memory must hold the particles")
+    hours = top.step * work.steps * top.shards / 3600.0
+    print_line(console, f"quickest: {quickest}; on {top.shards} machines the run takes {hours:.3g} machine hours")
 
 
 def _told(known: Constants, measured: bool) -> str:

@@ -14,7 +14,7 @@ from particles.network import Network
 from particles.population import cores
 from particles.study import build
 from particles.study.plan import Case, Plan
-from particles.study.scale import Constants, Work, best, here, probed, work_of
+from particles.study.scale import Constants, Work, best, here, probed, sharded, work_of
 
 KINDS = ("auto", "here", "tasks", "shards")
 _WORTH = 0.8  # the cluster's estimate must be below this share of this machine's
@@ -49,16 +49,18 @@ def place(made: Plan, todo: list[Case], engine: Ray, machines: list[Node], threa
     mine = threads or cores()
     all_cores = sum(machine.cpus for machine in machines)
     fewest = min(machine.cpus for machine in machines)
-    cost = best(largest, known, engine.shards or len(machines), engine.threads or fewest)
-    shards, each = engine.shards or cost.shards, engine.threads or fewest
+    fewest_blocks = min(blocks_of(case.particles) for case in todo)
+    most = min(engine.shards or len(machines), fewest_blocks)
+    each = engine.threads or max(1, fewest // -(-most // len(machines)))
     if kind != "auto":
-        fewest_blocks = min(blocks_of(case.particles) for case in todo)
-        return Placement(kind, engine.shards or min(len(machines), fewest_blocks), each, "as asked")
+        return Placement(kind, most, each, "as asked")
+    cost = sharded(largest, known, most, each) if engine.shards else best(largest, known, most, each)
+    shards = cost.shards
     return quickest(made, todo, known, mine, all_cores, Placement("shards", shards, each, ""), cost.step)
 
 
 def quickest(
-    made: Plan, todo: list[Case], known: Constants, mine: int, all_cores: int, sharded: Placement, step: float
+    made: Plan, todo: list[Case], known: Constants, mine: int, all_cores: int, away: Placement, step: float
 ) -> Placement:
     """The rule itself."""
     works = [work_in(made, case)[1] for case in todo]
@@ -74,10 +76,10 @@ def quickest(
     }
     told = ", ".join(f"{kind} {took:.3g} s" for kind, took in seconds.items())
     if needed > room:
-        return sharded._replace(why=f"{needed / 2**30:.1f} GiB of particles do not fit this machine ({told})")
-    away = min(("tasks", "shards"), key=lambda kind: seconds[kind])
-    kind = away if seconds[away] < _WORTH * seconds["here"] else "here"
-    return sharded._replace(kind=kind, why=f"expected: {told}")
+        return away._replace(why=f"{needed / 2**30:.1f} GiB of particles do not fit this machine ({told})")
+    other = min(("tasks", "shards"), key=lambda kind: seconds[kind])
+    kind = other if seconds[other] < _WORTH * seconds["here"] else "here"
+    return away._replace(kind=kind, why=f"expected: {told}")
 
 
 def memory_here() -> int:

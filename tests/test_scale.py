@@ -1,0 +1,98 @@
+"""The model of scale, and where it sends runs."""
+
+import numpy as np
+import pytest
+from test_plan import planned
+
+import particles as mf
+from particles.cluster.shards import spans
+from particles.population import cores
+from particles.shard import Shard
+from particles.study import placement
+from particles.study.cli import main
+from particles.study.placement import Placement, quickest, work_in
+from particles.study.scale import Constants, Work, best, here, probed, sharded, work_of
+
+KNOWN = Constants(particle_sample=1e-9, step=1e-4, meet=1e-4, trip=1e-3, shard=5e-4, byte=1e-8)
+LARGE = Work(M=10**7, n=1000, d=4, steps=10, dtype="float32", copies=2, one_sample=False)
+
+
+def test_here__is_the_arithmetic_over_the_threads():
+    cost = here(LARGE, KNOWN, 4)
+    assert cost.arithmetic == pytest.approx(10**7 * 1000 * 1e-9 / 4)
+    assert cost.step == pytest.approx(cost.arithmetic + 2e-4)
+    assert cost.memory == 10**7 * 4 * 4 * 2
+
+
+@pytest.mark.parametrize("M", [256, 3000, 10**6])
+@pytest.mark.parametrize("shards", [1, 2, 5])
+def test_sharded__counts_the_bytes_that_travel(M, shards):
+    n, work = 7, Work(M, 7, 2, 1, "float64", 1, False)
+    if shards > -(-M // 256):
+        shards = 1
+    start, sent = mf.Gaussian(2).particles(M, 0), 0
+    for span in spans(-(-M // 256), shards):
+        shard = Shard(mf.Network("relu"), start, "float64", False, False, 1, span=span)
+        sent += shard.branches(np.ones((n, 2))).values.nbytes
+    assert sharded(work, KNOWN, shards, 1).traffic == sent + 8 * n * shards
+
+
+def test_best__uses_the_machines_where_the_work_is_large_and_one_where_it_is_small():
+    assert best(LARGE, KNOWN, 64, 1).shards == 64
+    assert best(LARGE._replace(M=512, n=10), KNOWN, 64, 1).shards == 1
+    steps = [best(LARGE, KNOWN, machines, 8).step for machines in (1, 2, 8, 32)]
+    assert steps == sorted(steps, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "batch", "copies", "one"),
+    [(mf.GradientDescent(0.1), 30, 1, False), (mf.SGD(0.1), 1, 1, True), (mf.AveragedSGD(0.1, 0.1), 1, 2, True)],
+)
+def test_work__is_that_of_the_method(method, batch, copies, one, samples):
+    work = work_of(mf.Network("tanh", bias=True), 100, samples(n=30), method, 5, "float64", anchored=False)
+    assert (work.M, work.n, work.d, work.copies, work.one_sample) == (100, batch, 4, copies, one)
+
+
+def test_probe__finds_positive_constants():
+    known = probed(mf.Network("relu"), Work(4096, 100, 2, 1, "float64", 1, False))
+    assert 0 < known.particle_sample < 1e-6 and 0 < known.step < 0.1 and known.meet >= 0
+
+
+AWAY = Placement("shards", 4, 8, "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "mine", "cluster", "step", "kind"),
+    [
+        (["start.count=[8, 16]"], 2, 64, 1e-3, "here"),
+        (["start.count=1000000", f"start.seed={list(range(20))}", "steps=1000"], 2, 64, 5e-2, "tasks"),
+        (["start.count=10000000", "steps=1000"], 2, 64, 5e-2, "shards"),
+        (["start.count=10000000", "steps=1000"], 64, 64, 5e-2, "here"),
+    ],
+)
+def test_placement__is_the_quickest(settings, mine, cluster, step, kind):
+    made = planned(*settings)
+    found = quickest(made, made.cases, KNOWN, mine, cluster, AWAY, step)
+    assert found.kind == kind and found.why.startswith("expected: here ")
+
+
+def test_placement__puts_in_shards_what_no_machine_holds(monkeypatch):
+    monkeypatch.setattr(placement, "memory_here", lambda: 2**20)
+    made = planned("start.count=100000")
+    found = quickest(made, made.cases, KNOWN, 2, 64, AWAY, 1.0)
+    assert found.kind == "shards" and "do not fit this machine" in found.why
+
+
+def test_work_in__counts_the_start_where_it_is_kept():
+    made = planned('record.variables=["loss"]')
+    assert work_in(made, made.cases[0])[1].copies == 1
+    made = planned('record.variables=["displacement_rms"]')
+    assert work_in(made, made.cases[0])[1].copies == 2
+
+
+def test_doctor__says_what_is_here_and_what_a_run_would_cost(capsys):
+    words = ["--set", "start.count=1000000", "--set", "data.n=1000", "--nodes", "8", "--cores", "16"]
+    assert main(["doctor", "--plan", "configs/billion.toml", *words]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"{cores()} cores" in out and "1000000 particles, 1000 samples, d = 2, 1000 steps, float32" in out
+    assert "8 shards of 16 threads" in out and "machine hours" in out
