@@ -28,8 +28,8 @@ from particles.kernels.compile import specialise
 from particles.kernels.lanes import LANES, join, load, lower, store, upper
 from particles.losses import loss
 from particles.population import cores
-from particles.shard import Field, Leg, Move
 from particles.regularisers import L2, NONE
+from particles.shard import Field, Leg, Move
 
 N = 1000
 SHAPES = [(102400, 2), (102400, 10), (51200, 50), (10240, 784)]

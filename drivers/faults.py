@@ -93,8 +93,8 @@ def trial(kind, name, step, cluster, engine, folder, chance):
     """One fault: (hash of the run, seconds of recovery, what the run tells)."""
     fault = Fault(step, lambda: None)
     if kind == "memory":
-        with testing.memory_guarded(room=2**30) as other:
-            fault.act = lambda: testing.fill_memory(2 * 2**30)
+        with testing.memory_guarded(room=3 * 2**30) as other:
+            fault.act = lambda: testing.fill_memory(5 * 2**30)
             engine = replace(engine, shards=2, address=other.address)
             done = run(name, engine, folder, fault)
         return digest(done), fault.lasted, [event["what"] for event in done.events]
@@ -205,7 +205,7 @@ def main():
             kind = chosen.only[number % len(chosen.only)]
             name = list(METHODS)[(number // len(chosen.only) + number) % len(METHODS)]
             step = chance.randrange(1, STEPS - 5)
-            engine = mf.Ray(shards=chance.choice([2, 3]), threads=1, address=cluster.address, patience=3.0)
+            engine = mf.Ray(shards=3, threads=1, address=cluster.address, patience=3.0)
             with tempfile.TemporaryDirectory() as folder:
                 found, seconds, told = trial(kind, name, step, cluster, engine, Path(folder), chance)
             same = found == wanted[name]

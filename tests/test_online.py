@@ -1,5 +1,7 @@
 """The windowed one-sample sweep against the same iterations one by one; no bit depends on threads or stops."""
 
+import itertools
+
 import naive
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import particles as mf
 from particles import blocks
 from particles.activations import ACTIVATIONS
 from particles.kernels.online import WINDOW, plain_online_kernel
-from particles.population import Leg
+from particles.shard import Leg, Shard
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 SIZE = 0.4
@@ -51,13 +53,19 @@ def one_by_one(measure, x, y, name, loss, rule, alpha, sizes):
 
 def populated(measure, name, dtype, threads=1, averaged=True):
     net = mf.Network(name, beta=0.5)
-    return mf.Local(threads).populate(net, measure, dtype, averaged=averaged, anchored=True)
+    return Shard(net, measure, dtype, averaged=averaged, anchored=True, threads=threads)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
+def combinations():
+    """Every case; those whose kernel differs from one that is compiled anyway in more than one respect are slow."""
+    for dtype, loss, case in itertools.product(TOLERANCE, ["squared", "logistic"], CASES):
+        apart = (dtype == "float32") + (loss == "logistic") + (case[0] == "relu")
+        name = "-".join(map(str, (dtype, loss, *case)))
+        yield pytest.param(case, loss, dtype, id=name, marks=[pytest.mark.slow] if apart > 1 else [])
+
+
 @pytest.mark.parametrize("rule", RULES, ids=repr)
-@pytest.mark.parametrize("loss", ["squared", "logistic"])
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("case", "loss", "dtype"), list(combinations()))
 def test_sweep__is_one_sample_sgd(case, rule, loss, dtype):
     name, M, d, T = case
     (x, y), measure = samples(T, d, loss), start(M, d)

@@ -117,6 +117,7 @@ def test_ray__takes_a_measure_of_the_users(cloud, three_nodes):
     assert digest(here) == digest(there)
 
 
+@pytest.mark.slow
 def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes, monkeypatch):
     """Defined here, so no worker could import them."""
 
@@ -229,6 +230,7 @@ def test_fault__that_comes_back_again_and_again_ends_the_run(three_nodes):
         run("GD", on(three_nodes, 2), progress=kill)
 
 
+@pytest.mark.slow
 def test_checkpoint__on_a_full_disk_of_a_shard_is_told(three_nodes, tmp_path):
     import resource
 

@@ -40,6 +40,7 @@ def test_sweep__on_a_cluster_writes_the_same_files(two_nodes, tmp_path):
     assert not list((tmp_path / "there").glob(".seen-*"))
 
 
+@pytest.mark.slow
 def test_sweep__on_a_cluster_reports_what_failed_and_goes_on(two_nodes, tmp_path):
     _, outcomes = on_cluster(two_nodes, tmp_path, *DIVERGING, "start.seed=[0, 1]")
     assert statuses(outcomes) == ["diverged", "diverged", "finished", "finished"]
@@ -63,13 +64,14 @@ class Seen(Silent):
 
 
 def test_sweep__on_a_cluster_shows_progress_and_stops(two_nodes, tmp_path):
-    long = ("steps=1500", "start.count=[3000]", "record.every=500")
+    long = ("steps=800", "start.count=[3000]", "record.every=400")
     monitor = Seen(stops=True)
     _, outcomes = on_cluster(two_nodes, tmp_path / "there", *long, monitor=monitor)
     assert statuses(outcomes) == ["stopped"]
     assert list((tmp_path / "there" / "checkpoints").rglob("checkpoint-*.json"))
     monitor = Seen(stops=False)
-    _, outcomes = on_cluster(two_nodes, tmp_path / "there", *long, monitor=monitor)
+    with pytest.warns(UserWarning, match="went on from the checkpoint"):
+        _, outcomes = on_cluster(two_nodes, tmp_path / "there", *long, monitor=monitor)
     assert statuses(outcomes) == ["finished"] and monitor.steps
     swept(tmp_path / "here", *long)
     assert all_contents(tmp_path / "there" / "runs") == all_contents(tmp_path / "here" / "runs")
@@ -82,7 +84,7 @@ def test_sweep__says_where_the_folder_is_not_shared(tmp_path, monkeypatch):
     assert outcome.status == "failed" and "results must go to a shared folder" in outcome.message
 
 
-@pytest.mark.parametrize("engine", [None, "shards"])
+@pytest.mark.parametrize("engine", [None, pytest.param("shards", marks=pytest.mark.slow)])
 def test_run__leaves_many_particles_in_files_and_refers_to_them(engine, two_nodes, small_file, tmp_path, monkeypatch):
     words = ["run", str(small_file), "--set", "start.count=[600, 700]", "--no-figure"]
     assert main([*words, "--out", str(tmp_path / "whole")]) == 0

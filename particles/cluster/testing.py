@@ -87,12 +87,12 @@ def _family(node: Any) -> list[psutil.Process]:
 
 
 def actors() -> list[psutil.Process]:
-    """The processes that hold shards on this machine."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or [""]
-        if words[0].startswith("ray::Actor"):
-            found.append(process)
+    """The processes that hold shards on the nodes that this process started."""
+    found: list[psutil.Process] = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if (process.cmdline() or [""])[0].startswith("ray::Actor"):
+                found.append(process)
     return found
 
 

@@ -6,6 +6,7 @@ Runs are tasks of an engine: threads here, or processes of a Ray cluster. On a c
 import secrets
 import shutil
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -22,11 +23,15 @@ GATHERED = 2**24  # particles up to which a run's file holds them itself; more a
 
 
 class Outcome(NamedTuple):
-    """What became of one run: "finished", "kept" (from before), "diverged", "stopped", "failed"; what was said."""
+    """What became of one run: "finished", "kept" (from before), "diverged", "stopped", "failed"; what was said.
+
+    events: what happened to it on its way.
+    """
 
     case: Case
     status: str
     message: str = ""
+    events: tuple[str, ...] = ()
 
 
 def run_path(out: Path, case: Case) -> Path:
@@ -113,6 +118,9 @@ def run_sweep(
             outcome = found if isinstance(found, Outcome) else Outcome(todo[number], "failed", str(found))
             outcomes.append(outcome)
             monitor.end(outcome)
+            if not isinstance(tasks, Local):  # in this process it was told when it happened
+                for event in outcome.events:
+                    warnings.warn(f"{outcome.case.key}: {event}", stacklevel=2)
     except BaseException:
         stop.set()
         raise
@@ -149,7 +157,7 @@ def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcom
     except (ParticlesError, MemoryError, OSError) as error:
         return Outcome(case, "failed", str(error) or type(error).__name__)
     shutil.rmtree(keep, ignore_errors=True)
-    return Outcome(case, status, message)
+    return Outcome(case, status, message, tuple(str(event["what"]) for event in run.events))
 
 
 def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Callable[[int, int], bool]) -> Run:

