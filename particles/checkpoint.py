@@ -12,6 +12,7 @@ the one to go on from, by any number of shards, threads or nodes. One run a fold
 import hashlib
 import io
 import json
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ from particles.views import shape_of, virtual
 Row = tuple[int, Values]  # what was recorded at one iteration
 Event = dict[str, Any]  # what happened to a run: iteration, what
 FORMAT = 1
+_SEEN_SECONDS = 10.0
 _KEPT = 2
 
 
@@ -84,7 +86,7 @@ class Checkpoints:
         ]
         for segment in segments:
             path = self.folder / segment.file
-            if not path.is_file() or path.stat().st_size != segment.bytes:
+            if not _seen(path, segment.bytes):
                 raise StorageError(
                     f"checkpoints must be in a folder that every node sees: {path} was written by a shard and is not "
                     "here. Choose a folder on the cluster's shared file system (--out)."
@@ -194,6 +196,16 @@ class Checkpoints:
 
     def _path(self, iteration: int, ending: str) -> Path:
         return self.folder / f"checkpoint-{iteration:012d}.{ending}"
+
+
+def _seen(path: Path, size: int) -> bool:
+    """Whether a file that another machine wrote is here; some shared file systems take a while to show it."""
+    end = time.monotonic() + _SEEN_SECONDS
+    while not path.is_file() or path.stat().st_size != size:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def _digest(content: Any) -> str:

@@ -173,6 +173,8 @@ def test_slurm__the_end_of_the_time_is_a_checkpoint_and_one_requeue(submit):
 
 def test_slurm__a_cancelled_job_has_its_checkpoint_and_stays_cancelled(submit):
     job = waiting(submit)
+    for task in (job.folder / "slurm" / "tasks").iterdir():  # scancel tells them all at once
+        os.kill(int(task.name), signal.SIGTERM)
     job.send(signal.SIGTERM)
     code, said = job.ended()
     assert (code, job.requeued()) == (75, []), said

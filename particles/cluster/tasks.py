@@ -10,6 +10,7 @@ from particles.errors import ClusterError
 from particles.population import Watch
 
 RETRIES = 3  # of a task whose process or machine went away
+_BOARD_SECONDS = 5.0  # a board that does not answer is asked again later
 _LOOK_SECONDS = 0.3  # between two looks at the board, and between two notes of one task
 
 
@@ -45,7 +46,8 @@ class Pen:
         now = time.monotonic()
         if now - self.last > _LOOK_SECONDS:
             if self.answer is not None and ray.wait([self.answer], timeout=0)[0]:
-                self.stopping = self.stopping or bool(ray.get(self.answer))
+                with contextlib.suppress(ray.exceptions.RayError):  # a lost board costs the view, not the run
+                    self.stopping = self.stopping or bool(ray.get(self.answer))
                 self.answer = None
             if self.answer is None:
                 self.answer = self.board.note.remote(self.number, value)
@@ -63,7 +65,7 @@ def run_tasks(
     """
     sent = ray.put(shared)
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(_call)
-    board = ray.remote(num_cpus=0)(Board).remote() if watch else None
+    board = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote() if watch else None
     room = sum(node.cpus for node in nodes(ray)) + spare
     waiting: dict[Any, int] = {}
     following = iter(enumerate(jobs))
@@ -75,8 +77,10 @@ def run_tasks(
                 return
             ended, _ = ray.wait(list(waiting), num_returns=1, timeout=_LOOK_SECONDS if watch else None)
             if watch and board:
-                for number, value in ray.get(board.look.remote(watch.stop())).items():
-                    watch.seen(number, value)
+                with contextlib.suppress(ray.exceptions.RayError):
+                    notes = ray.get(board.look.remote(watch.stop()), timeout=_BOARD_SECONDS)
+                    for number, value in notes.items():
+                        watch.seen(number, value)
             for ref in ended:
                 yield waiting.pop(ref), _result(ray, ref)
     finally:

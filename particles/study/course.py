@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from particles.checkpoint import Checkpoints, Event, Row
 from particles.errors import ClusterError, DivergedError, LostError
-from particles.flow import Problem, Snapshot, flow
+from particles.flow import Problem, Snapshot, flow, mean_loss
 from particles.measure import Measure
 from particles.observables import Observer
 from particles.population import Population, measure_of
@@ -16,6 +18,8 @@ from particles.views import Left, left_in
 
 # Called with (iteration, steps) as a run goes on; true asks it to stop.
 Progress = Callable[[int, int], object]
+# A loss this many times its first value (plus one) will not come back; far below overflow, so the step is named early.
+_HOPELESS = 1e6
 FAULTS = 3  # that may follow each other without the run getting any further; then it is not chance
 
 
@@ -98,6 +102,9 @@ class Course:
         return Ending(status, measure_of(self.population), mean, None, error)
 
     def _go(self) -> str:
+        if self.problem.hopeless == np.inf:
+            first = mean_loss(self.problem.loss, self.population.sum(0), self.problem.samples.targets(0))
+            self.problem = self.problem._replace(hopeless=_HOPELESS * ((first if np.isfinite(first) else 0.0) + 1.0))
         begin, steps, asked = self._resume(), len(self.problem.sizes), False
         saved, last = len(self.rows), time.monotonic()
         for snapshot in flow(self.problem, self.population, self.observer, self.plan, begin):

@@ -10,13 +10,13 @@ from particles.checkpoint import Checkpoints
 from particles.checks import whole
 from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
-from particles.flow import Problem, mean_loss
-from particles.losses import Loss, loss as loss_row
+from particles.flow import Problem
+from particles.losses import loss as loss_row
 from particles.measure import Given, Measure, Source, checked_measure, source_of
 from particles.methods import Method
 from particles.network import Network
 from particles.observables import Observer
-from particles.population import Engine, Local, Population
+from particles.population import Engine, Local
 from particles.regularisers import NONE, Regulariser
 from particles.samples import Samples
 from particles.schedules import schedule
@@ -27,8 +27,6 @@ from particles.study.results import Run, dataset_of
 
 DEFAULT_RECORD = ("loss", "prediction")
 LOG_POINTS = 10  # recorded iterations a decade with record_every="log"
-# A loss this many times its first value (plus one) will not come back; far below overflow, so the step is named early.
-_HOPELESS = 1e6
 _HASHED = 4096  # atoms of a start that is not in memory
 
 
@@ -94,8 +92,7 @@ def simulate(
 
     population = (engine or Local()).populate(net, source, dtype, method.average, observer.anchored, samples)
     try:
-        hopeless = _HOPELESS * (_first_loss(population, samples, row) + 1.0)
-        problem = Problem(net, row, rule, samples, rates.sizes(steps), rates.times(steps), method.average, hopeless)
+        problem = Problem(net, row, rule, samples, rates.sizes(steps), rates.times(steps), method.average, np.inf)
         course = Course(
             problem, population, observer, plan, keeper, checkpoint_seconds, progress, Path(final) if final else None
         )
@@ -191,11 +188,6 @@ def _start_hash(start: Source) -> str:
         return array_hash(*start.measure)
     first = min(start.count, _HASHED)
     return array_hash(*start.part(0, first), *start.part(start.count - 1, start.count))
-
-
-def _first_loss(population: Population, samples: Samples, row: Loss) -> float:
-    risk = mean_loss(row, population.sum(0), samples.targets(0))
-    return risk if np.isfinite(risk) else 0.0
 
 
 def _one_regulariser(method: Method, given: Regulariser | None) -> Regulariser:
