@@ -92,14 +92,24 @@ def test_ray__has_the_bits_of_this_machine(method, three_nodes):
     assert digest(run(method, on(three_nodes, 3))) == digest(run(method, mf.Local(2)))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("nodes", [1, 3])
-def test_ray__has_the_same_bits_on_any_shards_nodes_types_and_checkpoints(nodes, tmp_path):
+BOTH = ("float64", "float32")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "dtypes", "numbers"),
+    [
+        pytest.param(1, ("float64",), (1, 2), marks=pytest.mark.slow),
+        pytest.param(3, ("float32",), (3, 7), marks=pytest.mark.slow),
+        pytest.param(1, BOTH, (1, 2, 3, 7), marks=pytest.mark.exhaustive),
+        pytest.param(3, BOTH, (1, 2, 3, 7), marks=pytest.mark.exhaustive),
+    ],
+)
+def test_ray__has_the_same_bits_on_any_shards_nodes_types_and_checkpoints(nodes, dtypes, numbers, tmp_path):
     with testing.cluster(nodes=nodes, cpus=9 // nodes) as cluster:
         for method in METHODS:
-            for dtype in ("float64", "float32"):
+            for dtype in dtypes:
                 found = {digest(run(method, mf.Local(threads), dtype)) for threads in (1, 2, 3)}
-                for shards in (1, 2, 3, 7):
+                for shards in numbers:
                     folder = tmp_path / f"{nodes}-{method}-{dtype}-{shards}"
                     saved = {} if shards == 2 else {"checkpoints": folder, "checkpoint_seconds": 0.0}
                     found.add(digest(run(method, on(cluster, shards), dtype, **saved)))
