@@ -265,7 +265,7 @@ def test_store__that_is_full_is_told():
 
 
 def test_actor__answers_no_other_epoch_or_number():
-    from particles.cluster.shards import ShardActor
+    from particles.cluster.actor import ShardActor
 
     actor = ShardActor(epoch=2)
     for stamp in ((1, 1), (3, 2), (2, 2), (2, 5)):

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from particles.blocks import blocks_of
 from particles.checks import number, whole
+from particles.cluster.actor import Recipe, own_row
 from particles.cluster.connection import Node, connected, nodes
-from particles.cluster.shards import RayPopulation, Recipe, checked_room, own_row
+from particles.cluster.shards import RayPopulation, checked_room
 from particles.cluster.tasks import run_tasks
 from particles.errors import InputError
 from particles.measure import Measure, Source, checked_measure, source_of

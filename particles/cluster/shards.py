@@ -1,29 +1,25 @@
-"""Shards on Ray actors, and the population they make up: one call a step, one number a sample back.
+"""The population that shards on Ray actors make up: one call a step, one number a sample back.
 
-Every call carries (epoch, number). An actor answers only its own epoch and the number that follows, so neither a blank
-one nor one that was given up for lost can slip a number in. Nothing is mended here: a LostError goes up to whoever
-knows how to do the lost work again, and `revive` sets up new shards, on the machines that are left.
+Nothing is mended here: a LostError goes up to whoever knows how to do the lost work again, and `revive` sets up new
+shards, on the machines that are left.
 """
 
 import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from particles.activations import ACTIVATIONS, OURS, Activation
 from particles.blocks import blocks_of, root
+from particles.cluster.actor import Recipe, actor_class
 from particles.cluster.connection import Node, nodes, short
 from particles.errors import ClusterError, InputError, LostError
-from particles.kernels.compile import inline
-from particles.measure import Array, Source
-from particles.network import Network
+from particles.measure import Array
 from particles.population import folded
 from particles.samples import Samples
 from particles.shard import Field, Leg, Move, Partial, Shard, Where
-from particles.walk import Walk
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,79 +27,6 @@ T = TypeVar("T")
 # A larger message goes to the object store once; below, it travels inside each call, up to Ray's own 100 KiB.
 _INLINE_BYTES = 95_000
 START_SECONDS = 120.0  # for an actor's process to come up: Python, Numba and a loaded machine
-
-
-class Recipe(NamedTuple):
-    """All that a shard is made from, but for its span."""
-
-    net: Network
-    row: Activation | None  # of an activation that is the user's own
-    start: Source
-    dtype: str
-    averaged: bool
-    anchored: bool
-    threads: int
-
-
-class ShardActor:
-    """A shard in a process of its own."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch, self.number = epoch, 0
-        self.shard: Shard | None = None
-        self.walk: Walk | None = None
-
-    def pulse(self) -> bool:
-        """Answered beside whatever the shard is computing."""
-        return True
-
-    def call(self, stamp: tuple[int, int], name: str, args: tuple[Any, ...]) -> Any:
-        """One of the methods below, if this is the call that is due."""
-        self.number += 1
-        if stamp != (self.epoch, self.number):
-            raise LostError(f"a shard is out of step: it was asked for {stamp} at {(self.epoch, self.number)}")
-        return getattr(self, f"_{name}")(*args)
-
-    def _build(self, recipe: Recipe, samples: Samples | None, span: tuple[int, int]) -> None:
-        if recipe.row is not None:
-            # Formulas come by value; what makes them compile into kernels does not travel with them.
-            row = recipe.row
-            pair = row.pair and inline(row.pair)
-            row = row._replace(sigma=inline(row.sigma), derivative=inline(row.derivative), pair=pair)
-            ACTIVATIONS[row.name] = row
-        self.shard = Shard(
-            recipe.net, recipe.start, recipe.dtype, recipe.averaged, recipe.anchored, recipe.threads,
-            samples and samples.owned(), span,
-        )  # fmt: skip
-
-    def _advance(self, move: Move | None, where: Where, keep: bool) -> Any:
-        assert self.shard is not None
-        return self.shard.advance(move, where, keep)
-
-    def _sum(self, where: Where, averaged: bool) -> Any:
-        assert self.shard is not None
-        return self.shard.branches(where, averaged)
-
-    def _fold(self, partials: Sequence[Partial], field: Field | None) -> Any:
-        assert self.shard is not None
-        return self.shard.fold(partials, field)
-
-    def _each(self, work: Callable[..., Any], args: Any, named: Any) -> Any:
-        return work(self.shard, *args, **named)
-
-    def _walk(self, leg: Leg) -> Any:
-        assert self.shard is not None
-        self.walk = Walk(self.shard, leg)
-        return self.walk.sums(None)
-
-    def _sums(self, g: float) -> Any:
-        assert self.walk is not None
-        return self.walk.sums(g)
-
-    def _close(self, g: float) -> bool:
-        assert self.walk is not None
-        walk, self.walk = self.walk, None
-        return walk.close(g)
 
 
 def spans(K: int, shards: int) -> list[tuple[int, int]]:
@@ -181,7 +104,7 @@ class RayPopulation:
 
         kind = self.ray.remote(
             num_cpus=self.recipe.threads, max_restarts=0, max_task_retries=0, concurrency_groups={"pulse": 1}
-        )(_with_pulse(self.ray))
+        )(actor_class(self.ray))
         self._homes = [home.id for home in homes]
         self._actors = [kind.options(scheduling_strategy=On(home.id, soft=False)).remote(self._epoch) for home in homes]
         self._feel(START_SECONDS, "did not start (are its cores taken by another job?)")
@@ -323,20 +246,6 @@ class RayPopulation:
         return self._all("each", work, args, named)
 
 
-def _with_pulse(ray: Any) -> type:
-    """The actor's class as Ray wants it: `pulse` beside the rest."""
-
-    class Actor(ShardActor):
-        @ray.method(concurrency_group="pulse")  # type: ignore[untyped-decorator,unused-ignore]
-        def pulse(self) -> bool:
-            return True
-
-        def build(self, stamp: tuple[int, int], recipe: Recipe, samples: Samples | None, run: tuple[int, int]) -> None:
-            self.call(stamp, "build", (recipe, samples, run))
-
-    return Actor
-
-
 def _here() -> bool:
     return True
 
@@ -354,11 +263,6 @@ def _bytes(value: Any) -> int:
     if isinstance(value, Samples):
         return sum(_bytes(a) for a in (value.x, value.y, value.x_test, value.y_test))
     return sum(_bytes(part) for part in value) if isinstance(value, tuple | list) else 0
-
-
-def own_row(net: Network) -> Activation | None:
-    """The activation's row, if the workers cannot know it."""
-    return None if OURS.get(net.activation) is net.row else net.row
 
 
 def checked_room(ray: Any, shards: int | None, threads: int | None) -> tuple[int, int]:

@@ -1,0 +1,109 @@
+"""A shard in a process of its own, as a Ray actor.
+
+Every call carries (epoch, number). An actor answers only its own epoch and the number that follows, so neither a blank
+one nor one that was given up for lost can slip a number in.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from particles.activations import ACTIVATIONS, OURS, Activation
+from particles.errors import LostError
+from particles.kernels.compile import inline
+from particles.measure import Source
+from particles.network import Network
+from particles.samples import Samples
+from particles.shard import Field, Leg, Move, Partial, Shard, Where
+from particles.walk import Walk
+
+
+class Recipe(NamedTuple):
+    """All that a shard is made from, but for its span."""
+
+    net: Network
+    row: Activation | None  # of an activation that is the user's own
+    start: Source
+    dtype: str
+    averaged: bool
+    anchored: bool
+    threads: int
+
+
+class ShardActor:
+    """A shard in a process of its own."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch, self.number = epoch, 0
+        self.shard: Shard | None = None
+        self.walk: Walk | None = None
+
+    def pulse(self) -> bool:
+        """Answered beside whatever the shard is computing."""
+        return True
+
+    def call(self, stamp: tuple[int, int], name: str, args: tuple[Any, ...]) -> Any:
+        """One of the methods below, if this is the call that is due."""
+        self.number += 1
+        if stamp != (self.epoch, self.number):
+            raise LostError(f"a shard is out of step: it was asked for {stamp} at {(self.epoch, self.number)}")
+        return getattr(self, f"_{name}")(*args)
+
+    def _build(self, recipe: Recipe, samples: Samples | None, span: tuple[int, int]) -> None:
+        if recipe.row is not None:
+            # Formulas come by value; what makes them compile into kernels does not travel with them.
+            row = recipe.row
+            pair = row.pair and inline(row.pair)
+            row = row._replace(sigma=inline(row.sigma), derivative=inline(row.derivative), pair=pair)
+            ACTIVATIONS[row.name] = row
+        self.shard = Shard(
+            recipe.net, recipe.start, recipe.dtype, recipe.averaged, recipe.anchored, recipe.threads,
+            samples and samples.owned(), span,
+        )  # fmt: skip
+
+    def _advance(self, move: Move | None, where: Where, keep: bool) -> Any:
+        assert self.shard is not None
+        return self.shard.advance(move, where, keep)
+
+    def _sum(self, where: Where, averaged: bool) -> Any:
+        assert self.shard is not None
+        return self.shard.branches(where, averaged)
+
+    def _fold(self, partials: Sequence[Partial], field: Field | None) -> Any:
+        assert self.shard is not None
+        return self.shard.fold(partials, field)
+
+    def _each(self, work: Callable[..., Any], args: Any, named: Any) -> Any:
+        return work(self.shard, *args, **named)
+
+    def _walk(self, leg: Leg) -> Any:
+        assert self.shard is not None
+        self.walk = Walk(self.shard, leg)
+        return self.walk.sums(None)
+
+    def _sums(self, g: float) -> Any:
+        assert self.walk is not None
+        return self.walk.sums(g)
+
+    def _close(self, g: float) -> bool:
+        assert self.walk is not None
+        walk, self.walk = self.walk, None
+        return walk.close(g)
+
+
+def actor_class(ray: Any) -> type:
+    """The actor's class as Ray wants it: `pulse` beside the rest."""
+
+    class Actor(ShardActor):
+        @ray.method(concurrency_group="pulse")  # type: ignore[untyped-decorator,unused-ignore]
+        def pulse(self) -> bool:
+            return True
+
+        def build(self, stamp: tuple[int, int], recipe: Recipe, samples: Samples | None, run: tuple[int, int]) -> None:
+            self.call(stamp, "build", (recipe, samples, run))
+
+    return Actor
+
+
+def own_row(net: Network) -> Activation | None:
+    """The activation's row, if the workers cannot know it."""
+    return None if OURS.get(net.activation) is net.row else net.row
