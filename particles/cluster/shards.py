@@ -25,7 +25,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # A larger message goes to the object store once; below, it travels inside each call, up to Ray's own 100 KiB.
-_INLINE_BYTES = 95_000
+INLINE_BYTES = 95_000
 START_SECONDS = 120.0  # for an actor's process to come up: Python, Numba and a loaded machine
 
 
@@ -165,7 +165,7 @@ class RayPopulation:
         """One call to every shard; what they answer, in the order of their blocks."""
         self._number += 1
         stamp, message = (self._epoch, self._number), args
-        if _bytes(args) > _INLINE_BYTES and len(self._actors) > 1:
+        if _bytes(args) > INLINE_BYTES and len(self._actors) > 1:
             message = self._stored(args)
         return self._answers([actor.call.remote(stamp, name, message) for actor in self._actors])
 

@@ -2,11 +2,11 @@
 
 A step on S shards of P threads, M particles, n samples:
 
-    time = M n c / (S P)  +  meet  +  trip + S shard  +  bytes / rate        bytes = 8 n (S + branches)
+    time = M n c / (S P)  +  meet  +  trip + S shard  +  store + bytes / rate        bytes = 8 n (S + branches)
 
 c: seconds a particle-sample; trip, shard: Ray's round trip and what each further shard adds to it; bytes: the slope to
-every shard, and the branches of the tree of sums back; meet: what handing work to threads costs. One-sample
-iterations have n = 1, their own c, and a round trip each.
+every shard, and the branches of the tree of sums back; meet: what handing work to threads costs; store: Ray's object
+store, for messages above 95 kB. One-sample iterations have n = 1, their own c, and a round trip each.
 """
 
 import time
@@ -18,7 +18,7 @@ import numpy as np
 
 from particles.blocks import blocks_of, climb
 from particles.cluster.engine import Ray
-from particles.cluster.shards import spans
+from particles.cluster.shards import INLINE_BYTES, spans
 from particles.data import Batches, Dataset, Stream
 from particles.kernels.blocks import BLOCK
 from particles.laws import Gaussian
@@ -30,7 +30,8 @@ from particles.regularisers import L2, NONE
 from particles.samples import Samples
 from particles.shard import Field, Leg, Move
 
-_WIDE = 2**16  # samples of the probe of traffic: half a megabyte a message
+_WIDE = 2**14, 2**17  # samples of the probes of traffic: 1/8 and 1 MiB a message
+_SECONDS = 0.8  # that a probe takes
 _PROBE = 2**14  # particles of a probe: 64 blocks, enough for the cache to be as in a large run's
 
 
@@ -48,7 +49,7 @@ class Work(NamedTuple):
 
 class Constants(NamedTuple):
     """Measured, in seconds: a particle-sample on one thread, a bare step here, what threads that share it add; Ray's
-    round trip, what each shard adds to it, a byte sent.
+    round trip, what each shard adds to it, a byte sent, and a message that goes through the object store.
     """
 
     particle_sample: float
@@ -57,6 +58,7 @@ class Constants(NamedTuple):
     trip: float = 1.2e-3
     shard: float = 0.4e-3
     byte: float = 6e-9
+    store: float = 0.0
 
 
 class Cost(NamedTuple):
@@ -88,6 +90,7 @@ def sharded(work: Work, known: Constants, shards: int, threads: int) -> Cost:
     arithmetic = min(largest, work.M) * work.n * known.particle_sample / min(threads, -(-largest // BLOCK))
     meet = known.meet if threads > 1 else 0.0
     step = arithmetic + known.step + meet + known.trip + shards * known.shard + traffic * known.byte
+    step += known.store if 8 * work.n > INLINE_BYTES else 0.0
     return Cost(shards, threads, arithmetic, step, traffic, _memory(work, min(largest, work.M)))
 
 
@@ -129,10 +132,14 @@ def probed(net: Network, work: Work, engine: Ray | None = None) -> Constants:
         small = [_seconds(some, net, work, most * BLOCK, 1 if work.one_sample else 8) for some in (few, many)]
         shard = max(1e-6, (small[1] - small[0]) / (most - 1)) if most > 1 else small[0] / 4
         known = known._replace(trip=max(1e-6, small[0] - shard - bare), shard=shard)
-        wide = work._replace(one_sample=False, n=_WIDE, M=most * BLOCK)
-        moved = _seconds(many, net, wide, wide.M, _WIDE)
-        cost = sharded(wide, known._replace(byte=0.0), most, 1)
-        return known._replace(byte=max(1e-11, (moved - cost.step) / cost.traffic))
+        over, bytes_ = [], []
+        for count in _WIDE:
+            wide = work._replace(one_sample=False, n=count, M=most * BLOCK)
+            cost = sharded(wide, known._replace(byte=0.0, store=0.0), most, 1)
+            over.append(_seconds(many, net, wide, wide.M, count) - cost.step)
+            bytes_.append(cost.traffic)
+        byte = max(1e-11, (over[1] - over[0]) / (bytes_[1] - bytes_[0]))
+        return known._replace(byte=byte, store=max(0.0, over[0] - byte * bytes_[0]))
 
 
 def _seconds(engine: Engine, net: Network, work: Work, count: int, n: int) -> float:
@@ -148,7 +155,7 @@ def _seconds(engine: Engine, net: Network, work: Work, count: int, n: int) -> fl
         step()
         times: list[float] = []
         began = time.perf_counter()
-        while len(times) < 5 or (time.perf_counter() - began < 0.4 and len(times) < 200):
+        while len(times) < 5 or (time.perf_counter() - began < _SECONDS and len(times) < 400):
             start_of = time.perf_counter()
             share = step()
             times.append((time.perf_counter() - start_of) / share)
