@@ -12,7 +12,8 @@ the one to go on from, by any number of shards, threads or nodes. One run a fold
 import hashlib
 import io
 import json
-import time
+import re
+import secrets
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,13 +25,22 @@ from particles.errors import StorageError
 from particles.files import clear_parts, write_whole
 from particles.observables import Values
 from particles.population import Population
-from particles.segments import Segment, check_segments, read_segments, verified_bytes, write_segments
+from particles.segments import (
+    Segment,
+    check_segments,
+    checked_seen,
+    read_segments,
+    verified_bytes,
+    write_segments,
+)
 from particles.views import shape_of, virtual
 
 Row = tuple[int, Values]  # what was recorded at one iteration
 Event = dict[str, Any]  # what happened to a run: iteration, what
 FORMAT = 1
-_SEEN_SECONDS = 10.0
+_MANIFEST = re.compile(r"checkpoint-(\d{12})\.json")
+_PARTICLES = re.compile(r"particles-(\d{12})-[0-9a-f]{6}-\d+\.h5")
+_OURS = re.compile(r"(checkpoint|particles|rows)-\d{12}[-.].*")
 _KEPT = 2
 
 
@@ -79,18 +89,10 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"{self.folder} could not be written: {error.strerror}. Choose another.") from error
-        segments = [
-            segment
-            for written in population.each(write_segments, self.folder, f"particles-{iteration:012d}")
-            for segment in written
-        ]
-        for segment in segments:
-            path = self.folder / segment.file
-            if not _seen(path, segment.bytes):
-                raise StorageError(
-                    f"checkpoints must be in a folder that every node sees: {path} was written by a shard and is not "
-                    "here. Choose a folder on the cluster's shared file system (--out)."
-                )
+        # A shard that was given up for lost may still write: under another name than its successor's.
+        stem = f"particles-{iteration:012d}-{secrets.token_hex(3)}"
+        segments = [part for parts in population.each(write_segments, self.folder, stem) for part in parts]
+        checked_seen(self.folder, segments)
         page = self._write_rows(iteration, rows)
         manifest = Manifest(self.config_hash, iteration, self._number, segments, [*self._pages, page], events)
         write_whole(self._path(iteration, "h5"), self._view(manifest, population))
@@ -102,6 +104,7 @@ class Checkpoints:
     def resume(self, population: Population) -> Resumed | None:
         """Put the newest whole checkpoint of this run in place; None where there is none."""
         self.left_out.clear()
+        self._pages, self._number = [], 0
         if not self.folder.is_dir():
             return None
         clear_parts(self.folder)
@@ -117,14 +120,11 @@ class Checkpoints:
             return Resumed(manifest.iteration, rows, list(manifest.events))
         return None
 
-    def latest(self) -> int | None:
-        """The iteration of the newest manifest of this run, or None."""
-        return next((manifest.iteration for manifest in self._newest_first()), None)
-
     def _newest_first(self) -> Iterator[Manifest]:
         """Every manifest of this run that reads as one; the others are told."""
-        found = {int(path.stem.rsplit("-", 1)[1]) for path in self.folder.glob("checkpoint-*.json")}
-        bare = {int(path.name.split("-")[1]) for path in self.folder.glob("particles-*.h5")} - found
+        names = [path.name for path in self.folder.iterdir()]
+        found = {int(name[1]) for name in map(_MANIFEST.fullmatch, names) if name}
+        bare = {int(name[1]) for name in map(_PARTICLES.fullmatch, names) if name} - found
         for iteration in sorted(found | bare, reverse=True):
             try:
                 manifest = self._read(iteration)
@@ -165,10 +165,9 @@ class Checkpoints:
                 kept.append(manifest)
             files |= {path.name, path.with_suffix(".h5").name}
             files |= {segment.file for segment in manifest.segments} | {page.file for page in manifest.pages}
-        for pattern in ("checkpoint-*", "particles-*.h5", "rows-*.h5"):
-            for path in self.folder.glob(pattern):
-                if path.name not in files:
-                    path.unlink(missing_ok=True)
+        for path in list(self.folder.iterdir()):
+            if _OURS.fullmatch(path.name) and path.name not in files:
+                path.unlink(missing_ok=True)
 
     def _write_rows(self, iteration: int, rows: list[Row]) -> Page:
         page = io.BytesIO()
@@ -196,16 +195,6 @@ class Checkpoints:
 
     def _path(self, iteration: int, ending: str) -> Path:
         return self.folder / f"checkpoint-{iteration:012d}.{ending}"
-
-
-def _seen(path: Path, size: int) -> bool:
-    """Whether a file that another machine wrote is here; some shared file systems take a while to show it."""
-    end = time.monotonic() + _SEEN_SECONDS
-    while not path.is_file() or path.stat().st_size != size:
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 def _digest(content: Any) -> str:

@@ -45,6 +45,7 @@ class Samples:
         if place == "train" or (self.whole and isinstance(place, int)):
             return self.x, self.y
         if not isinstance(place, int):
+            assert place == "test", place
             return self.x_test, self.y_test
         if self._here is None or self._here[0] != place:
             x, y = self.batches.at(place)

@@ -9,6 +9,7 @@ takes from each what is its own.
 
 import hashlib
 import io
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from particles.files import write_whole
 from particles.kernels.blocks import BLOCK
 from particles.shard import Shard
 
+_SEEN_SECONDS = 10.0
 SEGMENT_BYTES = 2**26  # a file is made in memory first, so this bounds what a save takes
 _FIELDS = {"b": "position", "s": "sign", "mean_b": "averaged_position", "mean_s": "averaged_sign"}
 
@@ -81,6 +83,20 @@ def verified_bytes(folder: Path, file: str, size: int, sha256: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise StorageError(f"{path} is damaged: its SHA-256 is not what was written")
     return content
+
+
+def checked_seen(folder: Path, segments: Iterable[Segment]) -> None:
+    """StorageError unless every file is here, whoever wrote it; some shared file systems take a while to show them."""
+    end = time.monotonic() + _SEEN_SECONDS
+    for segment in segments:
+        path = folder / segment.file
+        while not path.is_file() or path.stat().st_size != segment.bytes:
+            if time.monotonic() > end:
+                raise StorageError(
+                    f"a run's files must be in a folder that every node sees: {path} was written by a shard and is not "
+                    "here. Choose a folder on the cluster's shared file system (--out)."
+                )
+            time.sleep(0.1)
 
 
 def check_segments(shard: Shard, folder: Path, segments: Iterable[Segment]) -> None:

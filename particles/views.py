@@ -1,5 +1,6 @@
 """All particles of a saved state as one HDF5 dataset, by reference to the files that hold them; xarray opens it."""
 
+import secrets
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ import h5py
 import numpy as np
 
 from particles.population import Population
-from particles.segments import Segment, write_segments
+from particles.segments import Segment, checked_seen, write_segments
 from particles.shard import Shard
 
 
@@ -34,9 +35,14 @@ class Left(NamedTuple):
     segments: list[Segment]
 
 
-def left_in(population: Population, folder: Path) -> Left:
-    """Have the shards write their particles into a folder."""
-    written = [segment for part in population.each(write_segments, folder, "particles") for segment in part]
+def left_in(population: Population, folder: Path, name: str) -> Left:
+    """Have the shards write their particles into a folder, in place of what a run of that name left there."""
+    stem = f"last-{name}-{secrets.token_hex(3)}"
+    written = [segment for parts in population.each(write_segments, folder, stem) for segment in parts]
+    checked_seen(folder, written)
+    for path in folder.glob(f"last-{name}-*.h5"):
+        if not path.name.startswith(stem):
+            path.unlink(missing_ok=True)
     return Left(folder, population.each(shape_of)[0], population.count, written)
 
 

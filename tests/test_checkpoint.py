@@ -8,6 +8,7 @@ import xarray as xr
 
 import particles as mf
 from particles import segments
+from particles.checkpoint import Checkpoints
 
 STEPS = 20
 NET = mf.Network("tanh", train=("input", "output"))
@@ -279,3 +280,48 @@ def test_checkpoint__that_cannot_be_written_is_an_error(run, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(mf.StorageError, match="could not be written"):
         run(folder=tmp_path / "file")
+
+
+@pytest.mark.filterwarnings("ignore:checkpoint .* left out")
+def test_checkpoints__that_begin_anew_stand_on_no_rows_from_before(samples, tmp_path):
+    population = mf.Local(1).populate(NET, mf.Gaussian(3).particles(300, 0), "float64", False, False)
+    keeper = Checkpoints(tmp_path, "hash")
+    keeper.save(3, population, [(0, {"loss": np.ones(1)})], [])
+    newest(tmp_path, "particles").unlink()
+    assert keeper.resume(population) is None
+    keeper.save(5, population, [(0, {"loss": np.ones(1)}), (4, {"loss": np.ones(1)})], [])
+    assert [at for at, _ in keeper.resume(population).rows] == [0, 4]
+
+
+def test_checkpoints__leave_files_of_others_alone(run, tmp_path):
+    mine = [tmp_path / name for name in ("checkpoint-best.json", "particles-all.h5", "rows.h5")]
+    for path in mine:
+        path.write_text("mine")
+    run(folder=tmp_path, stop_at=12)
+    same(run(folder=tmp_path), run())
+    assert all(path.read_text() == "mine" for path in mine)
+
+
+def test_final__is_left_in_files_and_told_apart_from_checkpoints(run, tmp_path):
+    whole = run()
+    left = run(final=tmp_path / "last")
+    assert left.measure is None
+    again = mf.open(mf.save(left, tmp_path / "run.h5"))
+    for a, b in zip(again.measure, whole.measure, strict=True):
+        assert a.tobytes() == b.tobytes()
+    run(final=tmp_path / "last")  # the same run leaves the same files' successors, not more of them
+    assert len(list((tmp_path / "last").iterdir())) == 1
+    with pytest.raises(mf.StorageError, match="which is not there in full"):
+        mf.open(tmp_path / "run.h5")
+    again = mf.save(run(final=tmp_path / "last"), tmp_path / "run.h5")
+    flip(next((tmp_path / "last").iterdir()))
+    with pytest.raises(mf.StorageError, match="is damaged: its SHA-256"):
+        mf.open(again)
+    with pytest.raises(mf.InputError, match="`final` and `checkpoints` must be two folders"):
+        run(folder=tmp_path / "last", final=tmp_path / "last")
+
+
+def test_checkpoints__may_be_given_by_a_relative_path(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(folder="kept", stop_at=7)
+    assert states(tmp_path / "kept")

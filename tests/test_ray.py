@@ -312,6 +312,11 @@ def test_ray__refuses_more_than_the_cluster_has(three_nodes):
         run("GD", on(three_nodes, 12))
 
 
+def test_ray__refuses_more_threads_than_a_machine_has(three_nodes):
+    with pytest.raises(mf.InputError, match=r"must fit the cluster's cores: got 0 x 64 .* Lower `threads`"):
+        run("GD", mf.Ray(threads=64, address=three_nodes.address))
+
+
 def test_ray__says_where_no_cluster_is():
     with pytest.raises(mf.InputError, match=r"`address` must name a running Ray cluster.*got 127.0.0.1:1 "):
         run("GD", mf.Ray(address="127.0.0.1:1"))

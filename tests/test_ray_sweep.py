@@ -102,7 +102,7 @@ def test_run__leaves_many_particles_in_files_and_refers_to_them(engine, two_node
         assert tree["final"]["position"].sizes == {"atom": 700, "dim": 13}
     assert main([*words, "--out", str(tmp_path / "parts"), *there]) == 0  # finds them finished
     left[0].unlink()
-    with pytest.raises(mf.StorageError, match="files of particles that are not all there"):
+    with pytest.raises(mf.StorageError, match="which is not there in full"):
         mf.open(left[0].parents[1] / f"{left[0].parent.stem}.h5")
 
 

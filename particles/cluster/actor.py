@@ -37,10 +37,6 @@ class ShardActor:
         self.shard: Shard | None = None
         self.walk: Walk | None = None
 
-    def pulse(self) -> bool:
-        """Answered beside whatever the shard is computing."""
-        return True
-
     def call(self, stamp: tuple[int, int], name: str, args: tuple[Any, ...]) -> Any:
         """One of the methods below, if this is the call that is due."""
         self.number += 1
@@ -96,6 +92,7 @@ def actor_class(ray: Any) -> type:
     class Actor(ShardActor):
         @ray.method(concurrency_group="pulse")  # type: ignore[untyped-decorator,unused-ignore]
         def pulse(self) -> bool:
+            """Answered beside whatever the shard is computing."""
             return True
 
         def build(self, stamp: tuple[int, int], recipe: Recipe, samples: Samples | None, run: tuple[int, int]) -> None:

@@ -44,7 +44,7 @@ def _own_token() -> str:
 @contextlib.contextmanager
 def environment(private: bool, loopback: bool) -> Iterator[None]:
     """What Ray must find in the environment, where the user has not set it; as it was afterwards."""
-    wanted = {_STATISTICS: "0"}
+    wanted = {_STATISTICS: "0", "RAY_task_oom_retries": "3"}  # of tasks ended for memory; without it for ever
     if loopback:
         wanted[_EVERYWHERE] = "0"
     if private and not any(name in os.environ for name in (_MODE, _TOKEN, "RAY_AUTH_TOKEN_PATH")):
@@ -101,9 +101,9 @@ def connected(address: str | None) -> Iterator[Any]:
             yield ray
             return
         with _private_folder(address is None) as folder:
-            with on_loopback(ray, here), quiet(), _signals():
-                _start(ray, address, folder)
             try:
+                with on_loopback(ray, here), quiet(), _signals():
+                    _start(ray, address, folder)
                 yield ray
             finally:
                 ray.shutdown()

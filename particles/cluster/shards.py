@@ -276,7 +276,7 @@ def checked_room(ray: Any, shards: int | None, threads: int | None) -> tuple[int
         threads = max(1, min(cpus) // each)
     most = sum(cpu // threads for cpu in cpus)
     wanted = shards or most
-    if wanted > most:
+    if not most or wanted > most:
         raise InputError(
             "`shards` x `threads` must fit the cluster's cores",
             f"{wanted} x {threads} for machines of {', '.join(map(str, cpus))} cores",

@@ -44,7 +44,11 @@ class Pen:
         import ray
 
         now = time.monotonic()
-        if now - self.last > _LOOK_SECONDS:
+        if self.last == 0.0:  # before it begins, a task waits for the answer: it may be asked to stop already
+            self.last = now
+            with contextlib.suppress(ray.exceptions.RayError):
+                self.stopping = bool(ray.get(self.board.note.remote(self.number, value), timeout=_BOARD_SECONDS))
+        elif now - self.last > _LOOK_SECONDS:
             if self.answer is not None and ray.wait([self.answer], timeout=0)[0]:
                 with contextlib.suppress(ray.exceptions.RayError):  # a lost board costs the view, not the run
                     self.stopping = self.stopping or bool(ray.get(self.answer))
@@ -69,20 +73,30 @@ def run_tasks(
     room = sum(node.cpus for node in nodes(ray)) + spare
     waiting: dict[Any, int] = {}
     following = iter(enumerate(jobs))
+    begun, stopping = set[int](), False
     try:
         while True:
             while len(waiting) < room and not (watch and watch.stop()) and (job := next(following, None)):
                 waiting[task.remote(work, sent, job[1], board, job[0])] = job[0]
             if not waiting:
                 return
+            if watch and watch.stop() and not stopping:
+                stopping = True
+                for ref, number in list(waiting.items()):
+                    if number not in begun:  # one that waits for a core would hold up the end
+                        ray.cancel(ref)
             ended, _ = ray.wait(list(waiting), num_returns=1, timeout=_LOOK_SECONDS if watch else None)
             if watch and board:
                 with contextlib.suppress(ray.exceptions.RayError):
                     notes = ray.get(board.look.remote(watch.stop()), timeout=_BOARD_SECONDS)
+                    begun |= notes.keys()
                     for number, value in notes.items():
                         watch.seen(number, value)
             for ref in ended:
-                yield waiting.pop(ref), _result(ray, ref)
+                number = waiting.pop(ref)
+                found = _result(ray, ref)
+                if not (stopping and isinstance(found, ray.exceptions.TaskCancelledError)):
+                    yield number, found
     finally:
         for ref in waiting:  # without force, which can end the driver (Ray 2.60) if a task answers after all
             with contextlib.suppress(Exception):
@@ -97,10 +111,12 @@ def _call(work: Callable[..., Any], shared: Any, job: Any, board: Any, number: i
 
 
 def _result(ray: Any, ref: Any) -> Any:
-    """What a task returned; ClusterError, as a value, if its process was lost each time."""
+    """What a task returned, or the exception that it ended with; ClusterError if its process was lost each time."""
     try:
         return ray.get(ref)
+    except ray.exceptions.TaskCancelledError as error:
+        return error
     except ray.exceptions.RayTaskError as error:
-        raise (error.cause if isinstance(error.cause, Exception) else error) from None
+        return error.cause if isinstance(error.cause, Exception) else error
     except ray.exceptions.RayError as error:
         return ClusterError(f"its process was lost {RETRIES + 1} times ({short(error)}). Look at the machines' memory.")

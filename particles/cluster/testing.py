@@ -121,12 +121,14 @@ def cluster(nodes: int, cpus: int, **ray_settings: str) -> Iterator[LocalCluster
 
 @contextlib.contextmanager
 def _settings(settings: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:
         yield
     finally:
-        for name in settings:
+        for name, value in before.items():
             os.environ.pop(name, None)
+            os.environ.update({name: value} if value is not None else {})
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from particles.study import build, doctor, placement, tables
 from particles.study.config import override, read_toml
 from particles.study.placement import KINDS
 from particles.study.plan import Plan, plan
-from particles.study.sweep import run_sweep
+from particles.study.sweep import run_path, run_sweep
 
 OK, FAILED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
 STOPPING = signal.SIGTERM, signal.SIGUSR1, signal.SIGINT  # batch systems send the first two before they end a job
@@ -176,7 +176,9 @@ def _placed(
         return None, None
     ray = Ray(shards=chosen.shards, address=chosen.ray)
     machines = stack.enter_context(ray.held())
-    found = placement.place(made, made.cases, ray, machines, chosen.threads, chosen.engine)
+    out = chosen.out / made.name
+    left = [case for case in made.cases if not run_path(out, case).is_file()] or made.cases
+    found = placement.place(made, left, ray, machines, chosen.threads, chosen.engine)
     where = {"here": "on this machine", "tasks": f"as tasks on {sum(m.cpus for m in machines)} cores of the cluster"}
     where["shards"] = f"in {found.shards} shards of {found.threads} threads on the cluster"
     tables.print_line(console, f"runs go {where[found.kind]}: {found.why}")

@@ -49,16 +49,23 @@ class Course:
         seconds: float,
         progress: Progress | None,
         final: Path | None = None,
+        name: str = "run",
     ) -> None:
         self.problem, self.population, self.observer = problem, population, observer
         self.plan, self.keeper, self.seconds, self.progress = frozenset(plan), keeper, seconds, progress
-        self.final = final
+        self.final, self.name = final, name
         self.rows: list[Row] = []
         self.events: list[Event] = []
         self._at = 0
 
     def run(self) -> Ending:
         """To the end, or until it is stopped or diverges; what is lost on the way is done again."""
+        try:
+            return self._through_faults()
+        except KeyboardInterrupt:  # while something lost was being set up again
+            return Ending("stopped", None, None)
+
+    def _through_faults(self) -> Ending:
         faults, furthest = 0, -1
         while True:
             try:
@@ -96,10 +103,16 @@ class Course:
             status = "stopped"
         except DivergedError as diverged:
             status, error = "diverged", diverged
-        if self.final is not None and status == "finished":
-            return Ending(status, None, None, left_in(self.population, self.final))
-        mean = measure_of(self.population, True) if self.problem.averaged else None
-        return Ending(status, measure_of(self.population), mean, None, error)
+        if self.final is not None:  # too many to be sent here; of a run that stopped the checkpoint has them
+            left = left_in(self.population, self.final, self.name) if status != "stopped" else None
+            return Ending(status, None, None, left, error)
+        try:
+            mean = measure_of(self.population, True) if self.problem.averaged else None
+            return Ending(status, measure_of(self.population), mean, None, error)
+        except LostError:
+            if status != "stopped":
+                raise
+            return Ending(status, None, None)  # whoever asked for the end does not wait for new shards
 
     def _go(self) -> str:
         if self.problem.hopeless == np.inf:
@@ -133,7 +146,8 @@ class Course:
         if found:
             self.events[:] = [*found.events, *(event for event in self.events if event not in found.events)]
         if self.keeper:
-            self.events += [{"iteration": begin, "what": note} for note in self.keeper.left_out]
+            notes = [{"iteration": begin, "what": note} for note in self.keeper.left_out]
+            self.events += [note for note in notes if note not in self.events]
         if found or self.events:
             how = "went on from the checkpoint" if found else "began anew"
             self.events.append({"iteration": begin, "what": how})

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from particles.blocks import blocks_of
 from particles.cluster.connection import Node
 from particles.cluster.engine import Ray
+from particles.errors import ClusterError
 from particles.network import Network
 from particles.population import cores
 from particles.study import build
@@ -44,8 +45,9 @@ def work_in(made: Plan, case: Case) -> tuple[Network, Work]:
 
 def place(made: Plan, todo: list[Case], engine: Ray, machines: list[Node], threads: int | None, kind: str) -> Placement:
     """The quickest place for the runs that are left. kind: "auto", or the one the user wants."""
+    if not machines:
+        raise ClusterError("no machine of the Ray cluster offers a core. Start one with --num-cpus.")
     net, largest = work_in(made, max(todo, key=lambda case: case.particles * case.config.steps))
-    known = probed(net, largest, engine if kind == "auto" else None)
     mine = threads or cores()
     all_cores = sum(machine.cpus for machine in machines)
     fewest = min(machine.cpus for machine in machines)
@@ -54,6 +56,7 @@ def place(made: Plan, todo: list[Case], engine: Ray, machines: list[Node], threa
     each = engine.threads or max(1, fewest // -(-most // len(machines)))
     if kind != "auto":
         return Placement(kind, most, each, "as asked")
+    known = probed(net, largest, engine)
     cost = sharded(largest, known, most, each) if engine.shards else best(largest, known, most, each)
     shards = cost.shards
     return quickest(made, todo, known, mine, all_cores, Placement("shards", shards, each, ""), cost.step)

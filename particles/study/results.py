@@ -9,7 +9,7 @@ its hash and where the numbers came from.
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from particles.errors import StorageError
 from particles.files import write_whole
 from particles.measure import Measure
 from particles.observables import MOMENTS, Observable
+from particles.segments import verified_bytes
 from particles.study import hdf5
 from particles.study.provenance import fingerprint, provenance
 from particles.views import Left, virtual
@@ -122,7 +123,19 @@ def _refer(left: Left, path: Path, file: h5py.File) -> None:
     """/final by reference to the shards' files, found from where `path` is."""
     folder = os.path.relpath(left.folder.absolute(), path.absolute().parent)
     files = {segment: os.path.join(folder, segment.file) for segment in left.segments}
-    virtual(file.require_group("final"), left.shape, left.atoms, files)
+    group = file.require_group("final")
+    virtual(group, left.shape, left.atoms, files)
+    group.attrs["files"] = json.dumps([[files[part], part.bytes, part.sha256] for part in left.segments])
+
+
+def _check_left(path: Path, final: Mapping[str, Any], whole: bool) -> None:
+    """StorageError unless the files that a run's file refers to are there in full; whole: their contents too."""
+    for name, size, sha256 in json.loads(final.get("files", "[]")):
+        place = path.parent / name
+        if not place.is_file() or place.stat().st_size != size:
+            raise StorageError(f"{path} refers to {place}, which is not there in full: they belong together.")
+        if whole:
+            verified_bytes(path.parent, name, size, sha256)
 
 
 def _measure_dataset(run: Run) -> "xarray.Dataset":
@@ -144,9 +157,8 @@ def open(path: str | Path) -> Run:
     final = tree["final"].to_dataset()
     if not all(name in final for name in _FINAL):
         raise StorageError(f"{path} is no run of this program: its /final lacks {', '.join(_FINAL)}.")
+    _check_left(path, final.attrs, whole=True)
     measure = Measure(*(final[name].values for name in _FINAL))
-    if np.isnan(measure.b).any():
-        raise StorageError(f"{path} refers to files of particles that are not all there: they belong beside it.")
     mean = None
     if "averaged_position" in final:
         mean = Measure(*(final[f"averaged_{name}"].values for name in _FINAL))
@@ -166,8 +178,14 @@ def open_root(path: Path) -> "xarray.Dataset":
 
 
 def verified(path: Path) -> dict[str, Any]:
-    """The root's attributes, after every array of the file was read and passed its checksum."""
-    return _read(path, hdf5.verify)
+    """The root's attributes, after every array was read and passed its checksum; files that it refers to are there."""
+
+    def reader(file: h5py.File) -> tuple[dict[str, Any], dict[str, Any]]:
+        return hdf5.verify(file), hdf5.attributes(file["final"]) if "final" in file else {}
+
+    attributes, final = _read(path, reader)
+    _check_left(path, final, whole=False)
+    return attributes
 
 
 T = TypeVar("T")

@@ -88,13 +88,16 @@ def simulate(
     rates = schedule(method.step)
     if config is None:
         config = describe(net, data, method, steps, loss, rule, plan, observer, samples, dtype, source)
-    keeper = Checkpoints(Path(checkpoints), fingerprint(config), keep_every) if checkpoints else None
+    keeper = Checkpoints(Path(checkpoints).absolute(), fingerprint(config), keep_every) if checkpoints else None
+    last = Path(final).absolute() if final else None
+    if keeper and last == keeper.folder:
+        raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")
 
     population = (engine or Local()).populate(net, source, dtype, method.average, observer.anchored, samples)
     try:
         problem = Problem(net, row, rule, samples, rates.sizes(steps), rates.times(steps), method.average, np.inf)
         course = Course(
-            problem, population, observer, plan, keeper, checkpoint_seconds, progress, Path(final) if final else None
+            problem, population, observer, plan, keeper, checkpoint_seconds, progress, last, fingerprint(config)
         )
         ending = course.run()
     finally:
