@@ -116,6 +116,7 @@ def test_ray__has_the_same_bits_on_any_shards_nodes_types_and_checkpoints(nodes,
                 assert len(found) == 1, (method, dtype)
 
 
+@pytest.mark.slow
 def test_ray__takes_a_measure_of_the_users(cloud, three_nodes):
     start = cloud(M=700, equal=False)
     start = start._replace(w=np.arange(1.0, 701.0) / np.arange(1.0, 701.0).sum())

@@ -63,6 +63,7 @@ class Seen(Silent):
             self.stop.set()
 
 
+@pytest.mark.slow
 def test_sweep__on_a_cluster_shows_progress_and_stops(two_nodes, tmp_path):
     long = ("steps=800", "start.count=[3000]", "record.every=400")
     monitor = Seen(stops=True)
@@ -107,7 +108,12 @@ def test_run__leaves_many_particles_in_files_and_refers_to_them(engine, two_node
 
 
 @pytest.mark.parametrize(
-    ("engine", "told"), [("tasks", "as tasks on 4 cores"), ("shards", "in 2 shards of 2 threads"), ("auto", "runs go")]
+    ("engine", "told"),
+    [
+        ("shards", "in 2 shards of 2 threads"),
+        pytest.param("tasks", "as tasks on 4 cores", marks=pytest.mark.slow),
+        pytest.param("auto", "runs go", marks=pytest.mark.slow),
+    ],
 )
 def test_run__goes_where_it_is_told_and_says_so(engine, told, two_nodes, small_file, tmp_path, capsys):
     words = ["run", str(small_file), "--set", "start.count=[600, 700]", "--no-figure"]
