@@ -29,7 +29,7 @@ from particles.kernels.lanes import LANES, join, load, lower, store, upper
 from particles.losses import loss
 from particles.population import cores
 from particles.regularisers import L2, NONE
-from particles.shard import Field, Leg, Move
+from particles.shard import Field, Leg, Move, recipe
 
 N = 1000
 SHAPES = [(102400, 2), (102400, 10), (51200, 50), (10240, 784)]
@@ -73,7 +73,7 @@ def our_step(name, dtype, b, x, y, threads=None):
     net, squared = mf.Network(name), loss("squared")
     M = len(b)
     start = mf.Measure(b.astype(float), np.ones(M), np.full(M, 1 / M))
-    population = mf.Local(threads).populate(net, start, dtype, averaged=False, anchored=False)
+    population = mf.Local(threads).populate(recipe(net, start, dtype))
     x, move = x.astype(float), None
 
     def run():
@@ -178,9 +178,8 @@ def online(quick, rounds):
         start = mf.Measure(b, np.ones(M), np.full(M, 1 / M))
         contestants = {}
         for label, threads in (("ours", None), ("ours, one thread", 1)):
-            population = mf.Local(threads).populate(
-                mf.Network("sigmoid"), start, "float64", averaged=True, anchored=True
-            )
+            cloud = recipe(mf.Network("sigmoid"), start, averaged=True, anchored=True)
+            population = mf.Local(threads).populate(cloud)
             leg = Leg(x, y, np.full(T, 0.1), "squared", L2(0.01, about="start"), 1)
             contestants[label] = lambda population=population, leg=leg: population.sweep(leg)
         contestants["jax, (M, d)"] = jax_peer.online(b, x, y, rows=True)
@@ -285,13 +284,13 @@ import sys, time
 from pathlib import Path
 import numpy as np
 import particles as mf
-from particles.shard import Field, Move
+from particles.shard import Field, Move, recipe
 from particles.regularisers import NONE
 count = int(sys.argv[1])
 random = np.random.default_rng(0)
 x, y = random.standard_normal((10, 2)), random.standard_normal(10)
 start = mf.Gaussian(dim=2).particles(count, seed=0)
-population = mf.Local().populate(mf.Network("sigmoid"), start, "float32", averaged=False, anchored=False)
+population = mf.Local().populate(recipe(mf.Network("sigmoid"), start, "float32"))
 times, move = [], None
 for _ in range(4):
     began = time.perf_counter()

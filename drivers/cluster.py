@@ -27,7 +27,7 @@ from particles.losses import loss
 from particles.population import cores
 from particles.regularisers import L2, NONE
 from particles.samples import Samples
-from particles.shard import Field, Leg, Move
+from particles.shard import Field, Leg, Move, recipe
 from particles.study.config import override, read_toml
 from particles.study.plan import plan
 from particles.study.scale import Work, here, probed, sharded
@@ -44,9 +44,8 @@ def samples_of(net, n, d, batch=None):
 
 def stepper(engine, net, M, samples, averaged=False):
     """A population and a function that takes one full-batch step of it."""
-    population = engine.populate(
-        net, mf.Gaussian(samples.x.shape[1]).particles(M, 0), "float64", averaged, averaged, samples
-    )
+    start = mf.Gaussian(samples.x.shape[1]).particles(M, 0)
+    population = engine.populate(recipe(net, start, averaged=averaged, anchored=averaged), samples)
     move = None
 
     def step():
@@ -209,7 +208,9 @@ def one_sample(engine):
     for M in (10**3, 10**4, 10**5, 10**6):
         samples, took = samples_of(net, 1000, 10, batch=1), []
         for where in (mf.Local(cores()), engine):
-            population = where.populate(net, mf.Gaussian(10).particles(M, 0), "float64", True, True, samples)
+            population = where.populate(
+                recipe(net, mf.Gaussian(10).particles(M, 0), averaged=True, anchored=True), samples
+            )
             leg = Leg(0, 60, np.full(60, 1e-3), "squared", L2(1e-3, about="start"), 1)
             population.sweep(leg)
             took.append(median(seconds(lambda population=population, leg=leg: population.sweep(leg), 3)) / 60)

@@ -1,12 +1,13 @@
 """Checkpoints of a run: immutable files in a folder, enough to go on to the bits it would have had.
 
-    particles-<iteration>-<first>.h5   the particles, written by whoever holds them (`segments.py`)
-    rows-<iteration>.h5                what was recorded since the checkpoint before
-    checkpoint-<iteration>.h5          all particles as one virtual dataset, for xarray; nothing here reads it
-    checkpoint-<iteration>.json        the manifest, written last: every file with its size and SHA-256, whose run it is
+    particles-<iteration>-<chance>-<first>.h5   the particles, written by whoever holds them (`segments.py`)
+    rows-<iteration>-<run>.h5                   what was recorded since the checkpoint before
+    checkpoint-<iteration>-<run>.h5             all particles as one virtual dataset, for xarray; nothing here reads it
+    checkpoint-<iteration>-<run>.json           the manifest, written last: every file with its size and SHA-256
 
 A checkpoint is its manifest; files without one are what a kill left. The newest checkpoint whose files all verify is
-the one to go on from, by any number of shards, threads or nodes. One run a folder: another's are left out.
+the one to go on from, by any number of shards, threads or nodes. <run> begins the hash of the run's configuration, so
+that another's checkpoints in the same folder are left out, and left alone.
 """
 
 import hashlib
@@ -38,7 +39,7 @@ from particles.views import shape_of, virtual
 Row = tuple[int, Values]  # what was recorded at one iteration
 Event = dict[str, Any]  # what happened to a run: iteration, what
 FORMAT = 1
-_MANIFEST = re.compile(r"checkpoint-(\d{12})\.json")
+_MANIFEST = re.compile(r"checkpoint-(\d{12})-[0-9a-z]{1,8}\.json")
 _PARTICLES = re.compile(r"particles-(\d{12})-[0-9a-f]{6}-\d+\.h5")
 _OURS = re.compile(r"(checkpoint|particles|rows)-\d{12}[-.].*")
 _KEPT = 2
@@ -79,6 +80,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, config_hash: str, keep_every: int = 0) -> None:
         self.folder, self.config_hash, self.keep_every = folder, config_hash, keep_every
+        self._run = config_hash[:8]
         self._pages: list[Page] = []  # that the newest checkpoint stands on
         self._number = 0
         self.left_out: list[str] = []  # what was found unusable when the run was last resumed
@@ -114,7 +116,7 @@ class Checkpoints:
                 population.each(check_segments, self.folder, manifest.segments)
                 population.each(read_segments, self.folder, manifest.segments)
             except StorageError as error:
-                self._left_out(manifest.iteration, str(error))
+                self._left_out(self._path(manifest.iteration, "json"), str(error))
                 continue
             self._pages, self._number = list(manifest.pages), manifest.number + 1
             return Resumed(manifest.iteration, rows, list(manifest.events))
@@ -123,18 +125,18 @@ class Checkpoints:
     def _newest_first(self) -> Iterator[Manifest]:
         """Every manifest of this run that reads as one; the others are told."""
         names = [path.name for path in self.folder.iterdir()]
-        found = {int(name[1]) for name in map(_MANIFEST.fullmatch, names) if name}
-        bare = {int(name[1]) for name in map(_PARTICLES.fullmatch, names) if name} - found
-        for iteration in sorted(found | bare, reverse=True):
+        found = {name: int(match[1]) for name in names if (match := _MANIFEST.fullmatch(name))}
+        begun = {int(match[1]) for name in names if (match := _PARTICLES.fullmatch(name))}
+        bare = {self._path(iteration, "json").name: iteration for iteration in begun - set(found.values())}
+        for name in sorted(found | bare, reverse=True):
             try:
-                manifest = self._read(iteration)
+                manifest = self._read(self.folder / name)
             except StorageError as error:
-                self._left_out(iteration, str(error))
+                self._left_out(self.folder / name, str(error))
             else:
                 yield manifest
 
-    def _read(self, iteration: int) -> Manifest:
-        path = self._path(iteration, "json")
+    def _read(self, path: Path) -> Manifest:
         if not path.is_file():
             raise StorageError(f"{path} is missing, so it was not finished")
         manifest = _unpacked(path)
@@ -142,8 +144,8 @@ class Checkpoints:
             raise StorageError("it belongs to another configuration")
         return manifest
 
-    def _left_out(self, iteration: int, why: str) -> None:
-        told = f"checkpoint {self._path(iteration, 'json')} left out: {why}"
+    def _left_out(self, path: Path, why: str) -> None:
+        told = f"checkpoint {path} left out: {why}"
         self.left_out.append(told)
         warnings.warn(told, stacklevel=5)
 
@@ -175,7 +177,7 @@ class Checkpoints:
             for at, values in rows:
                 for name, value in values.items():
                     file.create_dataset(f"{at:020d}/{name}", data=value)
-        content, name = page.getbuffer(), f"rows-{iteration:012d}.h5"
+        content, name = page.getbuffer(), f"rows-{iteration:012d}-{self._run}.h5"
         write_whole(self.folder / name, content)
         return Page(name, len(content), hashlib.sha256(content).hexdigest())
 
@@ -194,7 +196,7 @@ class Checkpoints:
         return page.getbuffer()
 
     def _path(self, iteration: int, ending: str) -> Path:
-        return self.folder / f"checkpoint-{iteration:012d}.{ending}"
+        return self.folder / f"checkpoint-{iteration:012d}-{self._run}.{ending}"
 
 
 def _digest(content: Any) -> str:

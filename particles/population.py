@@ -15,10 +15,9 @@ import numpy as np
 
 from particles.blocks import Branches, root
 from particles.checks import whole
-from particles.measure import Array, Measure, Source
-from particles.network import Network
+from particles.measure import Array, Measure
 from particles.samples import Samples
-from particles.shard import Field, Leg, Move, Partial, Shard, Where
+from particles.shard import Field, Leg, Move, Partial, Recipe, Shard, Where
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,15 +58,7 @@ class Engine(Protocol):
     work(shared, job, note), where note(value) says whether to stop
     """
 
-    def populate(
-        self,
-        net: Network,
-        start: Measure | Source,
-        dtype: str,
-        averaged: bool,
-        anchored: bool,
-        samples: Samples | None = None,
-    ) -> Population: ...
+    def populate(self, recipe: Recipe, samples: Samples | None = None) -> Population: ...
     def tasks(
         self, work: Callable[..., T], shared: Any, jobs: Sequence[Any], watch: Watch | None = None
     ) -> Iterator[tuple[int, T]]: ...
@@ -88,17 +79,9 @@ class Local:
         if self.threads is not None:
             whole("threads", self.threads, 1, remedy="Leave it out to use all cores.")
 
-    def populate(
-        self,
-        net: Network,
-        start: Measure | Source,
-        dtype: str,
-        averaged: bool,
-        anchored: bool,
-        samples: Samples | None = None,
-    ) -> "LocalPopulation":
-        """The population of this measure's particles; `anchored` if the start is needed later on."""
-        return LocalPopulation(Shard(net, start, dtype, averaged, anchored, self.threads or cores(), samples))
+    def populate(self, recipe: Recipe, samples: Samples | None = None) -> "LocalPopulation":
+        """The population that a recipe makes."""
+        return LocalPopulation(Shard(recipe, self.threads or cores(), samples))
 
     def tasks(
         self, work: Callable[..., T], shared: Any, jobs: Sequence[Any], watch: Watch | None = None

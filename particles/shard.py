@@ -93,25 +93,38 @@ class State(NamedTuple):
     mean_s: Floats
 
 
+class Recipe(NamedTuple):
+    """What a population is made from, however it is shared out: the start, and what is kept beside the particles.
+
+    averaged: the mean of the iterates. anchored: the start, which a pull to it and displacements need.
+    """
+
+    net: Network
+    start: Source
+    dtype: str
+    averaged: bool
+    anchored: bool
+
+
+def recipe(
+    net: Network, start: Measure | Source, dtype: str = "float64", averaged: bool = False, anchored: bool = False
+) -> Recipe:
+    """The recipe of these, if they are one."""
+    if dtype not in DTYPES:
+        raise InputError("`dtype` must be float64 or float32", str(dtype), "")
+    if isinstance(start, Measure):
+        start = source_of(checked_measure(start, start.b.shape[1]))
+    return Recipe(net, start, dtype, averaged, anchored)
+
+
 class Shard:
     """Blocks [first, last) of a measure's particles, all of them unless `span` says otherwise."""
 
     def __init__(
-        self,
-        net: Network,
-        start: Measure | Source,
-        dtype: str,
-        averaged: bool,
-        anchored: bool,
-        threads: int,
-        samples: Samples | None = None,
-        span: tuple[int, int] | None = None,
+        self, recipe: Recipe, threads: int, samples: Samples | None = None, span: tuple[int, int] | None = None
     ) -> None:
-        if dtype not in DTYPES:
-            raise InputError("`dtype` must be float64 or float32", str(dtype), "")
+        net, start, dtype, averaged, anchored = recipe
         self.net, self.dtype, self.samples = net, dtype, samples
-        if isinstance(start, Measure):
-            start = source_of(checked_measure(start, start.b.shape[1]))
         self.alpha = net.scale(start)
         self.all_blocks = blocks.blocks_of(start.count)
         self.first, self.last = span or (0, self.all_blocks)

@@ -9,6 +9,7 @@ import xarray as xr
 import particles as mf
 from particles import segments
 from particles.checkpoint import Checkpoints
+from particles.shard import recipe
 
 STEPS = 20
 NET = mf.Network("tanh", train=("input", "output"))
@@ -88,7 +89,7 @@ def test_resume__has_the_bits_of_a_run_without_a_stop(case, stops, run, tmp_path
 @pytest.mark.parametrize("seconds", [0.0, 1e9])
 def test_stop__keeps_the_state_whatever_the_cadence(run, tmp_path, seconds):
     run(folder=tmp_path, stop_at=7, seconds=seconds)
-    assert states(tmp_path)[-1].name == "checkpoint-000000000007.json"
+    assert states(tmp_path)[-1].name.startswith("checkpoint-000000000007-")
 
 
 def test_stop__returns_what_was_recorded_till_then(run):
@@ -152,10 +153,10 @@ def test_resume__falls_back_where_the_newest_checkpoint_is_damaged(run, tmp_path
     run(folder=tmp_path, stop_at=12)
     harm(newest(tmp_path, kind))
     seen = []
-    with pytest.warns(UserWarning, match=f"checkpoint-000000000012.json left out: .*({why})"):
+    with pytest.warns(UserWarning, match=f"checkpoint-000000000012-[0-9a-f]{{8}}.json left out: .*({why})"):
         again = run(folder=tmp_path, progress=lambda iteration, steps: seen.append(iteration))
     assert seen[0] == 11
-    assert "checkpoint-000000000012.json left out" in again.events[0]["what"]
+    assert "checkpoint-000000000012-" in again.events[0]["what"] and "left out" in again.events[0]["what"]
     assert again.events[-1] == {"iteration": 11, "what": "went on from the checkpoint"}
     same(again, run())
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]
@@ -186,7 +187,7 @@ def test_resume__reads_files_cut_in_any_way(run, tmp_path, monkeypatch):
 def test_checkpoint__is_one_dataset_for_xarray(case, size, run, tmp_path, monkeypatch):
     monkeypatch.setattr(segments, "SEGMENT_BYTES", size)
     stopped = run(case, tmp_path, stop_at=12)
-    with xr.open_dataset(tmp_path / "checkpoint-000000000012.h5", engine="h5netcdf") as view:
+    with xr.open_dataset(next(tmp_path.glob("checkpoint-000000000012-*.h5")), engine="h5netcdf") as view:
         assert view["position"].dims == ("atom", "dim") and view["weight"].dims == ("atom",)
         found = mf.Measure(*(view[name].values for name in ("position", "sign", "weight")))
         assert view.attrs["iteration"] == 12
@@ -200,7 +201,7 @@ def test_checkpoint__shows_a_missing_file_as_nan(run, tmp_path, monkeypatch):
     monkeypatch.setattr(segments, "SEGMENT_BYTES", 1)
     run(folder=tmp_path, stop_at=12)
     newest(tmp_path, "particles").unlink()
-    with xr.open_dataset(tmp_path / "checkpoint-000000000012.h5", engine="h5netcdf") as view:
+    with xr.open_dataset(next(tmp_path.glob("checkpoint-000000000012-*.h5")), engine="h5netcdf") as view:
         lost = np.isnan(view["position"].values).all(axis=1)
     assert lost.tolist() == [False] * 256 + [True] * 44
 
@@ -230,7 +231,7 @@ class Clock:
         return iteration == max(self.due)
 
 
-@pytest.mark.filterwarnings("ignore:checkpoint .*10.json left out")
+@pytest.mark.filterwarnings("ignore:checkpoint .*10-.*left out")
 @pytest.mark.parametrize("lose", [flip, remove])
 def test_resume__records_each_iteration_once_where_rows_outlived_their_state(run, tmp_path, monkeypatch, lose):
     """State 10 is damaged, or was never written: its rows are there, and the next checkpoints fall elsewhere."""
@@ -284,7 +285,7 @@ def test_checkpoint__that_cannot_be_written_is_an_error(run, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:checkpoint .* left out")
 def test_checkpoints__that_begin_anew_stand_on_no_rows_from_before(samples, tmp_path):
-    population = mf.Local(1).populate(NET, mf.Gaussian(3).particles(300, 0), "float64", False, False)
+    population = mf.Local(1).populate(recipe(NET, mf.Gaussian(3).particles(300, 0)))
     keeper = Checkpoints(tmp_path, "hash")
     keeper.save(3, population, [(0, {"loss": np.ones(1)})], [])
     newest(tmp_path, "particles").unlink()

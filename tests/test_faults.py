@@ -55,7 +55,7 @@ class Command:
         return set(self.out.glob("small/checkpoints/*/checkpoint-*.json"))
 
     def reached(self):
-        return max((int(path.stem.removeprefix("checkpoint-")) for path in self.checkpoints()), default=0)
+        return max((int(path.stem.split("-")[1]) for path in self.checkpoints()), default=0)
 
     def results(self):
         return all_contents(self.out / "small")

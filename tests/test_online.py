@@ -10,7 +10,7 @@ import particles as mf
 from particles import blocks
 from particles.activations import ACTIVATIONS
 from particles.kernels.online import WINDOW, plain_online_kernel
-from particles.shard import Leg, Shard
+from particles.shard import Leg, Shard, recipe
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 SIZE = 0.4
@@ -53,7 +53,7 @@ def one_by_one(measure, x, y, name, loss, rule, alpha, sizes):
 
 def populated(measure, name, dtype, threads=1, averaged=True):
     net = mf.Network(name, beta=0.5)
-    return Shard(net, measure, dtype, averaged=averaged, anchored=True, threads=threads)
+    return Shard(recipe(net, measure, dtype, averaged, anchored=True), threads)
 
 
 def combinations():

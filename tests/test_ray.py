@@ -21,7 +21,7 @@ from particles.cluster.shards import spans
 from particles.errors import ClusterError, LostError
 from particles.kernels.compile import inline
 from particles.kernels.online import WINDOW
-from particles.shard import Leg, Shard
+from particles.shard import Leg, Shard, recipe
 from particles.walk import Walk
 
 STEPS = 10
@@ -159,7 +159,7 @@ def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes, monkeyp
 def test_walk__is_the_sweep_step_by_step(threads, loss, T, samples):
     data = samples(n=T, d=3, loss=loss)
     start = mf.Gaussian(3).particles(1000, seed=1, signs="random")
-    make = lambda: Shard(mf.Network("sigmoid", beta=0.5), start, "float64", True, True, threads)  # noqa: E731
+    make = lambda: Shard(recipe(mf.Network("sigmoid", beta=0.5), start, "float64", True, True), threads)  # noqa: E731
     leg = Leg(data.x, data.y, np.full(T, 0.3), loss, mf.L2(0.2, about="start"), 1)
     swept, walked, outputs, g = make(), make(), [], None
     expected, finite = swept.sweep(leg)

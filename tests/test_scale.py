@@ -7,7 +7,7 @@ from test_plan import planned
 import particles as mf
 from particles.cluster.shards import spans
 from particles.population import cores
-from particles.shard import Shard
+from particles.shard import Shard, recipe
 from particles.study import placement
 from particles.study.cli import main
 from particles.study.placement import Placement, quickest, work_in
@@ -32,7 +32,7 @@ def test_sharded__counts_the_bytes_that_travel(M, shards):
         shards = 1
     start, sent = mf.Gaussian(2).particles(M, 0), 0
     for span in spans(-(-M // 256), shards):
-        shard = Shard(mf.Network("relu"), start, "float64", False, False, 1, span=span)
+        shard = Shard(recipe(mf.Network("relu"), start), 1, span=span)
         sent += shard.branches(np.ones((n, 2))).values.nbytes
     assert sharded(work, KNOWN, shards, 1).traffic == sent + 8 * n * shards
 

@@ -10,23 +10,19 @@ from typing import Any, NamedTuple
 from particles.activations import ACTIVATIONS, OURS, Activation
 from particles.errors import LostError
 from particles.kernels.compile import inline
-from particles.measure import Source
 from particles.network import Network
 from particles.samples import Samples
-from particles.shard import Field, Leg, Move, Partial, Shard, Where
+from particles.shard import Field, Leg, Move, Partial, Recipe, Shard, Where
 from particles.walk import Walk
 
 
-class Recipe(NamedTuple):
-    """All that a shard is made from, but for its span."""
+class Order(NamedTuple):
+    """What an actor is told to make: its part of a population's recipe, with the blocks that it is."""
 
-    net: Network
+    recipe: Recipe
     row: Activation | None  # of an activation that is the user's own
-    start: Source
-    dtype: str
-    averaged: bool
-    anchored: bool
     threads: int
+    span: tuple[int, int]
 
 
 class ShardActor:
@@ -44,17 +40,14 @@ class ShardActor:
             raise LostError(f"a shard is out of step: it was asked for {stamp} at {(self.epoch, self.number)}")
         return getattr(self, f"_{name}")(*args)
 
-    def _build(self, recipe: Recipe, samples: Samples | None, span: tuple[int, int]) -> None:
-        if recipe.row is not None:
+    def _build(self, order: Order, samples: Samples | None) -> None:
+        if order.row is not None:
             # Formulas come by value; what makes them compile into kernels does not travel with them.
-            row = recipe.row
+            row = order.row
             pair = row.pair and inline(row.pair)
             row = row._replace(sigma=inline(row.sigma), derivative=inline(row.derivative), pair=pair)
             ACTIVATIONS[row.name] = row
-        self.shard = Shard(
-            recipe.net, recipe.start, recipe.dtype, recipe.averaged, recipe.anchored, recipe.threads,
-            samples and samples.owned(), span,
-        )  # fmt: skip
+        self.shard = Shard(order.recipe, order.threads, samples and samples.owned(), order.span)
 
     def _advance(self, move: Move | None, where: Where, keep: bool) -> Any:
         assert self.shard is not None
@@ -95,8 +88,8 @@ def actor_class(ray: Any) -> type:
             """Answered beside whatever the shard is computing."""
             return True
 
-        def build(self, stamp: tuple[int, int], recipe: Recipe, samples: Samples | None, run: tuple[int, int]) -> None:
-            self.call(stamp, "build", (recipe, samples, run))
+        def build(self, stamp: tuple[int, int], order: Order, samples: Samples | None) -> None:
+            self.call(stamp, "build", (order, samples))
 
     return Actor
 

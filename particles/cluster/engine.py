@@ -7,16 +7,14 @@ from typing import Any, TypeVar
 
 from particles.blocks import blocks_of
 from particles.checks import number, whole
-from particles.cluster.actor import Recipe, own_row
 from particles.cluster.connection import Node, connected, nodes
 from particles.cluster.shards import RayPopulation, checked_room
 from particles.cluster.tasks import run_tasks
 from particles.errors import InputError
-from particles.measure import Measure, Source, checked_measure, source_of
-from particles.network import Network
+from particles.kernels.blocks import BLOCK
 from particles.population import Watch
 from particles.samples import Samples
-from particles.shard import DTYPES
+from particles.shard import Recipe
 
 T = TypeVar("T")
 
@@ -42,32 +40,19 @@ class Ray:
                 whole(name, getattr(self, name), 1, remedy="Leave it out for what the cluster has.")
         number("patience", self.patience, above=0.0, remedy="Give seconds, such as 10.")
 
-    def populate(
-        self,
-        net: Network,
-        start: Measure | Source,
-        dtype: str,
-        averaged: bool,
-        anchored: bool,
-        samples: Samples | None = None,
-    ) -> RayPopulation:
-        """The population of this measure's particles, each shard making or given its own."""
-        if dtype not in DTYPES:
-            raise InputError("`dtype` must be float64 or float32", str(dtype), "")
-        if isinstance(start, Measure):
-            start = source_of(checked_measure(start, start.b.shape[1]))
-        blocks = blocks_of(start.count)
+    def populate(self, recipe: Recipe, samples: Samples | None = None) -> RayPopulation:
+        """The population that a recipe makes, each shard making or given its own particles."""
+        blocks = blocks_of(recipe.start.count)
         if self.shards is not None and self.shards > blocks:
             raise InputError(
                 "`shards` must not exceed the number of blocks",
-                f"shards={self.shards} for {blocks} blocks of 256 particles",
+                f"shards={self.shards} for {blocks} blocks of {BLOCK} particles",
                 "Lower `shards` or raise `count`.",
             )
         with contextlib.ExitStack() as stack:
             ray = stack.enter_context(connected(self.address))
             shards, threads = checked_room(ray, self.shards, self.threads)
-            recipe = Recipe(net, own_row(net), start, dtype, averaged, anchored, threads)
-            made = RayPopulation(ray, recipe, samples, min(shards, blocks), self.patience)
+            made = RayPopulation(ray, recipe, samples, min(shards, blocks), threads, self.patience)
             made.leave = stack.pop_all()
             return made
 

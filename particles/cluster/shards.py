@@ -13,13 +13,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from particles.blocks import blocks_of, root
-from particles.cluster.actor import Recipe, actor_class
+from particles.cluster.actor import Order, actor_class, own_row
 from particles.cluster.connection import Node, nodes, short
 from particles.errors import ClusterError, InputError, LostError
 from particles.measure import Array
 from particles.population import folded
 from particles.samples import Samples
-from particles.shard import Field, Leg, Move, Partial, Shard, Where
+from particles.shard import Field, Leg, Move, Partial, Recipe, Shard, Where
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,6 +60,7 @@ class RayPopulation:
     recipe: Recipe
     samples: Samples | None
     shards: int
+    threads: int
     patience: float
     leave: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     alpha: float = 0.0
@@ -86,7 +87,7 @@ class RayPopulation:
     def _homes_for(self, wanted: int) -> list[Node]:
         """A machine for each of at most `wanted` shards, spread out; fewer shards where cores are missing."""
         up = [node for node in nodes(self.ray) if node.id not in self._shunned]
-        room = {node: node.cpus // self.recipe.threads for node in up}
+        room = {node: node.cpus // self.threads for node in up}
         homes: list[Node] = []
         while len(homes) < wanted and any(room.values()):
             for node in up:
@@ -103,7 +104,7 @@ class RayPopulation:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 
         kind = self.ray.remote(
-            num_cpus=self.recipe.threads, max_restarts=0, max_task_retries=0, concurrency_groups={"pulse": 1}
+            num_cpus=self.threads, max_restarts=0, max_task_retries=0, concurrency_groups={"pulse": 1}
         )(actor_class(self.ray))
         self._homes = [home.id for home in homes]
         self._actors = [kind.options(scheduling_strategy=On(home.id, soft=False)).remote(self._epoch) for home in homes]
@@ -111,11 +112,12 @@ class RayPopulation:
         runs = spans(self.blocks, len(homes))
         self._number += 1
         stamp, edge = (self._epoch, self._number), _edges(self.count)
-        recipes = [self.recipe._replace(start=self.recipe.start.cut(edge(first), edge(last))) for first, last in runs]
+        start, row = self.recipe.start, own_row(self.recipe.net)
+        parts = [self.recipe._replace(start=start.cut(edge(first), edge(last))) for first, last in runs]
         # The data's reference stands for the data only as an argument of its own.
         refs = [
-            actor.build.remote(stamp, recipe, self._put, run)
-            for actor, recipe, run in zip(self._actors, recipes, runs, strict=True)
+            actor.build.remote(stamp, Order(part, row, self.threads, run), self._put)
+            for actor, part, run in zip(self._actors, parts, runs, strict=True)
         ]
         self._answers(refs)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from particles.blocks import blocks_of
 from particles.cluster.connection import Node
 from particles.cluster.engine import Ray
 from particles.kernels.compile import cache_folder
@@ -49,7 +50,7 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
     top = best(work, known, many, cpus)
     rows = {1: sharded(work, known, 1, cpus), top.shards: top}
     for count in (many // 4, many // 2, many):
-        if 1 <= count <= -(-work.M // 256):
+        if 1 <= count <= blocks_of(work.M):
             rows[count] = sharded(work, known, count, cpus)
     table = Table("where", "a step", "all steps", "traffic a step", "particles a process")
     mine = here(work, known, cores())

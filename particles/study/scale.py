@@ -28,7 +28,7 @@ from particles.network import Network
 from particles.population import Engine, Local, Population, cores
 from particles.regularisers import L2, NONE
 from particles.samples import Samples
-from particles.shard import Field, Leg, Move
+from particles.shard import Field, Leg, Move, recipe
 
 _WIDE = 2**14, 2**17  # samples of the probes of traffic: 1/8 and 1 MiB a message
 _SECONDS = 0.8  # that a probe takes
@@ -149,7 +149,7 @@ def _seconds(engine: Engine, net: Network, work: Work, count: int, n: int) -> fl
     data = Dataset(random.standard_normal((max(n, 64), width)), random.standard_normal(max(n, 64)))
     samples = Samples(net, Batches(data, 1 if work.one_sample else None, 0), data)
     start = Gaussian(work.d).particles(count, 0)
-    population = engine.populate(net, start, work.dtype, work.one_sample, work.one_sample, samples)
+    population = engine.populate(recipe(net, start, work.dtype, work.one_sample, work.one_sample), samples)
     try:
         step = _sweeper(population) if work.one_sample else _stepper(population, samples)
         step()

@@ -20,6 +20,7 @@ from particles.population import Engine, Local
 from particles.regularisers import NONE, Regulariser
 from particles.samples import Samples
 from particles.schedules import schedule
+from particles.shard import recipe
 from particles.stability import stable_step
 from particles.study.course import Course, Progress
 from particles.study.provenance import array_hash, fingerprint
@@ -93,7 +94,7 @@ def simulate(
     if keeper and last == keeper.folder:
         raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")
 
-    population = (engine or Local()).populate(net, source, dtype, method.average, observer.anchored, samples)
+    population = (engine or Local()).populate(recipe(net, source, dtype, method.average, observer.anchored), samples)
     try:
         problem = Problem(net, row, rule, samples, rates.sizes(steps), rates.times(steps), method.average, np.inf)
         course = Course(
