@@ -1,0 +1,134 @@
+"""The tangent kernel (5) of a measure at given inputs: its Gram matrix, and its action without the matrix.
+
+In flow time K(x, x') = x.x' int s^2 sigma'(b.x) sigma'(b.x') dmu, and int sigma(b.x) sigma(b.x') dmu on top where the
+output weights train: the paper's (5) times M^(2 beta - 1), equal to it at beta = 1/2.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse.linalg import LinearOperator
+
+from particles import blocks
+from particles.checks import whole
+from particles.errors import InputError
+from particles.kernels.blocks import BLOCK
+from particles.measure import Array, Measure, Source, checked_measure
+from particles.network import Network
+from particles.population import Engine, Local, cores
+from particles.theory.atoms import atoms_of, examined
+from particles.theory.gram_file import growing, part_of
+from particles.theory.tiles import Request, Team, kernels_of, tile_of, tile_values
+
+
+def gram(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = None) -> Array:
+    """The Gram matrix of the tangent kernel (5) in flow time: x (n, d) -> (n, n), symmetric, float64.
+
+    ReLU with equal weights and unit signs counts activation patterns, which is exact up to the inputs' products; every
+    other case multiplies features. The bits do not depend on the number of threads.
+    """
+    inputs = net.inputs(x)
+    atoms = atoms_of(measure, inputs.shape[1])
+    with Team((engine or Local()).threads or cores()) as team:
+        return tile_values(net, atoms, inputs, inputs, team)
+
+
+def write_gram(
+    net: Network,
+    start: Measure | Source,
+    x: ArrayLike,
+    path: str | Path,
+    engine: Engine | None = None,
+    tile: int = 2048,
+    progress: Callable[[int, int], object] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> Path:
+    """The Gram matrix straight to an HDF5 file, for n that no memory holds: x (n, d) -> variable `gram` (n, n).
+
+    start: a measure, or a source that makes its particles slab by slab (`law.particles(...)`). tile: inputs a side of
+    what is made at a time, one tile a core, in about 30 tile^2 bytes; wider tiles look at each particle less often,
+    which pays from about 50 inputs on. No bit depends on the tile or the engine: they are those of `gram`.
+    progress(done, total) is called after each tile; a true answer stops. attributes: for the file's root.
+
+    Returns `path`; `<path>.part` if it was stopped. A call that was stopped or killed leaves the tiles it finished
+    there, and the same call again goes on with the others (the root's attributes stay those of the first). Raises
+    InputError, and StorageError for what goes wrong with the file.
+    """
+    inputs, path = net.inputs(x), Path(path)
+    if path.is_dir():
+        raise InputError("`path` must name a file", f"the folder {path}", "Add a name, such as gram.h5.")
+    side = whole("tile", tile, 1, remedy="Leave it out for 2048.")
+    atoms, name = examined(start, inputs.shape[1])
+    request = Request(net, atoms, inputs, side)
+    jobs = list(itertools.combinations_with_replacement(range(-(-len(inputs) // side)), 2))
+    asked = blake2b(repr((net, name, inputs.shape)).encode(), digest_size=16)
+    asked.update(inputs.tobytes())
+    with growing(path, len(inputs), side, asked.hexdigest(), attributes or {}) as file:
+        missing = [job for job in jobs if job not in file.done]
+        for number, values in (engine or Local()).tasks(tile_of, request, missing):
+            if isinstance(values, Exception):  # a task whose process was lost again and again
+                raise values
+            file.put(missing[number], values)
+            if progress and progress(len(file.done), len(jobs)):
+                break
+        if len(file.done) < len(jobs):
+            file.settle()
+            return part_of(path)
+        file.finish()
+    return path
+
+
+def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = None) -> LinearOperator:
+    """The Gram matrix as a scipy LinearOperator that never forms it: 8 M n d flops a product, memory as the particles'.
+
+    v is pushed through the particles as a slope would be, and the forces are summed back at the inputs.
+    """
+    inputs = net.inputs(x)
+    measure = checked_measure(measure, inputs.shape[1])
+    cloud = blocks.pack(measure, "float64", shared_signs=False)
+    n, K, d = len(inputs), len(cloud.b), cloud.d
+    push, pull = net.kernels("float64", d), kernels_of(net.row)
+    both, trained = "output" in net.train, "input" in net.train
+    b, flat, none = cloud.b.reshape(-1), np.ascontiguousarray(inputs).reshape(-1), np.empty(0)
+
+    def apply(v: Array) -> Array:
+        totals = np.zeros((K, n))
+        slope = np.ascontiguousarray(v, dtype=np.float64).reshape(-1)
+
+        def work(first: int, last: int) -> None:
+            force, output = np.zeros(BLOCK * d), np.zeros(BLOCK)
+            for block in range(first, last):
+                push.velocity_blocks(
+                    b,
+                    cloud.s,
+                    d,
+                    flat,
+                    slope,
+                    -1.0,
+                    both,
+                    cloud.last_tiles,
+                    block,
+                    block + 1,
+                    False,
+                    none,
+                    force,
+                    output,
+                )
+                if not trained:
+                    force[:] = 0.0
+                w, s = blocks.row(cloud.w, block, K), blocks.row(cloud.s, block, K)
+                tiles = cloud.last_tiles if block == K - 1 else BLOCK // cloud.b.shape[-1]
+                pull.apply_block(
+                    b, block * BLOCK * d, d, np.stack([w * s, w]), flat, tiles, both, force, output, totals[block]
+                )
+
+        with Team((engine or Local()).threads or cores()) as team:
+            team.runs(work, 0, K)
+        return blocks.tree_sum(totals)
+
+    return LinearOperator((n, n), matvec=apply, rmatvec=apply, dtype=np.dtype(np.float64))

@@ -1,0 +1,162 @@
+"""Descent in the space of functions, where the tangent kernel stays what it is: the flow and its discrete recursion.
+
+For the mean squared loss and residuals r = f - y at the n samples, in flow time (3.1):
+
+    f' = -K r / n    and    f_(t+1) = f_t - eta K r_t / n
+
+and at other points the same with their rows of the kernel. A pull lam (w - w1) to the start (3.2) adds -lam (f - f_0).
+Both are solved in the eigenvectors of K, exactly at any time, and without dividing by an eigenvalue that may be zero.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from particles.checks import number
+from particles.errors import InputError
+from particles.measure import Array
+from particles.schedules import Constant, Schedule, schedule
+
+
+class Eigen(NamedTuple):
+    """A Gram matrix's eigenvalues (n,), ascending and as they came, and eigenvectors (n, n) as columns."""
+
+    values: Array
+    vectors: Array
+
+
+def eigen(gram: ArrayLike) -> Eigen:
+    """The eigenpairs of a Gram matrix (n, n): give them to `flow` and `descend` in its place to find them once."""
+    from scipy.linalg import eigh
+
+    return Eigen(*eigh(checked_gram(gram), driver="evr", check_finite=False))
+
+
+def checked_gram(gram: ArrayLike) -> Array:
+    """The matrix in float64, if it is one that a kernel can have."""
+    matrix = np.asarray(gram, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
+        raise InputError("a Gram matrix must be square", str(matrix.shape), "Use tangent.gram or tangent.limit_gram.")
+    if not np.isfinite(matrix).all():
+        raise InputError("a Gram matrix must be finite", "NaN or inf in it", "Look at the inputs and the particles.")
+    scale = float(np.abs(matrix).max())
+    apart = max(float(np.abs(matrix[first : first + 256] - matrix[:, first : first + 256].T).max())
+                for first in range(0, len(matrix), 256))  # fmt: skip
+    if apart > 1e-9 * scale:
+        raise InputError("a Gram matrix must be symmetric", f"entries {apart:.3g} apart", "Give (K + K.T) / 2.")
+    return matrix
+
+
+def flow(
+    gram: ArrayLike | Eigen,
+    y: ArrayLike,
+    times: ArrayLike,
+    start: ArrayLike | None = None,
+    cross: ArrayLike | None = None,
+    cross_start: ArrayLike | None = None,
+    weight_decay: float = 0.0,
+) -> Array:
+    """The kernel gradient flow of the mean squared loss, exact at every time asked for: (T, n) (3.1, flow time).
+
+    gram: (n, n), or its `eigen`. y : (n,) targets. times : (T,). start : (n,) outputs at time 0, zeros without.
+    cross : (m, n) the kernel at m other points against the samples; the values there are then returned, (T, m), from
+    cross_start : (m,) on. weight_decay: the pull to the start, in flow time.
+    """
+    asked = np.atleast_1d(np.asarray(times, dtype=np.float64))
+    if asked.ndim != 1 or not np.isfinite(asked).all() or (asked < 0).any():
+        raise InputError("`times` must be finite flow times >= 0, (T,)", str(times), "A step eta takes time eta.")
+    problem = _problem(gram, y, start, cross, cross_start, weight_decay)
+    rate, t = problem.rates, asked[:, None]
+    return problem.outputs(np.divide(-np.expm1(-rate * t), rate, out=t + 0.0 * rate, where=rate != 0.0))
+
+
+def descend(
+    gram: ArrayLike | Eigen,
+    y: ArrayLike,
+    step: float | Schedule,
+    iterations: ArrayLike,
+    start: ArrayLike | None = None,
+    cross: ArrayLike | None = None,
+    cross_start: ArrayLike | None = None,
+    weight_decay: float = 0.0,
+) -> Array:
+    """Gradient descent (3) where the kernel does not move, after each number of iterations asked for: (T, n).
+
+    step: eta in flow time, a number or a schedule. iterations : (T,) whole numbers. The rest as in `flow`, which it
+    tends to as the step goes to zero. A step above 2 n / lam_max diverges, here as there.
+    """
+    asked = np.atleast_1d(np.asarray(iterations))
+    if asked.ndim != 1 or not np.issubdtype(asked.dtype, np.integer) or (asked < 0).any():
+        raise InputError("`iterations` must be whole numbers >= 0, (T,)", str(iterations), "Give np.arange(100), say.")
+    problem = _problem(gram, y, start, cross, cross_start, weight_decay)
+    steps, rates = schedule(step), problem.rates
+    if isinstance(steps, Constant):
+        return problem.outputs(_geometric(steps.step, rates, asked))
+    factors, left, total = np.empty((len(asked), len(rates))), np.ones(len(rates)), np.zeros(len(rates))
+    sizes = steps.sizes(int(asked.max(initial=0)))
+    for iteration in range(len(sizes) + 1):
+        factors[asked == iteration] = total
+        if iteration < len(sizes):
+            total = total + sizes[iteration] * left  # (1 - left) / rate, without the division
+            left = left * (1.0 - sizes[iteration] * rates)
+    return problem.outputs(factors)
+
+
+def _geometric(step: float, rates: Array, iterations: Array) -> Array:
+    """(1 - (1 - eta rate)^t) / rate for every t and rate: (T, n)."""
+    t, shrink = iterations[:, None].astype(np.float64), step * rates
+    slow = shrink < 0.5
+    with np.errstate(over="ignore"):
+        left = np.power(1.0 - shrink, t)  # good to t roundings of the base, so only where little is left
+        reached = np.where(slow, -np.expm1(t * np.log1p(-np.where(slow, shrink, 0.0))), 1.0 - left)
+    return np.divide(reached, rates, out=step * t + 0.0 * rates, where=rates != 0.0)
+
+
+class _Problem(NamedTuple):
+    """The samples in eigenvectors. rates : (n,) lam_j / n + weight decay; weights of v_j in (y - start) / n."""
+
+    values: Array
+    vectors: Array
+    rates: Array
+    weights: Array
+    start: Array
+    cross: Array | None
+    cross_start: Array
+
+    def outputs(self, factors: Array) -> Array:
+        """factors : (T, n), what time made of each eigenvector's (1 - e^(-rate t)) / rate -> outputs (T, n or m)."""
+        share = factors * self.weights
+        if self.cross is None:
+            return np.asarray(self.start + (share * self.values) @ self.vectors.T)
+        return np.asarray(self.cross_start + share @ (self.cross @ self.vectors).T)
+
+
+def _problem(
+    gram: ArrayLike | Eigen,
+    y: ArrayLike,
+    start: ArrayLike | None,
+    cross: ArrayLike | None,
+    cross_start: ArrayLike | None,
+    weight_decay: float,
+) -> _Problem:
+    values, vectors = gram if isinstance(gram, Eigen) else eigen(gram)
+    n = len(values)
+    targets, begin = _vector("y", y, n), _vector("start", start, n)
+    decay = number("weight_decay", weight_decay, 0.0)
+    other: Array | None = None
+    if cross is not None:
+        other = np.asarray(cross, dtype=np.float64)
+        if other.ndim != 2 or other.shape[1] != n:
+            raise InputError(f"`cross` must have shape (m, {n})", str(other.shape), "Rows are other points.")
+    elif cross_start is not None:
+        raise InputError("`cross_start` belongs to the points of `cross`", "no `cross`", "Give their kernel rows.")
+    there = _vector("cross_start", cross_start, 0 if other is None else len(other))
+    return _Problem(values, vectors, values / n + decay, vectors.T @ (targets - begin) / n, begin, other, there)
+
+
+def _vector(name: str, values: ArrayLike | None, n: int) -> Array:
+    vector = np.zeros(n) if values is None else np.asarray(values, dtype=np.float64)
+    if vector.shape != (n,) or not np.isfinite(vector).all():
+        raise InputError(f"`{name}` must be finite, of shape ({n},)", str(vector.shape), "One number a sample.")
+    return vector

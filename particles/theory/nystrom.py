@@ -1,0 +1,64 @@
+"""Eigenpairs of Sigma f = E[f(X) k(X, .)] (section 3.2) from n samples of X: those of K / n (Nystrom)."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from particles.checks import whole
+from particles.errors import InputError
+from particles.measure import Array
+from particles.theory.kernel_flow import checked_gram
+
+
+class Nystrom(NamedTuple):
+    """Eigenpairs of Sigma (3.2) from n samples: those of K / n. values (k,) descending; vectors (n, k), mean square 1.
+
+    kernel, x: what the Gram matrix was made of, if that was given.
+    """
+
+    values: Array
+    vectors: Array
+    kernel: Callable[[Array, Array], ArrayLike] | None = None
+    x: Array | None = None
+
+    def extend(self, cross: ArrayLike) -> Array:
+        """The eigenfunctions where the kernel against the samples is `cross` (m, n) -> (m, k)."""
+        rows = np.asarray(cross, dtype=np.float64)
+        if rows.ndim != 2 or rows.shape[1] != len(self.vectors):
+            rule = f"`cross` must have shape (m, {len(self.vectors)})"
+            raise InputError(rule, str(rows.shape), "Rows are new points.")
+        return np.asarray(rows @ (self.vectors / (len(self.vectors) * self.values)))
+
+    def at(self, points: ArrayLike) -> Array:
+        """The eigenfunctions at new points: (m, d) -> (m, k)."""
+        if self.kernel is None or self.x is None:
+            raise InputError("new points need the kernel", "a Gram matrix", "Give its rows there to `extend`.")
+        return self.extend(self.kernel(np.asarray(points, dtype=np.float64), self.x))
+
+
+def nystrom(
+    kernel: ArrayLike | Callable[[Array, Array], ArrayLike], x: ArrayLike | None = None, count: int | None = None
+) -> Nystrom:
+    """Eigenpairs of Sigma (3.2) where X is known from samples: of the Gram matrix over n (Nystrom).
+
+    kernel: K (n, n), or a function of (m, d) and (n, d) -> (m, n) with samples x (n, d). count: how many pairs at most;
+    those that are zero up to rounding are left out, since nothing extends them.
+    """
+    known: Array | None = None
+    if callable(kernel):
+        if x is None:
+            raise InputError("a kernel function needs samples `x`", "None", "Give them, (n, d).")
+        known = np.asarray(x, dtype=np.float64)
+        matrix = checked_gram(kernel(known, known))
+    else:
+        matrix = checked_gram(kernel)
+    from scipy.linalg import eigh
+
+    n = len(matrix)
+    most = n if count is None else whole("count", count, 1, n)
+    lam, vectors = eigh(matrix, subset_by_index=(n - most, n - 1), check_finite=False)
+    lam, vectors = lam[::-1] / n, vectors[:, ::-1]
+    kept = lam > n * np.finfo(float).eps * max(float(lam[0]), 0.0)
+    return Nystrom(lam[kept], vectors[:, kept] * np.sqrt(n), kernel if callable(kernel) else None, known)

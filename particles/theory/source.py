@@ -1,0 +1,154 @@
+"""Targets with a prescribed source condition (Assumption 1): g = Sigma^r h with |h| = R, on the circle and the sphere.
+
+They are zonal: sums of sqrt(multiplicity) P_k(x.pole), on the circle sqrt2 cos k(theta - theta_0), which are
+orthonormal under the uniform law, so that a target is its coefficients.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from particles.checks import number, whole
+from particles.errors import InputError
+from particles.measure import Array
+from particles.theory.spectrum import Spectrum
+
+# A cosine polynomial of degree K on 2 * 32 K equal angles exceeds its largest value there by 1/cos(pi/64) at most
+# (Ehlich and Zeller), 0.12%.
+_FINE = 32
+
+
+class Target(NamedTuple):
+    """A zonal function on S^(d-1): (k, d) -> (k,), as a `Stream` wants it.
+
+    pole : (d,) of length 1. coefficients : (K+1,) on the orthonormal zonal harmonics of degree 0..K, so its L2 norm is
+    theirs. counts : (K+1,) their multiplicities. source_norm : |Sigma^-r g|.
+    """
+
+    pole: Array
+    coefficients: Array
+    counts: Array
+    source_norm: float
+
+    def __call__(self, x: Array) -> Array:
+        points = np.asarray(x, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] != len(self.pole):
+            raise InputError(f"points must have shape (k, {len(self.pole)})", str(points.shape), "")
+        # atan2 keeps the angle's digits at the poles, where arccos loses half of them
+        along = points @ self.pole
+        across = np.linalg.norm(points - np.multiply.outer(along, self.pole), axis=1)
+        return _zonal(np.arctan2(across, along), self.coefficients * np.sqrt(self.counts), len(self.pole))
+
+
+def _zonal(angle: Array, heights: Array, dim: int) -> Array:
+    """sum_k heights_k P_k(cos angle), without holding the P_k of all degrees."""
+    t = np.cos(angle)
+    if dim == 2:
+        return np.asarray(np.polynomial.chebyshev.chebval(t, heights))
+    before, now, total = np.zeros_like(t), np.ones_like(t), heights[0] * np.ones_like(t)
+    for k in range(1, len(heights)):
+        before, now = now, ((2 * k + dim - 4) * t * now - (k - 1) * before) / (k + dim - 3)
+        total = total + heights[k] * now
+    return np.asarray(total)
+
+
+def source_norm(spectrum: Spectrum, coefficients: ArrayLike, r: float) -> float:
+    """|Sigma^-r g|_L2 (Assumption 1) of g = sum_k c_k phi_k: coefficients (K+1,) by degree -> one number.
+
+    (K+1, m) if there are m functions of a degree. Infinite where g has a part that Sigma maps to 0.
+    """
+    c = np.asarray(coefficients, dtype=np.float64)
+    if c.ndim not in (1, 2) or not 0 < len(c) <= len(spectrum.values) or not np.isfinite(c).all():
+        rule = f"`coefficients` must be finite, at most {len(spectrum.values)} degrees"
+        raise InputError(rule, str(c.shape), "Ask the spectrum for more degrees.")
+    square = (c.reshape(len(c), -1) ** 2).sum(axis=1)
+    some, lam = square > 0.0, spectrum.values[: len(c)]
+    if (lam[some] == 0.0).any():
+        return float("inf")
+    return float(np.sqrt(np.sum(square[some] * lam[some] ** (-2.0 * number("r", r, 0.0)))))
+
+
+def source_target(
+    spectrum: Spectrum,
+    r: float,
+    h: ArrayLike | None = None,
+    radius: float = 1.0,
+    pole: ArrayLike | None = None,
+    bounded: bool = False,
+) -> Target:
+    """g = Sigma^r h with |h|_L2 = radius (Assumption 1).
+
+    h : (K+1,) coefficients of h by degree, scaled to `radius`; without it h_k = (k+1)^(-1/2) / log(k+2), which is only
+    just square summable, so that with many degrees g satisfies the condition for r and no larger one. Degrees with
+    eigenvalue 0 get none. pole : (d,), the first axis without. bounded: divide g by what |g| <= 1 takes, if it
+    takes anything (Assumption 1 has y in [-1, 1]); its `source_norm` says what is left of `radius`.
+    """
+    r, radius = number("r", r, 0.0), number("radius", radius, above=0.0)
+    lam = spectrum.values
+    if h is None:
+        k = np.arange(len(lam), dtype=np.float64)
+        given = np.where(lam > 0.0, 1.0 / (np.sqrt(k + 1.0) * np.log(k + 2.0)), 0.0)
+    else:
+        given = np.asarray(h, dtype=np.float64)
+        if given.ndim != 1 or not 0 < len(given) <= len(lam) or not np.isfinite(given).all() or not given.any():
+            rule = f"`h` must be finite, not all 0, of at most {len(lam)} degrees"
+            raise InputError(rule, str(given.shape), "Ask the spectrum for more degrees.")
+        given = np.pad(given, (0, len(lam) - len(given)))
+        if (given[lam == 0.0] != 0.0).any():
+            degree = int(np.flatnonzero((lam == 0.0) & (given != 0.0))[0])
+            raise InputError("`h` must be 0 where the eigenvalue is", f"degree {degree}", "Sigma^r h has no such part.")
+    c = np.where(lam > 0.0, lam, 0.0) ** r * given * (radius / np.linalg.norm(given))
+    target = Target(_pole(pole, spectrum.dim), c, spectrum.counts, radius)
+    return _within(target) if bounded else target
+
+
+def hardest_target(
+    spectrum: Spectrum,
+    weight: float,
+    r: float,
+    residual: Callable[[Array], ArrayLike] | None = None,
+    radius: float = 1.0,
+    pole: ArrayLike | None = None,
+    bounded: bool = False,
+) -> Target:
+    """Of the source ball |Sigma^-r g| <= radius the target with the largest bias: radius lam_i^r phi_i.
+
+    i maximises lam_i^r residual(lam_i); residual, (k,) -> (k,), is what a filter leaves of an eigenfunction: of ridge
+    regression, and averaged SGD in the mean, weight / (weight + lam). weight: lam, at T `theorem_2_weight`.
+    """
+    weight, r = number("weight", weight, above=0.0), number("r", r, 0.0)
+    lam = spectrum.values
+    if not lam.any():
+        raise InputError("a source ball needs an eigenvalue above 0", "none", "Ask the spectrum for more degrees.")
+    left = weight / (weight + lam) if residual is None else np.asarray(residual(lam), dtype=np.float64)
+    if left.shape != lam.shape or not np.isfinite(left).all():
+        raise InputError("`residual` must map (k,) to finite (k,)", f"{lam.shape} to {left.shape}", "Vectorise it.")
+    h = np.zeros(len(lam))
+    h[int(np.argmax(np.where(lam > 0.0, lam**r * np.abs(left), -1.0)))] = 1.0
+    return source_target(spectrum, r, h, radius, pole, bounded)
+
+
+def theorem_2_weight(T: int, r: float, beta: float) -> float:
+    """The regularisation lam = T^(-beta / (2 r beta + 1)) of Theorem 2."""
+    beta, r = number("beta", beta, above=1.0), number("r", r, above=0.0)
+    return float(whole("T", T, 1) ** (-beta / (2.0 * r * beta + 1.0)))
+
+
+def _pole(pole: ArrayLike | None, dim: int) -> Array:
+    if pole is None:
+        return np.asarray(np.eye(dim)[0])
+    v = np.asarray(pole, dtype=np.float64)
+    if v.shape != (dim,) or not np.isfinite(v).all() or not v.any():
+        raise InputError(f"`pole` must be a vector of {dim} numbers, not 0", str(pole), "")
+    return np.asarray(v / np.linalg.norm(v))
+
+
+def _within(target: Target) -> Target:
+    """The target divided by its largest value, if that exceeds 1."""
+    steps = _FINE * max(1, len(target.coefficients) - 1)
+    heights = target.coefficients * np.sqrt(target.counts)
+    top = np.abs(_zonal(np.pi * np.arange(steps + 1) / steps, heights, len(target.pole))).max()
+    over = max(1.0, float(top) / np.cos(np.pi / (2 * _FINE)))
+    return target._replace(coefficients=target.coefficients / over, source_norm=target.source_norm / over)
