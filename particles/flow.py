@@ -85,7 +85,7 @@ def _steps(
         risk = mean_loss(problem.loss, g, y)
         if not risk <= problem.hopeless:
             raise DivergedError(f"the loss is {risk:.3g} at iteration {iteration}")
-        values = observer.measure(population, g if whole else None) if iteration in record else None
+        values = observer.measure(iteration, population, g if whole else None) if iteration in record else None
         yield Snapshot(iteration, float(problem.times[iteration]), values)
         if iteration == steps:
             return
@@ -114,7 +114,7 @@ def _sweeps(
         if inside:
             population.each(Shard.hold)
             _sweep(problem, population, here, stop)
-        values = observer.measure(population, None) if stop in record else None
+        values = observer.measure(stop, population, None) if stop in record else None
         yield Snapshot(stop, float(problem.times[stop]), values, whole=not inside)
         if inside and stop < steps:
             population.each(Shard.back)

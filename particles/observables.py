@@ -5,7 +5,7 @@ recorded never changes a run.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,22 @@ from particles.shard import BlockView, Field, Partial
 Values = dict[str, NDArray[Any]]
 
 
+class Kernel(Protocol):
+    """The tangent kernel's Gram matrix at the training samples, now and at the start (`theory/watched.py`)."""
+
+    @property
+    def smallest(self) -> float: ...
+    @property
+    def largest(self) -> float: ...
+    @property
+    def drift(self) -> float: ...
+    @property
+    def distance(self) -> float: ...
+
+
+KernelNow = Callable[[int, Population, Array], Kernel]  # of an iteration, the particles after it and their outputs g
+
+
 class Scene(NamedTuple):
     """All that a finished quantity may look at, at one recorded time."""
 
@@ -35,6 +51,7 @@ class Scene(NamedTuple):
     integral: dict[str, Array]
     population: Population
     positions: int
+    kernel: Kernel | None
 
 
 class Observable(NamedTuple):
@@ -48,6 +65,7 @@ class Observable(NamedTuple):
     integrals: tuple[str, ...] = ()
     test: bool = False  # needs test samples
     binary: bool = False  # needs labels -1, 1
+    kernel: bool = False  # needs Gram matrices: particles are gathered, and M n^2 d or so is computed at each record
     outputs: bool = False  # a function of the outputs alone, so recorded for the average iterate too
 
 
@@ -71,15 +89,21 @@ def _moments(block: BlockView) -> Array:
     return np.asarray(np.sum(block.w * size ** MOMENTS[:, None], axis=1))
 
 
+def _flipped(block: BlockView) -> Array:
+    active, before = (block.x @ b > 0.0 for b in (block.b, block.start_b))
+    return np.atleast_1d(np.sum(block.w * np.mean(active != before, axis=0)))
+
+
 INTEGRALS: dict[str, Partial] = {
     "speed": Partial(_speed, "sum"),
     "moved": Partial(_moved, "sum"),
     "farthest": Partial(_farthest, "max"),
     "moments": Partial(_moments, "sum"),
+    "flipped": Partial(_flipped, "sum"),
     "mean": Partial(lambda block: np.asarray(block.b @ block.w), "sum"),
 }
 NEEDS_VELOCITY = {"speed"}
-NEEDS_START = {"moved", "farthest"}
+NEEDS_START = {"moved", "farthest", "flipped"}
 
 
 def penalty(rule: Regulariser, train: tuple[str, ...]) -> Partial:
@@ -133,9 +157,26 @@ OBSERVABLES: dict[str, Observable] = {
                    lambda at: float(np.sqrt(at.integral["farthest"][0])), ("farthest",)),
         Observable("weight_moment", "int |b|^p dmu", "3.4", ("moment",),
                    lambda at: at.integral["moments"], ("moments",)),
+        Observable("margin", "least y g(x) over the training samples", "3.3", (),
+                   lambda at: float(np.min(at.y * at.g)), binary=True, outputs=True),
+        Observable("pattern_flips", "share of pairs (particle, sample) whose b.x changed its sign since the start",
+                   "3.1 [5]", (), lambda at: float(at.integral["flipped"][0]), ("flipped",)),
+        Observable("lambda_min", "smallest eigenvalue of the Gram matrix K_w, flow time", "(5)", (),
+                   lambda at: _kernel(at).smallest, kernel=True),
+        Observable("lambda_max", "largest eigenvalue of the Gram matrix K_w, flow time", "(5)", (),
+                   lambda at: _kernel(at).largest, kernel=True),
+        Observable("kernel_drift", "|K_w - K_w1|_F / |K_w1|_F since the start", "3.1 [5]", (),
+                   lambda at: _kernel(at).drift, kernel=True),
+        Observable("kernel_distance", "rms over samples of g less what the same steps do under the start's kernel",
+                   "3.1 [5]", (), lambda at: _kernel(at).distance, kernel=True),
         Observable("mean_position", "int b dmu", "3.4", ("dim",), lambda at: at.integral["mean"], ("mean",)),
     )
 }  # fmt: skip
+
+
+def _kernel(at: Scene) -> Kernel:
+    assert at.kernel is not None
+    return at.kernel
 
 
 class Observer:
@@ -151,6 +192,7 @@ class Observer:
         averaged: bool,
         alpha: float,
         positions: int,
+        kernel: KernelNow | None = None,
     ) -> None:
         self.rows = [_row(name) for name in names]
         tested = len(samples.y_test) > 0
@@ -160,6 +202,7 @@ class Observer:
             if row.binary:
                 checked_labels(np.concatenate([samples.y, samples.y_test]) if row.test else samples.y)
         self.loss, self.rule, self.averaged, self.alpha, self.positions = loss, rule, averaged, alpha, positions
+        self.kernel = kernel if any(row.kernel for row in self.rows) else None
         self.y, self.y_test = samples.y, samples.y_test
         self.sums = {name: INTEGRALS[name] for row in self.rows for name in row.integrals if name != "penalty"}
         if any("penalty" in row.integrals for row in self.rows):
@@ -176,18 +219,18 @@ class Observer:
         mean = [(f"averaged_{row.name}", row) for row in self.rows if self.averaged and row.outputs]
         return [(row.name, row) for row in self.rows] + mean
 
-    def measure(self, population: Population, g: Array | None) -> Values:
+    def measure(self, iteration: int, population: Population, g: Array | None) -> Values:
         """All quantities now; `g` are the outputs at the training samples where they are known already."""
-        at = self._scene(population, g, averaged=False)
+        at = self._scene(iteration, population, g, averaged=False)
         values = {row.name: np.asarray(row.finish(at), dtype=np.float64) for row in self.rows}
         if self.averaged:
-            mean = self._scene(population, None, averaged=True)
+            mean = self._scene(iteration, population, None, averaged=True)
             for row in self.rows:
                 if row.outputs:
                     values[f"averaged_{row.name}"] = np.asarray(row.finish(mean), dtype=np.float64)
         return values
 
-    def _scene(self, population: Population, g: Array | None, averaged: bool) -> Scene:
+    def _scene(self, iteration: int, population: Population, g: Array | None, averaged: bool) -> Scene:
         g = population.sum("train", averaged) if g is None else g
         g_test = population.sum("test", averaged) if any(row.test for row in self.rows) else np.empty(0)
         field = None
@@ -196,7 +239,10 @@ class Observer:
         sums = {} if averaged or not self.sums else self.sums
         found = population.fold(list(sums.values()), field) if sums else []
         integral = dict(zip(sums, found, strict=True))
-        return Scene(g, self.y, g_test, self.y_test, self.loss, self.alpha, integral, population, self.positions)
+        kernel = self.kernel(iteration, population, g) if self.kernel and not averaged else None
+        return Scene(
+            g, self.y, g_test, self.y_test, self.loss, self.alpha, integral, population, self.positions, kernel
+        )
 
 
 def _row(name: str) -> Observable:

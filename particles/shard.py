@@ -35,6 +35,7 @@ class BlockView(NamedTuple):
     """What an observable sees of one block, the padding cut off.
 
     b, start_b, velocity : (d, m); s, start_s, w, velocity_s : (m,). Velocities are zero where none were asked for.
+    x : (n, d), the training inputs.
     """
 
     b: Array
@@ -44,6 +45,7 @@ class BlockView(NamedTuple):
     start_s: Array
     velocity: Array
     velocity_s: Array
+    x: Array
 
 
 class Partial(NamedTuple):
@@ -335,7 +337,7 @@ class Shard:
 
     def _views(self, field: Field | None) -> Iterator[BlockView]:
         cloud, d = self.cloud, self.cloud.d
-        K = len(cloud.b)
+        K, x = len(cloud.b), self.samples.x if self.samples else np.empty((0, self.cloud.d))
         # Where the start was not kept, nothing may look at it: NaN shows who did.
         unknown, unknown_s = np.full(cloud.b.shape[1:], np.nan), np.full(BLOCK, np.nan)
         still, still_s = np.zeros(cloud.b.shape[1:]), np.zeros(BLOCK)
@@ -356,7 +358,7 @@ class Shard:
                 s, w = blocks.row(cloud.s, k, K), blocks.row(cloud.w, k, K)
                 flat = (np.asarray(a, dtype=np.float64)[:m] for a in (s, w, start_s, vs[k - begin]))
                 s, w, start_s, velocity_s = flat
-                yield self._trained(BlockView(b, s, w, start_b, start_s, velocity, velocity_s), field)
+                yield self._trained(BlockView(b, s, w, start_b, start_s, velocity, velocity_s, x), field)
 
     def _trained(self, view: BlockView, field: Field | None) -> BlockView:
         """The view with the regulariser's pull in its velocities, and none for a layer that is not trained."""

@@ -8,6 +8,7 @@ import particles as mf
 from particles.study.simulate import recorded_iterations
 
 STEPS = 4
+EVERYTHING = tuple(name for name in mf.OBSERVABLES if name != "kernel_distance")  # this loss is logistic
 BOTH = pytest.mark.parametrize("train", ["input", "output", ("input", "output")], ids=["input", "output", "both"])
 RULES = [None, mf.L1(0.3), mf.L2(0.4), mf.L2(0.4, about="start")]
 RULE = pytest.mark.parametrize("rule", RULES, ids=["none", "L1", "L2", "start"])
@@ -46,7 +47,18 @@ class Naive:
         speed = ("input" in self.net.train) * np.sum(v**2, axis=1) + ("output" in self.net.train) * vs**2
         return self.alpha**2 * np.sum(self.w * speed)
 
+    def gram(self, b, s):
+        z, derivative = self.x @ b.T, naive.SIGMA["tanh"][1]
+        kernel = np.zeros((len(self.x), len(self.x)))
+        if "input" in self.net.train:
+            kernel += (derivative(z) * self.w * s**2) @ derivative(z).T * (self.x @ self.x.T)
+        if "output" in self.net.train:
+            kernel += (np.tanh(z) * self.w) @ np.tanh(z).T
+        return kernel
+
     def all(self):
+        gram, first = self.gram(self.b, self.s), self.gram(self.start.b, self.start.s)
+        flipped = (self.x @ self.b.T > 0) != (self.x @ self.start.b.T > 0)
         loss, size = naive.LOSS["logistic"][0], np.linalg.norm(self.b, axis=1)
         away = np.linalg.norm(self.b - self.start.b, axis=1)
         layers, starts = self.layers()
@@ -60,6 +72,11 @@ class Naive:
             "dissipation": self.dissipation(),
             "prediction": self.g,
             "test_prediction": self.g_test,
+            "margin": (self.y * self.g).min(),
+            "pattern_flips": flipped.mean(axis=0) @ self.w,
+            "lambda_min": np.linalg.eigvalsh(gram)[0],
+            "lambda_max": np.linalg.eigvalsh(gram)[-1],
+            "kernel_drift": np.linalg.norm(gram - first) / np.linalg.norm(first),
             "position": self.b,
             "output_weight": self.s,
             "displacement_rms": np.sum(self.w * away**2) ** 0.5,
@@ -80,7 +97,7 @@ def recorded(cloud, samples):
         data, test = (samples(n, loss="logistic", seed=n) for n in (7, 12))
         method = method or mf.GradientDescent(0.5)
         done = mf.simulate(
-            net, start, data, method, steps=STEPS, loss="logistic", regulariser=rule, record=mf.OBSERVABLES, test=test
+            net, start, data, method, steps=STEPS, loss="logistic", regulariser=rule, record=EVERYTHING, test=test
         )
         measures = {"first": start, "last": done.measure, "average": done.average}
         return done, lambda at: Naive(measures[at], start, net, data, test, rule).all()
@@ -96,7 +113,7 @@ def check(dataset, expected, at, prefix=""):
 
 def test_naive__knows_every_observable(recorded):
     run, expected = recorded()
-    assert set(expected("last")) == set(mf.OBSERVABLES) <= set(run.dataset)
+    assert set(expected("last")) == set(EVERYTHING) <= set(run.dataset)
 
 
 @RULE
@@ -113,7 +130,25 @@ def test_observables__are_integrals_over_a_weighted_measure(at, recorded):
     check(run.dataset, expected(at), at)
 
 
-OUTPUTS = ("loss", "test_loss", "misclassification", "test_misclassification", "prediction", "test_prediction")
+OUTPUTS = (
+    "loss", "test_loss", "misclassification", "test_misclassification", "prediction", "test_prediction", "margin",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("pull", [0.0, 0.2])
+@pytest.mark.parametrize("bias", [False, True])
+def test_kernel_distance__is_from_descent_under_the_first_kernel(pull, bias, samples):
+    net, data, rule = mf.Network("tanh", beta=0.5, bias=bias), samples(7), mf.L2(pull, about="start")
+    start = mf.Gaussian(3 + bias).sample(200, 0)
+    run = mf.simulate(
+        net, start, data, mf.GradientDescent(0.5), steps=3, regulariser=rule, record=("prediction", "kernel_distance")
+    )
+    kernel, g = mf.tangent.gram(net, start, data.x), run.dataset["prediction"].values
+    f = g[0]
+    for row, found in zip(g, run.dataset["kernel_distance"].values, strict=True):
+        assert found == pytest.approx(np.sqrt(np.mean((row - f) ** 2)), rel=1e-9, abs=1e-13)
+        f = f - 0.5 * (kernel @ (f - data.y) / 7 + pull * (f - g[0]))
+    assert found > 1e-6  # and so not of rounding
 
 
 def test_average_iterate__has_the_quantities_of_its_outputs(recorded):
@@ -187,6 +222,8 @@ REFUSALS = [
     ({"record_every": 0}, "`record_every` must be a whole number >= 1: got 0"),
     ({"record_every": "linear"}, "got 'linear'"),
     ({"record_every": [3, 11]}, "`record_every` must be a whole number from 0 to 10: got 11"),
+    ({"record": ("kernel_distance",), "method": mf.SGD(0.1)}, "all samples a step: got batches of samples"),
+    ({"record": ("kernel_distance",), "regulariser": mf.L1(0.1)}, "no regulariser but the pull to the start"),
     ({"positions": 0}, "`positions` must be a whole number from 1 to 5: got 0"),
     ({"positions": 6}, "`positions` must be a whole number from 1 to 5: got 6"),
     ({"steps": -1}, "`steps` must be a whole number >= 0: got -1"),

@@ -25,6 +25,7 @@ from particles.stability import stable_step
 from particles.study.course import Course, Progress
 from particles.study.provenance import array_hash, fingerprint
 from particles.study.results import Run, dataset_of
+from particles.theory.watched import Watched
 
 DEFAULT_RECORD = ("loss", "prediction")
 LOG_POINTS = 10  # recorded iterations a decade with record_every="log"
@@ -84,9 +85,12 @@ def simulate(
     samples = Samples(net, Batches(data, method.batch, method.seed), train, test)
     source = _checked_source(start, samples.x.shape[1])
     count = source.count if positions is None else whole("positions", positions, 1, source.count)
-    observer = Observer(record, net, row, rule, samples, method.average, net.scale(source), count)
-    plan = recorded_iterations(steps, record_every)
-    rates = schedule(method.step)
+    plan, rates = recorded_iterations(steps, record_every), schedule(method.step)
+    here = engine if isinstance(engine, Local) else Local()
+    kernel = Watched(net, source, samples, row, rule, rates, plan, here)
+    if "kernel_distance" in record:
+        kernel.check()
+    observer = Observer(record, net, row, rule, samples, method.average, net.scale(source), count, kernel)
     if config is None:
         config = describe(net, data, method, steps, loss, rule, plan, observer, samples, dtype, source)
     keeper = Checkpoints(Path(checkpoints).absolute(), fingerprint(config), keep_every) if checkpoints else None

@@ -1,0 +1,106 @@
+"""The tangent kernel during a run (3.1): its eigenvalues, how far it drifted, and what it would have done by itself."""
+
+from functools import cached_property
+
+import numpy as np
+
+from particles.errors import InputError
+from particles.losses import Loss
+from particles.measure import Array, Source, atoms_of
+from particles.network import Network
+from particles.population import Local, Population, measure_of
+from particles.regularisers import L1, Regulariser
+from particles.samples import Samples
+from particles.schedules import Schedule
+from particles.theory.gram import gram
+from particles.theory.kernel_flow import descend, eigen
+
+
+class Watched:
+    """The Gram matrices of a run at its training samples; those of the start are made when first asked for.
+
+    iterations: those that will be asked for. All particles are gathered on this machine each time.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        start: Source,
+        samples: Samples,
+        loss: Loss,
+        rule: Regulariser,
+        steps: Schedule,
+        iterations: list[int],
+        engine: Local,
+    ) -> None:
+        self.net, self.start, self.samples, self.loss, self.rule = net, start, samples, loss, rule
+        self.steps, self.iterations, self.engine = steps, iterations, engine
+
+    def check(self) -> None:
+        """InputError unless the run can be compared with descent under a fixed kernel."""
+        if self.loss.name != "squared" or not self.samples.whole:
+            got = f"the {self.loss.name} loss" if self.samples.whole else "batches of samples"
+            rule = "kernel_distance compares with descent under a fixed kernel: squared loss, all samples a step"
+            raise InputError(rule, got, "Leave it out of `record`.")
+        if self.rule.weight and (isinstance(self.rule, L1) or self.rule.about != "start"):
+            rule = "kernel_distance knows no regulariser but the pull to the start"
+            raise InputError(rule, repr(self.rule), "Leave it out of `record`.")
+
+    def __call__(self, iteration: int, population: Population, g: Array) -> "WatchedNow":
+        return WatchedNow(self, iteration, population, g)
+
+    @cached_property
+    def first(self) -> Array:
+        """K_w1."""
+        return gram(self.net, atoms_of(self.start), self._inputs, self.engine)
+
+    @property
+    def _inputs(self) -> Array:
+        x = self.samples.x  # as the network sees them; `gram` appends the bias itself
+        return x[:, :-1] if self.net.bias else x
+
+    def now(self, population: Population) -> Array:
+        """K_w of the particles as they are."""
+        return gram(self.net, measure_of(population), self._inputs, self.engine)
+
+    @cached_property
+    def alone(self) -> dict[int, Array]:
+        """The outputs at the samples after each recorded iteration, if the kernel stayed what it was."""
+        begin = self.net.predict(atoms_of(self.start), self._inputs)
+        found = descend(
+            eigen(self.first), self.samples.y, self.steps, self.iterations, begin, weight_decay=self.rule.weight
+        )
+        return dict(zip(self.iterations, found, strict=True))
+
+
+class WatchedNow:
+    """The kernel at one recorded time."""
+
+    def __init__(self, watched: Watched, iteration: int, population: Population, g: Array) -> None:
+        self._watched, self._iteration, self._population, self._g = watched, iteration, population, g
+
+    @cached_property
+    def _gram(self) -> Array:
+        return self._watched.now(self._population)
+
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        values = np.linalg.eigvalsh(self._gram)
+        return float(values[0]), float(values[-1])
+
+    @property
+    def smallest(self) -> float:
+        return self._ends[0]
+
+    @property
+    def largest(self) -> float:
+        return self._ends[1]
+
+    @property
+    def drift(self) -> float:
+        first = self._watched.first
+        return float(np.linalg.norm(self._gram - first) / np.linalg.norm(first))
+
+    @property
+    def distance(self) -> float:
+        return float(np.sqrt(np.mean((self._g - self._watched.alone[self._iteration]) ** 2)))
