@@ -60,6 +60,11 @@ def within(
     return Claim(text, equation, predicted, measured, low, high, bool(holds))
 
 
+def at_most(text: str, equation: str, predicted: float, measured: float, low: float, high: float) -> Claim:
+    """A claim that a number does not exceed what theory says, an upper bound: the interval reaches below it."""
+    return Claim(text, equation, f"<= {predicted:.4g}", measured, low, high, bool(low <= predicted))
+
+
 def below(text: str, equation: str, bound: float, measured: float, low: float = np.nan, high: float = np.nan) -> Claim:
     """A claim that a measured number does not exceed a bound."""
     return Claim(text, equation, f"<= {bound:.4g}", measured, low, high, bool(measured <= bound))

@@ -1,0 +1,100 @@
+"""The frame of the studies: verdicts, the table, files and exit codes; and a study run as a script."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from particles.study.claims import Claim, Settings, above, at_most, below, panels, study, table, within
+
+DRIVERS = Path(__file__).parent.parent / "drivers"
+
+
+class Two(Settings):
+    """A study of two numbers."""
+
+    count: int
+    size: float = 1.0
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "two.toml"
+    path.write_text("[full]\ncount = 3\n[quick]\ncount = 1\nsize = 2.0\n")
+    return path
+
+
+def test_study__has_the_settings_of_its_size(config):
+    full, quick = (study("two", Two, ["--config", str(config), *more]) for more in ([], ["--quick"]))
+    assert (full.settings.count, full.settings.size, full.quick) == (3, 1.0, False)
+    assert (quick.settings.count, quick.settings.size, quick.quick) == (1, 2.0, True)
+    assert study("two", Two, ["--config", str(config), "--set", "count=7"]).settings.count == 7
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ("cuont=3", "cuont: unknown key. Did you mean 'count'?"),
+        ("count=many", "count: input should be a valid integer"),
+        ("count", "must read key.path=value"),
+    ],
+)
+def test_study__refuses(config, capsys, change, told):
+    with pytest.raises(SystemExit) as ended:
+        study("two", Two, ["--config", str(config), "--set", change])
+    assert ended.value.code == 2 and told in capsys.readouterr().err
+
+
+def test_study__says_which_size_is_missing(tmp_path, capsys):
+    path = tmp_path / "none.toml"
+    path.write_text("count = 3\n")
+    with pytest.raises(SystemExit) as ended:
+        study("two", Two, ["--config", str(path)])
+    assert ended.value.code == 2 and "[full] is missing" in capsys.readouterr().err
+
+
+def test_verdicts__follow_the_interval_and_the_bound():
+    assert within("", "", -0.5, -0.48, -0.52, -0.44).holds and not within("", "", -0.5, -0.4, -0.45, -0.35).holds
+    assert within("", "", -0.5, -0.4, -0.45, -0.35, slack=0.05).holds
+    assert at_most("", "", -1.0, -1.5, -1.6, -1.4).holds and not at_most("", "", -1.0, -0.8, -0.9, -0.7).holds
+    assert below("", "", 1.0, 0.9).holds and not below("", "", 1.0, 1.1).holds and not below("", "", 1.0, np.nan).holds
+    assert above("", "", 1.0, 1.1).holds and not above("", "", 1.0, 0.9).holds
+    assert not within("", "", -0.5, np.nan, np.nan, np.nan).holds
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_finish__writes_what_was_claimed_and_tells_by_its_code(config, tmp_path, capsys, holds):
+    figure, axes = panels(2)
+    axes[0].plot([1, 2], [3, 4])
+    claims = [
+        Claim("the first [1]", "(1)", 1.0, 1.1, 0.9, 1.2, True),
+        below("the second", "2", 2.0, 1.0 if holds else 3.0),
+    ]
+    asked = study("two", Two, ["--config", str(config), "--out", str(tmp_path / "out")])
+    assert asked.finish(claims, xr.Dataset({"a": ("k", [1.0, 2.0])}), figure) == (0 if holds else 1)
+    assert "the first [1]" in capsys.readouterr().out
+    with xr.open_dataset(tmp_path / "out" / "two.h5", engine="h5netcdf") as data:
+        assert data["a"].values.tolist() == [1.0, 2.0] and data["holds"].values.tolist() == [True, holds]
+        assert data["claim_text"].values.tolist() == ["the first [1]", "the second"]
+        assert '"count":3' in data.attrs["settings"] and data.attrs["size"] == "full"
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".h5", ".png", ".svg"}
+
+
+def test_table__marks_what_does_not_hold():
+    made = table("two", [below("a", "2", 1.0, 2.0), above("b", "2", 1.0, 2.0)])
+    assert [cell.plain for cell in made.columns[-1].cells] == ["NO", "yes"]
+
+
+def test_convex_rates__runs_as_a_script(tmp_path):
+    """Sizes so small that claims may fail (code 1): the files are there all the same."""
+    tiny = ["steps=200", "seeds=3", "samples=[50, 100]", "cost_steps=200", "n=100"]
+    command = [sys.executable, DRIVERS / "convex_rates.py", "--quick", "--out", tmp_path]
+    ended = subprocess.run(
+        [*command, *(word for one in tiny for word in ("--set", one))], capture_output=True, text=True
+    )
+    assert ended.returncode in (0, 1) and "power of n" in ended.stdout, ended.stderr
+    with xr.open_dataset(tmp_path / "convex_rates.h5", engine="h5netcdf") as data:
+        assert data["gap"].dims == ("method", "iteration", "seed") and data["sgd_cost"].shape == (2, 3)
