@@ -24,6 +24,8 @@ from test_config import SMALL_TOML
 
 from particles.study.cli import main
 
+pytestmark = pytest.mark.xdist_group("cluster")  # clusters in turn: some tests look at what is left behind
+
 ROOT = Path(__file__).parents[1]
 DRIVERS = ROOT / "drivers"
 FAKES = ROOT / "tests" / "fake_slurm"
@@ -373,7 +375,7 @@ def test_slurm__a_real_study_on_three_real_nodes(submit, tmp_path):
     assert not list((job.folder / "tmp").iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_slurm__a_real_study_has_its_checkpoint_before_the_nodes_go(submit, tmp_path):
     job = real(submit, tmp_path, "--set", "steps=100000000", "--checkpoint", 5)
 

@@ -89,9 +89,11 @@ def test_sweep__killed_three_times_ends_with_the_bits_of_an_undisturbed_one(tmp_
     killed_again_and_again(tmp_path, steps=60, kills=3, checkpoint=0.0, seed=1)
 
 
-@pytest.mark.slow
 @UNFINISHED
-@pytest.mark.parametrize(("checkpoint", "steps"), [(0.0, 300), (0.01, 3000)])
+@pytest.mark.parametrize(
+    ("checkpoint", "steps"),
+    [pytest.param(0.0, 300, marks=pytest.mark.slow), pytest.param(0.01, 3000, marks=pytest.mark.exhaustive)],
+)
 def test_sweep__killed_twenty_times_ends_with_the_bits_of_an_undisturbed_one(tmp_path, checkpoint, steps):
     killed_again_and_again(tmp_path, steps, kills=20, checkpoint=checkpoint, seed=2)
 

@@ -24,6 +24,8 @@ from particles.kernels.online import WINDOW
 from particles.shard import Leg, Shard, recipe
 from particles.walk import Walk
 
+pytestmark = pytest.mark.xdist_group("cluster")  # clusters in turn: some tests look at what is left behind
+
 STEPS = 10
 PARTICLES = 12 * 256 - 100  # twelve blocks, the last not full
 METHODS = {
@@ -98,7 +100,6 @@ BOTH = ("float64", "float32")
 @pytest.mark.parametrize(
     ("nodes", "dtypes", "numbers"),
     [
-        pytest.param(1, ("float64",), (1, 2), marks=pytest.mark.slow),
         pytest.param(3, ("float32",), (3, 7), marks=pytest.mark.slow),
         pytest.param(1, BOTH, (1, 2, 3, 7), marks=pytest.mark.exhaustive),
         pytest.param(3, BOTH, (1, 2, 3, 7), marks=pytest.mark.exhaustive),
@@ -207,11 +208,16 @@ FAULTS = {
 }
 
 
-SLOW = [("node", True), ("frozen", True), ("actor", False), ("node", False)]
+SLOW, OTHERS = [("node", True), ("frozen", True)], [("actor", False), ("node", False)]
 
 
 @pytest.mark.parametrize(
-    ("kind", "saved"), [("actor", True), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
+    ("kind", "saved"),
+    [
+        ("actor", True),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW),
+        *(pytest.param(*case, marks=pytest.mark.exhaustive) for case in OTHERS),
+    ],
 )
 def test_fault__costs_time_and_not_a_bit(kind, saved, three_nodes, tmp_path):
     hurt, told = FAULTS[kind]

@@ -15,6 +15,8 @@ from particles.study import sweep as module
 from particles.study.cli import main
 from particles.study.sweep import run_path, run_sweep
 
+pytestmark = pytest.mark.xdist_group("cluster")  # clusters in turn: some tests look at what is left behind
+
 MANY = ("start.count=[8, 300]", "start.seed=[0, 1, 2]", "limit.nodes=16")
 
 
@@ -111,7 +113,7 @@ def test_run__leaves_many_particles_in_files_and_refers_to_them(engine, two_node
     ("engine", "told"),
     [
         ("shards", "in 2 shards of 2 threads"),
-        pytest.param("tasks", "as tasks on 4 cores", marks=pytest.mark.slow),
+        pytest.param("tasks", "as tasks on 4 cores", marks=pytest.mark.exhaustive),
         pytest.param("auto", "runs go", marks=pytest.mark.slow),
     ],
 )
