@@ -1,3 +1,4 @@
+from . import theory as theory
 from .activations import ACTIVATIONS as ACTIVATIONS, Activation as Activation
 from .cluster.engine import Ray as Ray
 from .data import Dataset as Dataset, Stream as Stream

@@ -6,6 +6,7 @@ To add a law: subclass `Law` with `dim`, `draw` and `from_cube` (and `rule` wher
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -277,6 +278,11 @@ class Atoms(Law):
             raise InputError("`weights` must be finite and >= 0, one a point, not all zero", told, "")
         self.weights /= self.weights.sum()
         self.dim = self.points.shape[1]
+
+    def __repr__(self) -> str:
+        """By its contents, since a run's configuration is told apart by this."""
+        digest = blake2b(self.points.tobytes() + self.weights.tobytes(), digest_size=6).hexdigest()
+        return f"Atoms({len(self.points)} points, dim={self.dim}, {digest})"
 
     @property
     def cube_dim(self) -> int:

@@ -269,3 +269,10 @@ def test_pack__makes_particles_where_they_are_needed(signs, count):
         strict=True,
     ):  # fmt: skip
         assert np.array_equal(one, other)
+
+
+def test_atoms__are_called_by_their_contents():
+    """A stream's configuration holds this name: the same points must be the same run, others another."""
+    one, same, other = mf.Atoms([[1.0], [2.0]]), mf.Atoms([[1.0], [2.0]]), mf.Atoms([[1.0], [2.5]])
+    assert repr(one) == repr(same) != repr(other)
+    assert repr(one) != repr(mf.Atoms([[1.0], [2.0]], [0.3, 0.7]))
