@@ -105,41 +105,82 @@ def _one(v):
     return 0.0 * v + 1.0
 
 
-def _cosine(q11: Array, q12: Array, q22: Array) -> tuple[Array, Array]:
-    """(|u||v|, the angle between them); a zero vector counts as orthogonal to everything."""
+def relu_slopes(left: Array) -> Array:
+    """The arc-cosine kernel of degree 0 (Cho and Saul): the share of half-spaces that hold both inputs.
+
+    left : pi minus the angle between the inputs. So measured, small values near opposite inputs keep their digits.
+    """
+    return left / (2.0 * np.pi)
+
+
+def relu_values(left: Array) -> Array:
+    """The arc-cosine kernel of degree 1 (Cho and Saul) of unit inputs; left as in `relu_slopes`."""
+    found = np.asarray(np.sin(left) - left * np.cos(left))
+    small = np.abs(left) < 0.5  # where the two terms cancel: t^3/3 - t^5/30 + ... to the last bit
+    if small.any():
+        square, series = left[small] ** 2, np.zeros(np.count_nonzero(small))
+        for k in range(7, 0, -1):
+            series = (-1.0) ** (k + 1) * 2.0 * k / math.factorial(2 * k + 1) + series * square
+        found[small] = left[small] * square * series
+    return found / (2.0 * np.pi)
+
+
+def _left(q11: Array, q12: Array, q22: Array) -> tuple[Array, Array]:
+    """(|u||v|, pi minus the angle between them); a zero vector counts as orthogonal to everything.
+
+    Near parallel inputs three numbers know their angle to 1e-8 only; `theory.limit` measures it from the inputs.
+    """
     size = np.sqrt(q11 * q22)
     ratio = np.divide(q12, size, out=np.zeros_like(size * q12), where=size > 0)
-    return size, np.arccos(np.clip(ratio, -1.0, 1.0))
+    return size, np.arccos(-np.clip(ratio, -1.0, 1.0))
 
 
 def _relu_values(q11: Array, q12: Array, q22: Array) -> Array:
-    """The arc-cosine kernel of degree 1 (Cho and Saul)."""
-    size, angle = _cosine(q11, q12, q22)
-    return size * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2.0 * np.pi)
+    size, left = _left(q11, q12, q22)
+    return size * relu_values(left)
 
 
 def _relu_slopes(q11: Array, q12: Array, q22: Array) -> Array:
-    """The arc-cosine kernel of degree 0 (Cho and Saul): the share of half-spaces that hold both inputs."""
-    _, angle = _cosine(q11, q12, q22)
-    return (np.pi - angle) / (2.0 * np.pi)
+    return relu_slopes(_left(q11, q12, q22)[1])
 
 
 def _erf_values(q11: Array, q12: Array, q22: Array) -> Array:
-    """Williams's arc-sine kernel."""
-    return 2.0 / np.pi * np.arcsin(2.0 * q12 / np.sqrt((1.0 + 2.0 * q11) * (1.0 + 2.0 * q22)))
+    """Williams's arc-sine kernel; as an arc tangent it keeps its digits where the sine is near 1."""
+    rest = 1.0 + 2.0 * (q11 + q22) + 4.0 * (q11 * q22 - q12 * q12)
+    return 2.0 / np.pi * np.arctan2(2.0 * q12, np.sqrt(rest))
 
 
 def _erf_slopes(q11: Array, q12: Array, q22: Array) -> Array:
-    return 4.0 / np.pi / np.sqrt((1.0 + 2.0 * q11) * (1.0 + 2.0 * q22) - 4.0 * q12 * q12)
+    return 4.0 / np.pi / np.sqrt(1.0 + 2.0 * (q11 + q22) + 4.0 * (q11 * q22 - q12 * q12))
 
 
 def _sin_sin(q11: Array, q12: Array, q22: Array) -> Array:
-    """(e^(-|u-v|^2/2) - e^(-|u+v|^2/2)) / 2, written so that neither exponential can overflow."""
-    return 0.5 * (np.exp(-0.5 * (q11 + q22) + q12) - np.exp(-0.5 * (q11 + q22) - q12))
+    """e^(-(q11 + q22)/2) sinh q12, written so that nothing can overflow and small q12 keep their digits."""
+    return -0.5 * np.sign(q12) * np.exp(np.abs(q12) - 0.5 * (q11 + q22)) * np.expm1(-2.0 * np.abs(q12))
 
 
 def _cos_cos(q11: Array, q12: Array, q22: Array) -> Array:
     return 0.5 * (np.exp(-0.5 * (q11 + q22) + q12) + np.exp(-0.5 * (q11 + q22) - q12))
+
+
+def _both_below(q11: Array, q12: Array, q22: Array) -> tuple[Array, Array]:
+    """(E Phi(u) Phi(v), the root of det(I + Q)): an orthant of the pair with a standard normal added to each."""
+    root = np.sqrt(1.0 + q11 + q22 + (q11 * q22 - q12 * q12))
+    return np.arctan2(root, -q12) / (2.0 * np.pi), root
+
+
+def _gelu_values(q11: Array, q12: Array, q22: Array) -> Array:
+    """E u Phi(u) v Phi(v): Stein's identity takes u and v away, and a density times a density is a density."""
+    share, root = _both_below(q11, q12, q22)
+    inverse = 1.0 / (1.0 + q11) + 1.0 / (1.0 + q22)
+    return q12 * share + (q11 * q22 + q12 * q12 * (inverse - 1.0)) / (2.0 * np.pi * root)
+
+
+def _gelu_slopes(q11: Array, q12: Array, q22: Array) -> Array:
+    """E (Phi(u) + u phi(u)) (Phi(v) + v phi(v)), which is the derivative of `_gelu_values` by q12 (Price)."""
+    share, root = _both_below(q11, q12, q22)
+    inverse = 1.0 / (1.0 + q11) + 1.0 / (1.0 + q22) + 1.0 / (root * root)
+    return share + q12 * inverse / (2.0 * np.pi * root)
 
 
 def _squares(q11: Array, q12: Array, q22: Array) -> Array:
@@ -158,7 +199,8 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("erf", special.erf, special.erf_slope, _TWO_OVER_SQRT_PI,
                    2.0 * math.sqrt(2.0 / (math.pi * math.e)), True, _erf_values, _erf_slopes),
         # sup |sigma'| = Phi(sqrt 2) + sqrt 2 phi(sqrt 2), at v = sqrt 2; sup |sigma''| = 2 phi(0), at v = 0
-        Activation("gelu", special.gelu, special.gelu_slope, 1.1289042092032798, 2.0 * _DENSITY_AT_0, True),
+        Activation("gelu", special.gelu, special.gelu_slope, 1.1289042092032798, 2.0 * _DENSITY_AT_0, True,
+                   _gelu_values, _gelu_slopes),
         Activation("softplus", special.softplus, special.sigmoid, 1.0, 0.25, True),
         Activation("sin", special.sin, special.cos, 1.0, 1.0, True, _sin_sin, _cos_cos),
         Activation("cos", special.cos, _minus_sin, 1.0, 1.0, True, _cos_cos, _sin_sin),

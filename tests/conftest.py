@@ -1,5 +1,9 @@
 """Small problems and clouds that many tests share."""
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: tests run side by side, and BLAS's threads spin
+
 import hypothesis
 import numpy as np
 import pytest

@@ -143,9 +143,9 @@ def test_closed_kernel__is_the_gaussian_expectation(name, kind):
     assert found == pytest.approx(expected, rel=1e-8, abs=1e-8)
 
 
-def test_closed_kernel__is_known_for_six_rows():
-    assert {name for name, _ in KERNELS} == {"relu", "erf", "sin", "cos", "quadratic", "linear"}
-    assert len(KERNELS) == 12
+def test_closed_kernel__is_known_for_seven_rows():
+    assert {name for name, _ in KERNELS} == {"relu", "erf", "gelu", "sin", "cos", "quadratic", "linear"}
+    assert len(KERNELS) == 14
 
 
 def test_activation__names_the_nearest_row():

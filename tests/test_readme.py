@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_readme__python_block_runs(tmp_path, monkeypatch):
@@ -19,3 +20,16 @@ def test_readme__has_one_command_that_runs_and_one_that_tests():
     commands = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
     assert ["particles run configs/quickstart.toml" in line for line in commands] == [True, False]
     assert [line.endswith(".venv/bin/pytest") for line in commands] == [False, True]
+
+
+def test_theory_page__python_block_runs():
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "theory.md").read_text(encoding="utf-8"), re.DOTALL)
+    names = {}
+    exec(compile(block, "theory.md", "exec"), names)
+    assert names["f"].shape == (3, 100) and 0 < names["run"].dataset["kernel_drift"].values[-1] < 1
+
+
+def test_theory_page__names_drivers_that_are_there():
+    page = (ROOT / "docs" / "theory.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"drivers/\w+\.py", page))
+    assert named and all((ROOT / name).is_file() for name in named)

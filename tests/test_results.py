@@ -12,7 +12,7 @@ import particles as mf
 from particles.study import summary
 from particles.study.results import open_root, open_tree
 
-EVERYTHING = tuple(name for name in mf.OBSERVABLES if "misclassification" not in name)
+EVERYTHING = tuple(row.name for row in mf.OBSERVABLES.values() if not (row.binary or row.name == "kernel_distance"))
 DESCRIBED = {"long_name", "units", "equation"}
 
 

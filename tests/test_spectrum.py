@@ -446,10 +446,6 @@ def test_hardest_target__takes_a_filter():
     assert lam == pytest.approx(r / t, rel=0.05)
 
 
-def test_theorem_2_weight__is_its_formula():
-    assert source.theorem_2_weight(1000, 0.5, 2.0) == pytest.approx(1000 ** (-2 / 3))
-
-
 CIRCLE = spectra.Spectrum(2, np.array([0.5, 0.25, 0.0]), np.array([1.0, 2.0, 2.0]), np.full(3, 1e-17))
 REFUSED = [
     (lambda: spectra.spectrum(np.cos, 1, 3), "`dim` must be a whole number >= 2: got 1. The circle is dim=2."),
@@ -484,7 +480,6 @@ REFUSED = [
     (lambda: source.source_target(CIRCLE, 0.5)(np.ones((4, 3))), "points must have shape (k, 2): got (4, 3)"),
     (lambda: source.source_norm(CIRCLE, np.ones(4), 0.5), "`coefficients` must be finite, at most 3 degrees"),
     (lambda: source.hardest_target(CIRCLE, 1.0, 0.5, lambda lam: lam[:1]), "`residual` must map (k,) to finite (k,)"),
-    (lambda: source.theorem_2_weight(100, 0.5, 1.0), "`beta` must be a finite number > 1"),
 ]
 
 

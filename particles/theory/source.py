@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number, whole
+from particles.checks import number
 from particles.errors import InputError
 from particles.measure import Array
 from particles.theory.spectrum import Spectrum
@@ -116,7 +116,7 @@ def hardest_target(
     """Of the source ball |Sigma^-r g| <= radius the target with the largest bias: radius lam_i^r phi_i.
 
     i maximises lam_i^r residual(lam_i); residual, (k,) -> (k,), is what a filter leaves of an eigenfunction: of ridge
-    regression, and averaged SGD in the mean, weight / (weight + lam). weight: lam, at T `theorem_2_weight`.
+    regression, and averaged SGD in the mean, weight / (weight + lam). weight: lam, at T `bounds.weight_decay`.
     """
     weight, r = number("weight", weight, above=0.0), number("r", r, 0.0)
     lam = spectrum.values
@@ -128,12 +128,6 @@ def hardest_target(
     h = np.zeros(len(lam))
     h[int(np.argmax(np.where(lam > 0.0, lam**r * np.abs(left), -1.0)))] = 1.0
     return source_target(spectrum, r, h, radius, pole, bounded)
-
-
-def theorem_2_weight(T: int, r: float, beta: float) -> float:
-    """The regularisation lam = T^(-beta / (2 r beta + 1)) of Theorem 2."""
-    beta, r = number("beta", beta, above=1.0), number("r", r, above=0.0)
-    return float(whole("T", T, 1) ** (-beta / (2.0 * r * beta + 1.0)))
 
 
 def _pole(pole: ArrayLike | None, dim: int) -> Array:
