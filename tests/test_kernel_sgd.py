@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 import particles as mf
-from particles.theory.kernel_sgd import feature_sgd, gram_sgd
+from particles.theory.kernel_sgd import averaged_residual, expected_risk, feature_sgd, gram_sgd
+from particles.theory.source import source_target
+from particles.theory.spectrum import fourier, spectrum
+from particles.theory.zonal import zonal_kernel
 
 ETA, LAM, T = 0.1, 0.3, 40
 
@@ -59,6 +62,28 @@ def test_networks__tend_to_it_with_their_width():
         run = mf.simulate(net, start, stream, mf.AveragedSGD(ETA, weight_decay=LAM), steps=64, record_every=64)
         away.append(np.abs(net.predict(run.average, points) - expected).max())
     assert away[1] < away[0] / 4 < 0.05  # 8 by the law of large numbers
+
+
+@pytest.mark.parametrize("degree", [1, 4])
+def test_expected_risk__is_the_mean_over_many_streams(degree):
+    """ReLU's kernel on the circle; the target is one of its eigenfunctions."""
+    known = spectrum(zonal_kernel(mf.Network("relu"), mf.Gaussian(2)), 2, 30)
+    values = np.repeat(known.values, known.counts.astype(int))
+    target = source_target(known, 0.0, np.eye(degree + 1)[degree], radius=0.5)
+    seen = [mf.Stream(mf.Sphere(2), target, noise=0.3, seed=seed).rows(0, 200) for seed in range(400)]
+    found = feature_sgd(
+        lambda x: fourier(x, 30) * np.sqrt(values),
+        np.stack([one.x for one in seen]), np.stack([one.y for one in seen]), ETA, 0.02,
+    )  # fmt: skip
+    truth = np.zeros(61)
+    truth[2 * degree - 1] = 0.5
+    risks = np.sum((found.average * np.sqrt(values) - truth) ** 2, axis=1)
+    expected = expected_risk(known.values, known.counts, target.coefficients, 200, ETA, 0.02, 0.3)
+    error = risks.std(ddof=1) / 20
+    assert abs(risks.mean() - expected) < 4 * error + 0.05 * expected  # an estimate, as it says
+    residual = averaged_residual(values, 200, ETA, 0.02)[2 * degree - 1]
+    mean = (found.average * np.sqrt(values))[:, 2 * degree - 1]
+    assert abs(0.5 * (1 - residual) - mean.mean()) < 4 * mean.std(ddof=1) / 20
 
 
 @pytest.mark.parametrize(
