@@ -88,13 +88,42 @@ def test_table__marks_what_does_not_hold():
     assert [cell.plain for cell in made.columns[-1].cells] == ["NO", "yes"]
 
 
-def test_convex_rates__runs_as_a_script(tmp_path):
-    """Sizes so small that claims may fail (code 1): the files are there all the same."""
-    tiny = ["steps=200", "seeds=3", "samples=[50, 100]", "cost_steps=200", "n=100"]
-    command = [sys.executable, DRIVERS / "convex_rates.py", "--quick", "--out", tmp_path]
-    ended = subprocess.run(
-        [*command, *(word for one in tiny for word in ("--set", one))], capture_output=True, text=True
-    )
-    assert ended.returncode in (0, 1) and "power of n" in ended.stdout, ended.stderr
-    with xr.open_dataset(tmp_path / "convex_rates.h5", engine="h5netcdf") as data:
-        assert data["gap"].dims == ("method", "iteration", "seed") and data["sgd_cost"].shape == (2, 3)
+# Sizes so small that claims may fail (code 1): the files are there all the same.
+TINY = {
+    "convex_rates": (
+        ["steps=200", "seeds=3", "samples=[50, 100]", "cost_steps=200", "n=100"],
+        "gap", ("method", "iteration", "seed"),
+    ),
+    "ntk_regression": (
+        ["n=12", "counts=[64, 128]", "seeds=3", "steps=5", "samples=[5, 10]", "wide=64", "narrow=[2, 4]", "eps=0.1"],
+        "kernel_drift", ("count", "seed", "iteration"),
+    ),
+    "generalization_bound": (
+        ["samples=[20, 30]", "shares=[0.0, 1.0]", "seeds=2", "count=64", "steps=5"],
+        "bound", ("n", "share", "seed"),
+    ),
+    "averaged_sgd": (
+        ["powers=[4, 5]", "seeds=3", "degree=20", "sphere_powers=[3, 4]", "counts=[64, 128]", "network_T=16"],
+        "risk", ("r", "target", "power", "iterate", "seed"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_study__runs_as_a_script(name, tmp_path):
+    changes, variable, dims = TINY[name]
+    command = [sys.executable, DRIVERS / f"{name}.py", "--quick", "--out", tmp_path]
+    words = [word for change in changes for word in ("--set", change)]
+    ended = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+    assert ended.returncode in (0, 1) and "95% interval" in ended.stdout, ended.stderr
+    with xr.open_dataset(tmp_path / f"{name}.h5", engine="h5netcdf") as data:
+        assert data[variable].dims == dims and np.isfinite(data[variable].values).all()
+        assert data.sizes["claim"] >= 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TINY)
+def test_study__holds_at_its_quick_size(name, tmp_path):
+    command = [sys.executable, DRIVERS / f"{name}.py", "--quick", "--out", tmp_path]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr

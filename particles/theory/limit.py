@@ -19,11 +19,10 @@ from particles.measure import Array
 from particles.network import Network
 from particles.population import cores
 from particles.theory import atoms, isotropic
+from particles.theory.isotropic import Pairs, cosines, supplement
 from particles.theory.tiles import Team, tile_values
 
 _BAND = 256  # rows at a time: what works on them holds a few such bands, not a few matrices
-_NEAR = 1e-4  # from this 1 - |cosine| on, an angle is measured from the inputs, not from their product
-_CHUNK = 2**20  # numbers held at a time for that
 _NODES = (2**12, 2**16)  # of a law's quadrature: the first try, and where to give up
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -34,16 +33,6 @@ class Limit(NamedTuple):
     gram: Array
     error: float
     how: str
-
-
-class Pairs(NamedTuple):
-    """Some inputs against others: rows (m, d), columns (n, d), their products (m, n), lengths (m, 1) and (1, n)."""
-
-    rows: Array
-    columns: Array
-    inner: Array
-    left: Array
-    right: Array
 
 
 class Rule(NamedTuple):
@@ -140,33 +129,11 @@ def _by_angle(net: Network, second: float) -> Callable[[Pairs], Array]:
     """The arc-cosine kernels: ReLU sees the direction of b, and its length by the second moment alone."""
 
     def kernel(pairs: Pairs) -> Array:
-        left = _supplement(pairs)
+        left = supplement(pairs)
         size = pairs.left * pairs.right
         return _combined(net, pairs, lambda: relu_slopes(left), lambda: second * size * relu_values(left))
 
     return kernel
-
-
-def _cosines(pairs: Pairs) -> Array:
-    """The cosine of every pair's angle; a zero vector counts as orthogonal to everything."""
-    found = pairs.inner / np.where(pairs.left > 0.0, pairs.left, 1.0)
-    found /= np.where(pairs.right > 0.0, pairs.right, 1.0)
-    return np.asarray(np.clip(found, -1.0, 1.0, out=found))
-
-
-def _supplement(pairs: Pairs) -> Array:
-    """pi minus the angle of every pair, to 1e-15: (m, n)."""
-    found = _cosines(pairs)
-    i, j = np.nonzero(np.abs(found) > 1.0 - _NEAR)
-    sign = np.sign(found[i, j])
-    np.arccos(np.negative(found, out=found), out=found)
-    room = max(1, _CHUNK // pairs.rows.shape[1])
-    for first in range(0, len(i), room):
-        a, b, s = (index[first : first + room] for index in (i, j, sign))
-        gap = pairs.rows[a] / pairs.left[a] - s[:, None] * (pairs.columns[b] / pairs.right[0, b, None])
-        angle = 2.0 * np.arcsin(np.minimum(0.5 * np.linalg.norm(gap, axis=1), 1.0))
-        found[a, b] = np.where(s > 0.0, np.pi - angle, angle)
-    return found
 
 
 def _by_closed_kernels(net: Network, variance: float) -> Callable[[Pairs], Array]:
@@ -214,11 +181,11 @@ def _by_series(net: Network, law: Law, rows: Array, columns: Array) -> Rule:
     known = {slopes: isotropic.series(net, law, lengths, slopes) for slopes in asked}
 
     def kernel(pairs: Pairs) -> Array:
-        cosines = _cosines(pairs)
+        between = cosines(pairs)
 
         def expectation(slopes: bool) -> Array:
             left, right = (known[slopes].heights(a.ravel()) for a in (pairs.left, pairs.right))
-            return isotropic.summed(known[slopes], cosines, left, right)
+            return isotropic.summed(known[slopes], between, left, right)
 
         return _combined(net, pairs, lambda: expectation(True), lambda: expectation(False))
 
@@ -249,7 +216,7 @@ def _filled(rule: Rule, rows: Array, columns: Array, team: Team) -> Limit:
             corner = np.triu(gram[first:last, first:last])
             gram[first:last, first:last] = corner + np.triu(corner, 1).T
             gram[last:, first:last] = gram[first:last, last:].T
-    # A dot product's last bits: at 1 - cosine = _NEAR an angle magnifies them 1 / (2 pi sqrt(2 _NEAR)) = 11 times.
+    # A dot product's last bits: of an angle that is not measured from the inputs they make 11 times as much.
     return Limit(gram, rule.error + 16.0 * _EPS * np.sqrt(16.0 + d) * peak, rule.how)
 
 
