@@ -102,10 +102,6 @@ TINY = {
         ["samples=[20, 30]", "shares=[0.0, 1.0]", "seeds=2", "count=64", "steps=5"],
         "bound", ("n", "share", "seed"),
     ),
-    "averaged_sgd": (
-        ["powers=[4, 5]", "seeds=3", "degree=20", "sphere_powers=[3, 4]", "counts=[64, 128]", "network_T=16"],
-        "risk", ("r", "target", "power", "iterate", "seed"),
-    ),
 }  # fmt: skip
 
 

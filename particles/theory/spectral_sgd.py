@@ -1,0 +1,158 @@
+"""Averaged SGD (3.2) at M = infinity on the circle, in Fourier modes: many streams at once, compiled.
+
+    f_(t+1) = f_t - eta (f_t(x_t) - y_t) k(x_t, .) - eta lam f_t,    f_1 = 0,    y_t = g_rho(x_t) + noise_t
+
+`kernel_sgd` has the same for any features; here an iteration of 32 streams in 400 degrees costs 15 us. `Theorem2` is
+what is known of it without a sample.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from particles.checks import number
+from particles.errors import InputError
+from particles.kernels.compile import specialise
+from particles.measure import Array
+from particles.theory.bounds import averaged_step, relu_decay, weight_decay
+from particles.theory.kernel_sgd import Iterates, averaged_residual, expected_risk
+from particles.theory.source import Target, hardest_target, source_target
+from particles.theory.spectrum import Spectrum
+
+
+class Theorem2(NamedTuple):
+    """The setting of Theorem 2 on the sphere, inputs uniform: the kernel's spectrum and the labels' noise.
+
+    Targets are of the source ball |Sigma^-r g| <= 1. beta is ReLU's, 1 + 1/(d - 1).
+    """
+
+    spectrum: Spectrum
+    noise: float
+
+    def rates(self, T: int, r: float) -> tuple[float, float]:
+        """The step at its bound, and the pull lam."""
+        lam = weight_decay(T, r, relu_decay(self.spectrum.dim))
+        return averaged_step(lam), lam
+
+    def target(self, T: int, r: float, hardest: bool) -> Target:
+        """One target for all T, or that of which the average of T + 1 iterates leaves most."""
+        if not hardest:
+            return source_target(self.spectrum, r)
+        eta, lam = self.rates(T, r)
+        return hardest_target(self.spectrum, lam, r, lambda values: averaged_residual(values, T, eta, lam))
+
+    def risk(self, T: int, r: float, hardest: bool) -> float:
+        """The average's excess risk by bias and variance (`expected_risk`, an estimate to some percent)."""
+        known, goal = self.spectrum, self.target(T, r, hardest).coefficients
+        return expected_risk(known.values, known.counts, goal, T, *self.rates(T, r), self.noise)
+
+    def last_risk(self, T: int, r: float) -> float:
+        """The last iterate's risk once it is stationary, hardest target: its bias and its step's noise.
+
+        A mode's variance settles at eta sigma^2 lam_i^2 / (2 rho_i - eta rho_i^2), rho_i = lam_i + lam; sigma^2 is the
+        labels' and the risk itself, as the samples' noise is taken in `expected_risk`.
+        """
+        (eta, lam), known = self.rates(T, r), self.spectrum
+        rho = known.values + lam
+        bias = float(np.sum((self.target(T, r, True).coefficients * lam / rho) ** 2))
+        share = float(known.counts @ (eta * known.values**2 / (2.0 * rho - eta * rho**2)))
+        return (bias + share * self.noise**2) / (1.0 - share)
+
+
+def circle_sgd(
+    spectrum: Spectrum,
+    coefficients: ArrayLike,
+    angle: ArrayLike,
+    noise: ArrayLike,
+    step: float,
+    weight_decay: float = 0.0,
+) -> Iterates:
+    """The last iterate and the average of all T + 1, as functions: (S, 2 K + 1) on the modes of `fourier` (flow time).
+
+    spectrum: of the circle, degrees 0..K. coefficients: (at most K + 1,) of g_rho on 1, sqrt2 cos k theta, as a
+    `Target` of the first axis has them. angle, noise : (T, S) a sample a row, a stream a column; labels are g_rho plus
+    noise. Modes with eigenvalue 0 stay 0, and so do those above K. Raises InputError for shapes that do not fit.
+    """
+    goal, angles = np.asarray(coefficients, dtype=np.float64), np.asarray(angle, dtype=np.float64)
+    rest = np.asarray(noise, dtype=np.float64)
+    if spectrum.dim != 2:
+        raise InputError("Fourier modes are the circle's: the spectrum must have dim=2", str(spectrum.dim), "")
+    if goal.ndim != 1 or not 0 < len(goal) <= len(spectrum.values):
+        rule = f"`coefficients` must be one row of at most {len(spectrum.values)} degrees"
+        raise InputError(rule, str(goal.shape), "Ask the spectrum for more degrees.")
+    if angles.ndim != 2 or angles.shape != rest.shape:
+        got = f"{angles.shape} and {rest.shape}"
+        raise InputError("`angle` and `noise` must both be (T, S)", got, "A sample a row, a stream a column.")
+    eta, lam = number("step", step, above=0.0), number("weight_decay", weight_decay, 0.0)
+    goal = np.pad(goal, (0, len(spectrum.values) - len(goal)))
+    # Modes of the target that the kernel does not see are needed too: they are noise to the others.
+    degrees = np.flatnonzero((spectrum.values > 0.0) | (goal != 0.0))
+    S = angles.shape[1]
+    # The loop moves f - g_rho, mode by mode, and so needs no labels.
+    state = np.zeros((2, 2, len(degrees), S))  # (now or sum, cos or sin, mode, stream)
+    state[:, 0] = -goal[degrees, None]
+    turns = np.diff(degrees, prepend=0)
+    pull = goal[degrees]
+    _loop()(angles, rest, turns, spectrum.values[degrees], pull, eta, lam, state, np.empty((2, len(degrees), S)))
+    state[1] /= len(angles) + 1
+    state[:, 0] += pull[:, None]
+    last, average = (_in_order(part, degrees, len(spectrum.values)) for part in state)
+    return Iterates(last, average)
+
+
+def _in_order(part: Array, degrees: NDArray[np.int64], count: int) -> Array:
+    """(2, modes, S) -> (S, 2 count - 1) in the order 1, cos, sin, cos 2, sin 2, ..."""
+    whole = np.zeros((part.shape[2], 2 * count - 1))
+    for k, column in zip(degrees, part.transpose(1, 0, 2), strict=True):
+        whole[:, max(0, 2 * k - 1)] = column[0]
+        if k > 0:
+            whole[:, 2 * k] = column[1]
+    return whole
+
+
+def _descend(
+    angle: Array,
+    noise: Array,
+    turns: Array,
+    values: Array,
+    pull: Array,
+    eta: float,
+    lam: float,
+    state: Array,
+    waves: Array,
+) -> None:
+    """All iterations; loops over streams are innermost, so that they become vector code and no sum is reordered."""
+    T, S = angle.shape
+    modes = len(values)
+    cosine, sine, rest = np.empty(S), np.empty(S), np.empty(S)
+    re, im = np.empty(S), np.empty(S)
+    for t in range(T):
+        for s in range(S):
+            cosine[s], sine[s], rest[s] = np.cos(angle[t, s]), np.sin(angle[t, s]), -noise[t, s]
+            re[s], im[s] = 1.0, 0.0
+        for j in range(modes):
+            for _ in range(turns[j]):
+                for s in range(S):
+                    before = re[s]
+                    re[s] = before * cosine[s] - im[s] * sine[s]
+                    im[s] = before * sine[s] + im[s] * cosine[s]
+            size = np.sqrt(2.0) if j > 0 or turns[0] > 0 else 1.0
+            for s in range(S):
+                waves[0, j, s], waves[1, j, s] = size * re[s], size * im[s]
+                rest[s] += state[0, 0, j, s] * waves[0, j, s] + state[0, 1, j, s] * waves[1, j, s]
+        for j in range(modes):
+            move, back, keep = eta * values[j], eta * lam * pull[j], 1.0 - eta * lam
+            for s in range(S):
+                now = keep * state[0, 0, j, s] - back - move * rest[s] * waves[0, j, s]
+                state[0, 0, j, s] = now
+                state[1, 0, j, s] += now
+                now = keep * state[0, 1, j, s] - move * rest[s] * waves[1, j, s]
+                state[0, 1, j, s] = now
+                state[1, 1, j, s] += now
+
+
+@cache
+def _loop() -> Any:
+    return specialise(_descend, "circle-sgd")
