@@ -1,15 +1,17 @@
 """The ends of a Gram matrix's spectrum: dense, or by Lanczos from products with vectors alone."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse.linalg import LinearOperator
 
 from particles.checks import number
 from particles.errors import InputError
 from particles.measure import Array
 from particles.theory.kernel_flow import checked_gram
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
 
 _SUBSPACE = 256  # Lanczos vectors: with 128 the crowded lower end took a fifth more products at n = 5000
 _RESTARTS = 300
@@ -24,11 +26,13 @@ class Extremes(NamedTuple):
     error: float
 
 
-def extremes(gram: ArrayLike | LinearOperator, tolerance: float = 1e-10) -> Extremes:
+def extremes(gram: "ArrayLike | LinearOperator", tolerance: float = 1e-10) -> Extremes:
     """lam_min and lam_max of K (3.1, flow time): of a matrix (n, n), or of an `operator` that never forms it.
 
     tolerance: of Lanczos, for residuals relative to lam_max. Raises InputError where it is not reached.
     """
+    from scipy.sparse.linalg import LinearOperator
+
     number("tolerance", tolerance, above=0.0)
     if not isinstance(gram, LinearOperator):
         values = np.linalg.eigvalsh(checked_gram(gram))
@@ -45,7 +49,7 @@ def extremes(gram: ArrayLike | LinearOperator, tolerance: float = 1e-10) -> Extr
     return Extremes(largest - top, largest, max(error, below))
 
 
-def _end(gram: LinearOperator, tolerance: float) -> tuple[float, float]:
+def _end(gram: "LinearOperator", tolerance: float) -> tuple[float, float]:
     """One eigenvalue at an end, and the length of its residual."""
     from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 

@@ -8,11 +8,10 @@ import itertools
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse.linalg import LinearOperator
 
 from particles import blocks
 from particles.checks import whole
@@ -24,6 +23,9 @@ from particles.population import Engine, Local, cores
 from particles.theory.atoms import atoms_of, examined
 from particles.theory.gram_file import growing, part_of
 from particles.theory.tiles import Request, Team, kernels_of, tile_of, tile_values
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
 
 
 def gram(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = None) -> Array:
@@ -83,7 +85,7 @@ def write_gram(
     return path
 
 
-def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = None) -> LinearOperator:
+def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = None) -> "LinearOperator":
     """The Gram matrix as a scipy LinearOperator that never forms it: 8 M n d flops a product, memory as the particles'.
 
     v is pushed through the particles as a slope would be, and the forces are summed back at the inputs.
@@ -130,5 +132,7 @@ def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None 
         with Team((engine or Local()).threads or cores()) as team:
             team.runs(work, 0, K)
         return blocks.tree_sum(totals)
+
+    from scipy.sparse.linalg import LinearOperator
 
     return LinearOperator((n, n), matvec=apply, rmatvec=apply, dtype=np.dtype(np.float64))
