@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 
 import pytest
 import xarray as xr
@@ -13,6 +12,7 @@ import particles as mf
 from particles.cluster import testing
 from particles.study import sweep as module
 from particles.study.cli import main
+from particles.study.progress import Ticker
 from particles.study.sweep import run_path, run_sweep
 
 pytestmark = pytest.mark.xdist_group("cluster")  # clusters in turn: some tests look at what is left behind
@@ -128,12 +128,17 @@ def test_run__goes_where_it_is_told_and_says_so(engine, told, two_nodes, small_f
 
 
 @pytest.mark.slow
-def test_run__in_shards_ends_with_75_on_sigusr1_and_goes_on(two_nodes, small_file, tmp_path, capsys):
+def test_run__in_shards_ends_with_75_on_sigusr1_and_goes_on(two_nodes, small_file, tmp_path, monkeypatch):
+    def stopped_at(ticker, case, iteration, steps):
+        if iteration == 20:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
     words = ["run", str(small_file), "--set", "start.count=3000", "--set", "steps=2000", "--set", "record.every=500"]
     words += ["--no-figure", "--quiet"]
     there = [*words, "--out", str(tmp_path / "there"), "--ray", two_nodes.address, "--engine", "shards"]
-    threading.Timer(6.0, os.kill, (os.getpid(), signal.SIGUSR1)).start()
-    assert main(there) == 75
+    with monkeypatch.context() as patch:
+        patch.setattr(Ticker, "step", stopped_at)
+        assert main(there) == 75
     assert list(tmp_path.rglob("checkpoint-*.json"))
     assert main(there) == 0 and main([*words, "--out", str(tmp_path / "here")]) == 0
     assert all_contents(tmp_path / "there") == all_contents(tmp_path / "here")
