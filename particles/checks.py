@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from particles.errors import InputError
 
@@ -34,3 +35,18 @@ def number(
             rule = f" from {least:g} to {most:g}" if math.isfinite(most) else f" >= {least:g}"
         raise InputError(f"`{name}` must be a finite number{rule}", repr(value), remedy)
     return float(value)
+
+
+def share(name: str, value: Any) -> float:
+    """A number between 0 and 1, neither of them."""
+    if number(name, value, above=0.0) >= 1.0:
+        raise InputError(f"`{name}` must lie between 0 and 1", value, "Use 0.05, say.")
+    return float(value)
+
+
+def vector(name: str, values: ArrayLike, n: int) -> NDArray[np.float64]:
+    """A finite vector (n,), one number a sample."""
+    found = np.asarray(values, dtype=np.float64)
+    if found.shape != (n,) or not np.isfinite(found).all():
+        raise InputError(f"`{name}` must be finite, of shape ({n},)", str(found.shape), "One number a sample.")
+    return found

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number
+from particles.checks import number, vector
 from particles.errors import InputError
 from particles.measure import Array
 from particles.schedules import Constant, Schedule, schedule
@@ -142,7 +142,7 @@ def _problem(
 ) -> _Problem:
     values, vectors = gram if isinstance(gram, Eigen) else eigen(gram)
     n = len(values)
-    targets, begin = _vector("y", y, n), _vector("start", start, n)
+    targets, begin = vector("y", y, n), _outputs("start", start, n)
     decay = number("weight_decay", weight_decay, 0.0)
     other: Array | None = None
     if cross is not None:
@@ -151,12 +151,10 @@ def _problem(
             raise InputError(f"`cross` must have shape (m, {n})", str(other.shape), "Rows are other points.")
     elif cross_start is not None:
         raise InputError("`cross_start` belongs to the points of `cross`", "no `cross`", "Give their kernel rows.")
-    there = _vector("cross_start", cross_start, 0 if other is None else len(other))
+    there = _outputs("cross_start", cross_start, 0 if other is None else len(other))
     return _Problem(values, vectors, values / n + decay, vectors.T @ (targets - begin) / n, begin, other, there)
 
 
-def _vector(name: str, values: ArrayLike | None, n: int) -> Array:
-    vector = np.zeros(n) if values is None else np.asarray(values, dtype=np.float64)
-    if vector.shape != (n,) or not np.isfinite(vector).all():
-        raise InputError(f"`{name}` must be finite, of shape ({n},)", str(vector.shape), "One number a sample.")
-    return vector
+def _outputs(name: str, values: ArrayLike | None, n: int) -> Array:
+    """Outputs at time 0: zeros unless given."""
+    return np.zeros(n) if values is None else vector(name, values, n)

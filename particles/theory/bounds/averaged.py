@@ -1,0 +1,87 @@
+"""Section 3.2 as numbers, Theorem 2: averaged SGD at the optimal rate."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from particles.checks import number, vector, whole
+from particles.errors import InputError
+from particles.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
+from particles.measure import Array
+from particles.network import Network
+
+_EXACT = 1e-9  # how far a norm or a label may be off by rounding
+
+
+def weight_decay(T: int, r: float, beta: float) -> float:
+    """lam = T^(-beta / (2 r beta + 1)) of Theorem 2 [8]; flow time and paper agree at its output scale, beta = 1/2.
+
+    r in [1/2, 1]: the source condition. beta > 1: the decay lam_i = Theta(i^-beta), not the output scale.
+    """
+    return float(whole("T", T, 1) ** (averaged_exponent(r, beta) / (2.0 * r)))
+
+
+def averaged_step(lam: float) -> float:
+    """The largest eta of Theorem 2 [8], 4 (6 + lam) eta = 1; flow time and paper agree at its output scale, 1/2."""
+    return 1.0 / (4.0 * (6.0 + number("lam", lam, 0.0)))
+
+
+def averaged_exponent(r: float, beta: float) -> float:
+    """The exponent of T in Theorem 2 [8], -2 r beta / (2 r beta + 1), which is minimax [17]."""
+    r, beta = number("r", r, 0.5, 1.0), number("beta", beta, above=1.0, remedy="lam_i must be summable.")
+    return -2.0 * r * beta / (2.0 * r * beta + 1.0)
+
+
+def averaged_bound(T: ArrayLike, r: float, beta: float, source_norm: float = 0.0, factor: float = 1.0) -> Array:
+    """Theorem 2 [8] without its eps: alpha T^(-2 r beta / (2 r beta + 1)) (1 + |Sigma^-r g_rho|^2), T's shape.
+
+    factor: the paper's alpha, which it does not state.
+    """
+    asked = np.asarray(T, dtype=np.float64)
+    if not np.isfinite(asked).all() or (asked < 1).any():
+        raise InputError("`T` must be iterations >= 1", str(T), "Give np.arange(1, 100), say.")
+    size = number("factor", factor, above=0.0) * (1.0 + number("source_norm", source_norm, 0.0) ** 2)
+    return np.asarray(size * asked ** averaged_exponent(r, beta))
+
+
+def relu_decay(d: int) -> float:
+    """beta = 1 + 1/(d - 1): the eigenvalue decay of smoothed ReLU on the sphere in R^d (Theorem 2, d >= 2)."""
+    return 1.0 + 1.0 / (whole("d", d, 2, remedy="The sphere in R^1 is two points.") - 1)
+
+
+def relu_exponent(r: float, d: int) -> float:
+    """The exponent of T there, -2 r d / (2 r d + d - 1)."""
+    return averaged_exponent(r, relu_decay(d))
+
+
+def assumption_1(
+    net: Network, x: ArrayLike, y: ArrayLike, law: Law | None = None, r: float | None = None, beta: float | None = None
+) -> list[str]:
+    """What fails of Assumption 1 and of the start of section 3.2, a sentence each; nothing fails in an empty list.
+
+    x (n, d) and y (n,) as the network is given them; r and beta as in `weight_decay`, looked at where given.
+    """
+    row, largest = net.row, float(np.linalg.norm(net.inputs(x), axis=1).max())
+    targets = vector("y", y, len(net.inputs(x)))
+    checks = [
+        (row.assumption_1, f"{row.name} lacks |sigma''| <= C, |sigma'| <= 2 or |sigma(u)| <= 1 + |u|"),
+        (largest <= 1.0 + _EXACT, f"|x| <= 1 fails: {largest:g} (a bias counts)"),
+        (float(np.abs(targets).max()) <= 1.0 + _EXACT, f"y in [-1, 1] fails: |y| = {np.abs(targets).max():g}"),
+        (r is None or 0.5 <= r <= 1.0, f"the source condition needs r in [1/2, 1]: {r}"),
+        (beta is None or beta > 1.0, f"the eigenvalues need a decay beta > 1: {beta}"),
+        (net.beta == 0.5, f"the output scale must be 1/sqrt(M), beta = 1/2: {net.beta:g}"),
+        (law is None or _in_unit_ball(law), f"mu0 must live in the unit ball: {law!r}"),
+    ]
+    return [told for good, told in checks if not good]
+
+
+def _in_unit_ball(law: Law) -> bool:
+    """Whether the support is in the unit ball; of a law that we do not know, whether 4096 draws are."""
+    if isinstance(law, Gaussian):
+        return False
+    if isinstance(law, Uniform):
+        return math.sqrt(law.dim) * max(abs(law.low), abs(law.high)) <= 1.0 + _EXACT
+    points = law.points[law.weights > 0] if isinstance(law, Atoms) else law.rows(0, 0, 4096)
+    radius = law.radius if isinstance(law, Ball | Sphere) else float(np.linalg.norm(points, axis=1).max())
+    return radius <= 1.0 + _EXACT
