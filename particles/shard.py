@@ -236,6 +236,18 @@ class Shard:
             )  # fmt: skip
             yield begin, end, v, vs
 
+    def velocities(self, field: Field) -> tuple[Array, Array]:
+        """The data term of the velocity of every particle here, (m, d), and of its output weight, (m,); float64."""
+        K = len(self.cloud.b)
+        found, found_s = np.empty((K, *self.cloud.b.shape[1:])), np.empty((K, BLOCK))
+
+        def work(first: int, last: int) -> None:
+            for begin, end, v, vs in self._velocities(field, first, last):  # chunks share their arrays: copied at once
+                found[begin:end], found_s[begin:end] = v[: end - begin], vs[: end - begin]
+
+        self.share(work, K)
+        return blocks.unpack(found, self.count), found_s.reshape(-1)[: self.count]
+
     def push(self, field: Field, step: float) -> bool:
         """Move every particle by one step of flow time `step`; whether all are still finite."""
         cloud, rule, real = self.cloud, field.regulariser, self.cloud.b.dtype.type

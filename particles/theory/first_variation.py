@@ -1,0 +1,82 @@
+"""The first variation of the loss over measures: the potential in which every particle of the mean field moves (3.4).
+
+    V(s, b) = dL/dmu (s, b) = alpha s (1/n) sum_i l'(g_mu(x_i), y_i) sigma(b.x_i) + alpha^2 (lam / 2) |b|^2
+
+and the velocity of a particle in flow time is v = -grad V / alpha^2. L is convex in mu, so L(mu) - L(nu) is at most
+int V dmu - int V dnu, whatever nu.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from particles.data import Dataset
+from particles.errors import InputError
+from particles.losses import loss as loss_row
+from particles.measure import Array, Measure, checked_measure
+from particles.network import Network
+from particles.population import Local, cores
+from particles.regularisers import L1, NONE, Regulariser
+from particles.shard import Field, Shard, recipe
+
+
+class Variation(NamedTuple):
+    """V of one measure on one dataset. x : (n, d) as the particles see them, slope : (n,) alpha l'(g, y) / n."""
+
+    net: Network
+    x: Array
+    slope: Array
+    rule: Regulariser
+    scale: float  # alpha^2, the regulariser's factor
+    threads: int
+
+    def value(self, b: ArrayLike, s: ArrayLike) -> Array:
+        """V at positions b (k, d) with signs s (k,): (k,)."""
+        return self.both(b, s)[0]
+
+    def both(self, b: ArrayLike, s: ArrayLike) -> tuple[Array, Array]:
+        """V (k,) and its gradient in b (k, d) there; for L1 its least-norm subgradient where a coordinate is 0."""
+        points, signs = np.asarray(b, dtype=np.float64), np.asarray(s, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] != self.x.shape[1] or signs.shape != points.shape[:1] or not len(signs):
+            rule = f"positions must have shape (k, {self.x.shape[1]}) and signs (k,), k >= 1"
+            raise InputError(rule, f"{points.shape} and {signs.shape}", "A bias is a coordinate of its own.")
+        # A cloud of these points, both of whose layers move: its velocities are minus the gradient and minus the value.
+        cloud = Measure(points, signs, np.full(len(signs), 1.0 / len(signs)))
+        net = Network(self.net.activation, beta=1.0, train=("input", "output"))
+        shard = Shard(recipe(net, cloud), self.threads)
+        try:
+            v, vs = shard.velocities(Field(self.x, self.slope, NONE))
+        finally:
+            shard.close()
+        value, gradient, size = -signs * vs, -v, self.scale * self.rule.weight
+        if not size:
+            return value, gradient
+        if isinstance(self.rule, L1):
+            at_zero = np.sign(gradient) * np.maximum(np.abs(gradient) - size, 0.0)
+            gradient = np.where(points == 0.0, at_zero, gradient + size * np.sign(points))
+            return value + size * np.abs(points).sum(axis=1), gradient
+        return value + 0.5 * size * np.sum(points**2, axis=1), gradient + size * points
+
+
+def first_variation(
+    net: Network,
+    measure: Measure,
+    data: Dataset,
+    loss: str = "squared",
+    regulariser: Regulariser = NONE,
+    engine: Local | None = None,
+) -> Variation:
+    """V = dL/dmu at a measure, for data (n, d) and a loss (3.4). The regulariser must not depend on the start.
+
+    Raises InputError for a network whose output layer trains: its particles are not (sign, position) any more.
+    """
+    if net.train != ("input",):
+        raise InputError("the first variation is over (sign, position)", f"train={net.train}", 'Use train="input".')
+    if not isinstance(regulariser, L1) and regulariser.about == "start" and regulariser.weight:
+        raise InputError("a pull to the start is no function of the measure", repr(regulariser), 'Use about="zero".')
+    row, x = loss_row(loss), net.inputs(data.x)
+    measure, alpha = checked_measure(measure, x.shape[1]), net.scale(measure)
+    slope = alpha * row.slope(net.predict(measure, data.x), data.y) / len(x)
+    threads = (engine.threads if engine else None) or cores()
+    return Variation(net, x, slope, regulariser, alpha**2, threads)
