@@ -20,7 +20,15 @@ from .laws import (
 )
 from .losses import LOSSES as LOSSES
 from .measure import Measure as Measure
-from .methods import SGD as SGD, AveragedSGD as AveragedSGD, GradientDescent as GradientDescent
+from .methods import (
+    SGD as SGD,
+    AveragedSGD as AveragedSGD,
+    BirthDeath as BirthDeath,
+    DualAveraging as DualAveraging,
+    GradientDescent as GradientDescent,
+    Langevin as Langevin,
+    RungeKutta as RungeKutta,
+)
 from .network import Network as Network
 from .observables import OBSERVABLES as OBSERVABLES
 from .population import Local as Local

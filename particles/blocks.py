@@ -63,10 +63,16 @@ def flat(a: Floats, K: int, count: int) -> Array:
     return np.array(whole.reshape(-1)[:count], dtype=np.float64)
 
 
-def pack(start: Measure | Source, dtype: str, shared_signs: bool = True, span: tuple[int, int] | None = None) -> Cloud:
+def pack(
+    start: Measure | Source,
+    dtype: str,
+    shared_signs: bool = True,
+    span: tuple[int, int] | None = None,
+    shared_weights: bool = True,
+) -> Cloud:
     """A measure in block storage, or its blocks [first, last) only.
 
-    With `shared_signs` equal signs are stored once, for those that never move.
+    With `shared_signs` equal signs are stored once, for those that never move; likewise weights.
     """
     source = source_of(start) if isinstance(start, Measure) else start
     begin, end = span or (0, blocks_of(source.count))
@@ -83,8 +89,8 @@ def pack(start: Measure | Source, dtype: str, shared_signs: bool = True, span: t
         b[block] = full.reshape(-1, lanes, d).transpose(0, 2, 1)
         if not shared or block in (0, K - 1):
             s[block // (K - 1) if shared else block, : last - first] = signs
-    if not source.equal_weights:
-        return Cloud(b, s, rows(source.weights(offset, offset + count), "float64", True), count)
+    if not source.equal_weights or not shared_weights:
+        return Cloud(b, s, rows(source.weights(offset, offset + count), "float64", shared_weights), count)
     w = np.full((min(K, 2), BLOCK), source.weights(offset, offset + 1)[0])
     w[-1, count - (K - 1) * BLOCK :] = 0.0
     return Cloud(b, s, w, count)

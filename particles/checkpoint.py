@@ -26,6 +26,7 @@ from particles.errors import StorageError
 from particles.files import clear_parts, write_whole
 from particles.observables import Values
 from particles.population import Population
+from particles.problem import Memory
 from particles.segments import (
     Segment,
     check_segments,
@@ -42,6 +43,7 @@ FORMAT = 1
 _MANIFEST = re.compile(r"checkpoint-(\d{12})-[0-9a-z]{1,8}\.json")
 _PARTICLES = re.compile(r"particles-(\d{12})-[0-9a-f]{6}-\d+\.h5")
 _OURS = re.compile(r"(checkpoint|particles|rows)-\d{12}[-.].*")
+_MEMORY = "memory"
 _KEPT = 2
 
 
@@ -65,11 +67,14 @@ class Manifest(NamedTuple):
 
 
 class Resumed(NamedTuple):
-    """Where a run goes on: after `iteration` steps, with the rows recorded before and all that happened to it."""
+    """Where a run goes on: after `iteration` steps, with the rows recorded before, all that happened to it, and what
+    its method knows besides the particles.
+    """
 
     iteration: int
     rows: list[Row]
     events: list[Event]
+    memory: Memory
 
 
 class Checkpoints:
@@ -85,7 +90,9 @@ class Checkpoints:
         self._number = 0
         self.left_out: list[str] = []  # what was found unusable when the run was last resumed
 
-    def save(self, iteration: int, population: Population, rows: list[Row], events: list[Event]) -> None:
+    def save(
+        self, iteration: int, population: Population, rows: list[Row], events: list[Event], memory: Memory | None = None
+    ) -> None:
         """Keep the rows recorded since the last save and the state after `iteration` steps."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +102,7 @@ class Checkpoints:
         stem = f"particles-{iteration:012d}-{secrets.token_hex(3)}"
         segments = [part for parts in population.each(write_segments, self.folder, stem) for part in parts]
         checked_seen(self.folder, segments)
-        page = self._write_rows(iteration, rows)
+        page = self._write_rows(iteration, rows, memory or {})
         manifest = Manifest(self.config_hash, iteration, self._number, segments, [*self._pages, page], events)
         write_whole(self._path(iteration, "h5"), self._view(manifest, population))
         write_whole(self._path(iteration, "json"), _packed(manifest))
@@ -112,14 +119,15 @@ class Checkpoints:
         clear_parts(self.folder)
         for manifest in self._newest_first():
             try:
-                rows = [row for page in manifest.pages for row in self._read_rows(page)]
+                pages = [self._read_rows(page) for page in manifest.pages]
                 population.each(check_segments, self.folder, manifest.segments)
                 population.each(read_segments, self.folder, manifest.segments)
             except StorageError as error:
                 self._left_out(self._path(manifest.iteration, "json"), str(error))
                 continue
             self._pages, self._number = list(manifest.pages), manifest.number + 1
-            return Resumed(manifest.iteration, rows, list(manifest.events))
+            rows = [row for found, _ in pages for row in found]
+            return Resumed(manifest.iteration, rows, list(manifest.events), pages[-1][1])
         return None
 
     def _newest_first(self) -> Iterator[Manifest]:
@@ -171,20 +179,24 @@ class Checkpoints:
             if _OURS.fullmatch(path.name) and path.name not in files:
                 path.unlink(missing_ok=True)
 
-    def _write_rows(self, iteration: int, rows: list[Row]) -> Page:
+    def _write_rows(self, iteration: int, rows: list[Row], memory: Memory) -> Page:
         page = io.BytesIO()
         with h5py.File(page, "w") as file:
             for at, values in rows:
                 for name, value in values.items():
                     file.create_dataset(f"{at:020d}/{name}", data=value)
+            for name, value in memory.items():
+                file.create_dataset(f"{_MEMORY}/{name}", data=value)
         content, name = page.getbuffer(), f"rows-{iteration:012d}-{self._run}.h5"
         write_whole(self.folder / name, content)
         return Page(name, len(content), hashlib.sha256(content).hexdigest())
 
-    def _read_rows(self, page: Page) -> list[Row]:
+    def _read_rows(self, page: Page) -> tuple[list[Row], Memory]:
         content = verified_bytes(self.folder, page.file, page.bytes, page.sha256)
         with h5py.File(io.BytesIO(content), "r") as file:
-            return [(int(at), {name: item[()] for name, item in group.items()}) for at, group in file.items()]
+            groups = {at: {name: item[()] for name, item in group.items()} for at, group in file.items()}
+        memory = groups.pop(_MEMORY, {})
+        return [(int(at), values) for at, values in groups.items()], memory
 
     def _view(self, manifest: Manifest, population: Population) -> memoryview:
         """All particles as one dataset that stands for the files beside it."""

@@ -6,7 +6,8 @@ One iteration, whatever the method, the measure and the machine:
     slope = l'(g, y) / n               a few numbers, all that particles ever learn of each other
     push  every particle by eta v      v = -(1/alpha) s sum_i slope_i sigma'(b.x_i) x_i, less the regulariser
 
-It starts from mu_1 and yields mu_1 itself first. Time is flow time.
+Methods differ in the push alone: how often, how far, with what noise (`steppers.py`). The loop starts from mu_1 and
+yields mu_1 itself first. Time is flow time.
 """
 
 from collections.abc import Container, Iterator
@@ -16,81 +17,72 @@ import numpy as np
 
 from particles.errors import DivergedError
 from particles.kernels.online import WINDOW
-from particles.losses import Loss
-from particles.measure import Array
-from particles.network import Network
 from particles.observables import Observer, Values
 from particles.population import Population
-from particles.regularisers import L2, Regulariser
-from particles.samples import Samples
-from particles.shard import Field, Leg, Move, Shard
+from particles.problem import Memory, Problem, mean_loss
+from particles.regularisers import L2
+from particles.shard import Leg, Move, Shard
+from particles.steppers import Euler, Stepper, stepper
 
 _SWEEP_WORK = 2**20  # particles times iterations between two looks at a sweep: milliseconds, so that Ctrl-C is quick
-
-
-def mean_loss(loss: Loss, g: Array, y: Array) -> float:
-    """The mean loss over samples; overflow gives inf, which the caller tells as divergence."""
-    with np.errstate(all="ignore"):
-        return float(np.mean(loss.value(g, y)))
-
-
-class Problem(NamedTuple):
-    """What is fixed while the particles move."""
-
-    net: Network
-    loss: Loss
-    regulariser: Regulariser
-    samples: Samples
-    sizes: Array  # (T,) step sizes, flow time
-    times: Array  # (T + 1,) flow time after each number of iterations
-    averaged: bool
-    hopeless: float  # a loss above this will not come back
 
 
 class Snapshot(NamedTuple):
     """The cloud after `iteration` steps, at flow time `time`; `values` only where they were asked for.
 
-    whole: whether the run can go on from this state; a one-sample sweep looked at inside a window cannot.
+    whole: whether the run can go on from this state; a one-sample sweep looked at inside a window cannot. memory: what
+    it needs for that besides the particles.
     """
 
     iteration: int
     time: float
     values: Values | None
     whole: bool = True
+    memory: Memory = {}
 
 
 def flow(
-    problem: Problem, population: Population, observer: Observer, record: Container[int], begin: int = 0
+    problem: Problem,
+    population: Population,
+    observer: Observer,
+    record: Container[int],
+    begin: int = 0,
+    memory: Memory | None = None,
 ) -> Iterator[Snapshot]:
-    """Gradient descent (3) or SGD (4) on a population, in place, from iteration `begin` to the last.
+    """A method's iterates on a population, in place, from iteration `begin` (and the memory of then) to the last.
 
     Raises DivergedError when an output, the loss or a particle leaves the numbers.
     """
-    swept = (
-        problem.samples.batches.batch == 1 and problem.net.train == ("input",) and isinstance(problem.regulariser, L2)
-    )
-    yield from (_sweeps if swept else _steps)(problem, population, observer, record, begin)
+    stepping = stepper(problem, population, memory or {})
+    simple = isinstance(stepping, Euler) and problem.net.train == ("input",) and isinstance(problem.regulariser, L2)
+    if simple and problem.samples.batches.batch == 1:
+        yield from _sweeps(problem, population, observer, record, begin)
+    else:
+        yield from _steps(problem, population, observer, record, begin, stepping)
 
 
 def _steps(
-    problem: Problem, population: Population, observer: Observer, record: Container[int], begin: int
+    problem: Problem,
+    population: Population,
+    observer: Observer,
+    record: Container[int],
+    begin: int,
+    stepping: Stepper,
 ) -> Iterator[Snapshot]:
     """An iteration at a time: the last one's move and this one's sums are one call, wherever the particles are."""
-    steps, whole, move = len(problem.sizes), problem.samples.whole, None
+    steps, whole = len(problem.sizes), problem.samples.whole
+    move: Move | None = None
     for iteration in range(begin, steps + 1):
         g, finite = population.advance(move, iteration, keep=iteration < steps)
         if not finite:
             raise DivergedError(f"a particle is no longer finite after iteration {iteration}")
-        y = problem.samples.targets(iteration)
-        risk = mean_loss(problem.loss, g, y)
+        risk = mean_loss(problem.loss, g, problem.samples.targets(iteration))
         if not risk <= problem.hopeless:
             raise DivergedError(f"the loss is {risk:.3g} at iteration {iteration}")
         values = observer.measure(iteration, population, g if whole else None) if iteration in record else None
-        yield Snapshot(iteration, float(problem.times[iteration]), values)
-        if iteration == steps:
-            return
-        field = Field(iteration, problem.loss.slope(g, y) / len(y), problem.regulariser)
-        move = Move(field, float(problem.sizes[iteration]), 1.0 / (iteration + 2) if problem.averaged else None)
+        yield Snapshot(iteration, float(problem.times[iteration]), values, memory=stepping.memory)
+        if iteration < steps:
+            move = stepping.move(iteration, g)
 
 
 def _sweeps(

@@ -1,12 +1,15 @@
 """How the particles step: small frozen values that the flow reads. They hold settings and do no work.
 
 What the flow reads of a method: `step` (a number or schedule, in flow time), `batch` (samples a step, None for all),
-`seed` of the batches, `average` (whether the running mean of the iterates is kept), `regulariser` (its own, or None).
+`seed` of the batches or the noise, `average` (whether the running mean of the iterates is kept), `weighing` (whether
+weights move), `regulariser` (its own, or None). How each steps is a row in `steppers.py`.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from particles.checks import whole
+from particles.checks import number, whole
+from particles.errors import InputError, nearest
 from particles.randomness import checked_seed
 from particles.regularisers import L2, Regulariser
 from particles.schedules import Schedule, schedule
@@ -21,6 +24,7 @@ class GradientDescent:
 
     batch = None
     seed = 0
+    weighing = False
     regulariser = None
 
     def __post_init__(self) -> None:
@@ -36,6 +40,7 @@ class SGD:
     seed: int = 0
     average: bool = False
 
+    weighing = False
     regulariser = None
 
     def __post_init__(self) -> None:
@@ -54,6 +59,7 @@ class AveragedSGD:
     seed: int = 0
 
     average = True
+    weighing = False
 
     def __post_init__(self) -> None:
         schedule(self.step)
@@ -67,4 +73,167 @@ class AveragedSGD:
         return L2(self.weight_decay, about="start")
 
 
-Method = GradientDescent | SGD | AveragedSGD
+class Tableau(NamedTuple):
+    """A Runge-Kutta scheme: k_j = v(b + eta sum_i rows[j - 1]_i k_i), b' = b + eta sum_i ends_i k_i.
+
+    order: of b'. errors: of the embedded estimate eta sum_i errors_i k_i, one stage at b' after the others; or none.
+    """
+
+    order: int
+    rows: tuple[tuple[float, ...], ...]
+    ends: tuple[float, ...]
+    errors: tuple[float, ...] = ()
+
+
+SCHEMES: dict[str, Tableau] = {
+    "heun": Tableau(2, ((1.0,),), (1 / 2, 1 / 2)),
+    "classic": Tableau(4, ((1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6)),
+    # Bogacki and Shampine 1989
+    "bogacki-shampine": Tableau(
+        3, ((1 / 2,), (0.0, 3 / 4)), (2 / 9, 1 / 3, 4 / 9), (-5 / 72, 1 / 12, 1 / 9, -1 / 8)
+    ),
+    # Dormand and Prince 1980
+    "dormand-prince": Tableau(
+        5,
+        (
+            (1 / 5,),
+            (3 / 40, 9 / 40),
+            (44 / 45, -56 / 15, 32 / 9),
+            (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+            (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+        ),
+        (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
+        (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RungeKutta:
+    """The gradient flow itself, to higher order than descent's Euler steps: on all samples, in flow time.
+
+    scheme: "heun" (order 2), "bogacki-shampine" (3), "classic" (4), "dormand-prince" (5). tolerance: if given, each
+    step is divided until every part's estimated error, an rms over particles of their positions, is below it; that
+    needs the second or the last scheme. Orders hold for smooth activations; ReLU's kinks cost some.
+    """
+
+    step: float | Schedule
+    scheme: str = "dormand-prince"
+    tolerance: float | None = None
+
+    average = False
+    batch = None
+    seed = 0
+    weighing = False
+    regulariser = None
+
+    def __post_init__(self) -> None:
+        schedule(self.step)
+        if self.scheme not in SCHEMES:
+            rule = f"`scheme` must be one of {', '.join(SCHEMES)}"
+            raise InputError(rule, repr(self.scheme), nearest(str(self.scheme), SCHEMES))
+        if self.tolerance is not None:
+            number("tolerance", self.tolerance, above=0.0, remedy="Use 1e-6, or None for steps as they are.")
+            if not self.tableau.errors:
+                rule = "`tolerance` needs a scheme that estimates its error"
+                raise InputError(rule, repr(self.scheme), 'Use "dormand-prince".')
+
+    @property
+    def tableau(self) -> Tableau:
+        """The scheme's coefficients."""
+        return SCHEMES[self.scheme]
+
+
+@dataclass(frozen=True)
+class Langevin:
+    """Mean-field Langevin descent, b' = b + eta v + sqrt(2 eta tau) xi (Mei, Montanari, Nguyen 2018).
+
+    It descends L + alpha^2 (lam/2 int |b|^2 dmu + tau int log mu dmu): tau is in units of V / alpha^2, flow time.
+    temperature: a number, or a schedule by which it is annealed. batch: samples an iteration, None for all. The noise
+    of particle r depends on (seed, iteration, r) alone, so clouds of different M are driven by the same.
+    """
+
+    step: float | Schedule
+    temperature: float | Schedule
+    weight_decay: float = 0.0
+    batch: int | None = None
+    seed: int = 0
+
+    average = False
+    weighing = False
+
+    def __post_init__(self) -> None:
+        schedule(self.step)
+        _checked_temperature(self.temperature)
+        checked_seed(self.seed)
+        L2(self.weight_decay)
+        if self.batch is not None:
+            whole("batch", self.batch, 1, remedy="Use None for all samples.")
+
+    @property
+    def regulariser(self) -> Regulariser:
+        """The confinement lam/2 |b|^2."""
+        return L2(self.weight_decay)
+
+
+@dataclass(frozen=True)
+class DualAveraging:
+    """Particle dual averaging (Nitanda, Wu, Suzuki 2021): Langevin steps under the average of all slopes so far.
+
+    Outer iteration t = 1, 2, .. takes the slope l'(g, y) once, and `inner` Langevin steps then follow the potential
+    2 / ((t + 1) (t + 2)) sum_(s <= t) s (V_s + lam/2 |b|^2), V_s the first variation then. On all samples.
+    """
+
+    step: float | Schedule
+    temperature: float
+    weight_decay: float
+    inner: int = 10
+    seed: int = 0
+
+    average = False
+    batch = None
+    weighing = False
+
+    def __post_init__(self) -> None:
+        schedule(self.step)
+        number("temperature", self.temperature, 0.0)
+        checked_seed(self.seed)
+        whole("inner", self.inner, 1, remedy="Use 10 Langevin steps to a slope, say.")
+        L2(self.weight_decay)
+
+    @property
+    def regulariser(self) -> Regulariser:
+        """The confinement lam/2 |b|^2."""
+        return L2(self.weight_decay)
+
+
+@dataclass(frozen=True)
+class BirthDeath:
+    """Descent whose particles also gain and lose weight, dw/dt = -rate w (V - int V dmu): Wasserstein-Fisher-Rao.
+
+    V is the first variation over alpha^2 (flow time), with the regulariser in it (Chizat 2022; Rotskoff et al. 2019,
+    who move the number of particles instead of their weights). At beta = 1, where weights may differ.
+    """
+
+    step: float | Schedule
+    rate: float = 1.0
+
+    average = False
+    batch = None
+    seed = 0
+    weighing = True
+    regulariser = None
+
+    def __post_init__(self) -> None:
+        schedule(self.step)
+        number("rate", self.rate, 0.0, remedy="Use 0 for plain descent.")
+
+
+Method = GradientDescent | SGD | AveragedSGD | RungeKutta | Langevin | DualAveraging | BirthDeath
+
+
+def _checked_temperature(temperature: float | Schedule) -> None:
+    if isinstance(temperature, int | float) and not isinstance(temperature, bool):
+        number("temperature", temperature, 0.0, remedy="Use 0 for plain descent.")
+    else:
+        schedule(temperature)

@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     LABEL_NOISE = 5
     SPLIT = 6
     TEACHER = 7
+    NOISE = 9
 
 
 def generator(seed: int, purpose: Purpose, block: int = 0, step: int = 0) -> np.random.Generator:

@@ -27,7 +27,8 @@ from particles.shard import Shard
 
 _SEEN_SECONDS = 10.0
 SEGMENT_BYTES = 2**26  # a file is made in memory first, so this bounds what a save takes
-_FIELDS = {"b": "position", "s": "sign", "mean_b": "averaged_position", "mean_s": "averaged_sign"}
+_FIELDS = {"b": "position", "s": "sign", "mean_b": "averaged_position", "mean_s": "averaged_sign",
+           "w": "weight"}  # fmt: skip
 
 
 class Segment(NamedTuple):

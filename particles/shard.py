@@ -18,6 +18,7 @@ from particles.kernels.blocks import BLOCK
 from particles.kernels.online import WINDOW
 from particles.measure import Array, Measure, Source, checked_measure, source_of
 from particles.network import Network
+from particles.randomness import Purpose
 from particles.regularisers import L1, L2, Regulariser
 from particles.samples import Place, Samples
 
@@ -27,6 +28,7 @@ _KEEP_FROM = 96
 _KEEP_BYTES = 2**28  # as long as all of them fit in this; no bit depends on either.
 _SWEEP_BLOCKS = 2  # a thread of the one-sample sweep has at least this many blocks, or meeting costs more than it wins
 DTYPES = ("float64", "float32")
+_WORD = 2**32 - 1
 
 Where = Array | Place  # inputs (n, d), or a place among the samples
 
@@ -63,12 +65,38 @@ class Field(NamedTuple):
     regulariser: Regulariser
 
 
+class Noise(NamedTuple):
+    """Independent normals of this standard deviation on every coordinate that trains, by seed, iteration, particle."""
+
+    size: float
+    seed: int
+    iteration: int
+
+
+class Stage(NamedTuple):
+    """One stage of a Runge-Kutta step: it finds k_number, and the particles go to base + sum_i weights_i k_i.
+
+    weights : for k_0 .. k_number, the step multiplied in. of: how many stages the step has.
+    """
+
+    number: int
+    weights: tuple[float, ...]
+    of: int
+
+
 class Move(NamedTuple):
-    """One step of flow time `step` along the velocity; share: of the new iterate in the average, None without one."""
+    """One step of flow time `step` along the velocity, or one stage of a step; then the noise.
+
+    share: of the new iterate in the average, None without one. growth: weights are multiplied by e^(-growth V), V the
+    first variation over alpha^2 where the particles were (flow time); whoever asks for it makes them a measure again.
+    """
 
     field: Field
     step: float
     share: float | None = None
+    noise: Noise | None = None
+    stage: Stage | None = None
+    growth: float = 0.0
 
 
 class Leg(NamedTuple):
@@ -87,18 +115,20 @@ class Leg(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that moves, in block storage; `mean_*` are empty where no average is kept."""
+    """All that moves, in block storage; `mean_*` are empty where no average is kept, w where weights stay."""
 
     b: Floats
     s: Floats
     mean_b: Floats
     mean_s: Floats
+    w: Floats
 
 
 class Recipe(NamedTuple):
     """What a population is made from, however it is shared out: the start, and what is kept beside the particles.
 
-    averaged: the mean of the iterates. anchored: the start, which a pull to it and displacements need.
+    averaged: the mean of the iterates. anchored: the start, which a pull to it and displacements need. weighing:
+    weights that change.
     """
 
     net: Network
@@ -106,17 +136,23 @@ class Recipe(NamedTuple):
     dtype: str
     averaged: bool
     anchored: bool
+    weighing: bool = False
 
 
 def recipe(
-    net: Network, start: Measure | Source, dtype: str = "float64", averaged: bool = False, anchored: bool = False
+    net: Network,
+    start: Measure | Source,
+    dtype: str = "float64",
+    averaged: bool = False,
+    anchored: bool = False,
+    weighing: bool = False,
 ) -> Recipe:
     """The recipe of these, if they are one."""
     if dtype not in DTYPES:
         raise InputError("`dtype` must be float64 or float32", str(dtype), "")
     if isinstance(start, Measure):
         start = source_of(checked_measure(start, start.b.shape[1]))
-    return Recipe(net, start, dtype, averaged, anchored)
+    return Recipe(net, start, dtype, averaged, anchored, weighing)
 
 
 class Shard:
@@ -125,14 +161,15 @@ class Shard:
     def __init__(
         self, recipe: Recipe, threads: int, samples: Samples | None = None, span: tuple[int, int] | None = None
     ) -> None:
-        net, start, dtype, averaged, anchored = recipe
+        net, start, dtype, averaged, anchored, weighing = recipe
         self.net, self.dtype, self.samples = net, dtype, samples
         self.alpha = net.scale(start)
         self.all_blocks = blocks.blocks_of(start.count)
         self.first, self.last = span or (0, self.all_blocks)
         self._trains = "input" in net.train, "output" in net.train
-        self.equal_weights = start.equal_weights
-        self.cloud = blocks.pack(start, dtype, not self._trains[1], (self.first, self.last))
+        self.equal_weights = start.equal_weights and not weighing
+        self.weighing = weighing
+        self.cloud = blocks.pack(start, dtype, not self._trains[1], (self.first, self.last), not weighing)
         self.kernels = net.kernels(dtype, self.cloud.d)
         self.count = self.cloud.M
         empty = np.empty(0, dtype)
@@ -148,6 +185,9 @@ class Shard:
         self._signs: tuple[Floats, Floats] | None = None  # of the one-sample sweep, made when there is one
         self._slots: Floats = empty  # likewise
         self._held: State | None = None
+        # Of a Runge-Kutta step: where it began, and the velocities at its stages; position and output weight apart.
+        self._bases: list[Floats] = []
+        self._stages: list[Floats] = []
         # Pre-activations of the last sum, and the inputs they belong to.
         self._kept: Floats = empty
         self._kept_of: Array | None = None
@@ -182,7 +222,7 @@ class Shard:
         """One step's work: the move, if there is one, then the sums at the next inputs; whether all stayed finite."""
         finite = True
         if move is not None:
-            finite = self.push(move.field, move.step)
+            finite = self.push(move)
             if move.share is not None:
                 self.average(move.share)
         return self.branches(where, keep=keep), finite
@@ -219,19 +259,21 @@ class Shard:
         edges = [self.first] if self.last == self.all_blocks else [self.first, self.last]
         return min([level, *((edge & -edge).bit_length() - 1 for edge in edges if edge)])
 
-    def _velocities(self, field: Field, first: int, last: int) -> Iterator[tuple[int, int, Floats, Floats]]:
-        """The data term of the velocity, a chunk of blocks at a time."""
+    def _velocities(
+        self, field: Field, first: int, last: int, outputs: bool = False
+    ) -> Iterator[tuple[int, int, Floats, Floats]]:
+        """The data term of the velocity, a chunk of blocks at a time; outputs: of s in any case."""
         cloud, x = self.cloud, self.inputs(field.where)
         b, d = cloud.b.reshape(-1), cloud.d
         scale = b.dtype.type(1.0 / self.alpha)
         size = min(self._chunk, last - first)
         v, vs = np.zeros((size, *cloud.b.shape[1:]), self.dtype), np.zeros((size, BLOCK), self.dtype)
         inputs, slope = self.floats(x), self.floats(field.slope)
-        keep = x is self._kept_of
+        keep, outputs = x is self._kept_of, outputs or self._trains[1]
         for begin in range(first, last, self._chunk):
             end = min(begin + self._chunk, last)
             self.kernels.velocity_blocks(
-                b, cloud.s, d, inputs, slope, scale, self._trains[1], cloud.last_tiles, begin, end, keep, self._kept,
+                b, cloud.s, d, inputs, slope, scale, outputs, cloud.last_tiles, begin, end, keep, self._kept,
                 v.reshape(-1), vs.reshape(-1),
             )  # fmt: skip
             yield begin, end, v, vs
@@ -248,31 +290,100 @@ class Shard:
         self.share(work, K)
         return blocks.unpack(found, self.count), found_s.reshape(-1)[: self.count]
 
-    def push(self, field: Field, step: float) -> bool:
-        """Move every particle by one step of flow time `step`; whether all are still finite."""
-        cloud, rule, real = self.cloud, field.regulariser, self.cloud.b.dtype.type
-        l1 = isinstance(rule, L1)
-        pull, threshold = (0.0, step * rule.weight) if l1 else (rule.weight, 0.0)
-        anchored = not isinstance(rule, L1) and rule.about == "start"
-        numbers = real(step), real(pull), real(threshold)
+    def push(self, move: Move) -> bool:
+        """Move every particle by one step, or one stage of one; whether all are still finite."""
+        cloud, field = self.cloud, move.field
         layers = [(cloud.b, self.start_b, cloud.d), (cloud.s, self.start_s, 1)]
         trained = [layer for layer, train in zip(layers, self._trains, strict=True) if train]
+        if move.stage:
+            self._make_room(move.stage.of, [place for place, _, _ in trained])
 
         def work(first: int, last: int) -> int:
             finite = 0
-            for begin, end, v, vs in self._velocities(field, first, last):
-                for place, anchor, d in trained:
+            for begin, end, v, vs in self._velocities(field, first, last, outputs=bool(move.growth)):
+                if move.growth:
+                    self._grow(move, begin, end, vs)
+                for layer, (place, anchor, d) in enumerate(trained):
                     speed = v if place is cloud.b else vs
-                    finite += self.kernels.move_blocks(
-                        place.reshape(-1), speed.reshape(-1), anchor.reshape(-1), anchored, *numbers, d,
-                        cloud.last_tiles, begin, end,
-                    )  # fmt: skip
+                    finite += self._go(move, layer, place, anchor, d, speed, begin, end)
+                    if move.noise:
+                        self._shake(move.noise, place, d, begin, end)
             return finite
 
         self.inputs(field.where)  # found once, before the threads ask
         fine = self.share(work, len(cloud.b)) == len(trained) * len(cloud.b)
         self._kept_of = None
         return fine
+
+    def _go(
+        self, move: Move, layer: int, place: Floats, anchor: Floats, d: int, speed: Floats, begin: int, end: int
+    ) -> int:
+        """One layer of blocks [begin, end); how many of them stay finite."""
+        rule, real, tiles = move.field.regulariser, place.dtype.type, self.cloud.last_tiles
+        l1 = isinstance(rule, L1)
+        pull, threshold = (0.0, move.step * rule.weight) if l1 else (rule.weight, 0.0)
+        anchored = not isinstance(rule, L1) and rule.about == "start"
+        places, speeds, anchors = place.reshape(-1), speed.reshape(-1), anchor.reshape(-1)
+        if not move.stage:
+            return int(self.kernels.move_blocks(
+                places, speeds, anchors, anchored, real(move.step), real(pull), real(threshold), d, tiles, begin, end,
+            ))  # fmt: skip
+        weights = np.array(move.stage.weights, dtype=place.dtype)
+        return int(self.kernels.stage_blocks(
+            places, self._bases[layer].reshape(-1), speeds, anchors, anchored, self._stages[layer].reshape(-1),
+            move.stage.number, weights, real(pull), d, tiles, begin, end,
+        ))  # fmt: skip
+
+    def _make_room(self, stages: int, places: list[Floats]) -> None:
+        """For a Runge-Kutta step's base and velocities."""
+        if not self._stages or len(self._stages[0]) != stages:
+            self._bases = [np.zeros_like(place) for place in places]
+            self._stages = [np.zeros((stages, *place.shape), place.dtype) for place in places]
+
+    def _shake(self, noise: Noise, place: Floats, d: int, begin: int, end: int) -> None:
+        """The noise of one layer of blocks [begin, end); the output weight's coordinate comes after the inputs'."""
+        top = Purpose.NOISE << 16 | noise.iteration >> 32
+        words = (noise.seed & _WORD, noise.seed >> 32, noise.iteration & _WORD, top)
+        coordinate = 0 if place is self.cloud.b else self.cloud.d
+        self.kernels.shake_blocks(
+            place.reshape(-1), place.dtype.type(noise.size), *map(np.uint64, words), self.first, coordinate, d,
+            self.cloud.last_tiles, begin, end,
+        )  # fmt: skip
+
+    def _grow(self, move: Move, begin: int, end: int, vs: Floats) -> None:
+        """Weights of blocks [begin, end); V over alpha^2 is h less s times the velocity that s would have."""
+        cloud, rule = self.cloud, move.field.regulariser
+        for block in range(begin, end):
+            potential = -blocks.row(cloud.s, block, len(cloud.b)).astype(np.float64) * vs[block - begin]
+            if rule.weight:
+                b = np.asarray(cloud.b[block], dtype=np.float64)  # (tiles, d, lanes)
+                size = np.abs(b).sum(axis=1) if isinstance(rule, L1) else 0.5 * (b * b).sum(axis=1)
+                potential = potential + rule.weight * size.reshape(-1)
+            cloud.w[block] *= np.exp(-move.growth * potential)
+
+    def scale_weights(self, factor: float) -> None:
+        """Multiply every weight, so that all of the measure's sum to 1."""
+        self.cloud.w[...] *= factor
+
+    def rewind(self) -> None:
+        """Go back to where the Runge-Kutta step began."""
+        trained = [place for place, train in zip((self.cloud.b, self.cloud.s), self._trains, strict=True) if train]
+        for place, base in zip(trained, self._bases, strict=True):
+            place[...] = base
+        self._kept_of = None
+
+    def probe(self, move: Move, weights: tuple[float, ...]) -> tuple[Branches, bool]:
+        """A last stage, then int |sum_i weights_i k_i|^2 dmu, the square of a step's error; whether all are finite."""
+        finite = self.push(move)
+        K, squares = len(self.cloud.b), np.zeros((len(self.cloud.b), 1))
+        for stages in self._stages:
+            for block in range(K):
+                parts = [weight * k[block].astype(np.float64) for weight, k in zip(weights, stages, strict=True)]
+                with np.errstate(all="ignore"):
+                    each = np.square(sum(parts))
+                each = each.sum(axis=1).reshape(-1) if each.ndim == 3 else each
+                squares[block] += np.sum(blocks.row(self.cloud.w, block, K) * each)
+        return climb(squares, 0, self.first, self.all_blocks), finite
 
     def average(self, share: float) -> None:
         """mean += share (iterate - mean): share = 1/(t + 1) keeps the mean of t + 1 iterates [15]."""
@@ -396,7 +507,8 @@ class Shard:
 
     def state(self) -> State:
         """The state itself, not a copy: good until the next push."""
-        return State(self.cloud.b, self.cloud.s, self.mean_b, self.mean_s)
+        weights = self.cloud.w if self.weighing else np.empty(0)
+        return State(self.cloud.b, self.cloud.s, self.mean_b, self.mean_s, weights)
 
     def moved(self) -> None:
         """Say that the state was written to from outside."""

@@ -7,7 +7,7 @@ particles of weight zero. Block and lanes are part of the algorithm: changing th
 
 from typing import Any, NamedTuple
 
-from particles.kernels import forward, move, product, push
+from particles.kernels import forward, move, noise, product, push
 from particles.kernels.compile import inlined, plain, specialise
 from particles.kernels.forward import BLOCK as BLOCK
 from particles.kernels.lanes import LANES as LANES
@@ -21,7 +21,9 @@ class BlockKernels(NamedTuple):
     sum_groups: Any
     velocity_blocks: Any
     move_blocks: Any
+    stage_blocks: Any
     average_blocks: Any
+    shake_blocks: Any
 
 
 def block_kernels(
@@ -43,11 +45,14 @@ def block_kernels(
     small = {"row_of": join(forward.row_of), "samples_at_once": join(forward.samples_at_once)}
     sums = join(forward.narrow_sums if narrow else forward.wide_sums, **settled, **small)
     force = join(push.narrow_force if narrow else push.wide_force, **settled, **small)
+    noises = {"philox": join(noise.philox), "log_of": join(noise.log_of), "turn": join(noise.turn)}
     return BlockKernels(
         make(forward.sum_groups, kept, LANES=lanes, block_sums=sums, merge=join(forward.merge), **small),
         make(push.velocity_blocks, kept, LANES=lanes, tile_force=force, **small),
         make(move.move_blocks, f"any-{dtype}", LANES=lanes, shrink=join(move.shrink)),
+        make(move.stage_blocks, f"any-{dtype}", LANES=lanes),
         make(move.average_blocks, f"any-{dtype}", LANES=lanes),
+        make(noise.shake_blocks, f"any-{dtype}", LANES=lanes, **noises),
     )
 
 

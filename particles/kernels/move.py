@@ -1,6 +1,6 @@
-"""What happens to every particle by itself: the step, and the running average of the iterates."""
+"""What happens to every particle by itself: the step, a stage of one, and the running average of the iterates."""
 
-from particles.kernels.lanes import at_most, fma, fold, load, magnitude, store, with_sign, zeros
+from particles.kernels.lanes import at, at_most, fma, fold, load, magnitude, store, with_sign, zeros
 
 BLOCK = 256
 LANES = 8  # settled by `specialise`
@@ -31,6 +31,34 @@ def move_blocks(b, v, anchor, anchored, step, pull, threshold, d, last_tiles, fi
             moved = shrink(fma(load(v, to + j) - pull * away, step, here), threshold)
             store(b, begin + j, moved)
             check = fma(moved, 0.0, check)  # 0 for a finite b, NaN otherwise
+        finite += fold(check) == 0.0
+    return finite
+
+
+def stage_blocks(b, base, v, anchor, anchored, stages, number, weights, pull, d, last_tiles, first, last):
+    """k_number = v - pull (b - anchor), then b' = base + sum_i<=number weights_i k_i on blocks [first, last), in place.
+
+    The base is taken at stage 0. stages : flat (stages, K, BLOCK / LANES, d, LANES), the k_i; weights hold the step.
+    The rest, and what is returned, as in `move_blocks`.
+    """
+    K = b.size // (BLOCK * d)
+    finite = 0
+    for block in range(first, last):
+        check = zeros(b)
+        begin, to = block * BLOCK * d, (block - first) * BLOCK * d
+        for j in range(0, (last_tiles * LANES if block == K - 1 else BLOCK) * d, LANES):
+            here = load(b, begin + j)
+            if number == 0:
+                store(base, begin + j, here)
+            away = here - load(anchor, begin + j) if anchored else here
+            k = load(v, to + j) - pull * away
+            store(stages, number * b.size + begin + j, k)
+            moved = load(base, begin + j)
+            for i in range(number):
+                moved = fma(load(stages, i * b.size + begin + j), at(weights, i), moved)
+            moved = fma(k, at(weights, number), moved)
+            store(b, begin + j, moved)
+            check = fma(moved, 0.0, check)
         finite += fold(check) == 0.0
     return finite
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from particles.checkpoint import Checkpoints, Event, Row
 from particles.errors import ClusterError, DivergedError, LostError
-from particles.flow import Problem, Snapshot, flow, mean_loss
+from particles.flow import Snapshot, flow
 from particles.measure import Measure
 from particles.observables import Observer
 from particles.population import Population, measure_of
+from particles.problem import Memory, Problem, mean_loss
 from particles.views import Left, left_in
 
 # Called with (iteration, steps) as a run goes on; true asks it to stop.
@@ -107,7 +108,7 @@ class Course:
             left = left_in(self.population, self.final, self.name) if status != "stopped" else None
             return Ending(status, None, None, left, error)
         try:
-            mean = measure_of(self.population, True) if self.problem.averaged else None
+            mean = measure_of(self.population, True) if self.problem.method.average else None
             return Ending(status, measure_of(self.population), mean, None, error)
         except LostError:
             if status != "stopped":
@@ -118,9 +119,9 @@ class Course:
         if self.problem.hopeless == np.inf:
             first = mean_loss(self.problem.loss, self.population.sum(0), self.problem.samples.targets(0))
             self.problem = self.problem._replace(hopeless=_HOPELESS * ((first if np.isfinite(first) else 0.0) + 1.0))
-        begin, steps, asked = self._resume(), len(self.problem.sizes), False
+        (begin, memory), steps, asked = self._resume(), len(self.problem.sizes), False
         saved, last = len(self.rows), time.monotonic()
-        for snapshot in flow(self.problem, self.population, self.observer, self.plan, begin):
+        for snapshot in flow(self.problem, self.population, self.observer, self.plan, begin, memory):
             self._at = snapshot.iteration
             asked = asked or bool(self.progress and self.progress(snapshot.iteration, steps))
             stop = asked and snapshot.whole and snapshot.iteration < steps
@@ -136,10 +137,10 @@ class Course:
         return "finished"
 
     def _save(self, keeper: Checkpoints, snapshot: Snapshot, saved: int) -> None:
-        keeper.save(snapshot.iteration, self.population, self.rows[saved:], self.events)
+        keeper.save(snapshot.iteration, self.population, self.rows[saved:], self.events, snapshot.memory)
 
-    def _resume(self) -> int:
-        """The iteration to begin at, its state in place and the rows before it in `rows`."""
+    def _resume(self) -> tuple[int, Memory]:
+        """The iteration to begin at and the method's memory, the state in place and the rows before it in `rows`."""
         found = self.keeper.resume(self.population) if self.keeper else None
         begin = found.iteration if found else 0
         self.rows[:] = found.rows if found else []
@@ -151,4 +152,4 @@ class Course:
         if found or self.events:
             how = "went on from the checkpoint" if found else "began anew"
             self.events.append({"iteration": begin, "what": how})
-        return begin
+        return begin, found.memory if found else {}

@@ -10,13 +10,13 @@ from particles.checkpoint import Checkpoints
 from particles.checks import whole
 from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
-from particles.flow import Problem
 from particles.losses import loss as loss_row
 from particles.measure import Given, Measure, Source, checked_measure, source_of
 from particles.methods import Method
 from particles.network import Network
 from particles.observables import Observer
 from particles.population import Engine, Local
+from particles.problem import Problem
 from particles.regularisers import NONE, Regulariser
 from particles.samples import Samples
 from particles.schedules import schedule
@@ -98,9 +98,10 @@ def simulate(
     if keeper and last == keeper.folder:
         raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")
 
-    population = (engine or Local()).populate(recipe(net, source, dtype, method.average, observer.anchored), samples)
+    made = recipe(net, source, dtype, method.average, observer.anchored, method.weighing)
+    population = (engine or Local()).populate(made, samples)
     try:
-        problem = Problem(net, row, rule, samples, rates.sizes(steps), rates.times(steps), method.average, np.inf)
+        problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps), np.inf)
         course = Course(
             problem, population, observer, plan, keeper, checkpoint_seconds, progress, last, fingerprint(config)
         )

@@ -1,0 +1,39 @@
+"""What is fixed while the particles move."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from particles.losses import Loss
+from particles.measure import Array
+from particles.methods import Method
+from particles.network import Network
+from particles.regularisers import Regulariser
+from particles.samples import Samples
+from particles.shard import Field
+
+Memory = dict[str, Array]  # what a method knows besides the particles
+
+
+class Problem(NamedTuple):
+    """The network, the loss, the samples, how the particles step, and for how long."""
+
+    net: Network
+    loss: Loss
+    regulariser: Regulariser
+    samples: Samples
+    method: Method
+    sizes: Array  # (T,) step sizes, flow time
+    times: Array  # (T + 1,) flow time after each number of iterations
+    hopeless: float  # a loss above this will not come back
+
+    def field(self, iteration: int, g: Array) -> Field:
+        """What the velocity depends on, from the outputs at this iteration's samples."""
+        y = self.samples.targets(iteration)
+        return Field(iteration, self.loss.slope(g, y) / len(y), self.regulariser)
+
+
+def mean_loss(loss: Loss, g: Array, y: Array) -> float:
+    """The mean loss over samples; overflow gives inf, which the caller tells as divergence."""
+    with np.errstate(all="ignore"):
+        return float(np.mean(loss.value(g, y)))

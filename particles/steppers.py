@@ -1,0 +1,178 @@
+"""How each method makes an iteration: from the outputs at the iterate to the particles' next move. A row a method.
+
+A stepper is called once an iteration, with the outputs g at the iteration's samples. It returns the last move of the
+iteration, which the flow sends with its request for the next sums, or None where the particles are there already. What
+a stepper must know besides the particles is its `memory`, which checkpoints keep.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from particles.blocks import blocks_of, root
+from particles.errors import DivergedError, InputError
+from particles.measure import Array
+from particles.methods import BirthDeath, DualAveraging, Langevin, RungeKutta, Tableau
+from particles.population import Population
+from particles.problem import Memory, Problem
+from particles.regularisers import L1, L2
+from particles.schedules import Schedule, schedule
+from particles.shard import Field, Move, Noise, Partial, Shard, Stage
+
+_SMALLEST = 1e-9  # of a step: a part this small means that the flow cannot be followed
+
+MASS = Partial(lambda block: np.atleast_1d(np.sum(block.w)), "sum")
+
+
+class Euler:
+    """b' = b + eta v: gradient descent (3) and SGD (4)."""
+
+    def __init__(self, problem: Problem, population: Population, memory: Memory) -> None:
+        self.problem, self.population, self.memory = problem, population, memory
+
+    def move(self, iteration: int, g: Array) -> Move | None:
+        share = 1.0 / (iteration + 2) if self.problem.method.average else None
+        return Move(self.problem.field(iteration, g), float(self.problem.sizes[iteration]), share)
+
+
+class Noisy:
+    """b' = b + eta v + sqrt(2 eta tau) xi: mean-field Langevin."""
+
+    def __init__(self, problem: Problem, population: Population, memory: Memory) -> None:
+        assert isinstance(problem.method, Langevin)
+        self.problem, self.memory, self.seed = problem, memory, problem.method.seed
+        self.temperatures = temperatures(problem.method.temperature, len(problem.sizes))
+
+    def move(self, iteration: int, g: Array) -> Move | None:
+        eta = float(self.problem.sizes[iteration])
+        noise = Noise(math.sqrt(2.0 * eta * float(self.temperatures[iteration])), self.seed, iteration)
+        return Move(self.problem.field(iteration, g), eta, noise=noise)
+
+
+class Averaging:
+    """Langevin steps whose potential is the weighted mean of those seen once in `inner` iterations.
+
+    memory: "slopes" (n,), sum_s s slope_s over the outer iterations so far.
+    """
+
+    def __init__(self, problem: Problem, population: Population, memory: Memory) -> None:
+        assert isinstance(problem.method, DualAveraging)
+        self.problem, self.memory, self.method = problem, memory, problem.method
+
+    def move(self, iteration: int, g: Array) -> Move | None:
+        method, eta = self.method, float(self.problem.sizes[iteration])
+        t, inside = divmod(iteration, method.inner)
+        t += 1
+        if not inside:
+            slope = self.problem.field(iteration, g).slope
+            self.memory["slopes"] = self.memory.get("slopes", 0.0) + t * slope
+        share = 2.0 / ((t + 1) * (t + 2))
+        pull = L2(method.weight_decay * share * t * (t + 1) / 2)
+        field = Field(iteration, share * self.memory["slopes"], pull)
+        noise = Noise(math.sqrt(2.0 * eta * method.temperature), method.seed, iteration)
+        return Move(field, eta, noise=noise)
+
+
+class Staged:
+    """A Runge-Kutta step, as it is or divided until its error is small. No memory: each step finds its parts anew."""
+
+    def __init__(self, problem: Problem, population: Population, memory: Memory) -> None:
+        assert isinstance(problem.method, RungeKutta)
+        if isinstance(problem.regulariser, L1):
+            raise InputError("Runge-Kutta steps need a smooth regulariser", repr(problem.regulariser), "Use L2.")
+        self.problem, self.population, self.memory = problem, population, memory
+        self.tableau: Tableau = problem.method.tableau
+        self.tolerance = problem.method.tolerance
+        self.of = len(self.tableau.ends) + (self.tolerance is not None)
+
+    def move(self, iteration: int, g: Array) -> Move | None:
+        whole = float(self.problem.sizes[iteration])
+        if self.tolerance is None:
+            return self._stages(iteration, g, whole)
+        done, part = 0.0, whole
+        while done < whole:
+            part = min(part, whole - done)
+            last = part >= whole - done
+            after, error = self._tried(iteration, g, part)
+            if error <= self.tolerance:
+                done, g = whole if last else done + part, after
+            else:
+                self.population.each(Shard.rewind)
+            part *= min(5.0, max(0.2, 0.9 * (self.tolerance / error) ** (1.0 / self.tableau.order))) if error else 5.0
+            if part < _SMALLEST * whole:
+                raise DivergedError(f"a step of {whole:g} could not be divided enough at iteration {iteration}")
+        return None
+
+    def _stages(self, iteration: int, g: Array, eta: float) -> Move:
+        """All stages but the last, and its move."""
+        rows = [*self.tableau.rows, self.tableau.ends]
+        for number, row in enumerate(rows):
+            field = self.problem.field(iteration, g)
+            move = Move(field, eta, stage=Stage(number, tuple(eta * a for a in row), self.of))
+            if number < len(rows) - 1:
+                g = self._advanced(move, iteration)
+        return move
+
+    def _advanced(self, move: Move, iteration: int) -> Array:
+        g, finite = self.population.advance(move, iteration, keep=True)
+        if not finite:
+            raise DivergedError(f"a particle is no longer finite within the step after iteration {iteration}")
+        return g
+
+    def _tried(self, iteration: int, g: Array, eta: float) -> tuple[Array, float]:
+        """A part of the step: the outputs after it, and its error, inf where the numbers were lost."""
+        try:
+            after = self._advanced(self._stages(iteration, g, eta), iteration)
+        except DivergedError:
+            return g, math.inf
+        ends = (*(eta * b for b in self.tableau.ends), 0.0)
+        move = Move(self.problem.field(iteration, after), eta, stage=Stage(len(ends) - 1, ends, self.of))
+        answers = self.population.each(Shard.probe, move, tuple(eta * e for e in self.tableau.errors))
+        square = root([branches for branches, _ in answers], blocks_of(self.population.count))
+        fine = all(finite for _, finite in answers) and np.isfinite(square).all()
+        return after, math.sqrt(float(square[0])) if fine else math.inf
+
+
+class Reweighing:
+    """A descent step with w' = w e^(-eta rate (V - int V dmu)) before it, up to what makes the weights sum to 1."""
+
+    def __init__(self, problem: Problem, population: Population, memory: Memory) -> None:
+        assert isinstance(problem.method, BirthDeath)
+        if problem.net.train != ("input",) or population.alpha != 1.0:
+            told = f"train={problem.net.train}, alpha={population.alpha:g}"
+            raise InputError("birth and death need beta = 1 and input weights that train alone", told, "")
+        self.problem, self.population, self.memory = problem, population, memory
+        self.rate = problem.method.rate
+
+    def move(self, iteration: int, g: Array) -> Move | None:
+        eta = float(self.problem.sizes[iteration])
+        move = Move(self.problem.field(iteration, g), eta, growth=eta * self.rate)
+        if not all(self.population.each(Shard.push, move)):
+            raise DivergedError(f"a particle is no longer finite after iteration {iteration + 1}")
+        mass = float(self.population.fold([MASS], None)[0][0])
+        if not 0.0 < mass < math.inf:
+            raise DivergedError(f"the weights sum to {mass:g} after iteration {iteration + 1}")
+        self.population.each(Shard.scale_weights, 1.0 / mass)
+        return None
+
+
+def temperatures(temperature: float | Schedule, steps: int) -> Array:
+    """tau at each iteration: (steps,)."""
+    if isinstance(temperature, int | float):
+        return np.full(steps, float(temperature))
+    return schedule(temperature).sizes(steps)
+
+
+Stepper = Euler | Noisy | Averaging | Staged | Reweighing
+STEPPERS: dict[type, Callable[[Problem, Population, Memory], Stepper]] = {
+    RungeKutta: Staged,
+    Langevin: Noisy,
+    DualAveraging: Averaging,
+    BirthDeath: Reweighing,
+}
+
+
+def stepper(problem: Problem, population: Population, memory: Memory) -> Stepper:
+    """The stepper of a problem's method; memory: of the run that goes on, empty at its start."""
+    return STEPPERS.get(type(problem.method), Euler)(problem, population, memory)
