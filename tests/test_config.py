@@ -124,7 +124,7 @@ FITTING = [
     (['data.file="a.csv"'], "data: give either `name` (a known set) or `file` (your own)"),
     (['data={scale="unit"}'], "data: give either `name` (a known set) or `file` (your own)"),
     (['regulariser={name="l1",weight=1.0,about="start"}'], "regulariser: `about` belongs to l2"),
-    (['method.name="averaged_sgd"', 'regulariser={name="l2",weight=1.0}'], "averaged_sgd brings its own pull"),
+    (['method.name="averaged_sgd"', 'regulariser={name="l2",weight=1.0}'], "averaged_sgd brings its own regulariser"),
 ]
 
 

@@ -14,12 +14,21 @@ from particles.errors import InputError, StorageError
 from particles.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
 from particles.losses import loss
 from particles.measure import Measure, Source
-from particles.methods import SGD, AveragedSGD, GradientDescent, Method
+from particles.methods import (
+    SGD,
+    AveragedSGD,
+    BirthDeath,
+    DualAveraging,
+    GradientDescent,
+    Langevin,
+    Method,
+    RungeKutta,
+)
 from particles.network import Network
 from particles.observables import OBSERVABLES
 from particles.regularisers import L1, L2, Regulariser
 from particles.schedules import InverseSqrt, RobbinsMonro, Schedule
-from particles.study.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig
+from particles.study.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig, StepConfig
 
 
 class Parts(NamedTuple):
@@ -105,21 +114,31 @@ def _atoms(path: Path, dim: int) -> Law:
 
 
 def _method(config: MethodConfig) -> Method:
-    step = _step(config)
+    step = _schedule(config.step)
     match config.name:
         case "sgd":
-            return SGD(step, config.batch, config.seed, config.average)
+            return SGD(step, config.batch or 1, config.seed, config.average)
         case "averaged_sgd":
-            return AveragedSGD(step, config.weight_decay, config.batch, config.seed)
+            return AveragedSGD(step, config.weight_decay, config.batch or 1, config.seed)
+        case "runge_kutta":
+            return RungeKutta(step, config.scheme, config.tolerance)
+        case "langevin":
+            return Langevin(step, _schedule(config.temperature), config.weight_decay, config.batch, config.seed)
+        case "dual_averaging":
+            temperature = config.temperature
+            assert isinstance(temperature, float | int)  # `relations.py`
+            return DualAveraging(step, temperature, config.weight_decay, config.inner, config.seed)
+        case "birth_death":
+            return BirthDeath(step, config.rate)
     return GradientDescent(step, config.average)
 
 
-def _step(config: MethodConfig) -> float | Schedule:
-    if isinstance(config.step, float | int):
-        return float(config.step)
-    if config.step.schedule == "robbins_monro":
-        return RobbinsMonro(config.step.c, config.step.t0)
-    return InverseSqrt(config.step.c)
+def _schedule(config: float | StepConfig) -> float | Schedule:
+    if isinstance(config, float | int):
+        return float(config)
+    if config.schedule == "robbins_monro":
+        return RobbinsMonro(config.c, config.t0)
+    return InverseSqrt(config.c)
 
 
 def _regulariser(config: RegulariserConfig | None) -> Regulariser | None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from particles.methods import SCHEMES
+
 LAW_OPTIONS = {
     "gaussian": {"std", "mean"},
     "sphere": {"radius"},
@@ -13,7 +15,13 @@ METHOD_OPTIONS = {
     "gradient_descent": {"step", "average"},
     "sgd": {"step", "batch", "seed", "average"},
     "averaged_sgd": {"step", "batch", "seed", "weight_decay"},
+    "runge_kutta": {"step", "scheme", "tolerance"},
+    "langevin": {"step", "temperature", "weight_decay", "batch", "seed"},
+    "dual_averaging": {"step", "temperature", "weight_decay", "inner", "seed"},
+    "birth_death": {"step", "rate"},
 }
+OWN_REGULARISER = ("averaged_sgd", "langevin", "dual_averaging")
+EMBEDDED = [name for name, scheme in SCHEMES.items() if scheme.errors]
 _SET_OPTIONS = ("n", "dim", "noise", "seed", "positive", "negative")
 
 
@@ -44,8 +52,14 @@ def misfits(raw: dict[str, Any]) -> list[str]:
         found.append(f'start: `count` must be even with signs = "symmetric": got {count}. Use {count + 1}')
     if rule.get("name") == "l1" and "about" in rule:
         found.append("regulariser: `about` belongs to l2")
-    if rule and method.get("name") == "averaged_sgd":
-        found.append("averaged_sgd brings its own pull to the start: use `method.weight_decay`, or sgd")
+    if rule and method.get("name") in OWN_REGULARISER:
+        found.append(f"{method['name']} brings its own regulariser: use `method.weight_decay`, or another method")
+    if method.get("name") in ("langevin", "dual_averaging") and "temperature" not in method:
+        found.append(f"method: {method['name']} needs `temperature`, in units of V: give 0.01, say")
+    if method.get("name") == "dual_averaging" and isinstance(method.get("temperature"), dict):
+        found.append("method: the `temperature` of dual_averaging is a number: langevin's may be a schedule")
+    if "tolerance" in method and method.get("scheme", "dormand-prince") not in EMBEDDED:
+        found.append("method: `tolerance` needs a scheme that estimates its error: dormand-prince or bogacki-shampine")
     variables = record.get("variables")
     if isinstance(variables, list) and "test" not in data and any(str(name).startswith("test_") for name in variables):
         found.append("`record.variables` asks for test_ quantities: give `data.test`, a share such as 0.2")

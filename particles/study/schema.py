@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from particles.activations import ACTIVATIONS
 from particles.datasets import SETS
+from particles.methods import SCHEMES
 from particles.observables import OBSERVABLES
+from particles.study.relations import METHOD_OPTIONS
 from particles.study.simulate import DEFAULT_RECORD
 
 MOST = 2**40  # particles; more is a slip of the finger
@@ -81,12 +83,17 @@ class StepConfig(_Model):
 
 
 class MethodConfig(_Model):
-    name: Literal["gradient_descent", "sgd", "averaged_sgd"] = "gradient_descent"
+    name: Literal[tuple(METHOD_OPTIONS)] = "gradient_descent"  # type: ignore[valid-type]
     step: PositiveFloat | StepConfig
-    batch: Annotated[int, Field(ge=1, le=MOST)] = 1
+    batch: Annotated[int, Field(ge=1, le=MOST)] | None = None
     seed: Seed = 0
     average: bool = False
     weight_decay: Weight = 0.0
+    scheme: Literal[tuple(SCHEMES)] = "dormand-prince"  # type: ignore[valid-type]
+    tolerance: PositiveFloat | None = None
+    temperature: Weight | StepConfig = 0.0
+    inner: Annotated[int, Field(ge=1)] = 10
+    rate: Weight = 1.0
 
 
 class RegulariserConfig(_Model):
