@@ -24,6 +24,7 @@ class Purpose(IntEnum):
     SPLIT = 6
     TEACHER = 7
     NOISE = 9
+    TRANSPORT = 8
 
 
 def generator(seed: int, purpose: Purpose, block: int = 0, step: int = 0) -> np.random.Generator:

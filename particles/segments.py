@@ -63,7 +63,7 @@ def _write(shard: Shard, folder: Path, stem: str, begin: int, end: int) -> Segme
                 file.create_dataset(_FIELDS[key], data=values[begin:end].reshape(-1)[:count])
             else:  # all equal, and never written: it takes no room
                 file.create_dataset(_FIELDS[key], (count,), values.dtype, chunks=(count,), fillvalue=values[0, 0])
-        if not shard.equal_weights:
+        if not shard.equal_weights and not shard.weighing:
             weights = [blocks.row(shard.cloud.w, block, K) for block in range(begin, end)]
             file.create_dataset("weight", data=np.concatenate(weights)[:count])
     content = page.getbuffer()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from particles.cluster.board import Board
 from particles.cluster.connection import nodes, short
 from particles.errors import ClusterError
 from particles.population import Watch
@@ -12,25 +13,6 @@ from particles.population import Watch
 RETRIES = 3  # of a task whose process or machine went away
 _BOARD_SECONDS = 5.0  # a board that does not answer is asked again later
 _LOOK_SECONDS = 0.3  # between two looks at the board, and between two notes of one task
-
-
-class Board:
-    """Where tasks note how far they are, and learn whether they are asked to stop. Lives in a process of its own."""
-
-    def __init__(self) -> None:
-        self.notes: dict[int, Any] = {}
-        self.stopping = False
-
-    def note(self, number: int, value: Any) -> bool:
-        """Keep a task's newest note; whether it should stop."""
-        self.notes[number] = value
-        return self.stopping
-
-    def look(self, stopping: bool) -> dict[int, Any]:
-        """The notes since the last look."""
-        self.stopping = self.stopping or stopping
-        notes, self.notes = self.notes, {}
-        return notes
 
 
 class Pen:
@@ -44,11 +26,7 @@ class Pen:
         import ray
 
         now = time.monotonic()
-        if self.last == 0.0:  # before it begins, a task waits for the answer: it may be asked to stop already
-            self.last = now
-            with contextlib.suppress(ray.exceptions.RayError):
-                self.stopping = bool(ray.get(self.board.note.remote(self.number, value), timeout=_BOARD_SECONDS))
-        elif now - self.last > _LOOK_SECONDS:
+        if now - self.last > _LOOK_SECONDS:
             if self.answer is not None and ray.wait([self.answer], timeout=0)[0]:
                 with contextlib.suppress(ray.exceptions.RayError):  # a lost board costs the view, not the run
                     self.stopping = self.stopping or bool(ray.get(self.answer))

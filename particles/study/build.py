@@ -42,16 +42,19 @@ class Parts(NamedTuple):
     regulariser: Regulariser | None
 
 
-def parts(config: Config, folder: Path) -> Parts:
-    """The objects that a configuration describes; its files are looked for from `folder`."""
-    train, test = data(config.data, folder)
+Data = tuple[Dataset, Dataset | None]  # samples to train on and to test with
+
+
+def parts(config: Config, folder: Path, known: Data | None = None) -> Parts:
+    """The objects that a configuration describes; its files are looked for from `folder`; known: its data."""
+    train, test = known or data(config.data, folder)
     net = Network(config.network.activation, config.network.beta, config.network.bias, tuple(config.network.train))
     law = _law(config.law, train.x.shape[1] + net.bias, folder)
     return Parts(net, law, train, test, _method(config.method), _regulariser(config.regulariser))
 
 
 @lru_cache(maxsize=8)
-def _data(text: str, folder: Path, sha256: str) -> tuple[Dataset, Dataset | None]:
+def _data(text: str, folder: Path, sha256: str) -> Data:
     config = DataConfig.model_validate_json(text)
     if config.file is not None:
         whole = read(folder / config.file, config.x, config.y)
@@ -61,7 +64,12 @@ def _data(text: str, folder: Path, sha256: str) -> tuple[Dataset, Dataset | None
     return scaled(train, test, config.scale)
 
 
-def data(config: DataConfig, folder: Path) -> tuple[Dataset, Dataset | None]:
+def data_key(config: Config) -> str:
+    """What tells the data of a sweep's runs apart."""
+    return config.data.model_dump_json()
+
+
+def data(config: DataConfig, folder: Path) -> Data:
     """The samples (train, test); the runs of a sweep share one copy."""
     return _data(config.model_dump_json(), folder, _file_hash(folder / config.file) if config.file else "")
 

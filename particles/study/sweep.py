@@ -44,6 +44,9 @@ def particles_path(out: Path, case: Case) -> Path:
     return out / "runs" / f"{case.key}.particles"
 
 
+_SENT_BYTES = 2**28  # of data in a message to the tasks
+
+
 def ended(out: Path, case: Case) -> str | None:
     """How this run ended, "finished" or "diverged", if its file is there, reads back whole and belongs to it."""
     path = run_path(out, case)
@@ -69,6 +72,7 @@ class Errand(NamedTuple):
     """What whoever makes a run must know besides its number.
 
     engine: where the run's particles go. mark: a file in `out` that must be seen, or the folder is not the same one.
+    data: what is sent along instead of being read by every process, by `build.data_key`.
     """
 
     made: Plan
@@ -78,6 +82,7 @@ class Errand(NamedTuple):
     checkpoint_seconds: float
     keep_every: int
     mark: str
+    data: dict[str, build.Data] = {}
 
 
 def run_sweep(
@@ -108,7 +113,8 @@ def run_sweep(
     tasks, engine = tasks or Local(workers), engine or Local((threads or cores()) // workers)
     outcomes = [_kept(case, out, status) for case in made.cases if (status := before[case.key])]
     mark = f".seen-{secrets.token_hex(8)}"
-    errand = Errand(made, todo, out, engine, checkpoint_seconds, keep_every, mark)
+    data = {} if isinstance(tasks, Local) else _data_of(made, todo)
+    errand = Errand(made, todo, out, engine, checkpoint_seconds, keep_every, mark, data)
     watch = Watch(
         lambda number, iteration: monitor.step(todo[number], iteration, todo[number].config.steps), stop.is_set
     )
@@ -128,6 +134,18 @@ def run_sweep(
         (out / mark).unlink(missing_ok=True)
     told = {outcome.case.key for outcome in outcomes}
     return [*outcomes, *(Outcome(case, "stopped") for case in todo if case.key not in told)]
+
+
+def _data_of(made: Plan, todo: list[Case]) -> dict[str, build.Data]:
+    """The data of these runs, as far as they fit in one message; more is read where it is needed."""
+    found: dict[str, build.Data] = {}
+    for config in (case.config for case in todo):
+        if build.data_key(config) not in found:
+            data = build.data(config.data, made.folder)
+            if sum(part.x.nbytes for pair in (*found.values(), data) for part in pair if part) > _SENT_BYTES:
+                break
+            found[build.data_key(config)] = data
+    return found
 
 
 def _kept(case: Case, out: Path, status: str) -> Outcome:
@@ -163,7 +181,7 @@ def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcom
 def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Callable[[int, int], bool]) -> Run:
     """One run of a sweep, from its configuration."""
     config = case.config
-    objects = build.parts(config, errand.made.folder)
+    objects = build.parts(config, errand.made.folder, errand.data.get(build.data_key(config)))
     return simulate(
         objects.net,
         build.start(config, objects, case.nodes),
