@@ -112,9 +112,9 @@ def test_run__leaves_many_particles_in_files_and_refers_to_them(engine, two_node
 @pytest.mark.parametrize(
     ("engine", "told"),
     [
-        ("shards", "in 2 shards of 2 threads"),
+        pytest.param("shards", "in 2 shards of 2 threads", marks=pytest.mark.slow),
         pytest.param("tasks", "as tasks on 4 cores", marks=pytest.mark.exhaustive),
-        pytest.param("auto", "runs go", marks=pytest.mark.slow),
+        pytest.param("auto", "runs go", marks=pytest.mark.exhaustive),
     ],
 )
 def test_run__goes_where_it_is_told_and_says_so(engine, told, two_nodes, small_file, tmp_path, capsys):
