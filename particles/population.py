@@ -160,7 +160,6 @@ def measure_of(population: Population, averaged: bool = False) -> Measure:
     return Measure(*(np.concatenate(parts) for parts in zip(*population.each(Shard.measure, averaged), strict=True)))
 
 
-def positions_of(population: Population, first: int) -> tuple[Array, Array]:
-    """b (first, d) and s (first,) of the first particles."""
-    b, s = (np.concatenate(parts) for parts in zip(*population.each(Shard.positions, first), strict=True))
-    return b, s
+def positions_of(population: Population, first: int) -> Measure:
+    """The first particles, with the weights they have in the measure."""
+    return Measure(*(np.concatenate(parts) for parts in zip(*population.each(Shard.positions, first), strict=True)))

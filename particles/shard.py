@@ -498,12 +498,12 @@ class Shard:
         """The shard's particles, or their average over the iterates, in float64 (their w sum to 1 over all shards)."""
         return blocks.measure_of(self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud)
 
-    def positions(self, first: int) -> tuple[Array, Array]:
-        """b and s of those of the first particles of the measure that are here."""
+    def positions(self, first: int) -> Measure:
+        """Those of the first particles of the measure that are here; float64."""
         wanted = min(max(0, first - self.first * BLOCK), self.count)
         K = -(-wanted // BLOCK)
-        s = blocks.flat(self.cloud.s, len(self.cloud.b), self.count)
-        return blocks.unpack(self.cloud.b[:K], wanted), s[:wanted]
+        s, w = (blocks.flat(a, len(self.cloud.b), self.count)[:wanted] for a in (self.cloud.s, self.cloud.w))
+        return Measure(blocks.unpack(self.cloud.b[:K], wanted), s, w)
 
     def state(self) -> State:
         """The state itself, not a copy: good until the next push."""

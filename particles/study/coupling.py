@@ -1,0 +1,96 @@
+"""Propagation of chaos, particle by particle: each network's particles beside their twins in the mean field (3.4).
+
+A twin starts where its particle does and is driven by the same noise, but moves in the velocity of the limit instead of
+its network's own. In the computation it is an atom of weight zero beside the atoms that stand for the limit. Networks
+of one seed are nested, so the twins of the largest serve all.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from particles.checks import whole
+from particles.data import Dataset, Stream
+from particles.errors import InputError
+from particles.laws import Law
+from particles.measure import Array, Measure
+from particles.methods import SGD, GradientDescent, Method
+from particles.network import Network
+from particles.randomness import checked_seed
+from particles.study.simulate import simulate
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def coupled(
+    net: Network,
+    law: Law,
+    data: Dataset | Stream,
+    method: Method,
+    *,
+    counts: Sequence[int],
+    limit: Measure,
+    steps: int,
+    seed: int = 0,
+    signs: str = "positive",
+    record_every: int | str | Iterable[int] = 1,
+    **settings: Any,
+) -> "xarray.Dataset":
+    """Networks of `counts` particles from one seed beside the limit, each particle with its twin there.
+
+    limit: what stands for the limit's first measure, `law.quadrature(nodes, signs)`, or for a noisy method, whose noise
+    no quadrature integrates, `law.sample(N, another_seed, signs)` with N far above the counts. A limit of SGD (4) moves
+    by gradient descent (3) with the same steps. settings: what else `simulate` takes (loss, regulariser, test, engine).
+
+    -> twin_distance (count, time): (1/M sum_r |b_r - twin_r|^2)^(1/2); twin_distance_max; prediction_distance: rms over
+    the samples of g less the limit's. Raises InputError for beta < 1, which has no such limit, and signs that do not
+    nest.
+    """
+    sizes = sorted({whole("counts", count, 1) for count in counts})
+    if net.beta != 1.0 or not sizes:
+        raise InputError("the mean-field limit needs beta = 1, and `counts`", f"beta={net.beta:g}, {counts}", "")
+    if signs == "symmetric":
+        raise InputError('`signs` must be "positive" or "random" for networks that nest', signs, "")
+    start = law.sample(sizes[-1], checked_seed(seed), signs)
+    twins = Measure(
+        np.concatenate([start.b, limit.b]),
+        np.concatenate([start.s, limit.s]),
+        np.concatenate([np.zeros(len(start.w)), limit.w]),
+    )
+    settings |= {"record": ("prediction", "position"), "record_every": record_every, "steps": steps}
+    smooth: Method = GradientDescent(method.step) if isinstance(method, SGD) else method
+    there = simulate(net, twins, data, smooth, positions=sizes[-1], **settings).dataset
+    apart, farthest, outputs = ([], [], [])
+    for count in sizes:
+        begin = Measure(start.b[:count], start.s[:count], np.full(count, 1.0 / count))
+        here = simulate(net, begin, data, method, **settings).dataset
+        away = np.sum((here["position"].values - there["position"].values[:, :count]) ** 2, axis=2)
+        apart.append(np.sqrt(away.mean(axis=1)))
+        farthest.append(np.sqrt(away.max(axis=1)))
+        outputs.append(np.sqrt(np.mean((here["prediction"].values - there["prediction"].values) ** 2, axis=1)))
+    return _dataset(sizes, there, apart, farthest, outputs)
+
+
+def _dataset(
+    counts: list[int], limit: "xarray.Dataset", apart: list[Array], farthest: list[Array], outputs: list[Array]
+) -> "xarray.Dataset":
+    import xarray
+
+    said = {
+        "twin_distance": "(1/M sum_r |b_r - twin_r|^2)^(1/2)",
+        "twin_distance_max": "max_r |b_r - twin_r|",
+        "prediction_distance": "rms over samples of g less the limit's",
+    }
+    return xarray.Dataset(
+        {
+            name: (("count", "time"), np.array(values), {"long_name": text, "units": "1", "equation": "3.4"})
+            for (name, text), values in zip(said.items(), (apart, farthest, outputs), strict=True)
+        },
+        coords={
+            "count": ("count", counts, {"long_name": "number of particles M", "units": "1"}),
+            "time": limit["time"],
+            "iteration": limit["iteration"],
+        },
+    )
