@@ -34,8 +34,10 @@ from .observables import OBSERVABLES as OBSERVABLES
 from .population import Local as Local
 from .regularisers import L1 as L1, L2 as L2
 from .schedules import InverseSqrt as InverseSqrt, RobbinsMonro as RobbinsMonro
+from .study.camera import Camera as Camera
 from .study.compare import compare as compare
 from .study.coupling import coupled as coupled
+from .study.movies import movie as movie, still as still
 from .study.results import Run as Run, open as open, save as save
 from .study.simulate import simulate as simulate
 from .theory import tangent as tangent

@@ -30,3 +30,4 @@ from .bounds import (
     theorem_3_powers as theorem_3_powers,
     weight_decay as weight_decay,
 )
+from .first_variation import first_variation as first_variation

@@ -1,0 +1,81 @@
+"""How recorded clouds are looked at: at which times, and on which plane."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from particles.checks import whole
+from particles.errors import InputError, nearest
+from particles.measure import Array, Measure
+from particles.study.plots import Cloud, principal_plane
+
+if TYPE_CHECKING:
+    import xarray
+
+CLOCKS = ("time", "log")
+
+
+@dataclass(frozen=True)
+class Camera:
+    """How clouds are looked at.
+
+    clock: frames evenly spaced in flow "time", or in its "log" (t = 0 first, where it was recorded).
+    axes: (d, 2) or (d, 1), the directions on which positions are projected; None: b itself in one or two dimensions, in
+    more the two principal axes of the displacement over the run, those of the last run given.
+    dots: the most particles that are drawn of a cloud in a plane. density: their binned density instead, of all.
+    """
+
+    clock: str = "time"
+    axes: ArrayLike | None = None
+    dots: int = 1000
+    density: bool = False
+
+    def __post_init__(self) -> None:
+        if self.clock not in CLOCKS:
+            raise InputError('`clock` must be "time" or "log"', repr(self.clock), nearest(str(self.clock), CLOCKS))
+        whole("dots", self.dots, 1)
+
+
+class Plane(NamedTuple):
+    """What positions are drawn on: axes : (d, 1 or 2), what each is called, and the choice in words."""
+
+    axes: Array
+    names: tuple[str, ...]
+    words: str
+
+
+def picked(times: Array, clock: str, frames: int) -> tuple[Any, Any]:
+    """The recorded times nearest to even ticks of the clock, each once: their places, and how many ticks each has."""
+    wanted, recorded = np.linspace(times[0], times[-1], frames), times
+    if clock == "log":
+        later = times[times > 0]
+        if not len(later):
+            raise InputError("a logarithmic clock needs a time after 0", f"t = {times[-1]:g} at the end", 'Use "time".')
+        rest = max(frames - (len(later) < len(times)), 1)
+        wanted = np.log(np.geomspace(later[-1], later[0], rest)[::-1])
+        # t = 0 stands where no tick but its own comes near.
+        before = wanted[0] - 2.0 * np.ptp(wanted) - 1.0
+        recorded = np.log(times, where=times > 0, out=np.full(len(times), before))
+        wanted = np.append(np.full(frames - rest, before), wanted)
+    near = np.abs(recorded[:, None] - wanted).argmin(axis=0)
+    return np.unique(near, return_counts=True)
+
+
+def plane_of(camera: Camera, label: str, table: "xarray.Dataset", w: Array) -> Plane:
+    """The plane (or line) for a run's positions, w : (T or 1, M) their weights; InputError for axes that do not fit."""
+    b, dim = table["position"], table.sizes["dim"]
+    if camera.axes is not None:
+        axes = np.asarray(camera.axes, dtype=np.float64)
+        if axes.shape not in ((dim, 1), (dim, 2)) or not np.isfinite(axes).all():
+            raise InputError(
+                f"`axes` must be finite, of shape ({dim}, 2) or ({dim}, 1)", str(axes.shape), "A column a direction."
+            )
+        names = (r"$b \cdot e_1$", r"$b \cdot e_2$")[: axes.shape[1]]
+        return Plane(axes, names, f"b in R^{dim} on given axes e")
+    if dim <= 2:
+        return Plane(np.eye(dim), ("$b$",) if dim == 1 else ("$b_1$", "$b_2$"), "")
+    ends = (Measure(b.values[at], np.ones(b.shape[1]), w[0]) for at in (0, -1))
+    words = f"b in R^{dim} on the two principal axes of the displacement" + (f" of {label}" if label else "")
+    return Plane(principal_plane(Cloud(label, *ends)), (r"$b \cdot e_1$", r"$b \cdot e_2$"), words)

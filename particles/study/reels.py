@@ -1,0 +1,216 @@
+"""Recorded clouds on one clock and one scale, ready to be drawn: what `movies.py` shows of runs (section 3.4)."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from particles.checks import vector
+from particles.errors import InputError, nearest
+from particles.measure import Array
+from particles.study.camera import Camera, Plane, picked, plane_of
+from particles.study.results import Run
+
+if TYPE_CHECKING:
+    import xarray
+
+    Runs = Run | xarray.Dataset | Mapping[str, Run | xarray.Dataset]
+    Tables = dict[str, xarray.Dataset]
+
+MOST_RUNS = 4  # panels beside each other that can still be read
+_MARGIN = 0.05  # of the range of the positions, on either side
+_TAIL = 1e-4  # of a cloud's weight that may lie beyond either end: the outer nodes of a Gauss rule weigh nothing
+
+
+class Track(NamedTuple):
+    """One run's cloud through T frames.
+
+    points : (T, k, 1 or 2); sign : (T, k), the signs of s, or None; share : (T, k), the weights w, 1 in all at the
+    start; size : (T, k), w |s|; note: which particles these are
+    """
+
+    label: str
+    points: Array
+    sign: Array | None
+    share: Array
+    size: Array
+    note: str
+
+
+class Graph(NamedTuple):
+    """The functions g over one coordinate of the inputs: x : (n,) in order, y : (n,) or None; g : (T, n), one a run."""
+
+    x: Array
+    y: Array | None
+    g: list[Array]
+
+
+class Reel(NamedTuple):
+    """Tracks on one clock: times : (T,), flow time; ticks : (T,), for how many frames each stays in sight.
+
+    box : (2, 1 or 2), the corners between which the clouds stay; binned: a density is drawn instead of dots
+    """
+
+    tracks: list[Track]
+    times: Array
+    ticks: Array
+    units: str
+    box: Array
+    plane: Plane
+    graph: Graph | None
+    binned: bool
+
+
+def reel(
+    runs: "Runs",
+    camera: Camera,
+    frames: int,
+    weights: Mapping[str, ArrayLike] | None = None,
+    inputs: ArrayLike | None = None,
+) -> Reel:
+    """The clouds of one to four runs by label, the limit last, at the recorded times nearest to `frames` even ticks.
+
+    weights: by label, (M,), or (T, M) where they move; a `Run` has its own, a dataset's particles weigh the same if
+    nothing is said. inputs : (n,), one coordinate of the training inputs, over which g is drawn.
+
+    Raises InputError for runs without positions, of different dimension or times, and for arrays that do not fit.
+    """
+    named = _named(runs)
+    if not 1 <= len(named) <= MOST_RUNS:
+        raise InputError(f"a picture shows one to {MOST_RUNS} runs", len(named), "Choose some of them.")
+    weights = weights or {}
+    for label in weights:
+        if label not in named:
+            raise InputError("`weights` are named as the runs are", repr(label), nearest(str(label), named))
+    tables = {label: run.dataset if isinstance(run, Run) else run for label, run in named.items()}
+    _check(tables)
+    last = list(tables.values())[-1]
+    picks, ticks = picked(last["time"].values, camera.clock, frames)
+    found = {label: _weights(label, run, weights.get(label)) for label, run in named.items()}
+    plane = plane_of(camera, list(tables)[-1], last, list(found.values())[-1][0])
+    binned = camera.density or plane.axes.shape[1] == 1
+    dots = None if binned else camera.dots
+    tracks = [_track(label, table, *found[label], picks, plane.axes, dots) for label, table in tables.items()]
+    graph = None if inputs is None else _graph(tables, inputs, picks)
+    units = str(last["time"].attrs.get("units", ""))
+    return Reel(tracks, last["time"].values[picks], ticks, units, _box(tracks), plane, graph, binned)
+
+
+def _named(runs: "Runs") -> "dict[str, Run | xarray.Dataset]":
+    """Runs by label; one alone has none."""
+    import xarray
+
+    if isinstance(runs, Run | xarray.Dataset):  # a dataset is a mapping too
+        return {"": runs}
+    return {str(label): run for label, run in runs.items()}
+
+
+def _check(tables: "Tables") -> None:
+    """InputError unless every run recorded positions, all of one dimension and at the same times."""
+    for label, table in tables.items():
+        if "position" not in table or not table.sizes["time"]:
+            raise InputError(
+                "a picture of particles needs recorded positions",
+                f"{', '.join(map(str, table.data_vars)) or 'nothing'} in {label or 'the run'!r}",
+                'Run it with record=("position", "output_weight", "prediction").',
+            )
+        if not np.isfinite(table["position"].values).all():
+            raise InputError("positions must be finite", f"NaN or inf in {label!r}", "Cut the run before that time.")
+    first = next(iter(tables.values()))
+    for label, table in tables.items():
+        if table.sizes["dim"] != first.sizes["dim"]:
+            got = f"{first.sizes['dim']}, and {table.sizes['dim']} in {label!r}"
+            raise InputError("runs in one picture need one dimension", got, "Run them on the same data.")
+        if not np.array_equal(table["time"].values, first["time"].values):
+            got = " and ".join(f"{len(t)} up to t = {t.values[-1]:g}" for t in (first["time"], table["time"]))
+            raise InputError(
+                "runs in one picture need the same recorded times", f"{got} in {label!r}", "Record them alike."
+            )
+
+
+def _weights(label: str, run: "Run | xarray.Dataset", given: ArrayLike | None) -> tuple[Array, str]:
+    """The particles' weights at every recorded time (T, k), or all along (1, k), and which particles these are."""
+    table = run.dataset if isinstance(run, Run) else run
+    T, k = table["position"].shape[:2]
+    measure = run.measure if isinstance(run, Run) else None
+    if given is None and "weight" in table:
+        given = table["weight"].values
+    elif given is None and _weighing(table):
+        told = f"birth and death in {label or 'the run'!r}"
+        raise InputError("weights that move must be recorded or given", told, 'Record "weight", or give `weights`.')
+    if given is None:
+        w = np.ones((1, k)) if measure is None else measure.w[None, :k]
+    else:
+        w = np.atleast_2d(np.asarray(given, dtype=np.float64))
+        if w.ndim != 2 or len(w) not in (1, T) or w.shape[1] < k:
+            raise InputError(f"`weights` must have shape ({k},) or ({T}, {k})", str(np.shape(given)), "One a particle.")
+        w = w[:, :k]
+    if not (np.isfinite(w).all() and (w >= 0).all() and (w.sum(axis=1) > 0).all()):
+        raise InputError(
+            "`weights` must be finite and >= 0, not all 0", f"others for {label!r}", "Use `run.measure.w`."
+        )
+    M = k if measure is None else len(measure.w)
+    note = f"{k} particles" if k == M else f"the first {k} of {M} particles"
+    return w / w[0].sum(), note + (", weights taken as equal" if given is None and measure is None else "")
+
+
+def _weighing(table: "xarray.Dataset") -> bool:
+    """Whether the run's method moves weights: its name in a configuration, or its repr."""
+    method = json.loads(table.attrs.get("config", "{}")).get("method", "")
+    name = method.get("name", "") if isinstance(method, dict) else str(method)
+    return name.startswith(("birth_death", "BirthDeath"))
+
+
+def _track(
+    label: str, table: "xarray.Dataset", w: Array, note: str, picks: Array, axes: Array, dots: int | None
+) -> Track:
+    """One run at the picked times; of more than `dots` particles as many, drawn once by weight at the start.
+
+    Not the first ones: the first nodes of a tensor rule lie in one corner of the law.
+    """
+    b = table["position"].values[picks]
+    s = table["output_weight"].values[picks] if "output_weight" in table else None
+    share = np.broadcast_to(w if len(w) == 1 else w[picks], b.shape[:2])
+    if dots is not None and b.shape[1] > dots:
+        chosen = np.sort(np.random.default_rng(0).choice(b.shape[1], dots, p=w[0]))
+        b, s = b[:, chosen], None if s is None else s[:, chosen]
+        share = share[:, chosen] / w[0, chosen] / dots
+        note = f"{dots} drawn by weight of {note.removeprefix('the ')}"
+    size = share if s is None else share * np.abs(s)
+    return Track(label, b @ axes, None if s is None else np.sign(s), share, size, note)
+
+
+def _graph(tables: "Tables", inputs: ArrayLike, picks: Array) -> Graph:
+    for label, table in tables.items():
+        if "prediction" not in table:
+            raise InputError("`inputs` draw g, which must be recorded", f"no prediction in {label!r}", "Record it.")
+    n = {table.sizes["sample"] for table in tables.values()}
+    if len(n) > 1:
+        raise InputError("runs in one picture need the same samples", f"{sorted(n)}", "Run them on the same data.")
+    x = vector("inputs", np.ravel(inputs), n.pop())
+    order = np.argsort(x, kind="stable")
+    last = list(tables.values())[-1]
+    y = last["target"].values[order] if "target" in last else None
+    return Graph(x[order], y, [table["prediction"].values[picks][:, order] for table in tables.values()])
+
+
+def _box(tracks: list[Track]) -> Array:
+    """Corners (2, 1 or 2) that hold every cloud at every time, but for tails of weight, with a margin."""
+    ends = np.stack([_ends(track) for track in tracks])
+    low, high = ends[:, 0].min(axis=0), ends[:, 1].max(axis=0)
+    margin = np.where(high > low, _MARGIN * (high - low), 0.5)  # a cloud that is one point has a range as well
+    return np.stack([low - margin, high + margin])
+
+
+def _ends(track: Track) -> Array:
+    """The lowest and the highest position on each axis (2, 1 or 2) at any time, tails left out."""
+    order = np.argsort(track.points, axis=1)
+    position = np.take_along_axis(track.points, order, axis=1)
+    share = np.take_along_axis(track.share[:, :, None], order, axis=1)
+    share = share / share.sum(axis=1, keepdims=True)
+    below, above = np.cumsum(share, axis=1), np.cumsum(share[:, ::-1], axis=1)[:, ::-1]
+    low = np.where(below > _TAIL, position, np.inf).min(axis=(0, 1))
+    high = np.where(above > _TAIL, position, -np.inf).max(axis=(0, 1))
+    return np.stack([low, high])
