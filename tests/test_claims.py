@@ -118,7 +118,9 @@ def test_study__runs_as_a_script(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*TINY, "gradient_flow", "lazy_to_mean_field"])
+@pytest.mark.parametrize(
+    "name", [*TINY, "global_convergence", "gradient_flow", "langevin", "lazy_to_mean_field", "mean_field_limit"]
+)
 def test_study__holds_at_its_quick_size(name, tmp_path):
     command = [sys.executable, DRIVERS / f"{name}.py", "--quick", "--out", tmp_path]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)

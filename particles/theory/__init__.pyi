@@ -1,10 +1,12 @@
 from . import (
     bounds as bounds,
+    certificates as certificates,
     margin as margin,
     nystrom as nystrom,
     source as source,
     spectrum as spectrum,
     tangent as tangent,
+    transport as transport,
     zonal as zonal,
 )
 from .bounds import (
@@ -30,4 +32,9 @@ from .bounds import (
     theorem_3_powers as theorem_3_powers,
     weight_decay as weight_decay,
 )
+from .convex_program import convex_optimum as convex_optimum
+from .entropy import entropy as entropy
 from .first_variation import first_variation as first_variation
+from .frank_wolfe import frank_wolfe as frank_wolfe
+from .free_energy import free_energy as free_energy
+from .gibbs import gibbs as gibbs

@@ -1,0 +1,206 @@
+"""Mean-field Langevin (section 3.4 with entropy): its stationary law, how fast it comes, and its error in M.
+
+Claims: the particles' law tends to the Gibbs measure mu* ~ exp(-V_mu* / tau), found independently by the dual
+problem, at every temperature; the free energy falls at least exponentially, with the log-Sobolev rate 2 tau alpha that
+Holley and Stroock's argument guarantees (Nitanda, Wu, Suzuki 2022; Chizat 2022), far slower than what is seen; the mean
+squared error of M neurons is O(1/M) uniformly in time (Suzuki, Wu, Nitanda 2023, "Convergence of mean-field Langevin
+dynamics: time and space discretization, stochastic gradient, and variance reduction"); particle dual averaging
+(Nitanda, Wu, Suzuki 2021) comes to the same free energy, and plain descent, which has no entropy, does not.
+
+Neurons tanh(b x), b in R, so that the Gibbs measure has one dimension and its quadrature is the truth.
+
+    python drivers/langevin.py [--quick]      full size: about 5 minutes; quick: half a minute
+"""
+
+import sys
+
+import numpy as np
+
+import particles as mf
+from particles.study.claims import Settings, above, below, panels, study, within
+
+NET, LAW = mf.Network("tanh"), mf.Gaussian(1, std=2.0)
+
+
+class Noisy(Settings):
+    """Mean-field Langevin (section 3.4 with entropy)."""
+
+    n: int
+    weight_decay: float
+    temperatures: list[float]
+    step: float
+    steps: int
+    count: int
+    counts: list[int]
+    seeds: int
+    inner: int
+
+
+def problem(n):
+    x = np.linspace(-2.0, 2.0, n)[:, None]
+    return mf.Dataset(x, 0.8 * np.sin(2.0 * x[:, 0]))
+
+
+def exact(settings, data, temperature):
+    return mf.theory.gibbs(NET, data, weight_decay=settings.weight_decay, temperature=temperature)
+
+
+def free_energy(settings, measure, data, temperature):
+    how = {"weight_decay": settings.weight_decay, "temperature": temperature}
+    return mf.theory.free_energy(NET, measure, data, **how)
+
+
+def stationary(settings, data):
+    """Late second moments of Langevin, their 95% half widths, and the Gibbs measure's: (temperatures, 3)."""
+    found = []
+    for temperature in settings.temperatures:
+        method = mf.Langevin(settings.step, temperature, settings.weight_decay, seed=1)
+        how = {"steps": settings.steps, "record": ("weight_moment",), "record_every": 10}
+        run = mf.simulate(NET, LAW.sample(settings.count, 0), data, method, **how).dataset
+        late = run["weight_moment"].sel(moment=2).values[len(run["time"]) // 2 :]
+        means = late[: len(late) // 10 * 10].reshape(10, -1).mean(axis=1)  # batches, since neighbours are correlated
+        truth = exact(settings, data, temperature).measure
+        found.append((means.mean(), 2.262 * means.std(ddof=1) / np.sqrt(10), truth.w @ truth.b[:, 0] ** 2))
+    return np.array(found)
+
+
+def falling(settings, data, temperature):
+    """Free energy less the least, of Langevin, dual averaging and descent, at the recorded times: (3, T); times."""
+    least = exact(settings, data, temperature).free_energy.value
+    start, decay = LAW.sample(settings.count, 0), settings.weight_decay
+    methods = [
+        (mf.Langevin(settings.step, temperature, decay), {}),
+        (mf.DualAveraging(settings.step, temperature, decay, inner=settings.inner), {}),
+        (mf.GradientDescent(settings.step), {"regulariser": mf.L2(decay)}),
+    ]
+    gaps = []
+    for method, more in methods:
+        how = {"steps": settings.steps, "record": ("position",), "record_every": "log", **more}
+        run = mf.simulate(NET, start, data, method, **how).dataset
+        clouds = [mf.Measure(b, start.s, start.w) for b in run["position"].values]
+        gaps.append([free_energy(settings, cloud, data, temperature).value - least for cloud in clouds])
+    return np.array(gaps), run["time"].values
+
+
+def rate_of(gaps, times):
+    """The exponential rate of a gap, from its first tenth down to where it is the estimate's noise."""
+    part = (gaps < 0.9 * gaps[0]) & (gaps > 0.02 * gaps[0])
+    part[np.argmax(~part & (gaps <= 0.02 * gaps[0])) :] = False
+    return float(-np.polyfit(times[part], np.log(gaps[part]), 1)[0])
+
+
+def guaranteed(settings, data, temperature):
+    """2 tau alpha: Gaussian confinement has alpha = lam / tau, and a bounded V costs exp(-osc V / tau)."""
+    least = exact(settings, data, temperature)
+    slope = np.abs(least.prediction - data.y).max() + 1.0  # of any iterate: |g| <= 1
+    return 2.0 * settings.weight_decay * np.exp(-2.0 * slope / temperature)
+
+
+def errors(settings, data, temperature):
+    """Mean squares over samples of g less the limit's, early and late: (times, counts, seeds); the times."""
+    steps = [settings.steps // 20, settings.steps // 4, settings.steps]
+    how = {"steps": settings.steps, "record": ("prediction",), "record_every": steps}
+    crowd = LAW.sample(100 * settings.counts[-1], 999)
+    method = mf.Langevin(settings.step, temperature, settings.weight_decay, seed=999)
+    limit = mf.simulate(NET, crowd, data, method, **how).dataset
+    found = []
+    for M in settings.counts:
+        row = []
+        for seed in range(settings.seeds):
+            method = mf.Langevin(settings.step, temperature, settings.weight_decay, seed=seed)
+            run = mf.simulate(NET, LAW.sample(M, seed), data, method, **how).dataset
+            row.append(np.mean((run["prediction"].values - limit["prediction"].values) ** 2, axis=1)[1:])
+        found.append(row)
+    return np.moveaxis(np.array(found), 2, 0), limit["time"].values[1:]
+
+
+def power(counts, table):
+    """The power of M of a mean over seeds, with an interval by resampling them."""
+    chance, logs = np.random.default_rng(0), np.log(counts)
+
+    def slope(rows):
+        return np.polyfit(logs, np.log(table[:, rows].mean(axis=1)), 1)[0]
+
+    seeds = table.shape[1]
+    draws = [slope(chance.integers(0, seeds, seeds)) for _ in range(1000)]
+    return (float(slope(np.arange(seeds))), *map(float, np.percentile(draws, [2.5, 97.5])))
+
+
+def draw(settings, moments, gaps, times, bound, table, late, cloud, truth):
+    figure, axes = panels(4)
+    place = np.linspace(-6.0, 6.0, 601)
+    V = mf.theory.first_variation(NET, truth, problem(settings.n), regulariser=mf.L2(settings.weight_decay))
+    density = np.exp(-V.value(place[:, None], np.ones(len(place))) / settings.temperatures[-1])
+    density /= np.trapezoid(density, place)
+    axes[0].hist(cloud.b[:, 0], bins=60, density=True, alpha=0.6, label=f"M = {settings.count}")
+    axes[0].plot(place, density, "k", lw=1, label=r"$e^{-V/\tau}/Z$")
+    axes[0].set(xlim=(-6, 6), xlabel="$b$", title=rf"$\tau = {settings.temperatures[-1]:g}$")
+    axes[1].errorbar(settings.temperatures, moments[:, 0], moments[:, 1], fmt="o", label="Langevin")
+    axes[1].plot(settings.temperatures, moments[:, 2], "x--k", label="Gibbs measure")
+    axes[1].set(xscale="log", yscale="log", xlabel=r"temperature $\tau$", ylabel=r"$\int b^2 d\mu$")
+    for row, label in zip(gaps, ("Langevin", "dual averaging", "descent"), strict=True):
+        axes[2].plot(times[1:], np.maximum(row[1:], 1e-6), label=label)
+    axes[2].plot(times[1:], gaps[0, 0] * np.exp(-bound * times[1:]), ":k", label="guaranteed")
+    axes[2].set(xscale="log", yscale="log", xlabel="flow time $t$", ylabel=r"$F(\mu_t) - F(\mu^*)$", ylim=(1e-5, None))
+    for row, time in zip(table, late, strict=True):
+        axes[3].plot(settings.counts, row.mean(axis=1), "o-", label=f"t = {time:g}")
+    counts = np.array(settings.counts, dtype=float)
+    axes[3].plot(counts, table[-1].mean(axis=1)[0] * counts[0] / counts, ":k", label="1/M")
+    axes[3].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel="mean squared error of $g$")
+    for at in axes:
+        at.legend(fontsize=7)
+    return figure
+
+
+def main():
+    import xarray
+
+    asked = study("langevin", Noisy)
+    settings, data = asked.settings, problem(asked.settings.n)
+    middle = settings.temperatures[len(settings.temperatures) // 2]
+    moments = stationary(settings, data)
+    gaps, times = falling(settings, data, middle)
+    rate, bound = rate_of(gaps[0], times), guaranteed(settings, data, middle)
+    table, late = errors(settings, data, middle)
+    claims = []
+    for temperature, (mean, half, truth) in zip(settings.temperatures, moments, strict=True):
+        euler = settings.weight_decay * settings.step / 2 * truth  # bias of b^2 where the pull is linear
+        claims.append(
+            within(f"int b^2 dmu at temperature {temperature:g}", "Gibbs measure", truth, mean, mean - half, mean + half,
+                   slack=4 * truth * np.sqrt(2 / settings.count) + euler)
+        )  # fmt: skip
+    claims.append(above(f"exponential rate of the free energy at {middle:g}", "log-Sobolev", bound, rate))
+    claims.append(
+        below("dual averaging's gap at the end, over the start's", "PDA 2021", 0.02, gaps[1, -1] / gaps[1, 0])
+    )
+    claims.append(above("descent's gap at the end, over Langevin's", "entropy", 2.0, gaps[2, -1] / abs(gaps[0, -1])))
+    for row, time in zip(table, late, strict=True):
+        claims.append(
+            within(
+                f"mean squared error at t = {time:g}, power of M",
+                "uniform in time",
+                -1.0,
+                *power(settings.counts, row),
+                slack=0.1,
+            )
+        )
+    about = {"units": "1", "equation": "3.4"}
+    result = xarray.Dataset(
+        {
+            "second_moment": (("temperature", "estimate"), moments, about),
+            "free_energy_gap": (("method", "time"), gaps, about),
+            "squared_error": (("late", "count", "seed"), table, about),
+        },
+        {"temperature": settings.temperatures, "estimate": ["mean", "half_width", "gibbs"], "time": times,
+         "method": ["langevin", "dual_averaging", "gradient_descent"], "late": late, "count": settings.counts},
+    )  # fmt: skip
+    method = mf.Langevin(settings.step, settings.temperatures[-1], settings.weight_decay)
+    how = {"steps": settings.steps, "record": (), "record_every": settings.steps}
+    cloud = mf.simulate(NET, LAW.sample(settings.count, 0), data, method, **how).measure
+    truth = exact(settings, data, settings.temperatures[-1]).measure
+    figure = draw(settings, moments, gaps, times, bound, table, late, cloud, truth)
+    return asked.finish(claims, result, figure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""Finite networks beside the mean-field limit (section 3.4): law of large numbers and propagation of chaos.
+
+Claims: outputs, and each particle's distance from its twin in the limit, fall as M^(-1/2) at any time; on the line,
+where empirical measures converge that fast, so does W_2(mu_M, mu); one-sample SGD approaches the same limit as the root
+of its step, since the noise of a sample moves all neurons together and is not averaged over them.
+
+Published setting: De Bortoli, Durmus, Fontaine, Simsekli, "Quantitative propagation of chaos for SGD in wide neural
+networks" (2020): ReLU without bias, output scale 1/M, batches of 100, widths 100 to 50 000, steps M^b in the paper's
+parameters with b = 1/2, 3/4, 1, so M^(b - 1) in flow time; digits in place of MNIST, squared loss, even against odd.
+They find a deterministic limit for b < 1, and one that stays random at b = 1. Claimed here with its rate: two runs from
+one start with independent batches differ by the root of the step, M^(-(1 - b)/2).
+
+    python drivers/mean_field_limit.py [--quick]      full size: about 10 minutes; quick: half a minute
+"""
+
+import sys
+
+import numpy as np
+
+import particles as mf
+from particles.study.claims import Settings, panels, study, within
+from particles.study.compare import fit_exponent
+
+NET = mf.Network("tanh")
+
+
+class MeanFieldLimit(Settings):
+    """Finite networks beside the mean-field limit (section 3.4)."""
+
+    n: int
+    counts: list[int]
+    seeds: int
+    nodes: int
+    step: float
+    steps: int
+    line_counts: list[int]
+    wide: int
+    sgd_steps: list[float]
+    sgd_seeds: int
+    horizon: float
+    published_widths: list[int]
+    published_powers: list[float]
+    published_seeds: int
+    published_horizon: float
+
+
+def problem(n, d):
+    x = np.random.default_rng(0).standard_normal((n, d))
+    return mf.Dataset(x, np.sin(x[:, 0]) + (0.5 * np.cos(2.0 * x[:, 1]) if d > 1 else 0.0))
+
+
+def twins(settings, data):
+    """Distances of outputs and of particles from their twins, (seeds, counts, T), and times."""
+    law, method = mf.Gaussian(2), mf.GradientDescent(settings.step)
+    limit = law.quadrature(settings.nodes, signs="random")
+    every = max(1, settings.steps // 10)
+    runs = [
+        mf.coupled(NET, law, data, method, counts=settings.counts, limit=limit, steps=settings.steps, seed=seed,
+                   signs="random", record_every=every) for seed in range(settings.seeds)
+    ]  # fmt: skip
+    outputs, particles = (
+        np.array([run[name].values for run in runs]) for name in ("prediction_distance", "twin_distance")
+    )
+    return outputs, particles, runs[0]["time"].values
+
+
+def on_the_line(settings):
+    """W_2 between networks and the limit at the end, particles in R: (line_counts, seeds)."""
+    law, data, method = mf.Ball(1, radius=2.0), problem(settings.n, 1), mf.GradientDescent(settings.step)
+    how = {"steps": settings.steps, "record": (), "record_every": settings.steps}
+    limit = mf.simulate(NET, law.quadrature(settings.nodes), data, method, **how).measure
+    return np.array(
+        [[mf.transport.wasserstein(mf.simulate(NET, law.sample(M, seed), data, method, **how).measure, limit)
+          for seed in range(settings.seeds)] for M in settings.line_counts]
+    )  # fmt: skip
+
+
+def sampled(settings, data):
+    """Outputs of one-sample SGD less those of descent with the same steps from the same start: (steps, seeds)."""
+    start, found = mf.Gaussian(2).sample(settings.wide, seed=1, signs="random"), []
+    for step in settings.sgd_steps:
+        steps = round(settings.horizon / step)
+        how = {"steps": steps, "record": ("prediction",), "record_every": steps}
+        calm = mf.simulate(NET, start, data, mf.GradientDescent(step), **how).dataset["prediction"].values[-1]
+        row = []
+        for seed in range(settings.sgd_seeds):
+            run = mf.simulate(NET, start, data, mf.SGD(step, seed=seed), **how)
+            row.append(np.sqrt(np.mean((run.dataset["prediction"].values[-1] - calm) ** 2)))
+        found.append(row)
+    return np.array(found)
+
+
+def published(settings):
+    """How far apart the outputs of two runs with independent batches are, over root 2: (powers, widths, seeds)."""
+    digits = mf.load("digits", positive=[1, 3, 5, 7, 9], negative=[0, 2, 4, 6, 8], scale="unit")
+    net = mf.Network("relu")
+    law, found = mf.Gaussian(digits.x.shape[1]), []
+    for power in settings.published_powers:
+        rows = []
+        for M in settings.published_widths:
+            step = M ** (power - 1.0)
+            steps = round(settings.published_horizon / step)
+            outputs = [
+                mf.simulate(net, law.sample(M, seed // 2, signs="random"), digits, mf.SGD(step, batch=100, seed=seed),
+                            steps=steps, record=("prediction",), record_every=steps).dataset["prediction"].values[-1]
+                for seed in range(2 * settings.published_seeds)
+            ]  # fmt: skip
+            pairs = zip(outputs[::2], outputs[1::2], strict=True)
+            rows.append([np.sqrt(np.mean((one - other) ** 2) / 2) for one, other in pairs])
+        found.append(rows)
+    return np.array(found)
+
+
+def draw(settings, outputs, particles, times, line, sgd, chaos):
+    figure, axes = panels(4)
+    counts = np.array(settings.counts, dtype=float)
+    for k in (1, len(times) // 2, -1):
+        axes[0].plot(counts, particles[:, :, k].mean(axis=0), "o-", label=f"particles from twins, t = {times[k]:g}")
+    axes[0].plot(counts, outputs[:, :, -1].mean(axis=0), "s--", label=f"outputs, t = {times[-1]:g}")
+    axes[0].plot(counts, particles[0, 0, -1] * (counts / counts[0]) ** -0.5, ":k", label="$M^{-1/2}$")
+    axes[0].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel="distance from the limit")
+    axes[1].plot(settings.line_counts, line.mean(axis=1), "o-", label=r"$W_2(\mu_M, \mu)$ on the line")
+    axes[1].set(xscale="log", yscale="log", xlabel="neurons $M$")
+    axes[2].plot(settings.sgd_steps, sgd.mean(axis=1), "o-", label=f"one-sample SGD, M = {settings.wide}")
+    steps = np.array(settings.sgd_steps)
+    axes[2].plot(steps, sgd.mean(axis=1)[0] * (steps / steps[0]) ** 0.5, ":k", label=r"$\eta^{1/2}$")
+    axes[2].set(xscale="log", yscale="log", xlabel=r"step $\eta$, flow time", ylabel="outputs less descent's")
+    for power, rows in zip(settings.published_powers, chaos, strict=True):
+        axes[3].plot(settings.published_widths, rows.mean(axis=1), "o-", label=f"steps $M^{{{power - 1:g}}}$")
+    axes[3].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel="two runs apart, digits")
+    for place in axes:
+        place.legend(fontsize=7)
+    return figure
+
+
+def main():
+    import xarray
+
+    asked = study("mean_field_limit", MeanFieldLimit)
+    settings, data = asked.settings, problem(asked.settings.n, 2)
+    outputs, particles, times = twins(settings, data)
+    line, sgd, chaos = on_the_line(settings), sampled(settings, data), published(settings)
+    power = {
+        "outputs": fit_exponent(settings.counts, outputs.max(axis=2).T)[:3],
+        "end": fit_exponent(settings.counts, particles[:, :, -1].T)[:3],
+        "early": fit_exponent(settings.counts, particles[:, :, 1].T)[:3],
+        "line": fit_exponent(settings.line_counts, line)[:3],
+        "sgd": fit_exponent(settings.sgd_steps, sgd)[:3],
+    }
+    claims = [
+        within("outputs from the limit's, largest over time, power of M", "3.4", -0.5, *power["outputs"], slack=0.05),
+        within(f"particles from their twins at t = {times[1]:g}, power of M", "3.4", -0.5, *power["early"], slack=0.05),
+        within(f"particles from their twins at t = {times[-1]:g}, power of M", "3.4", -0.5, *power["end"], slack=0.05),
+        within("W_2 from the limit on the line, power of M", "3.4", -0.5, *power["line"], slack=0.05),
+        within("one-sample SGD less descent, power of the step", "(4), 3.4", 0.5, *power["sgd"], slack=0.05),
+    ]
+    for b, rows in zip(settings.published_powers, chaos, strict=True):
+        found = fit_exponent(settings.published_widths, rows)[:3]
+        claims.append(
+            within(
+                f"two runs with steps M^{b - 1:g} apart, power of M", "De Bortoli 2020", (b - 1) / 2, *found, slack=0.05
+            )
+        )
+    about = {"units": "1", "equation": "3.4"}
+    result = xarray.Dataset(
+        {
+            "prediction_distance": (("seed", "count", "time"), outputs, about),
+            "twin_distance": (("seed", "count", "time"), particles, about),
+            "wasserstein": (("line_count", "seed"), line, about),
+            "sgd_distance": (("step", "sgd_seed"), sgd, about),
+            "runs_apart": (("power", "width", "pair"), chaos, about),
+        },
+        {"count": settings.counts, "time": times, "line_count": settings.line_counts, "step": settings.sgd_steps,
+         "power": settings.published_powers, "width": settings.published_widths},
+    )  # fmt: skip
+    return asked.finish(claims, result, draw(settings, outputs, particles, times, line, sgd, chaos))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

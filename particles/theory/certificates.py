@@ -1,0 +1,153 @@
+"""Certificates of global optimality in the mean field (3.4): how far a measure can be from the best one of all.
+
+The objective L (loss and regulariser) is convex in mu, and V = dL/dmu. So for every measure nu on the same signs and in
+the same ball
+
+    L(mu) - L(nu) <= int V dmu - int V dnu <= int V dmu - min V
+
+however many neurons nu has: the right side needs nothing but the least value of one function of d inputs.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from particles.checks import number, whole
+from particles.data import Dataset, checked_labels
+from particles.errors import InputError
+from particles.losses import loss as loss_row
+from particles.measure import Array, Measure, checked_measure
+from particles.network import Network
+from particles.randomness import checked_seed
+from particles.regularisers import L2, NONE, Regulariser
+from particles.theory.boxes import floor, limits, pull
+from particles.theory.first_variation import Variation, first_variation
+from particles.theory.minimum import Least, least
+
+_BOXED = 4  # inputs up to which boxes are tried: each more multiplies them
+_SHARE = 1e-3  # of the gap to which the floor is brought, if there are boxes enough
+_SIZE = 1e-12  # of the radius: rounding that a particle may lie outside by
+
+
+class Certificate(NamedTuple):
+    """L(mu) is within `gap` of the least L over all measures on these signs and the ball of this radius.
+
+    objective: L(mu). gap = mean - least; mean: int V dmu; least: the lowest V met, at b (d,) with sign s.
+    starts, reached, unseen: how sure that minimum is (`minimum.Least`): it is met by descent from many starts, an upper
+    estimate of min V, so `gap` is no more certain than that the minimum is the global one.
+    bound: a proven floor of V from so many `boxes`, None where there is none: then mean - bound is a theorem.
+    """
+
+    objective: float
+    gap: float
+    mean: float
+    least: float
+    b: Array
+    s: float
+    radius: float
+    starts: int
+    reached: int
+    unseen: float
+    bound: float | None
+    boxes: int
+
+    @property
+    def proven(self) -> float | None:
+        """L(mu) - L(nu) is at most this for every nu, rounding of mu's own outputs apart; None without a bound."""
+        return None if self.bound is None else self.mean - self.bound
+
+
+def gap(
+    net: Network,
+    measure: Measure,
+    data: Dataset,
+    loss: str = "squared",
+    regulariser: Regulariser = NONE,
+    *,
+    radius: float | None = None,
+    starts: int = 64,
+    seed: int = 0,
+    signs: Sequence[float] | None = None,
+    boxes: int = 2**18,
+) -> Certificate:
+    """How far L(mu) can be above that of any measure (3.4): int V dmu - min V over |b| <= radius and the signs.
+
+    measure: of positions (M, d) in the ball; its output scale alpha is the one that rivals have too, so for beta < 1
+    they may weigh neurons differently but not rescale their sum. radius None: all of R^d, where an L2 pull and a
+    bounded sigma' keep the minimum within 2 sup |grad data| / (alpha^2 lam). signs: those that rivals may use; signs
+    do not move, so by default the ones in the measure (V is linear in s, so the least and the largest are enough).
+    starts: random ones a sign, beside the particles themselves. boxes: how many at most prove the floor, which is tried
+    up to 4 inputs, a bias counted in (a million are a second); 0 for none.
+
+    Descent finds minima of V, not the global one for certain: where it does not, `gap` is too small. `proven` never is,
+    as far as the bounds in the activation's row are true.
+
+    Raises InputError for a particle outside the ball or of another sign, no ball where there must be one, and whatever
+    `first_variation` refuses.
+    """
+    starts, seed = whole("starts", starts, 1, remedy="Use 64, say."), checked_seed(seed)
+    boxes = whole("boxes", boxes, 0, remedy="Use 0 for no floor.")
+    if loss_row(loss).binary:
+        checked_labels(data.y)
+    V = first_variation(net, measure, data, loss, regulariser)
+    measure = checked_measure(measure, V.x.shape[1])
+    held = measure.w > 0
+    b, s, w = measure.b[held], measure.s[held], measure.w[held]
+    ends = checked_signs(np.unique(s) if signs is None else signs)
+    if s.min() < ends[0] or s.max() > ends[-1]:
+        told = f"{s.min():g} to {s.max():g} for signs {ends[0]:g} to {ends[-1]:g}"
+        raise InputError("the particles' signs must be among `signs`", told, "Leave `signs` out.")
+    R = checked_radius(V, radius, ends, float(np.linalg.norm(b, axis=1).max()))
+    mean, found = float(w @ V.value(b, s)), least(V, R, ends, starts, seed, (b, s))
+    found, bound, used = _floored(V, R, ends, mean, found, boxes)
+    L, sure = objective(net, measure, data, loss, regulariser), (found.starts, found.reached, found.unseen)
+    return Certificate(L, mean - found.value, mean, found.value, found.b, found.s, R, *sure, bound, used)
+
+
+def _floored(
+    V: Variation, radius: float, signs: Array, mean: float, found: Least, boxes: int
+) -> tuple[Least, float | None, int]:
+    """The minimum, a lower one if the boxes met it; the floor, if it can be had; the boxes that it took."""
+    bounds = limits(V, radius)
+    scale = min(bounds.slope * radius, bounds.curvature * radius**2)
+    if not boxes or V.x.shape[1] > _BOXED or not np.isfinite(scale):
+        return found, None, 0
+    below = floor(V, radius, signs, _SHARE * max(mean - found.value, np.finfo(float).eps * scale), boxes)
+    if below.met < found.value:
+        better = least(V, radius, signs, 1, 0, (below.b[None], np.array([below.s])))
+        # None of the starts reached it.
+        found = better._replace(starts=found.starts + 1, reached=1, unseen=1.0)
+    return found, below.value, below.boxes
+
+
+def objective(
+    net: Network, measure: Measure, data: Dataset, loss: str = "squared", regulariser: Regulariser = NONE
+) -> float:
+    """L(mu): the mean loss and alpha^2 lam/2 int |b|^2 dmu, or alpha^2 lam int |b|_1 dmu (3.4)."""
+    fit = float(np.mean(loss_row(loss).value(net.predict(measure, data.x), data.y)))
+    return fit + float(measure.w @ pull(regulariser, net.scale(measure) ** 2, measure.b))
+
+
+def checked_signs(signs: Sequence[float] | Array) -> Array:
+    """The least and the largest of the signs, or the one there is."""
+    found = np.unique(np.asarray(signs, dtype=np.float64))
+    if not len(found) or not np.isfinite(found).all():
+        raise InputError("`signs` must be finite numbers, at least one", repr(signs), "Use (1, -1).")
+    return found[[0, -1]] if len(found) > 1 else found
+
+
+def checked_radius(V: Variation, radius: float | None, signs: Array, farthest: float) -> float:
+    """The ball's radius, if the particles lie in it; for None one that holds the least V of all R^d."""
+    if radius is not None:
+        R = number("radius", radius, above=0.0, remedy="Use one that holds all particles.")
+        if farthest > R * (1.0 + _SIZE):
+            told = f"|b| = {farthest:.6g} for radius={R:g}"
+            raise InputError("the particles must lie in the ball", told, f"Use radius={1.01 * farthest:.3g} or more.")
+        return R
+    size = V.scale * V.rule.weight
+    steepest = limits(V, 1.0, float(np.abs(signs).max())).slope
+    if not isinstance(V.rule, L2) or not size or not np.isfinite(steepest):
+        rule = "without a radius V must grow at infinity: an L2 pull, and sigma' bounded"
+        raise InputError(rule, f"{V.rule!r} and {V.net.activation}", "Give `radius`.")
+    return max(2.0 * steepest / size, farthest, 1e-3)  # any larger ball holds it too

@@ -1,0 +1,77 @@
+"""The best measure of all (3.4), atoms and weights: the method of Frank and Wolfe with fully corrective weights.
+
+L is convex in mu and its linear part is V, which is least at a single atom: that atom joins, and all weights are made
+the best ones anew. Every round proves itself, L(mu) - L(nu) <= int V dmu - min V.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from particles.checks import number, whole
+from particles.data import Dataset
+from particles.losses import loss as loss_row
+from particles.measure import Array, Measure
+from particles.network import Network
+from particles.population import cores
+from particles.randomness import checked_seed
+from particles.regularisers import NONE, Regulariser
+from particles.theory.certificates import checked_radius, checked_signs
+from particles.theory.convex_program import Optimum, checked_program, columns_of, optimum
+from particles.theory.first_variation import Variation
+from particles.theory.minimum import least
+
+_NEW = 24  # atoms a round may bring
+
+
+def frank_wolfe(
+    net: Network,
+    data: Dataset,
+    loss: str = "squared",
+    regulariser: Regulariser = NONE,
+    *,
+    radius: float | None = None,
+    signs: Sequence[float] = (1.0, -1.0),
+    alpha: float | None = None,
+    starts: int = 32,
+    seed: int = 0,
+    tolerance: float = 1e-6,
+    rounds: int = 100,
+) -> Optimum:
+    """The best measure of all on |b| <= radius and the signs (3.4), to a gap of `tolerance` or after `rounds`.
+
+    Each round finds minima of V by descent from `starts` random starts a sign and from the atoms there are, makes them
+    atoms too, and optimises all weights anew (Frank and Wolfe, fully corrective). Nothing moves along a flow here: L
+    of the result is an estimate of the least one that owes nothing to gradient descent of a network.
+    radius None: all of R^d, as in `certificates.gap`.
+    """
+    scale, tolerance = checked_program(net, data, loss, regulariser, alpha), number("tolerance", tolerance, above=0.0)
+    starts, rounds, seed = whole("starts", starts, 1), whole("rounds", rounds, 1), checked_seed(seed)
+    ends, x, row = checked_signs(signs), net.inputs(data.x), loss_row(loss)
+    d = x.shape[1]
+    measure = Measure(np.zeros((len(ends), d)), ends, np.full(len(ends), 1.0 / len(ends)))
+    for round_ in range(1, rounds + 1):
+        found = optimum(net, measure, data, loss, regulariser, scale, 0.1 * tolerance)
+        b, s, w = measure = Measure(*(a[found.measure.w > 0] for a in found.measure))
+        slope = scale * row.slope(columns_of(net, measure, x, scale) @ w, data.y) / len(x)
+        V = Variation(net, x, slope, regulariser, scale**2, cores())
+        R = checked_radius(V, radius, ends, float(np.linalg.norm(b, axis=1).max()))
+        lowest, mean = least(V, R, ends, starts, seed + round_, (b, s)), float(w @ V.value(b, s))
+        best = Optimum(measure, found.objective, mean - lowest.value, round_)
+        if best.gap <= tolerance:
+            break
+        new_b, new_s = _lowest(*lowest.ends, mean, R)
+        measure = Measure(np.concatenate([b, new_b]), np.concatenate([s, new_s]), np.zeros(len(s) + len(new_s)))
+    return best
+
+
+def _lowest(b: Array, s: Array, value: Array, mean: float, radius: float) -> tuple[Array, Array]:
+    """The lowest ends of descent that are apart from one another: (k, d), (k,)."""
+    kept: list[int] = []
+    for r in np.argsort(value, kind="stable"):
+        if value[r] >= mean or len(kept) == _NEW:
+            break
+        apart = np.linalg.norm(b[kept] - b[r], axis=1) > 1e-7 * radius
+        if (apart | (s[kept] != s[r])).all():
+            kept.append(int(r))
+    return b[kept], s[kept]
