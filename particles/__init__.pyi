@@ -37,7 +37,8 @@ from .schedules import InverseSqrt as InverseSqrt, RobbinsMonro as RobbinsMonro
 from .study.camera import Camera as Camera
 from .study.compare import compare as compare
 from .study.coupling import coupled as coupled
+from .study.mean_field import MeanField as MeanField, ToleranceError as ToleranceError, mean_field as mean_field
 from .study.movies import movie as movie, still as still
 from .study.results import Run as Run, open as open, save as save
 from .study.simulate import simulate as simulate
-from .theory import tangent as tangent
+from .theory import tangent as tangent, transport as transport

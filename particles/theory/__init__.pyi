@@ -38,3 +38,11 @@ from .first_variation import first_variation as first_variation
 from .frank_wolfe import frank_wolfe as frank_wolfe
 from .free_energy import free_energy as free_energy
 from .gibbs import gibbs as gibbs
+from .isotropic_data import (
+    IsotropicData as IsotropicData,
+    Shell as Shell,
+    TwoGaussians as TwoGaussians,
+    isotropic_data as isotropic_data,
+    two_gaussians as two_gaussians,
+)
+from .radial import RadialRun as RadialRun, radial_flow as radial_flow
