@@ -27,9 +27,9 @@ import particles as mf
 from particles.kernels.compile import specialise
 from particles.kernels.lanes import LANES, join, load, lower, store, upper
 from particles.losses import loss
+from particles.moves import Field, Leg, Move, recipe
 from particles.population import cores
 from particles.regularisers import L2, NONE
-from particles.shard import Field, Leg, Move, recipe
 
 N = 1000
 SHAPES = [(102400, 2), (102400, 10), (51200, 50), (10240, 784)]
@@ -284,7 +284,7 @@ import sys, time
 from pathlib import Path
 import numpy as np
 import particles as mf
-from particles.shard import Field, Move, recipe
+from particles.moves import Field, Move, recipe
 from particles.regularisers import NONE
 count = int(sys.argv[1])
 random = np.random.default_rng(0)

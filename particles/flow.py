@@ -17,11 +17,12 @@ import numpy as np
 
 from particles.errors import DivergedError
 from particles.kernels.online import WINDOW
+from particles.moves import Leg, Move
 from particles.observables import Observer, Values
 from particles.population import Population
 from particles.problem import Memory, Problem, mean_loss
 from particles.regularisers import L2
-from particles.shard import Leg, Move, Shard
+from particles.shard import Shard
 from particles.steppers import Euler, Stepper, stepper
 
 _SWEEP_WORK = 2**20  # particles times iterations between two looks at a sweep: milliseconds, so that Ctrl-C is quick

@@ -14,11 +14,11 @@ from particles.data import checked_labels
 from particles.errors import InputError, nearest
 from particles.losses import Loss
 from particles.measure import Array
+from particles.moves import BlockView, Field, Partial
 from particles.network import Network
 from particles.population import Population, positions_of
 from particles.regularisers import L1, Regulariser
 from particles.samples import Samples
-from particles.shard import BlockView, Field, Partial
 
 Values = dict[str, NDArray[Any]]
 

@@ -16,8 +16,9 @@ import numpy as np
 from particles.blocks import Branches, root
 from particles.checks import whole
 from particles.measure import Array, Measure
+from particles.moves import Field, Leg, Move, Partial, Recipe, Where
 from particles.samples import Samples
-from particles.shard import Field, Leg, Move, Partial, Recipe, Shard, Where
+from particles.shard import Shard
 
 P = ParamSpec("P")
 T = TypeVar("T")

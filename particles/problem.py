@@ -7,10 +7,10 @@ import numpy as np
 from particles.losses import Loss
 from particles.measure import Array
 from particles.methods import Method
+from particles.moves import Field
 from particles.network import Network
 from particles.regularisers import Regulariser
 from particles.samples import Samples
-from particles.shard import Field
 
 Memory = dict[str, Array]  # what a method knows besides the particles
 

@@ -7,152 +7,24 @@ tells of its blocks are branches of the one tree of sums, so it does not matter 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 
 from particles import blocks
 from particles.blocks import Branches, Floats, climb
-from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
 from particles.kernels.online import WINDOW
-from particles.measure import Array, Measure, Source, checked_measure, source_of
-from particles.network import Network
-from particles.randomness import Purpose
-from particles.regularisers import L1, L2, Regulariser
-from particles.samples import Place, Samples
+from particles.layer import Layer
+from particles.measure import Array, Measure
+from particles.moves import BlockView, Field, Leg, Move, Partial, Recipe, State, Where
+from particles.regularisers import L1, Regulariser
+from particles.samples import Samples
 
 _CHUNK_BYTES = 2**20  # velocities are made this much at a time, a thread: they stay in the L2 and never fill memory
 # From this many inputs on, reading a pre-activation costs less than making it again (measured: drivers/benchmark.py),
 _KEEP_FROM = 96
 _KEEP_BYTES = 2**28  # as long as all of them fit in this; no bit depends on either.
 _SWEEP_BLOCKS = 2  # a thread of the one-sample sweep has at least this many blocks, or meeting costs more than it wins
-DTYPES = ("float64", "float32")
-_WORD = 2**32 - 1
-
-Where = Array | Place  # inputs (n, d), or a place among the samples
-
-
-class BlockView(NamedTuple):
-    """What an observable sees of one block, the padding cut off.
-
-    b, start_b, velocity : (d, m); s, start_s, w, velocity_s : (m,). Velocities are zero where none were asked for.
-    x : (n, d), the training inputs.
-    """
-
-    b: Array
-    s: Array
-    w: Array
-    start_b: Array
-    start_s: Array
-    velocity: Array
-    velocity_s: Array
-    x: Array
-
-
-class Partial(NamedTuple):
-    """A quantity as a map over blocks and a way to combine: "sum" in tree order, or "max"."""
-
-    of: Callable[[BlockView], Array]
-    how: str
-
-
-class Field(NamedTuple):
-    """What the velocity at a particle depends on: the samples, the slopes l'(g, y)/n at them, the regulariser."""
-
-    where: Where
-    slope: Array
-    regulariser: Regulariser
-
-
-class Noise(NamedTuple):
-    """Independent normals of this standard deviation on every coordinate that trains, by seed, iteration, particle."""
-
-    size: float
-    seed: int
-    iteration: int
-
-
-class Stage(NamedTuple):
-    """One stage of a Runge-Kutta step: it finds k_number, and the particles go to base + sum_i weights_i k_i.
-
-    weights : for k_0 .. k_number, the step multiplied in. of: how many stages the step has.
-    """
-
-    number: int
-    weights: tuple[float, ...]
-    of: int
-
-
-class Move(NamedTuple):
-    """One step of flow time `step` along the velocity, or one stage of a step; then the noise.
-
-    share: of the new iterate in the average, None without one. growth: weights are multiplied by e^(-growth V), V the
-    first variation over alpha^2 where the particles were (flow time); whoever asks for it makes them a measure again.
-    """
-
-    field: Field
-    step: float
-    share: float | None = None
-    noise: Noise | None = None
-    stage: Stage | None = None
-    growth: float = 0.0
-
-
-class Leg(NamedTuple):
-    """What a stretch of one-sample iterations needs: the samples, sizes (T,), the loss, the pull and what it pulls to.
-
-    x (T, d) and y (T,), or the numbers of the first iteration and of the one after the last among the samples
-    iterates: how many the average holds before it.
-    """
-
-    x: Array | int
-    y: Array | int
-    sizes: Array
-    loss: str
-    regulariser: L2
-    iterates: int
-
-
-class State(NamedTuple):
-    """All that moves, in block storage; `mean_*` are empty where no average is kept, w where weights stay."""
-
-    b: Floats
-    s: Floats
-    mean_b: Floats
-    mean_s: Floats
-    w: Floats
-
-
-class Recipe(NamedTuple):
-    """What a population is made from, however it is shared out: the start, and what is kept beside the particles.
-
-    averaged: the mean of the iterates. anchored: the start, which a pull to it and displacements need. weighing:
-    weights that change.
-    """
-
-    net: Network
-    start: Source
-    dtype: str
-    averaged: bool
-    anchored: bool
-    weighing: bool = False
-
-
-def recipe(
-    net: Network,
-    start: Measure | Source,
-    dtype: str = "float64",
-    averaged: bool = False,
-    anchored: bool = False,
-    weighing: bool = False,
-) -> Recipe:
-    """The recipe of these, if they are one."""
-    if dtype not in DTYPES:
-        raise InputError("`dtype` must be float64 or float32", str(dtype), "")
-    if isinstance(start, Measure):
-        start = source_of(checked_measure(start, start.b.shape[1]))
-    return Recipe(net, start, dtype, averaged, anchored, weighing)
 
 
 class Shard:
@@ -185,9 +57,12 @@ class Shard:
         self._signs: tuple[Floats, Floats] | None = None  # of the one-sample sweep, made when there is one
         self._slots: Floats = empty  # likewise
         self._held: State | None = None
-        # Of a Runge-Kutta step: where it began, and the velocities at its stages; position and output weight apart.
-        self._bases: list[Floats] = []
-        self._stages: list[Floats] = []
+        tiles = self.cloud.last_tiles
+        layers = [
+            Layer(self.kernels, self.cloud.b, self.start_b, d, 0, tiles, self.first),
+            Layer(self.kernels, self.cloud.s, self.start_s, 1, d, tiles, self.first),
+        ]
+        self._layers = [layer for layer, trains in zip(layers, self._trains, strict=True) if trains]
         # Pre-activations of the last sum, and the inputs they belong to.
         self._kept: Floats = empty
         self._kept_of: Array | None = None
@@ -292,63 +167,22 @@ class Shard:
 
     def push(self, move: Move) -> bool:
         """Move every particle by one step, or one stage of one; whether all are still finite."""
-        cloud, field = self.cloud, move.field
-        layers = [(cloud.b, self.start_b, cloud.d), (cloud.s, self.start_s, 1)]
-        trained = [layer for layer, train in zip(layers, self._trains, strict=True) if train]
-        if move.stage:
-            self._make_room(move.stage.of, [place for place, _, _ in trained])
+        for layer in self._layers:
+            layer.ready(move)
 
         def work(first: int, last: int) -> int:
             finite = 0
-            for begin, end, v, vs in self._velocities(field, first, last, outputs=bool(move.growth)):
+            for begin, end, v, vs in self._velocities(move.field, first, last, outputs=bool(move.growth)):
                 if move.growth:
                     self._grow(move, begin, end, vs)
-                for layer, (place, anchor, d) in enumerate(trained):
-                    speed = v if place is cloud.b else vs
-                    finite += self._go(move, layer, place, anchor, d, speed, begin, end)
-                    if move.noise:
-                        self._shake(move.noise, place, d, begin, end)
+                for layer in self._layers:
+                    finite += layer.go(move, v if layer.place is self.cloud.b else vs, begin, end)
             return finite
 
-        self.inputs(field.where)  # found once, before the threads ask
-        fine = self.share(work, len(cloud.b)) == len(trained) * len(cloud.b)
+        self.inputs(move.field.where)  # found once, before the threads ask
+        fine = self.share(work, len(self.cloud.b)) == len(self._layers) * len(self.cloud.b)
         self._kept_of = None
         return fine
-
-    def _go(
-        self, move: Move, layer: int, place: Floats, anchor: Floats, d: int, speed: Floats, begin: int, end: int
-    ) -> int:
-        """One layer of blocks [begin, end); how many of them stay finite."""
-        rule, real, tiles = move.field.regulariser, place.dtype.type, self.cloud.last_tiles
-        l1 = isinstance(rule, L1)
-        pull, threshold = (0.0, move.step * rule.weight) if l1 else (rule.weight, 0.0)
-        anchored = not isinstance(rule, L1) and rule.about == "start"
-        places, speeds, anchors = place.reshape(-1), speed.reshape(-1), anchor.reshape(-1)
-        if not move.stage:
-            return int(self.kernels.move_blocks(
-                places, speeds, anchors, anchored, real(move.step), real(pull), real(threshold), d, tiles, begin, end,
-            ))  # fmt: skip
-        weights = np.array(move.stage.weights, dtype=place.dtype)
-        return int(self.kernels.stage_blocks(
-            places, self._bases[layer].reshape(-1), speeds, anchors, anchored, self._stages[layer].reshape(-1),
-            move.stage.number, weights, real(pull), d, tiles, begin, end,
-        ))  # fmt: skip
-
-    def _make_room(self, stages: int, places: list[Floats]) -> None:
-        """For a Runge-Kutta step's base and velocities."""
-        if not self._stages or len(self._stages[0]) != stages:
-            self._bases = [np.zeros_like(place) for place in places]
-            self._stages = [np.zeros((stages, *place.shape), place.dtype) for place in places]
-
-    def _shake(self, noise: Noise, place: Floats, d: int, begin: int, end: int) -> None:
-        """The noise of one layer of blocks [begin, end); the output weight's coordinate comes after the inputs'."""
-        top = Purpose.NOISE << 16 | noise.iteration >> 32
-        words = (noise.seed & _WORD, noise.seed >> 32, noise.iteration & _WORD, top)
-        coordinate = 0 if place is self.cloud.b else self.cloud.d
-        self.kernels.shake_blocks(
-            place.reshape(-1), place.dtype.type(noise.size), *map(np.uint64, words), self.first, coordinate, d,
-            self.cloud.last_tiles, begin, end,
-        )  # fmt: skip
 
     def _grow(self, move: Move, begin: int, end: int, vs: Floats) -> None:
         """Weights of blocks [begin, end); V over alpha^2 is h less s times the velocity that s would have."""
@@ -367,22 +201,17 @@ class Shard:
 
     def rewind(self) -> None:
         """Go back to where the Runge-Kutta step began."""
-        trained = [place for place, train in zip((self.cloud.b, self.cloud.s), self._trains, strict=True) if train]
-        for place, base in zip(trained, self._bases, strict=True):
-            place[...] = base
+        for layer in self._layers:
+            layer.rewind()
         self._kept_of = None
 
     def probe(self, move: Move, weights: tuple[float, ...]) -> tuple[Branches, bool]:
         """A last stage, then int |sum_i weights_i k_i|^2 dmu, the square of a step's error; whether all are finite."""
-        finite = self.push(move)
-        K, squares = len(self.cloud.b), np.zeros((len(self.cloud.b), 1))
-        for stages in self._stages:
-            for block in range(K):
-                parts = [weight * k[block].astype(np.float64) for weight, k in zip(weights, stages, strict=True)]
-                with np.errstate(all="ignore"):
-                    each = np.square(sum(parts))
-                each = each.sum(axis=1).reshape(-1) if each.ndim == 3 else each
-                squares[block] += np.sum(blocks.row(self.cloud.w, block, K) * each)
+        finite, K = self.push(move), len(self.cloud.b)
+        squares = np.zeros((K, 1))
+        for block in range(K):
+            for layer in self._layers:
+                squares[block] += np.sum(blocks.row(self.cloud.w, block, K) * layer.errors(weights, block))
         return climb(squares, 0, self.first, self.all_blocks), finite
 
     def average(self, share: float) -> None:

@@ -14,11 +14,12 @@ from particles.blocks import blocks_of, root
 from particles.errors import DivergedError, InputError
 from particles.measure import Array
 from particles.methods import BirthDeath, DualAveraging, Langevin, RungeKutta, Tableau
+from particles.moves import Field, Move, Noise, Partial, Stage
 from particles.population import Population
 from particles.problem import Memory, Problem
 from particles.regularisers import L1, L2
 from particles.schedules import Schedule, schedule
-from particles.shard import Field, Move, Noise, Partial, Shard, Stage
+from particles.shard import Shard
 
 _SMALLEST = 1e-9  # of a step: a part this small means that the flow cannot be followed
 

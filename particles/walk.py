@@ -8,7 +8,8 @@ import numpy as np
 
 from particles.blocks import Branches, climb
 from particles.kernels.online import WINDOW
-from particles.shard import Leg, Shard
+from particles.moves import Leg
+from particles.shard import Shard
 
 
 class Walk:

@@ -9,7 +9,7 @@ import xarray as xr
 import particles as mf
 from particles import segments
 from particles.checkpoint import Checkpoints
-from particles.shard import recipe
+from particles.moves import recipe
 
 STEPS = 20
 NET = mf.Network("tanh", train=("input", "output"))

@@ -10,7 +10,8 @@ import particles as mf
 from particles import blocks
 from particles.activations import ACTIVATIONS
 from particles.kernels.online import WINDOW, plain_online_kernel
-from particles.shard import Leg, Shard, recipe
+from particles.moves import Leg, recipe
+from particles.shard import Shard
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 SIZE = 0.4

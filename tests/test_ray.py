@@ -21,7 +21,8 @@ from particles.cluster.shards import spans
 from particles.errors import ClusterError, LostError
 from particles.kernels.compile import inline
 from particles.kernels.online import WINDOW
-from particles.shard import Leg, Shard, recipe
+from particles.moves import Leg, recipe
+from particles.shard import Shard
 from particles.study import course
 from particles.walk import Walk
 

@@ -6,8 +6,9 @@ from test_plan import planned
 
 import particles as mf
 from particles.cluster.shards import spans
+from particles.moves import recipe
 from particles.population import cores
-from particles.shard import Shard, recipe
+from particles.shard import Shard
 from particles.study import placement
 from particles.study.cli import main
 from particles.study.placement import Placement, quickest, work_in

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 from particles.activations import ACTIVATIONS, OURS, Activation
 from particles.errors import LostError
 from particles.kernels.compile import inline
+from particles.moves import Field, Leg, Move, Partial, Recipe, Where
 from particles.network import Network
 from particles.samples import Samples
-from particles.shard import Field, Leg, Move, Partial, Recipe, Shard, Where
+from particles.shard import Shard
 from particles.walk import Walk
 
 

@@ -12,9 +12,9 @@ from particles.cluster.shards import RayPopulation, checked_room
 from particles.cluster.tasks import run_tasks
 from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
+from particles.moves import Recipe
 from particles.population import Watch
 from particles.samples import Samples
-from particles.shard import Recipe
 
 T = TypeVar("T")
 

@@ -17,9 +17,10 @@ from particles.cluster.actor import Order, actor_class, own_row
 from particles.cluster.connection import Node, nodes, short
 from particles.errors import ClusterError, InputError, LostError
 from particles.measure import Array
+from particles.moves import Field, Leg, Move, Partial, Recipe, Where
 from particles.population import folded
 from particles.samples import Samples
-from particles.shard import Field, Leg, Move, Partial, Recipe, Shard, Where
+from particles.shard import Shard
 
 P = ParamSpec("P")
 T = TypeVar("T")

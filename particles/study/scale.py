@@ -24,11 +24,11 @@ from particles.kernels.blocks import BLOCK
 from particles.laws import Gaussian
 from particles.losses import loss as loss_row
 from particles.methods import Method
+from particles.moves import Field, Leg, Move, recipe
 from particles.network import Network
 from particles.population import Engine, Local, Population, cores
 from particles.regularisers import L2, NONE
 from particles.samples import Samples
-from particles.shard import Field, Leg, Move, recipe
 
 _WIDE = 2**14, 2**17  # samples of the probes of traffic: 1/8 and 1 MiB a message
 _SECONDS = 0.8  # that a probe takes

@@ -13,6 +13,7 @@ from particles.errors import DivergedError, InputError
 from particles.losses import loss as loss_row
 from particles.measure import Given, Measure, Source, checked_measure, source_of
 from particles.methods import Method
+from particles.moves import recipe
 from particles.network import Network
 from particles.observables import Observer
 from particles.population import Engine, Local
@@ -20,7 +21,6 @@ from particles.problem import Problem
 from particles.regularisers import NONE, Regulariser
 from particles.samples import Samples
 from particles.schedules import schedule
-from particles.shard import recipe
 from particles.stability import stable_step
 from particles.study.course import Course, Progress
 from particles.study.provenance import array_hash, fingerprint

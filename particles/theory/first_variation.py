@@ -15,10 +15,11 @@ from particles.data import Dataset
 from particles.errors import InputError
 from particles.losses import loss as loss_row
 from particles.measure import Array, Measure, checked_measure
+from particles.moves import Field, recipe
 from particles.network import Network
 from particles.population import Local, cores
 from particles.regularisers import L1, NONE, Regulariser
-from particles.shard import Field, Shard, recipe
+from particles.shard import Shard
 
 
 class Variation(NamedTuple):

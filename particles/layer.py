@@ -1,0 +1,75 @@
+"""What trains of a shard's particles: their positions, or their output weights, and how one move changes them."""
+
+import numpy as np
+
+from particles.blocks import Floats
+from particles.kernels.blocks import BlockKernels
+from particles.measure import Array
+from particles.moves import Move, Noise
+from particles.randomness import Purpose
+from particles.regularisers import L1
+
+_WORD = 2**32 - 1
+
+
+class Layer:
+    """One trained array of a shard, in block storage, with d coordinates a particle.
+
+    anchor: its start, empty where that is not kept. coordinate: the first one's number, for the noise. tiles: how many
+    of the last block hold particles. first: the number of the first block in the measure.
+    """
+
+    def __init__(
+        self, kernels: BlockKernels, place: Floats, anchor: Floats, d: int, coordinate: int, tiles: int, first: int
+    ) -> None:
+        self.kernels, self.place, self.anchor, self.d = kernels, place, anchor, d
+        self.coordinate, self.tiles, self.first = coordinate, tiles, first
+        # Of a Runge-Kutta step: where it began, and the velocities at its stages.
+        self.base: Floats = np.empty(0, place.dtype)
+        self.stages: Floats = np.empty((0, 0), place.dtype)
+
+    def ready(self, move: Move) -> None:
+        """Make room for what a move needs, before the threads begin."""
+        if move.stage and len(self.stages) != move.stage.of:
+            self.base = np.zeros_like(self.place)
+            self.stages = np.zeros((move.stage.of, *self.place.shape), self.place.dtype)
+
+    def go(self, move: Move, speed: Floats, begin: int, end: int) -> int:
+        """Move blocks [begin, end) by the data term of their velocities, `speed`; how many of them stay finite."""
+        rule, real = move.field.regulariser, self.place.dtype.type
+        l1 = isinstance(rule, L1)
+        pull, threshold = (0.0, move.step * rule.weight) if l1 else (rule.weight, 0.0)
+        anchored = not isinstance(rule, L1) and rule.about == "start"
+        place, anchor, v = (a.reshape(-1) for a in (self.place, self.anchor, speed))
+        if move.stage:
+            weights = np.array(move.stage.weights, dtype=place.dtype)
+            finite = self.kernels.stage_blocks(
+                place, self.base.reshape(-1), v, anchor, anchored, self.stages.reshape(-1), move.stage.number, weights,
+                real(pull), self.d, self.tiles, begin, end,
+            )  # fmt: skip
+        else:
+            finite = self.kernels.move_blocks(
+                place, v, anchor, anchored, real(move.step), real(pull), real(threshold), self.d, self.tiles, begin, end
+            )
+        if move.noise:
+            self._shake(move.noise, begin, end)
+        return int(finite)
+
+    def _shake(self, noise: Noise, begin: int, end: int) -> None:
+        top = Purpose.NOISE << 16 | noise.iteration >> 32
+        words = (noise.seed & _WORD, noise.seed >> 32, noise.iteration & _WORD, top)
+        self.kernels.shake_blocks(
+            self.place.reshape(-1), self.place.dtype.type(noise.size), *map(np.uint64, words), self.first,
+            self.coordinate, self.d, self.tiles, begin, end,
+        )  # fmt: skip
+
+    def rewind(self) -> None:
+        """Go back to where the Runge-Kutta step began."""
+        self.place[...] = self.base
+
+    def errors(self, weights: tuple[float, ...], block: int) -> Array:
+        """|sum_i weights_i k_i|^2 of every particle of a block: (BLOCK,)."""
+        parts = [weight * k[block].astype(np.float64) for weight, k in zip(weights, self.stages, strict=True)]
+        with np.errstate(all="ignore"):
+            squares = np.asarray(np.square(sum(parts)))
+        return squares.sum(axis=1).reshape(-1) if squares.ndim == 3 else squares

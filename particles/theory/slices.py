@@ -1,0 +1,190 @@
+"""Transport on the line, and through it the sliced distances: what stays affordable at 10^6 particles.
+
+On the line the monotone coupling, quantile by quantile, is optimal whatever p >= 1.
+"""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from particles.checks import whole
+from particles.measure import Array, Measure
+from particles.population import cores
+from particles.randomness import Purpose, checked_seed, generator
+from particles.theory.clouds import Cloud, checked_order, clouds, power_mean, standard_error
+
+SCREENED = 8  # directions looked at for every one that is climbed from
+CLIMB = 200  # steps of one ascent at most
+# An ascent ends once its arc is this small, in radians.
+STILL = 1e-7
+
+
+class Sliced(NamedTuple):
+    """The sliced distance and the standard error of its Monte Carlo mean over directions."""
+
+    value: float
+    error: float
+
+
+class MaxSliced(NamedTuple):
+    """The largest distance of projections that was found, and the direction (D,) of it."""
+
+    value: float
+    direction: Array
+
+
+class Coupling(NamedTuple):
+    """A coupling of two clouds on the line: atoms i of the first go to atoms j of the second with this mass."""
+
+    i: NDArray[np.intp]
+    j: NDArray[np.intp]
+    mass: Array
+
+
+def coupling(x: Array, wx: Array, y: Array, wy: Array) -> Coupling:
+    """The monotone coupling of x (M,) and y (N,) with their weights: at most M + N - 1 pairs."""
+    i, j = np.argsort(x), np.argsort(y)
+    if even(wx) and even(wy) and len(x) == len(y):
+        return Coupling(i, j, np.full(len(x), 1.0 / len(x)))
+    one, two = levels(wx[i]), levels(wy[j])
+    both = np.sort(np.concatenate((one, two)))
+    mass = np.diff(both, prepend=0.0)
+    both, mass = both[mass > 0], mass[mass > 0]
+    return Coupling(i[np.searchsorted(one, both)], j[np.searchsorted(two, both)], mass)
+
+
+def levels(w: Array) -> Array:
+    """The distribution function after each atom, the last one 1."""
+    if even(w):
+        # To the last bit, so that k / M and j / N tie where they should.
+        return np.arange(1, len(w) + 1) / len(w)
+    total = np.cumsum(w)
+    found: Array = np.minimum(total / total[-1], 1.0)
+    return found
+
+
+def even(w: Array) -> bool:
+    """Whether all atoms weigh the same."""
+    return bool((w == w[0]).all())
+
+
+def on_line(x: Array, wx: Array, y: Array, wy: Array, p: float) -> float:
+    """W_p of two weighted clouds on the line, exactly: x, wx (M,) and y, wy (N,)."""
+    if len(x) == len(y) and even(wx) and even(wy):
+        # A third of the time of two argsorts and what they gather, at 10^6 atoms.
+        return power_mean(np.abs(np.sort(x) - np.sort(y)), np.full(len(x), 1.0 / len(x)), p)
+    i, j, mass = coupling(x, wx, y, wy)
+    return power_mean(np.abs(x[i] - y[j]), mass, p)
+
+
+def along(one: Cloud, two: Cloud, p: float, direction: Array) -> float:
+    """W_p of the projections on one direction (D,)."""
+    # einsum, not BLAS: its bits do not depend on how many threads BLAS takes.
+    x, y = (np.einsum("rk,k->r", c.points, direction) for c in (one, two))
+    return on_line(x, one.w, y, two.w, p)
+
+
+def directions(dim: int, count: int, random: np.random.Generator) -> Array:
+    """Independent uniform directions: (count, dim)."""
+    points = random.standard_normal((count, dim))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return points
+
+
+def over(one: Cloud, two: Cloud, p: float, chosen: Array) -> Array:
+    """W_p of the projections on each of the directions (K, D): (K,), a thread each, so the same bits for any number."""
+    with ThreadPoolExecutor(min(cores(), len(chosen))) as pool:
+        return np.array(list(pool.map(partial(along, one, two, p), chosen)))
+
+
+def sliced(
+    mu: Measure, nu: Measure, p: float = 2.0, projections: int = 128, seed: int = 0, signs: str = "joint"
+) -> Sliced:
+    """The sliced distance SW_p = (E_theta W_p^p(theta.mu, theta.nu))^(1/p), theta uniform on the unit sphere of R^D.
+
+    D = d + 1 where signs differ and signs="joint", else d (see `clouds`). Any M, weights respected, one direction after
+    the other: the memory of a few copies of M numbers a thread. The error is the standard error over the directions
+    alone (by the delta method): the atoms are taken as they are. In one dimension there is one direction and no error.
+
+    A lower bound of W_p in smaller units: SW_2 <= W_2 / sqrt(D), with equality for a translation.
+    Raises InputError for measures that cannot be compared, p < 1 and fewer than two projections.
+    Bonneel, Rabin, Peyre, Pfister (2015).
+    """
+    p, count = checked_order(p), whole("projections", projections, 2, remedy="An error needs two; 128 is the default.")
+    random = generator(checked_seed(seed), Purpose.TRANSPORT, step=0)
+    one, two = clouds(mu, nu, signs)
+    dim = one.points.shape[1]
+    if dim == 1:
+        return Sliced(along(one, two, p, np.ones(1)), 0.0)
+    found = over(one, two, p, directions(dim, count, random))
+    value = power_mean(found, np.full(count, 1.0 / count), p)
+    return Sliced(value, standard_error(found, value, p))
+
+
+def max_sliced(
+    mu: Measure, nu: Measure, p: float = 2.0, starts: int = 8, seed: int = 0, signs: str = "joint"
+) -> MaxSliced:
+    """max_theta W_p(theta.mu, theta.nu) over unit directions theta of R^D: the largest that is found.
+
+    Ascent from the best `starts` of eight times as many random directions, the difference of the means and the extreme
+    axes of the difference of the covariances. W_p^p is not concave in theta, and has ridges where the coupling changes:
+    the value is a lower bound of the maximum, and that is one of W_p. More starts help where atoms are few and D is
+    large (30 atoms in 20 dimensions: up to 0.6% between 8 starts and 64; 300 atoms: 0.02%).
+    direction : (D,), the sign last where it counts. Raises InputError as `sliced` does.
+    """
+    p, starts = checked_order(p), whole("starts", starts, 1)
+    random = generator(checked_seed(seed), Purpose.TRANSPORT, step=1)
+    one, two = clouds(mu, nu, signs)
+    dim = one.points.shape[1]
+    if dim == 1:
+        return MaxSliced(along(one, two, p, np.ones(1)), np.ones(1))
+    chosen = np.concatenate((telling(one, two), directions(dim, SCREENED * starts, random)))
+    best = chosen[np.argsort(-over(one, two, p, chosen), kind="stable")[:starts]]
+    with ThreadPoolExecutor(min(cores(), starts)) as pool:
+        return max(pool.map(partial(climb, one, two, p), best), key=lambda found: found.value)
+
+
+def telling(one: Cloud, two: Cloud) -> Array:
+    """Directions in which the first two moments differ most: (at most 3, D)."""
+    means = [c.w @ c.points for c in (one, two)]
+    second = [(c.points - m).T @ ((c.points - m) * c.w[:, None]) for c, m in zip((one, two), means, strict=True)]
+    axes = np.linalg.eigh(second[0] - second[1])[1]
+    shift = means[0] - means[1]
+    size = float(np.linalg.norm(shift))
+    return np.stack([axes[:, 0], axes[:, -1]] + ([shift / size] if size else []))
+
+
+def climb(one: Cloud, two: Cloud, p: float, direction: Array) -> MaxSliced:
+    """Ascent along great circles of the gradient, by an arc that doubles after gains and halves after losses."""
+    arc, (value, slope) = 0.5, steepness(one, two, p, direction)
+    for _ in range(CLIMB):
+        tangent = slope - (slope @ direction) * direction
+        size = float(np.linalg.norm(tangent))
+        if size <= 1e-12 * float(np.linalg.norm(slope)) or arc < STILL:
+            break
+        moved = math.cos(arc) * direction + math.sin(arc) * (tangent / size)
+        moved /= np.linalg.norm(moved)
+        higher, its = steepness(one, two, p, moved)
+        if higher > value:
+            direction, value, slope, arc = moved, higher, its, min(2.0 * arc, 0.8)
+        else:
+            arc *= 0.5
+    return MaxSliced(value, direction)
+
+
+def steepness(one: Cloud, two: Cloud, p: float, direction: Array) -> tuple[float, Array]:
+    """W_p of the projections on a direction and the way (D,) in which it grows there, up to a factor."""
+    x, y = (np.einsum("rk,k->r", c.points, direction) for c in (one, two))
+    i, j, mass = coupling(x, one.w, y, two.w)
+    gaps = x[i] - y[j]
+    top = float(np.abs(gaps).max())
+    if top == 0.0:
+        return 0.0, np.zeros_like(direction)
+    pull = mass * np.sign(gaps) * (np.abs(gaps) / top) ** (p - 1.0)
+    # Summed atom by atom, so that no (M + N, D) differences are made.
+    slope = np.bincount(i, pull, len(x)) @ one.points - np.bincount(j, pull, len(y)) @ two.points
+    return power_mean(np.abs(gaps), mass, p), slope
