@@ -11,12 +11,12 @@ from scipy import optimize
 
 import particles as mf
 from particles.regularisers import L1, L2, NONE
-from particles.theory.boxes import floor
-from particles.theory.certificates import gap, objective
-from particles.theory.convex_program import convex_optimum
 from particles.theory.first_variation import first_variation
-from particles.theory.frank_wolfe import frank_wolfe
-from particles.theory.minimum import descend
+from particles.theory.optimality.boxes import floor
+from particles.theory.optimality.certificates import gap, objective
+from particles.theory.optimality.convex_program import convex_optimum
+from particles.theory.optimality.frank_wolfe import frank_wolfe
+from particles.theory.optimality.minimum import descend
 
 RULES = [NONE, L2(0.02), L1(0.02)]
 BOTH = np.array([-1.0, 1.0])

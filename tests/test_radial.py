@@ -11,10 +11,10 @@ from particles.activations import ACTIVATIONS, Activation
 from particles.kernels.compile import inline
 from particles.kernels.lanes import at_most, clamp
 from particles.study.mean_field import mean_field
-from particles.theory.isotropic_data import IsotropicData, Shell, TwoGaussians, isotropic_data, two_gaussians
-from particles.theory.profile import Profile
-from particles.theory.radial import radial_flow
-from particles.theory.radius import radius_of
+from particles.theory.radial.isotropic_data import IsotropicData, Shell, TwoGaussians, isotropic_data, two_gaussians
+from particles.theory.radial.profile import Profile
+from particles.theory.radial.radius import radius_of
+from particles.theory.radial.reduction import radial_flow
 
 INF = np.inf
 

@@ -14,8 +14,9 @@ from scipy.special import gamma
 from scipy.stats import special_ortho_group, wasserstein_distance
 
 import particles as mf
-from particles.theory import slices, transport
+from particles.theory import transport
 from particles.theory.first_variation import first_variation
+from particles.theory.transport import exact, slices
 
 ORDERS = [1.0, 1.5, 2.0, 3.0]
 
@@ -432,7 +433,7 @@ def test_wasserstein__refuses_too_many_atoms_and_names_what_else_there_is(monkey
     mu = mf.Gaussian(2).sample(20_000, 0)
     with pytest.raises(mf.InputError, match=r"at most 1e\+08 pairs of atoms: got 4.00e\+08. `subsampled`.*`sliced`"):
         transport.wasserstein(mu, mu)
-    monkeypatch.setattr(transport, "PIVOTS", 1)
+    monkeypatch.setattr(exact, "PIVOTS", 1)
     with pytest.raises(mf.InputError, match="must come to its optimum: got numItermax"):
         transport.wasserstein(mf.Gaussian(2).sample(200, 0), mf.Gaussian(2).sample(200, 1))
 

@@ -1,6 +1,5 @@
 from . import (
     bounds as bounds,
-    certificates as certificates,
     margin as margin,
     nystrom as nystrom,
     source as source,
@@ -32,17 +31,17 @@ from .bounds import (
     theorem_3_powers as theorem_3_powers,
     weight_decay as weight_decay,
 )
-from .convex_program import convex_optimum as convex_optimum
 from .entropy import entropy as entropy
 from .first_variation import first_variation as first_variation
-from .frank_wolfe import frank_wolfe as frank_wolfe
 from .free_energy import free_energy as free_energy
 from .gibbs import gibbs as gibbs
-from .isotropic_data import (
+from .optimality import certificates as certificates, convex_optimum as convex_optimum, frank_wolfe as frank_wolfe
+from .radial import (
     IsotropicData as IsotropicData,
+    RadialRun as RadialRun,
     Shell as Shell,
     TwoGaussians as TwoGaussians,
     isotropic_data as isotropic_data,
+    radial_flow as radial_flow,
     two_gaussians as two_gaussians,
 )
-from .radial import RadialRun as RadialRun, radial_flow as radial_flow

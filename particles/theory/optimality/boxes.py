@@ -19,7 +19,7 @@ from particles.errors import InputError
 from particles.measure import Array
 from particles.regularisers import L1, Regulariser
 from particles.theory.first_variation import Variation
-from particles.theory.minimum import project
+from particles.theory.optimality.minimum import project
 
 _BATCH = 4096  # boxes split at a time
 _ROUNDING = 4.0 * np.finfo(float).eps  # of all that is summed, once a term of the two sums

@@ -15,7 +15,7 @@ from particles.checks import whole
 from particles.measure import Array, Measure
 from particles.population import cores
 from particles.randomness import Purpose, checked_seed, generator
-from particles.theory.clouds import Cloud, checked_order, clouds, power_mean, standard_error
+from particles.theory.transport.clouds import Cloud, checked_order, clouds, power_mean, standard_error
 
 SCREENED = 8  # directions looked at for every one that is climbed from
 CLIMB = 200  # steps of one ascent at most

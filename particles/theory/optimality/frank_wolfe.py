@@ -16,10 +16,10 @@ from particles.network import Network
 from particles.population import cores
 from particles.randomness import checked_seed
 from particles.regularisers import NONE, Regulariser
-from particles.theory.certificates import checked_radius, checked_signs
-from particles.theory.convex_program import Optimum, checked_program, columns_of, optimum
 from particles.theory.first_variation import Variation
-from particles.theory.minimum import least
+from particles.theory.optimality.certificates import checked_radius, checked_signs
+from particles.theory.optimality.convex_program import Optimum, checked_program, columns_of, optimum
+from particles.theory.optimality.minimum import least
 
 _NEW = 24  # atoms a round may bring
 

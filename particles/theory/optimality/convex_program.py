@@ -23,7 +23,7 @@ from particles.losses import Loss, loss as loss_row
 from particles.measure import Array, Measure, checked_measure
 from particles.network import Network
 from particles.regularisers import NONE, Regulariser
-from particles.theory.boxes import pull
+from particles.theory.optimality.boxes import pull
 from particles.theory.tiles import kernels_of
 
 # d2l/dz2 by the slope dl/dz.

@@ -21,9 +21,9 @@ from particles.laws import Atoms, Law, Sphere
 from particles.measure import Array, Measure, checked_measure, checked_signs
 from particles.network import Network
 from particles.rules import legendre
-from particles.theory.isotropic_data import IsotropicData, Lengths, isotropic_data
-from particles.theory.profile import Profile
-from particles.theory.radius import POINTS, Radius, checked_radial, radius_of
+from particles.theory.radial.isotropic_data import IsotropicData, Lengths, isotropic_data
+from particles.theory.radial.profile import Profile
+from particles.theory.radial.radius import POINTS, Radius, checked_radial, radius_of
 
 _PANELS = 6  # of the radius, at first
 _WIDTHS = (2, 64)  # panels of a class's lengths: the first try, and where to give up

@@ -1,9 +1,4 @@
-"""Optimal transport between the measures of two networks (section 3.4: the mean field is a flow in W_2 over them).
-
-Exact to some thousand particles (`wasserstein`, by POT's network simplex); beyond, `subsampled` brackets the same
-distance, and `sliced`, `max_sliced` and `mmd` are others that stay affordable. All take measures of any two numbers of
-atoms and respect the weights.
-"""
+"""Optimal transport to the last atom, and what brackets it where that is too dear: W_p by POT's network simplex."""
 
 import math
 import warnings
@@ -15,7 +10,7 @@ from particles.checks import whole
 from particles.errors import InputError
 from particles.measure import Array, Measure
 from particles.randomness import Purpose, checked_seed, generator
-from particles.theory.clouds import (
+from particles.theory.transport.clouds import (
     Cloud,
     checked_choice,
     checked_order,
@@ -25,14 +20,7 @@ from particles.theory.clouds import (
     power_mean,
     standard_error,
 )
-from particles.theory.discrepancy import Discrepancy as Discrepancy, mmd as mmd
-from particles.theory.slices import (
-    MaxSliced as MaxSliced,
-    Sliced as Sliced,
-    max_sliced as max_sliced,
-    on_line,
-    sliced as sliced,
-)
+from particles.theory.transport.slices import on_line
 
 LIMIT = 10**8  # pairs M N. Measured at the limit: 45 s and 3.8 GiB, 40 bytes a pair; its time grows as M^2.4
 # An atom, at most. Gaussian, rounded and clustered clouds of 200 to 3000 atoms took fewer than 30.

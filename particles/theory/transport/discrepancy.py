@@ -11,7 +11,7 @@ from particles.checks import number
 from particles.measure import Measure
 from particles.population import cores
 from particles.randomness import Purpose, checked_seed, generator
-from particles.theory.clouds import Cloud, clouds
+from particles.theory.transport.clouds import Cloud, clouds
 
 TILE = 512  # rows and columns of kernel values held at once: 2 MiB a thread
 SEEN = 1000  # atoms whose distances give the default bandwidth

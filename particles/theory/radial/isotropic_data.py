@@ -16,7 +16,7 @@ from particles.errors import InputError
 from particles.laws import Gaussian, Law, Sphere
 from particles.measure import Array
 from particles.rules import Rule, normal_quantile
-from particles.theory.radius import checked_radial, radius_of
+from particles.theory.radial.radius import checked_radial, radius_of
 
 
 @dataclass(frozen=True)

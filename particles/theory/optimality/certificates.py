@@ -21,9 +21,9 @@ from particles.measure import Array, Measure, checked_measure
 from particles.network import Network
 from particles.randomness import checked_seed
 from particles.regularisers import L2, NONE, Regulariser
-from particles.theory.boxes import floor, limits, pull
 from particles.theory.first_variation import Variation, first_variation
-from particles.theory.minimum import Least, least
+from particles.theory.optimality.boxes import floor, limits, pull
+from particles.theory.optimality.minimum import Least, least
 
 _BOXED = 4  # inputs up to which boxes are tried: each more multiplies them
 _SHARE = 1e-3  # of the gap to which the floor is brought, if there are boxes enough

@@ -1,0 +1,10 @@
+"""The mean field of radial laws on isotropic data: a flow on the radius, in any dimension or infinitely many."""
+
+from particles.theory.radial.isotropic_data import (
+    IsotropicData as IsotropicData,
+    Shell as Shell,
+    TwoGaussians as TwoGaussians,
+    isotropic_data as isotropic_data,
+    two_gaussians as two_gaussians,
+)
+from particles.theory.radial.reduction import RadialRun as RadialRun, radial_flow as radial_flow
