@@ -2,7 +2,8 @@
 
 What the flow reads of a method: `step` (a number or schedule, in flow time), `batch` (samples a step, None for all),
 `seed` of the batches or the noise, `average` (whether the running mean of the iterates is kept), `weighing` (whether
-weights move), `regulariser` (its own, or None). How each steps is a row in `steppers.py`.
+weights move), `stages` (velocities an iteration, at least), `regulariser` (its own, or None). How each steps is a row
+in `steppers.py`.
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ class GradientDescent:
     batch = None
     seed = 0
     weighing = False
+    stages = 1
     regulariser = None
 
     def __post_init__(self) -> None:
@@ -41,6 +43,7 @@ class SGD:
     average: bool = False
 
     weighing = False
+    stages = 1
     regulariser = None
 
     def __post_init__(self) -> None:
@@ -60,6 +63,7 @@ class AveragedSGD:
 
     average = True
     weighing = False
+    stages = 1
 
     def __post_init__(self) -> None:
         schedule(self.step)
@@ -143,6 +147,11 @@ class RungeKutta:
         """The scheme's coefficients."""
         return SCHEMES[self.scheme]
 
+    @property
+    def stages(self) -> int:
+        """How many velocities a step takes, that of its error counted."""
+        return len(self.tableau.ends) + (self.tolerance is not None)
+
 
 @dataclass(frozen=True)
 class Langevin:
@@ -161,6 +170,7 @@ class Langevin:
 
     average = False
     weighing = False
+    stages = 1
 
     def __post_init__(self) -> None:
         schedule(self.step)
@@ -193,6 +203,7 @@ class DualAveraging:
     average = False
     batch = None
     weighing = False
+    stages = 1
 
     def __post_init__(self) -> None:
         schedule(self.step)
@@ -222,6 +233,7 @@ class BirthDeath:
     batch = None
     seed = 0
     weighing = True
+    stages = 1
     regulariser = None
 
     def __post_init__(self) -> None:

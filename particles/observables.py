@@ -151,7 +151,7 @@ OBSERVABLES: dict[str, Observable] = {
                    lambda at: positions_of(at.population, at.positions).b),
         Observable("output_weight", "signs or trained output weights s_r", "section 3", ("particle",),
                    lambda at: positions_of(at.population, at.positions).s),
-        Observable("weight", "particle weights w_r, which sum to 1", "3.4", ("particle",),
+        Observable("particle_weight", "particle weights w_r, which sum to 1", "3.4", ("particle",),
                    lambda at: positions_of(at.population, at.positions).w),
         Observable("displacement_rms", "(int |b - b_1|^2 dmu)^(1/2)", "3.1, 3.2", (),
                    lambda at: float(np.sqrt(at.integral["moved"][0])), ("moved",)),

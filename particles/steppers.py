@@ -85,7 +85,7 @@ class Staged:
         self.problem, self.population, self.memory = problem, population, memory
         self.tableau: Tableau = problem.method.tableau
         self.tolerance = problem.method.tolerance
-        self.of = len(self.tableau.ends) + (self.tolerance is not None)
+        self.of = problem.method.stages
 
     def move(self, iteration: int, g: Array) -> Move | None:
         whole = float(self.problem.sizes[iteration])

@@ -330,3 +330,16 @@ def test_path__has_the_suffix_of_what_is_written(tmp_path, make, name):
 def test_camera__refuses(options, message):
     with pytest.raises(mf.InputError, match=message):
         Camera(**options)
+
+
+def test_movie__of_weights_that_move_shows_those_that_were_recorded(tmp_path):
+    random = np.random.default_rng(0)
+    data = mf.Dataset(random.standard_normal((9, 2)), random.standard_normal(9))
+    start, record = mf.Gaussian(2).sample(30, 0, signs="random"), ("position", "particle_weight")
+    run = mf.simulate(mf.Network("tanh"), start, data, mf.BirthDeath(1.0, rate=5.0), steps=4, record=record)
+    weights = run.dataset["particle_weight"].values
+    assert np.abs(weights[-1] - weights[0]).max() > 1e-3
+    shown = [tmp_path / "recorded.gif", tmp_path / "given.gif"]
+    for path, given in zip(shown, (None, {"": weights}), strict=True):
+        mf.movie({"": run}, path, weights=given)
+    assert shown[0].read_bytes() == shown[1].read_bytes()

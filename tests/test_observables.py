@@ -79,7 +79,7 @@ class Naive:
             "kernel_drift": np.linalg.norm(gram - first) / np.linalg.norm(first),
             "position": self.b,
             "output_weight": self.s,
-            "weight": self.w,
+            "particle_weight": self.w,
             "displacement_rms": np.sum(self.w * away**2) ** 0.5,
             "displacement_max": away.max(),
             "weight_moment": [np.sum(self.w * size**p) for p in (1, 2, 4)],

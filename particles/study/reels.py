@@ -135,11 +135,12 @@ def _weights(label: str, run: "Run | xarray.Dataset", given: ArrayLike | None) -
     table = run.dataset if isinstance(run, Run) else run
     T, k = table["position"].shape[:2]
     measure = run.measure if isinstance(run, Run) else None
-    if given is None and "weight" in table:
-        given = table["weight"].values
+    if given is None and "particle_weight" in table:
+        given = table["particle_weight"].values
     elif given is None and _weighing(table):
         told = f"birth and death in {label or 'the run'!r}"
-        raise InputError("weights that move must be recorded or given", told, 'Record "weight", or give `weights`.')
+        remedy = 'Record "particle_weight", or give `weights`.'
+        raise InputError("weights that move must be recorded or given", told, remedy)
     if given is None:
         w = np.ones((1, k)) if measure is None else measure.w[None, :k]
     else:

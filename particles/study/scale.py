@@ -23,7 +23,7 @@ from particles.data import Batches, Dataset, Stream
 from particles.kernels.blocks import BLOCK
 from particles.laws import Gaussian
 from particles.losses import loss as loss_row
-from particles.methods import Method
+from particles.methods import SGD, AveragedSGD, Method
 from particles.moves import Field, Leg, Move, recipe
 from particles.network import Network
 from particles.population import Engine, Local, Population, cores
@@ -111,9 +111,9 @@ def work_of(
     """What a run has to do, from its objects."""
     train = data.holdout() if isinstance(data, Stream) else data
     d = train.x.shape[1] + net.bias
-    one = method.batch == 1 and net.train == ("input",)
-    copies = 1 + bool(method.average) + anchored
-    return Work(count, method.batch or len(train), d, steps, dtype, copies, one)
+    one = method.batch == 1 and net.train == ("input",) and isinstance(method, SGD | AveragedSGD)
+    copies = 1 + bool(method.average) + anchored + (method.stages + 1 if method.stages > 1 else 0)
+    return Work(count, method.batch or len(train), d, steps * method.stages, dtype, copies, one)
 
 
 def probed(net: Network, work: Work, engine: Ray | None = None) -> Constants:
