@@ -38,6 +38,7 @@ def driver():
     return module
 
 
+@pytest.mark.slow
 def test_averaged_sgd__writes_a_dataset_with_its_claims(tmp_path):
     done = run(tmp_path)
     assert done.returncode in (0, 1), done.stderr

@@ -105,6 +105,7 @@ def test_choose__refuses_a_table_of_another_shape(table):
         choose(MODELS, table)
 
 
+@pytest.mark.slow
 def test_model_selection__writes_a_dataset_with_its_claims(tmp_path):
     done = run(tmp_path)
     assert done.returncode in (0, 1), done.stderr
