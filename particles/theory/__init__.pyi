@@ -31,10 +31,14 @@ from .bounds import (
     theorem_3_powers as theorem_3_powers,
     weight_decay as weight_decay,
 )
-from .entropy import entropy as entropy
+from .entropic import (
+    duality_gap as duality_gap,
+    entropy as entropy,
+    free_energy as free_energy,
+    gibbs as gibbs,
+    proximal_gibbs as proximal_gibbs,
+)
 from .first_variation import first_variation as first_variation
-from .free_energy import free_energy as free_energy
-from .gibbs import gibbs as gibbs
 from .optimality import certificates as certificates, convex_optimum as convex_optimum, frank_wolfe as frank_wolfe
 from .radial import (
     IsotropicData as IsotropicData,

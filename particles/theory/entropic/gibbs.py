@@ -1,0 +1,218 @@
+"""The optimum of the free energy (3.4, with noise), by the concave dual problem of n unknowns.
+
+The law of least F = L + alpha^2 (lam/2 int |b|^2 + tau int log mu) with given shares m_s of the signs is the Gibbs
+measure of its own first variation: mu(b | s) ~ exp(-V(s, b) / T), T = alpha^2 tau, a fixed point (Mei, Montanari and
+Nguyen 2018, and Hu et al. 2021). V needs only the n slopes u_i = l'(g_i, y_i), and they maximise
+
+    D(u) = -T sum_s m_s (log Z_s(u) - log m_s) - (1/n) sum_i l*(u_i, y_i)     Z_s(u) = int exp(-V_u(s, b) / T) db
+
+where F >= D, with equality at the optimum only. This is what Langevin's particles must come to, found without them.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from particles.checks import number
+from particles.data import Dataset
+from particles.errors import InputError
+from particles.losses import Loss, loss as loss_row
+from particles.measure import SIGNS, Array, Measure, checked_signs
+from particles.network import Network
+from particles.population import cores
+from particles.theory.entropic.free_energy import FreeEnergy, checked_problem, checked_temperature
+from particles.theory.entropic.polar import DIM, checked_confinement, grid
+from particles.theory.first_variation import Variation
+from particles.theory.optimality.convex_program import columns_of
+
+_STEPS = 200  # of Newton; 4 to 15 are usual
+_LEVELS = 8
+_NUMBERS = 2**25  # columns times nodes held at once: 256 MiB
+_NOTHING = 1e-17  # of all weight: what all the atoms that are left out weigh at most
+
+# d2l/dz2 by the slope dl/dz.
+_CURVATURE: dict[str, Callable[[Array], Array]] = {
+    "squared": np.ones_like,
+    "logistic": lambda slope: np.asarray(np.abs(slope) * (1.0 - np.abs(slope))),
+}
+
+
+class Gibbs(NamedTuple):
+    """The optimum mu* of the free energy.
+
+    measure : weighted atoms, the nodes of the quadrature, that stand for mu*. free_energy : F(mu*) and its parts;
+    its `error` is what the last doubling of the nodes changed, and the gap F - D on them.
+    prediction : g at the samples (n,). residual : max |g - z|, where mu* is the Gibbs measure of the slopes l'(z, y).
+    error : what the last doubling changed of `prediction`, at most.
+    """
+
+    measure: Measure
+    free_energy: FreeEnergy
+    prediction: Array
+    residual: float
+    error: float
+
+
+def gibbs(
+    net: Network,
+    data: Dataset,
+    loss: str = "squared",
+    *,
+    weight_decay: float,
+    temperature: float,
+    signs: str | Mapping[float, float] | Measure = "positive",
+    alpha: float | None = None,
+    tolerance: float = 1e-10,
+) -> Gibbs:
+    """The optimum of the free energy for 1 or 2 inputs, a bias counted in: what Langevin tends to (3.4, with noise).
+
+    weight_decay, temperature: lam and tau as `mf.Langevin` takes them. signs: the shares of the signs, which Langevin
+    leaves as they are: "positive", "random" or "symmetric" (both half and half), {sign: share}, or a measure whose
+    shares they are. alpha: the output scale; for beta < 1 give it, M^(1 - beta). tolerance: of the residual, and what a
+    doubling of the nodes may change of F and g before they are thought enough; `error` says what it did.
+
+    Raises InputError for lam or tau <= 0, more than 2 inputs, an activation of unbounded slope, output layers that
+    train, and a residual above the tolerance.
+    """
+    rule, T = checked_confinement(weight_decay), checked_temperature(temperature)
+    checked_problem(net, data, loss)
+    x, scale = net.inputs(data.x), _checked_scale(net, alpha)
+    values, masses = shares(signs)
+    T, tolerance = scale**2 * T, number("tolerance", tolerance, above=0.0)
+    if x.shape[1] > DIM:
+        told = f"{x.shape[1]} inputs, a bias counted in"
+        raise InputError(f"`gibbs` integrates over at most {DIM} inputs", told, "Run mf.Langevin, and duality_gap.")
+    V = Variation(net, x, np.zeros(len(x)), rule, scale**2, cores())
+    return _refined(V, data.y, loss_row(loss), values, masses, T, tolerance)
+
+
+def _refined(V: Variation, y: Array, loss: Loss, signs: Array, masses: Array, T: float, tolerance: float) -> Gibbs:
+    """The optimum on finer and finer nodes, until a doubling changes nothing. V: its slopes do not matter."""
+    z, alpha, found, changed = np.zeros(len(y)), math.sqrt(V.scale), None, (np.inf, np.inf)
+    for level in range(_LEVELS):
+        V = V._replace(slope=alpha * loss.slope(z, y) / len(y))
+        b, log_w = grid(V, T, signs, level)
+        if found and len(b) * len(y) > _NUMBERS:
+            break
+        one = Measure(b, np.ones(len(b)), np.full(len(b), 1.0 / len(b)))
+        pull = 0.5 * V.scale * V.rule.weight * np.sum(b**2, axis=1)
+        dual = Dual(columns_of(V.net, one, V.x, alpha), pull, log_w, signs, masses, y, loss, T)
+        z = maximum(dual, z, tolerance)
+        before, found = found, _result(dual, z, b)
+        if before:
+            value, old = found.free_energy.value, before.free_energy.value
+            changed = abs(value - old), float(np.abs(found.prediction - before.prediction).max())
+        if max(changed) <= tolerance:
+            break
+    assert found
+    F = found.free_energy._replace(error=found.free_energy.error + changed[0])
+    return found._replace(free_energy=F, error=changed[1])
+
+
+def shares(signs: str | Mapping[float, float] | Measure) -> tuple[Array, Array]:
+    """The signs, ascending, and their shares, which sum to 1."""
+    if isinstance(signs, str):
+        pairs = {1.0: 1.0} if checked_signs(signs) == "positive" else {-1.0: 0.5, 1.0: 0.5}
+    elif isinstance(signs, Measure):
+        values, of = np.unique(signs.s, return_inverse=True)
+        pairs = dict(zip(values.tolist(), np.bincount(of, signs.w).tolist(), strict=True))
+    elif isinstance(signs, Mapping):
+        pairs = dict(signs)
+    else:
+        rule = f"`signs` must be one of {', '.join(SIGNS)}, shares by sign, or a measure"
+        raise InputError(rule, type(signs).__name__, "Use {1.0: 0.5, -1.0: 0.5}, say.")
+    found = sorted((number("sign", sign), number("share", share, 0.0)) for sign, share in pairs.items())
+    values, masses = (np.array(column) for column in np.reshape([pair for pair in found if pair[1]], (-1, 2)).T)
+    if abs(masses.sum() - 1.0) > 1e-9:
+        raise InputError("the shares of the signs must sum to 1", f"{masses.sum():.12g}", "Divide them by their sum.")
+    return values, masses / masses.sum()
+
+
+def _checked_scale(net: Network, alpha: float | None) -> float:
+    if alpha is None and net.beta < 1.0:
+        raise InputError("for beta < 1 the scale is a number of neurons", f"beta={net.beta:g}", "Give `alpha`.")
+    return 1.0 if alpha is None else number("alpha", alpha, above=0.0)
+
+
+class Point(NamedTuple):
+    """The Gibbs measure of slopes l'(z, y): p (signs, K) given each sign, log Z (signs,), its g (n,), and D."""
+
+    p: Array
+    log_z: Array
+    g: Array
+    value: float
+
+
+class Dual(NamedTuple):
+    """D on nodes: columns alpha sigma(b_k.x_i) (n, K), pull and log weights (K,), signs and shares, y, loss, T."""
+
+    columns: Array
+    pull: Array
+    log_w: Array
+    signs: Array
+    masses: Array
+    y: Array
+    loss: Loss
+    T: float
+
+    def at(self, z: Array) -> Point:
+        """All that is to know at outputs z (n,): l* is z l'(z) - l(z), so that no conjugate is needed."""
+        slope = self.loss.slope(z, self.y)
+        logs = self.log_w - (np.multiply.outer(self.signs, slope @ self.columns) / len(z) + self.pull) / self.T
+        top = logs.max(axis=1, keepdims=True)
+        p = np.exp(logs - top)
+        total = p.sum(axis=1, keepdims=True)
+        p /= total
+        log_z = (top + np.log(total))[:, 0]
+        value = -self.T * self.masses @ (log_z - np.log(self.masses)) - np.mean(slope * z - self.loss.value(z, self.y))
+        return Point(p, log_z, self.columns @ ((self.masses * self.signs) @ p), float(value))
+
+    def spread(self, p: Array) -> Array:
+        """sum_s m_s s^2 Cov(alpha sigma(b.x_i), alpha sigma(b.x_j) | s): (n, n)."""
+        heavy = self.masses * self.signs**2
+        means = self.columns @ p.T
+        return np.asarray((self.columns * (heavy @ p)) @ self.columns.T - (means * heavy) @ means.T)
+
+
+def maximum(dual: Dual, z: Array, tolerance: float) -> Array:
+    """The outputs z (n,) at whose slopes D is largest, so that g = z: Newton's steps, made shorter until D rises."""
+    n, point = len(z), dual.at(z)
+    for _ in range(_STEPS):
+        r = point.g - z
+        if np.abs(r).max() <= 1e-3 * tolerance:
+            break
+        bend = _CURVATURE[dual.loss.name](dual.loss.slope(z, dual.y))
+        move = np.linalg.solve(np.eye(n) + dual.spread(point.p) * bend / (n * dual.T), r)
+        rise, length = float(np.mean(r * bend * move)), 1.0
+        rounding = 1e-14 * (1.0 + abs(point.value) + dual.T * float(np.abs(point.log_z).max()))
+        while True:
+            ahead = dual.at(z + length * move)
+            if ahead.value >= point.value + 1e-4 * length * rise - rounding or length < 1e-8:
+                break
+            length *= 0.5
+        done = length == 1.0 and np.abs(r).max() <= tolerance and np.abs(ahead.g - z - move).max() >= np.abs(r).max()
+        if done:  # no step makes it smaller: the rest is rounding
+            break
+        z, point = z + length * move, ahead
+    if (left := float(np.abs(point.g - z).max())) > tolerance * max(1.0, float(np.abs(z).max())):
+        rule = f"the optimum must be a fixed point to {tolerance:g}"
+        raise InputError(rule, f"{left:.2g}", "Raise `temperature` or `tolerance`, or scale the targets.")
+    return z
+
+
+def _result(dual: Dual, z: Array, b: Array) -> Gibbs:
+    """The optimum on these nodes; the entropy is that of the density exp(-V / T) / Z, not of the atoms."""
+    p, log_z, g, lower = dual.at(z)
+    shift = np.multiply.outer(dual.signs, dual.loss.slope(z, dual.y) @ dual.columns) / len(z)
+    means = np.sum(p * (shift + dual.pull), axis=1) / dual.T
+    entropy = float(dual.masses @ (means + log_z - np.log(dual.masses)))
+    risk, confinement = float(np.mean(dual.loss.value(g, dual.y))), float(dual.masses @ (p @ dual.pull))
+    value = risk + confinement - dual.T * entropy
+    w = dual.masses[:, None] * p
+    sign, node = np.nonzero(w > _NOTHING / w.size)
+    kept = w[sign, node] / w[sign, node].sum()
+    measure = Measure(np.ascontiguousarray(b[node]), dual.signs[sign], kept)
+    F = FreeEnergy(value, risk, confinement, entropy, abs(value - lower))
+    return Gibbs(measure, F, g, float(np.abs(g - z).max()), np.inf)

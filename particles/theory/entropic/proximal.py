@@ -1,0 +1,195 @@
+"""The proximal Gibbs measure of a law, and its duality gap (3.4 with noise; Nitanda, Wu and Suzuki 2022).
+
+    p_q(b | s) = exp(-V_q(s, b) / T) / Z_s      V_q: the first variation at q, lam in it; T = alpha^2 tau
+
+Signs do not move, so p_q has q's shares m_s of them and is a Gibbs measure given each. L is convex in mu: whatever law
+nu has the same shares, F(q) - F(nu) <= T KL(q | p_q), which is 0 at the optimum alone. The right side is the duality
+gap P(q) - D(slopes of q), D the dual of `gibbs`.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from particles.checks import whole
+from particles.data import Dataset
+from particles.errors import InputError
+from particles.measure import Array, Measure
+from particles.network import Network
+from particles.randomness import Purpose, checked_seed, generator
+from particles.regularisers import L2
+from particles.theory.entropic.entropy import combined, neighbours
+from particles.theory.entropic.free_energy import checked_problem, checked_temperature
+from particles.theory.entropic.gibbs import shares
+from particles.theory.entropic.polar import DIM, checked_confinement, checked_growth, grid
+from particles.theory.first_variation import Variation, first_variation
+
+_LEVELS = 8
+_NODES = 2**21
+_FEWEST = 100  # effective draws: with fewer, not even the error can be told from them
+_CHUNK = 2**16  # draws held at once
+
+
+class ProximalGibbs(NamedTuple):
+    """p_q: for each of the signs (k,), of shares (k,), the density exp(-V / T) / Z on R^d.
+
+    log_normaliser : (k,) log Z_s. error : (k,) of it, what the last doubling of a quadrature changed or the standard
+    error of importance sampling. effective : (k,) draws that the sampling was worth, infinite for a quadrature.
+    """
+
+    V: Variation
+    T: float
+    signs: Array
+    shares: Array
+    log_normaliser: Array
+    error: Array
+    effective: Array
+
+    def log_density(self, b: ArrayLike, s: ArrayLike) -> Array:
+        """log p_q(s, b) at positions (k, d) with signs (k,), of the joint law: (k,)."""
+        signs = np.asarray(s, dtype=np.float64)
+        place = np.minimum(np.searchsorted(self.signs, signs), len(self.signs) - 1)
+        if not np.array_equal(self.signs[place], signs):
+            raise InputError("`s` must be signs of the measure", repr(s), f"Use {self.signs.tolist()}.")
+        return -self.V.value(b, signs) / self.T - (self.log_normaliser - np.log(self.shares))[place]
+
+
+class DualityGap(NamedTuple):
+    """An upper bound of F(q) - min F, T KL(q | p_q), estimated from particles; near the optimum it may be below 0.
+
+    error : a standard error, of the entropy and of log Z together. bias : a rough size of the entropy's bias.
+    """
+
+    gap: float
+    error: float
+    bias: float
+
+
+def proximal_gibbs(
+    net: Network,
+    measure: Measure,
+    data: Dataset,
+    loss: str = "squared",
+    *,
+    weight_decay: float,
+    temperature: float,
+    sampling: bool | None = None,
+    draws: int = 2**16,
+    seed: int = 0,
+) -> ProximalGibbs:
+    """The proximal Gibbs measure of q, any measure, weighted ones too, in any dimension (3.4 with noise).
+
+    weight_decay, temperature: lam and tau as `mf.Langevin` takes them. sampling: Z by importance sampling instead of
+    quadrature; None: past 2 inputs. Half of the `draws` then come from N(0, tau/lam I), where Z is at home without
+    data, half from the Gaussian with the mean and covariance of the particles, near p_q if q is near its optimum.
+
+    Raises InputError for lam or tau <= 0, activations of unbounded slope, output layers that train, and where fewer
+    than 100 draws count: the error is not known then.
+    """
+    rule, tau = checked_confinement(weight_decay), checked_temperature(temperature)
+    draws, seed = whole("draws", draws, 2 * _FEWEST, remedy="Use 2**16."), checked_seed(seed)
+    checked_problem(net, data, loss)
+    V = first_variation(net, measure, data, loss, rule)
+    T, (signs, masses) = V.scale * tau, shares(Measure(*map(np.asarray, measure)))
+    checked_growth(V, signs)
+    few = V.x.shape[1] <= DIM
+    if sampling is False and not few:
+        told = f"{V.x.shape[1]} inputs, a bias counted in"
+        raise InputError(f"a quadrature has at most {DIM} inputs", told, "Leave `sampling` out.")
+    if few and not sampling:
+        return ProximalGibbs(V, T, signs, masses, *_integrated(V, T, signs), np.full(len(signs), np.inf))
+    found = [_sampled(V, T, sign, measure, draws, generator(seed, Purpose.POSITION, place, step=1))
+             for place, sign in enumerate(signs)]  # fmt: skip
+    log_z, error, effective = (np.array(column) for column in zip(*found, strict=True))
+    return ProximalGibbs(V, T, signs, masses, log_z, error, effective)
+
+
+def duality_gap(
+    net: Network,
+    measure: Measure,
+    data: Dataset,
+    loss: str = "squared",
+    *,
+    weight_decay: float,
+    temperature: float,
+    k: int = 4,
+    sampling: bool | None = None,
+    draws: int = 2**16,
+    seed: int = 0,
+) -> DualityGap:
+    """How far the free energy of the particles' law is above the least, at most (3.4 with noise): T KL(q | p_q).
+
+    The entropy by k neighbours, Z as `proximal_gibbs`. V is that of the particles, whose slopes are off those of their
+    law by some M^(-1/2): this changes the gap by order 1/M. Near the optimum log q and V / T vary together, so that the
+    error is far below the entropy's own.
+    Raises InputError as `proximal_gibbs` and `entropy` do.
+    """
+    parts = neighbours(measure, k)
+    p = proximal_gibbs(net, measure, data, loss, weight_decay=weight_decay, temperature=temperature,
+                       sampling=sampling, draws=draws, seed=seed)  # fmt: skip
+    # The mean of -log q + log p: the signs' shares are in both.
+    found = combined(parts, p.V.x.shape[1], p.log_density(measure.b, measure.s))
+    error = math.hypot(found.error, float(np.linalg.norm(p.shares * p.error)))
+    return DualityGap(-p.T * found.value, p.T * error, p.T * found.bias)
+
+
+def _integrated(V: Variation, T: float, signs: Array) -> tuple[Array, Array]:
+    """log Z (k,) and what the last doubling of the nodes changed."""
+    found, changed = np.zeros(len(signs)), np.full(len(signs), np.inf)
+    for level in range(_LEVELS):
+        b, log_w = grid(V, T, signs, level)
+        if level and len(b) > _NODES:
+            break
+        before, found = found, np.array([_log_sum(log_w - V.value(b, np.full(len(b), sign)) / T) for sign in signs])
+        changed = np.abs(found - before) if level else changed
+        if changed.max() <= 1e-10:
+            break
+    return found, changed
+
+
+def _log_sum(logs: Array) -> float:
+    from scipy.special import logsumexp
+
+    return float(logsumexp(logs))
+
+
+def _sampled(
+    V: Variation, T: float, sign: float, measure: Measure, draws: int, random: np.random.Generator
+) -> tuple[float, float, float]:
+    """log Z of one sign, its standard error, and how many draws of the law itself this was worth."""
+    assert isinstance(V.rule, L2)
+    d, std = V.x.shape[1], math.sqrt(T / (V.scale * V.rule.weight))
+    laws = [(np.zeros(d), std * np.eye(d)), *_fitted(measure, sign)]
+    logs = []
+    for law, (mean, root) in enumerate(laws):
+        count = draws * (law + 1) // len(laws) - draws * law // len(laws)
+        for first in range(0, count, _CHUNK):
+            b = mean + random.standard_normal((min(_CHUNK, count - first), d)) @ root.T
+            mixture = np.logaddexp.reduce([_log_gaussian(b, *other) for other in laws], axis=0) - math.log(len(laws))
+            logs.append(-V.value(b, np.full(len(b), sign)) / T - mixture)
+    found = np.concatenate(logs)
+    top = float(found.max())
+    w = np.exp(found - top)
+    effective = float(w.sum() ** 2 / (w @ w))
+    if effective < _FEWEST:
+        rule = f"importance sampling must be worth {_FEWEST} draws"
+        raise InputError(rule, f"{effective:.1f} of {draws} with s={sign:g}", "Raise `draws` or the temperature.")
+    return top + math.log(w.mean()), float(w.std() / (w.mean() * math.sqrt(draws))), effective
+
+
+def _fitted(measure: Measure, sign: float) -> list[tuple[Array, Array]]:
+    """The mean and a root of the covariance of the particles of a sign, or nothing where they lie in a subspace."""
+    rows = np.asarray(measure.s) == sign
+    b, w = np.asarray(measure.b)[rows], np.asarray(measure.w)[rows]
+    mean = w @ b / w.sum()
+    cov = ((b - mean).T * w) @ (b - mean) / w.sum()
+    size, axes = np.linalg.eigh(cov)
+    return [(mean, axes * np.sqrt(size))] if size[0] > 1e-8 * size[-1] else []
+
+
+def _log_gaussian(b: Array, mean: Array, root: Array) -> Array:
+    away = np.linalg.solve(root, (b - mean).T)
+    volume = float(np.linalg.slogdet(root)[1])
+    return np.asarray(-0.5 * np.sum(away**2, axis=0) - volume - 0.5 * b.shape[1] * math.log(2.0 * math.pi))
