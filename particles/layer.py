@@ -56,8 +56,8 @@ class Layer:
         return int(finite)
 
     def _shake(self, noise: Noise, begin: int, end: int) -> None:
-        top = Purpose.NOISE << 16 | noise.iteration >> 32
-        words = (noise.seed & _WORD, noise.seed >> 32, noise.iteration & _WORD, top)
+        seed, iteration = int(noise.seed), int(noise.iteration)
+        words = (seed & _WORD, seed >> 32, iteration & _WORD, Purpose.NOISE << 16 | iteration >> 32)
         self.kernels.shake_blocks(
             self.place.reshape(-1), self.place.dtype.type(noise.size), *map(np.uint64, words), self.first,
             self.coordinate, self.d, self.tiles, begin, end,

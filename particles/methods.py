@@ -117,7 +117,7 @@ class RungeKutta:
     """The gradient flow itself, to higher order than descent's Euler steps: on all samples, in flow time.
 
     scheme: "heun" (order 2), "bogacki-shampine" (3), "classic" (4), "dormand-prince" (5). tolerance: if given, each
-    step is divided until every part's estimated error, an rms over particles of their positions, is below it; that
+    step is divided until every part's estimated error, the rms of positions over the measure, is below it; that
     needs the second or the last scheme. Orders hold for smooth activations; ReLU's kinks cost some.
     """
 
@@ -245,7 +245,5 @@ Method = GradientDescent | SGD | AveragedSGD | RungeKutta | Langevin | DualAvera
 
 
 def _checked_temperature(temperature: float | Schedule) -> None:
-    if isinstance(temperature, int | float) and not isinstance(temperature, bool):
-        number("temperature", temperature, 0.0, remedy="Use 0 for plain descent.")
-    else:
-        schedule(temperature)
+    if not isinstance(temperature, Schedule):
+        number("temperature", temperature, 0.0, remedy="Use 0 for plain descent, or a schedule.")

@@ -72,8 +72,9 @@ class Stage(NamedTuple):
 class Move(NamedTuple):
     """One step of flow time `step` along the velocity, or one stage of a step; then the noise.
 
-    share: of the new iterate in the average, None without one. growth: weights are multiplied by e^(-growth V), V the
-    first variation over alpha^2 where the particles were (flow time); whoever asks for it makes them a measure again.
+    share: of the new iterate in the average, None without one. growth: weights are multiplied by
+    e^(-growth (V - centre)), V the first variation over alpha^2 where the particles were (flow time); whoever asks for
+    it makes them a measure again.
     """
 
     field: Field
@@ -82,6 +83,7 @@ class Move(NamedTuple):
     noise: Noise | None = None
     stage: Stage | None = None
     growth: float = 0.0
+    centre: float = 0.0
 
 
 class Leg(NamedTuple):

@@ -193,7 +193,8 @@ class Shard:
                 b = np.asarray(cloud.b[block], dtype=np.float64)  # (tiles, d, lanes)
                 size = np.abs(b).sum(axis=1) if isinstance(rule, L1) else 0.5 * (b * b).sum(axis=1)
                 potential = potential + rule.weight * size.reshape(-1)
-            cloud.w[block] *= np.exp(-move.growth * potential)
+            with np.errstate(all="ignore"):  # the sum of all weights shows what overflowed
+                cloud.w[block] *= np.exp(-move.growth * (potential - move.centre))
 
     def scale_weights(self, factor: float) -> None:
         """Multiply every weight, so that all of the measure's sum to 1."""

@@ -19,6 +19,8 @@ def stable_step(net: Network, start: Measure | Source, x: Array, loss: Loss, rul
     start = source_of(start) if isinstance(start, Measure) else start
     first = min(_PARTICLES, start.count)
     (b, s), w = start.part(0, first), start.weights(0, first)
+    if not w.any():  # passengers alone: take them for the measure
+        w = np.ones(len(w))
     w = w / w.sum()
     with np.errstate(all="ignore"):  # this is called when a run has overflowed
         slope = np.vectorize(net.row.derivative, otypes=[float])(few @ b.T) * s

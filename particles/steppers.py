@@ -100,6 +100,8 @@ class Staged:
                 done, g = whole if last else done + part, after
             else:
                 self.population.each(Shard.rewind)
+            if done >= whole:
+                return None
             part *= min(5.0, max(0.2, 0.9 * (self.tolerance / error) ** (1.0 / self.tableau.order))) if error else 5.0
             if part < _SMALLEST * whole:
                 raise DivergedError(f"a step of {whole:g} could not be divided enough at iteration {iteration}")
@@ -143,17 +145,23 @@ class Reweighing:
         if problem.net.train != ("input",) or population.alpha != 1.0:
             told = f"train={problem.net.train}, alpha={population.alpha:g}"
             raise InputError("birth and death need beta = 1 and input weights that train alone", told, "")
+        rule = problem.regulariser
+        if isinstance(rule, L2) and rule.about == "start" and rule.weight:
+            raise InputError("birth and death need a potential: a pull to the start has none", repr(rule), "Use L2.")
         self.problem, self.population, self.memory = problem, population, memory
         self.rate = problem.method.rate
 
     def move(self, iteration: int, g: Array) -> Move | None:
-        eta = float(self.problem.sizes[iteration])
-        move = Move(self.problem.field(iteration, g), eta, growth=eta * self.rate)
+        eta, field = float(self.problem.sizes[iteration]), self.problem.field(iteration, g)
+        # int V dmu of the data term, known for nothing: taken off so that weights stay near what they were.
+        move = Move(field, eta, growth=eta * self.rate, centre=float(field.slope @ g))
         if not all(self.population.each(Shard.push, move)):
             raise DivergedError(f"a particle is no longer finite after iteration {iteration + 1}")
         mass = float(self.population.fold([MASS], None)[0][0])
         if not 0.0 < mass < math.inf:
-            raise DivergedError(f"the weights sum to {mass:g} after iteration {iteration + 1}")
+            raise DivergedError(
+                f"the weights sum to {mass:g} after iteration {iteration + 1}: `rate` {self.rate:g} is too large for V"
+            )
         self.population.each(Shard.scale_weights, 1.0 / mass)
         return None
 

@@ -125,6 +125,22 @@ FITTING = [
     (['data={scale="unit"}'], "data: give either `name` (a known set) or `file` (your own)"),
     (['regulariser={name="l1",weight=1.0,about="start"}'], "regulariser: `about` belongs to l2"),
     (['method.name="averaged_sgd"', 'regulariser={name="l2",weight=1.0}'], "averaged_sgd brings its own regulariser"),
+    (['method.name="langevin"'], "method: langevin needs `temperature`"),
+    (
+        ['method.name="langevin"', "method.temperature=0.1", "limit={nodes=16}"],
+        "limit: no quadrature integrates the noise",
+    ),
+    (['method.name="birth_death"', "network.beta=0.5"], "birth_death needs `network.beta` = 1"),
+    (
+        ['method.name="birth_death"', 'regulariser={name="l2",weight=1.0,about="start"}'],
+        "birth_death needs a potential",
+    ),
+    (['method.name="runge_kutta"', 'regulariser={name="l1",weight=1.0}'], "runge_kutta needs a smooth regulariser"),
+    (
+        ['method.name="runge_kutta"', 'method.scheme="heun"', "method.tolerance=1e-3"],
+        "method: `tolerance` needs a scheme",
+    ),
+    (['method.step={schedule="inverse_sqrt",c=1.0,t0=2.0}'], "method: `step.t0` belongs to robbins_monro"),
 ]
 
 

@@ -61,7 +61,7 @@ def test_twin_distance__falls_as_the_square_root(method, data):
 
 
 def test_coupled__refuses(data):
-    with pytest.raises(mf.InputError, match="needs beta = 1"):
+    with pytest.raises(mf.InputError, match="twins need beta = 1"):
         mf.coupled(
             mf.Network("tanh", beta=0.5),
             LAW,
@@ -73,3 +73,12 @@ def test_coupled__refuses(data):
         )
     with pytest.raises(mf.InputError, match="networks that nest"):
         coupled(data, mf.GradientDescent(0.1), [4], signs="symmetric")
+    with pytest.raises(mf.InputError, match="needs all samples"):
+        coupled(data, mf.AveragedSGD(0.1), [4])
+    with pytest.raises(mf.InputError, match="twins need beta = 1"):
+        mf.coupled(
+            mf.Network("tanh", train="output"), LAW, data, mf.GradientDescent(0.1), counts=[4],
+            limit=LAW.quadrature(9), steps=1,
+        )  # fmt: skip
+    with pytest.raises(mf.InputError, match="must have shape"):
+        coupled(data, mf.GradientDescent(0.1), [4], limit=mf.Gaussian(3).quadrature(9))

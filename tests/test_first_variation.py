@@ -64,3 +64,5 @@ def test_first_variation__refuses(problem):
         first_variation(mf.Network("tanh"), measure, data, regulariser=L2(0.1, about="start"))
     with pytest.raises(mf.InputError, match="positions must have shape"):
         first_variation(mf.Network("tanh"), measure, data).value(np.ones((2, 2)), np.ones(2))
+    with pytest.raises(mf.InputError, match="labels"):
+        first_variation(mf.Network("tanh"), measure, mf.Dataset(data.x, (data.y + 1) / 2), "logistic")

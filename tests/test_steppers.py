@@ -208,7 +208,8 @@ def test_method__goes_on_from_a_checkpoint_with_the_same_bits(method, start, dat
     ("make", "told"),
     [
         (lambda: mf.Langevin(0.1, -1.0), "`temperature` must be a finite number >= 0"),
-        (lambda: mf.Langevin(0.1, "hot"), "must be a number or a schedule"),
+        (lambda: mf.Langevin(0.1, "hot"), "`temperature` must be a finite number >= 0"),
+        (lambda: mf.Langevin(0.1, np.float32(-1)), "`temperature` must be a finite number >= 0"),
         (lambda: mf.Langevin(0.1, 1.0, batch=0), "`batch` must be a whole number >= 1"),
         (lambda: mf.DualAveraging(0.1, -1.0, 0.1), "`temperature` must be a finite number >= 0"),
         (lambda: mf.DualAveraging(0.1, 1.0, 0.1, inner=0), "`inner` must be a whole number >= 1"),
@@ -223,7 +224,29 @@ def test_method__refuses(make, told):
         make()
 
 
+def test_birth_and_death__bears_a_potential_far_from_zero(start, data):
+    """A common offset of V moves no weight: targets of 200 give V of hundreds."""
+    far = mf.Dataset(data.x, 0.0 * data.y + 200.0)
+    same = mf.Measure(np.full((300, D), 0.5), np.ones(300), start.w)
+    assert end(mf.BirthDeath(1e-3, rate=1e4), 2, same, far, mf.Network("sigmoid")).w == pytest.approx(start.w)
+
+
+def test_birth_and_death__that_loses_its_weights_names_the_rate(start, data):
+    far = mf.Dataset(data.x, 0.0 * data.y + 200.0)
+    with pytest.raises(mf.DivergedError, match="`rate` 100000 is too large"):
+        end(mf.BirthDeath(1.0, rate=1e5), 3, start, far)
+
+
+def test_noise__takes_narrow_numpy_seeds(start, data):
+    one, other = (end(mf.Langevin(0.1, 0.1, seed=seed), 1, start, data).b for seed in (3, np.int32(3)))
+    np.testing.assert_array_equal(one, other)
+
+
 def test_method__refuses_what_it_cannot_do(start, data):
+    with pytest.raises(mf.InputError, match="a pull to the start has none"):
+        end(mf.BirthDeath(0.1), 1, start, data, regulariser=mf.L2(0.1, about="start"))
+    with pytest.raises(mf.InputError, match="another method than gradient descent"):
+        end(mf.RungeKutta(0.1), 1, start, data, record=("kernel_distance",))
     with pytest.raises(mf.InputError, match="need a smooth regulariser"):
         end(mf.RungeKutta(0.1), 1, start, data, regulariser=mf.L1(0.1))
     with pytest.raises(mf.InputError, match="birth and death need beta = 1"):

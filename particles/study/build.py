@@ -28,6 +28,7 @@ from particles.network import Network
 from particles.observables import OBSERVABLES
 from particles.regularisers import L1, L2, Regulariser
 from particles.schedules import InverseSqrt, RobbinsMonro, Schedule
+from particles.study.relations import METHOD_OPTIONS
 from particles.study.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig, StepConfig
 
 
@@ -77,6 +78,8 @@ def data(config: DataConfig, folder: Path) -> Data:
 def identity(config: Config, folder: Path) -> dict[str, Any]:
     """What decides a run's numbers, as plain values: the configuration less its name, files by their contents."""
     plain = config.model_dump(exclude={"name", "limit"}, exclude_none=True)
+    takes = METHOD_OPTIONS[config.method.name] | {"name"}  # another method's options decide nothing
+    plain["method"] = {key: value for key, value in plain["method"].items() if key in takes}
     for section in ("data", "law"):
         if (name := plain[section].get("file")) is not None:
             plain[section]["sha256"] = _file_hash(folder / name)

@@ -6,6 +6,7 @@ of one seed are nested, so the twins of the largest serve all.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from particles.checks import whole
 from particles.data import Dataset, Stream
 from particles.errors import InputError
 from particles.laws import Law
-from particles.measure import Array, Measure
-from particles.methods import SGD, GradientDescent, Method
+from particles.measure import Array, Measure, checked_measure
+from particles.methods import SGD, AveragedSGD, GradientDescent, Langevin, Method
 from particles.network import Network
 from particles.randomness import checked_seed
+from particles.study.results import Run
 from particles.study.simulate import simulate
 
 if TYPE_CHECKING:
@@ -45,32 +47,50 @@ def coupled(
     by gradient descent (3) with the same steps. settings: what else `simulate` takes (loss, regulariser, test, engine).
 
     -> twin_distance (count, time): (1/M sum_r |b_r - twin_r|^2)^(1/2); twin_distance_max; prediction_distance: rms over
-    the samples of g less the limit's. Raises InputError for beta < 1, which has no such limit, and signs that do not
-    nest.
+    the samples of g less the limit's. Raises InputError for beta < 1, which has no such limit, signs that do not nest,
+    and methods whose limit needs more samples than there are; KeyboardInterrupt if it was stopped.
     """
-    sizes = sorted({whole("counts", count, 1) for count in counts})
-    if net.beta != 1.0 or not sizes:
-        raise InputError("the mean-field limit needs beta = 1, and `counts`", f"beta={net.beta:g}, {counts}", "")
+    sizes = sorted({whole("counts", count, 1) for count in np.ravel(counts).tolist()})
+    if net.beta != 1.0 or net.train != ("input",) or not sizes:
+        told = f"beta={net.beta:g}, train={net.train}, {counts}"
+        raise InputError("twins need beta = 1, input weights that train alone, and `counts`", told, "")
     if signs == "symmetric":
         raise InputError('`signs` must be "positive" or "random" for networks that nest', signs, "")
+    smooth = _smooth(method, data)
     start = law.sample(sizes[-1], checked_seed(seed), signs)
+    limit = checked_measure(limit, start.b.shape[1])
     twins = Measure(
         np.concatenate([start.b, limit.b]),
         np.concatenate([start.s, limit.s]),
         np.concatenate([np.zeros(len(start.w)), limit.w]),
     )
     settings |= {"record": ("prediction", "position"), "record_every": record_every, "steps": steps}
-    smooth: Method = GradientDescent(method.step) if isinstance(method, SGD) else method
-    there = simulate(net, twins, data, smooth, positions=sizes[-1], **settings).dataset
+    there = _finished(simulate(net, twins, data, smooth, positions=sizes[-1], **settings))
     apart, farthest, outputs = ([], [], [])
     for count in sizes:
         begin = Measure(start.b[:count], start.s[:count], np.full(count, 1.0 / count))
-        here = simulate(net, begin, data, method, **settings).dataset
+        here = _finished(simulate(net, begin, data, method, **settings))
         away = np.sum((here["position"].values - there["position"].values[:, :count]) ** 2, axis=2)
         apart.append(np.sqrt(away.mean(axis=1)))
         farthest.append(np.sqrt(away.max(axis=1)))
         outputs.append(np.sqrt(np.mean((here["prediction"].values - there["prediction"].values) ** 2, axis=1)))
     return _dataset(sizes, there, apart, farthest, outputs)
+
+
+def _smooth(method: Method, data: Dataset | Stream) -> Method:
+    """What moves the limit: the method without its sampling."""
+    if isinstance(method, AveragedSGD) or (isinstance(data, Stream) and not isinstance(method, GradientDescent)):
+        remedy = "Use SGD or another method on a Dataset."
+        raise InputError("the limit of this method needs all samples", f"{method} on {data!r}", remedy)
+    if isinstance(method, SGD):
+        return GradientDescent(method.step)
+    return replace(method, batch=None) if isinstance(method, Langevin) else method
+
+
+def _finished(run: Run) -> "xarray.Dataset":
+    if run.status != "finished":  # Ctrl-C: half of a comparison is none
+        raise KeyboardInterrupt
+    return run.dataset
 
 
 def _dataset(

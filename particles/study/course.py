@@ -102,6 +102,8 @@ class Course:
             status = self._go()
         except KeyboardInterrupt:
             status = "stopped"
+            if self.problem.method.weighing or self.problem.method.stages > 1:
+                return Ending(status, None, None)  # the particles may be inside an iteration
         except DivergedError as diverged:
             status, error = "diverged", diverged
         if self.final is not None:  # too many to be sent here; of a run that stopped the checkpoint has them

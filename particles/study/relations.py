@@ -58,6 +58,23 @@ def misfits(raw: dict[str, Any]) -> list[str]:
         found.append(f"method: {method['name']} needs `temperature`, in units of V: give 0.01, say")
     if method.get("name") == "dual_averaging" and isinstance(method.get("temperature"), dict):
         found.append("method: the `temperature` of dual_averaging is a number: langevin's may be a schedule")
+    noisy = method.get("name") in ("langevin", "dual_averaging") and method.get("temperature", 0) != 0
+    if noisy and "limit" in raw:
+        found.append(
+            f"limit: no quadrature integrates the noise of {method['name']}: leave it out, or take many particles"
+        )
+    network = _section(raw, "network")
+    if method.get("name") == "birth_death":
+        if network.get("beta", 1.0) != 1.0 or "output" in str(network.get("train", "input")):
+            found.append("birth_death needs `network.beta` = 1 and input weights that train alone")
+        if rule.get("about") == "start":
+            found.append('birth_death needs a potential: a regulariser about the start has none; use about = "zero"')
+    if method.get("name") == "runge_kutta" and rule.get("name") == "l1":
+        found.append("runge_kutta needs a smooth regulariser: use l2")
+    for name in ("step", "temperature"):
+        given = method.get(name)
+        if isinstance(given, dict) and given.get("schedule") == "inverse_sqrt" and "t0" in given:
+            found.append(f"method: `{name}.t0` belongs to robbins_monro")
     if "tolerance" in method and method.get("scheme", "dormand-prince") not in EMBEDDED:
         found.append("method: `tolerance` needs a scheme that estimates its error: dormand-prince or bogacki-shampine")
     variables = record.get("variables")

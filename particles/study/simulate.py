@@ -12,7 +12,7 @@ from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.losses import loss as loss_row
 from particles.measure import Given, Measure, Source, checked_measure, source_of
-from particles.methods import Method
+from particles.methods import GradientDescent, Method
 from particles.moves import recipe
 from particles.network import Network
 from particles.observables import Observer
@@ -89,7 +89,7 @@ def simulate(
     here = engine if isinstance(engine, Local) else Local()
     kernel = Watched(net, source, samples, row, rule, rates, plan, here)
     if "kernel_distance" in record:
-        kernel.check()
+        kernel.check(isinstance(method, GradientDescent))
     observer = Observer(record, net, row, rule, samples, method.average, net.scale(source), count, kernel)
     if config is None:
         config = describe(net, data, method, steps, loss, rule, plan, observer, samples, dtype, source)

@@ -141,7 +141,10 @@ def _data_of(made: Plan, todo: list[Case]) -> dict[str, build.Data]:
     found: dict[str, build.Data] = {}
     for config in (case.config for case in todo):
         if build.data_key(config) not in found:
-            data = build.data(config.data, made.folder)
+            try:
+                data = build.data(config.data, made.folder)
+            except ParticlesError:
+                continue  # the run itself says what is wrong
             if sum(part.x.nbytes for pair in (*found.values(), data) for part in pair if part) > _SENT_BYTES:
                 break
             found[build.data_key(config)] = data

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.data import Dataset
+from particles.data import Dataset, checked_labels
 from particles.errors import InputError
 from particles.losses import loss as loss_row
 from particles.measure import Array, Measure, checked_measure
@@ -77,6 +77,8 @@ def first_variation(
     if not isinstance(regulariser, L1) and regulariser.about == "start" and regulariser.weight:
         raise InputError("a pull to the start is no function of the measure", repr(regulariser), 'Use about="zero".')
     row, x = loss_row(loss), net.inputs(data.x)
+    if row.binary:
+        checked_labels(data.y)
     measure, alpha = checked_measure(measure, x.shape[1]), net.scale(measure)
     slope = alpha * row.slope(net.predict(measure, data.x), data.y) / len(x)
     threads = (engine.threads if engine else None) or cores()

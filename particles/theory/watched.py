@@ -36,10 +36,11 @@ class Watched:
         self.net, self.start, self.samples, self.loss, self.rule = net, start, samples, loss, rule
         self.steps, self.iterations, self.engine = steps, iterations, engine
 
-    def check(self) -> None:
-        """InputError unless the run can be compared with descent under a fixed kernel."""
-        if self.loss.name != "squared" or not self.samples.whole:
+    def check(self, descends: bool = True) -> None:
+        """InputError unless the run can be compared with descent under a fixed kernel; descends: by Euler's steps."""
+        if self.loss.name != "squared" or not self.samples.whole or not descends:
             got = f"the {self.loss.name} loss" if self.samples.whole else "batches of samples"
+            got = got if descends or not self.samples.whole else "another method than gradient descent"
             rule = "kernel_distance compares with descent under a fixed kernel: squared loss, all samples a step"
             raise InputError(rule, got, "Leave it out of `record`.")
         if self.rule.weight and (isinstance(self.rule, L1) or self.rule.about != "start"):
