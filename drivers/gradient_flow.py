@@ -148,7 +148,7 @@ def main():
     etas = settings.horizon / np.array(settings.steps)
     for (scheme, order), row in zip(SCHEMES.items(), table, strict=True):
         last = float(np.log(row[-2] / row[-1]) / np.log(etas[-2] / etas[-1]))
-        claims.append(within(f"order of {scheme}, last two steps", "3.4", order, last, last, last, slack=0.1))
+        claims.append(within(f"order of {scheme}, last two steps", "3.4", order, last, np.nan, np.nan, slack=0.1))
     claims += [
         above("chord less loss on mixtures, least", "3.4", -1e-12, mixed.min()),
         below("chord less loss on lines of particles, least", "3.4", 0.0, moved.min()),

@@ -6,7 +6,8 @@ measure, and falls at least exponentially, with the log-Sobolev rate 2 tau alpha
 guarantees (Nitanda, Wu, Suzuki 2022; Chizat 2022), far slower than what is seen; the mean squared error of M neurons is
 O(1/M) uniformly in time (Suzuki, Wu, Nitanda 2023, "Convergence of mean-field Langevin dynamics: time and space
 discretization, stochastic gradient, and variance reduction"); particle dual averaging (Nitanda, Wu, Suzuki 2021) comes
-to the same free energy, and plain descent, which has no entropy, goes by it and away.
+to the same free energy, and plain descent, which has no entropy, ends far above it. (The guaranteed rate is so small
+that no run could fall short of it; it is printed to be seen beside the measured one.)
 
 Neurons tanh(b x), b in R, so that the Gibbs measure has one dimension and its quadrature is the truth.
 
@@ -92,15 +93,16 @@ def falling(settings, data, temperature):
 
 def rate_of(gaps, times):
     """The exponential rate of a gap, from its first tenth down to where it is the estimate's noise."""
-    part = (gaps < 0.9 * gaps[0]) & (gaps > 0.02 * gaps[0])
-    part[np.argmax(~part & (gaps <= 0.02 * gaps[0])) :] = False
+    low = np.flatnonzero(gaps <= 0.02 * gaps[0])
+    part = (gaps < 0.9 * gaps[0]) & (np.arange(len(gaps)) < (low[0] if len(low) else len(gaps)))
+    if part.sum() < 3:
+        return -np.inf
     return float(-np.polyfit(times[part], np.log(gaps[part]), 1)[0])
 
 
 def guaranteed(settings, data, temperature):
     """2 tau alpha: Gaussian confinement has alpha = lam / tau, and a bounded V costs exp(-osc V / tau)."""
-    least = exact(settings, data, temperature)
-    slope = np.abs(least.prediction - data.y).max() + 1.0  # of any iterate: |g| <= 1
+    slope = 1.0 + np.abs(data.y).max()  # of any iterate: |g| <= 1
     return 2.0 * settings.weight_decay * np.exp(-2.0 * slope / temperature)
 
 
@@ -184,8 +186,9 @@ def main():
     claims += [
         above("duality gap, with its error, over F less its least", "Nitanda 2022", 1.0, ratio),
         below("dual averaging's gap at the end, over the start's", "PDA 2021", 0.02, gaps[1, -1] / gaps[1, 0]),
-        above("descent's gap at the end, over its least on the way", "entropy", 2.0, gaps[2, -1] / gaps[2].min()),
-    ]
+        above("descent's gap at the end less its least, over the start's", "entropy", 0.5,
+              (gaps[2, -1] - gaps[2].min()) / gaps[2, 0]),
+    ]  # fmt: skip
     for row, time in zip(table, late, strict=True):
         claims.append(
             within(

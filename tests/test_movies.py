@@ -293,7 +293,7 @@ lost = recorded().copy(deep=True)
 lost["position"].values[3, 0, 0] = np.nan
 REFUSED = {
     "no positions": (recorded().drop_vars("position"), {}, "needs recorded positions: got output_weight"),
-    "no times": (recorded().isel(time=slice(0)), {}, "needs recorded positions"),
+    "no times": (recorded().isel(time=slice(0)), {}, "needs recorded times"),
     "one time": (recorded().isel(time=[2]), {}, "two times or more: got t = 2 alone"),
     "lost": (lost, {}, "must be finite: got NaN"),
     "dimensions": ({"a": recorded(), "b": recorded(d=3)}, {}, "one dimension: got 2, and 3 in 'b'"),

@@ -236,14 +236,15 @@ SLOW, OTHERS = [("node", True), ("frozen", True)], [("actor", False), ("node", F
 )
 def test_fault__costs_time_and_not_a_bit(kind, saved, three_nodes, tmp_path):
     hurt, told = FAULTS[kind]
+    method = {"actor": "dual averaging", "node": "weighing", "frozen": "SGD-7"}[kind]  # memory, weights, batches
     with contextlib.ExitStack() as stack, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         done = run(
-            "SGD-7", on(three_nodes, 3, patience=2.0), checkpoints=tmp_path if saved else None, checkpoint_seconds=0.0,
+            method, on(three_nodes, 3, patience=2.0), checkpoints=tmp_path if saved else None, checkpoint_seconds=0.0,
             progress=Once(7, lambda: hurt(three_nodes, stack)),
         )  # fmt: skip
     three_nodes.mend()
-    assert digest(done) == digest(run("SGD-7"))
+    assert digest(done) == digest(run(method))
     assert told in done.events[0]["what"] and done.events[0]["iteration"] == 7
     assert any(told in str(warning.message) for warning in caught)
     # The fault may have come while the checkpoint of iteration 7 was being written.

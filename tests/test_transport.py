@@ -1,6 +1,7 @@
 """Distances of measures: linear programs, closed forms and POT as oracles, the axioms of a metric, what is refused."""
 
 import math
+import os
 import subprocess
 import sys
 
@@ -444,3 +445,42 @@ def test_transport__imports_pot_only_for_exact_distances():
         "t.sliced(m, m), t.mmd(m, m, 1.0), t.max_sliced(m, m); assert 'ot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("distance", [transport.wasserstein, lambda a, b: transport.sliced(a, b).value])
+def test_distance__leaves_out_what_weighs_nothing_whatever_its_sign(distance):
+    mu, nu = mf.Gaussian(2).sample(50, 0), mf.Gaussian(2).sample(60, 1)
+    more = mf.Measure(np.vstack([mu.b, [[9.0, 9.0]]]), np.append(mu.s, -1.0), np.append(mu.w, 0.0))
+    assert distance(more, nu) == distance(mu, nu)
+
+
+def test_distance__of_huge_and_of_tiny_positions():
+    mu, nu = mf.Gaussian(2).sample(40, 0), mf.Gaussian(2).sample(40, 1)
+    plain = transport.wasserstein(mu, nu)
+    for size in (1e200, 1e-200):
+        scaled = (m._replace(b=size * m.b) for m in (mu, nu))
+        assert transport.wasserstein(*scaled) / size == pytest.approx(plain, rel=1e-9)
+    with pytest.raises(mf.InputError, match="must be finite"):
+        transport.mmd(*(m._replace(b=1e200 * m.b) for m in (mu, nu)))
+
+
+def test_mmd__of_one_atom_that_weighs_all_but_a_rounding():
+    mu = mf.Measure(np.eye(2), np.ones(2), np.array([1.0, 1e-20]))
+    assert np.isnan(transport.mmd(mu, mf.Gaussian(2).sample(9, 0), 1.0).unbiased)
+
+
+@pytest.mark.slow
+def test_distance__has_the_same_bits_on_any_number_of_blas_threads():
+    code = (
+        "import particles as mf; t = mf.transport; m, n = (mf.Gaussian(2).sample(20000, k) for k in (0, 1));"
+        "a, b = (mf.Gaussian(1).sample(20000, k) for k in (0, 1));"
+        "print(t.sliced(m, n, projections=8).value.hex(), t.max_sliced(m, n, starts=1).value.hex(),"
+        " t.wasserstein(a, b, p=1).hex())"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, env={**os.environ, "OPENBLAS_NUM_THREADS": n}
+        ).stdout
+        for n in ("1", "2")
+    }
+    assert len(said) == 1

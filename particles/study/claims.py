@@ -55,8 +55,9 @@ class Claim(NamedTuple):
 def within(
     text: str, equation: str, predicted: float, measured: float, low: float, high: float, slack: float = 0.0
 ) -> Claim:
-    """A claim that a number is what theory says, up to `slack`: the interval reaches [predicted - slack, + slack]."""
-    holds = low <= predicted + slack and high >= predicted - slack
+    """A claim that a number is what theory says, up to `slack`: its interval, or itself, reaches that."""
+    bottom, top = (measured, measured) if np.isnan(low) or np.isnan(high) else (low, high)
+    holds = bottom <= predicted + slack and top >= predicted - slack
     return Claim(text, equation, predicted, measured, low, high, bool(holds))
 
 

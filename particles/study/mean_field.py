@@ -96,6 +96,8 @@ def mean_field(
             return _told(run, np.full(run.dataset.sizes.get("time", 0), np.inf), tried, changes, goal)
         now = np.concatenate([run.dataset[name].values for name in watched], axis=1)
         rounding = rounding_of(now, options.get("dtype", "float64"))
+        if rounding > goal and not _exact(law):
+            raise InputError("`tolerance` must be above rounding", f"{goal:g} and {rounding:.1e}", "Use float64.")
         if _exact(law):
             return _told(run, np.full(len(now), rounding), tried, changes, goal)
         if len(before):

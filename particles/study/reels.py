@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -80,7 +80,9 @@ def reel(
     named = _named(runs)
     if not 1 <= len(named) <= MOST_RUNS:
         raise InputError(f"a picture shows one to {MOST_RUNS} runs", len(named), "Choose some of them.")
-    weights = weights or {}
+    weights = {} if weights is None else weights
+    if not isinstance(weights, Mapping):
+        raise InputError("`weights` must be arrays by the runs' labels", type(weights).__name__, 'Give {"": w}, say.')
     for label in weights:
         if label not in named:
             raise InputError("`weights` are named as the runs are", repr(label), nearest(str(label), named))
@@ -104,13 +106,18 @@ def _named(runs: "Runs") -> "dict[str, Run | xarray.Dataset]":
 
     if isinstance(runs, Run | xarray.Dataset):  # a dataset is a mapping too
         return {"": runs}
-    return {str(label): run for label, run in runs.items()}
+    if not isinstance(runs, Mapping):
+        raise InputError("`runs` must be a run, or runs by label", type(runs).__name__, 'Give {"M = 64": run}, say.')
+    named = cast("Mapping[str, Run | xarray.Dataset]", runs)
+    return {str(label): run for label, run in named.items()}
 
 
 def _check(tables: "Tables") -> None:
     """InputError unless every run recorded positions, all of one dimension and at the same times."""
     for label, table in tables.items():
-        if "position" not in table or not table.sizes["time"]:
+        if not table.sizes.get("time", 0):
+            raise InputError("a picture needs recorded times", f"none in {label or 'the run'!r}", "Record some.")
+        if "position" not in table:
             raise InputError(
                 "a picture of particles needs recorded positions",
                 f"{', '.join(map(str, table.data_vars)) or 'nothing'} in {label or 'the run'!r}",

@@ -135,7 +135,7 @@ def density(shown: Reel, track: Track) -> Array:
     T, _, dim = track.points.shape
     parts: list[Any] = [np.ones_like(track.share)]
     if dim == 1 and track.sign is not None:
-        parts = [track.sign > 0, track.sign < 0]
+        parts = [track.sign > 0, track.sign <= 0]
     found = [
         [np.histogramdd(track.points[at], bins=edges, weights=track.share[at] * part[at])[0] for part in parts]
         for at in range(T)

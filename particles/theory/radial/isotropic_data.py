@@ -54,6 +54,8 @@ class TwoGaussians(Law):
 
     def label(self, x: Array) -> Array:
         """The likelier class, 1 for the wide one: (k, dim) -> (k,). A function of |x|, as a `Stream` needs."""
+        if self.delta == 0.0:
+            raise InputError("at `delta` = 0 no class is likelier", "delta=0", "Use a delta above 0.")
         wide, narrow = 1.0 + self.delta, 1.0 - self.delta
         bound = 2.0 * self.dim * np.log(wide / narrow) / (narrow**-2 - wide**-2)
         return np.where(np.sum(x * x, axis=1) > bound, 1.0, -1.0)

@@ -127,6 +127,8 @@ class Profile:
             now = means(self.row, self.dim, s, self.kinks, count)
             change = max(float(np.abs(a - b).max()) for a, b in zip(now, before, strict=True))
             size = max(1.0, *(float(np.abs(a).max()) for a in now))
+            if not np.isfinite(change + size):
+                raise DivergedError("the activation has no finite mean at some length of the data")
             if change <= _GOAL * size or count >= most:
                 return count, change, size
             before = now

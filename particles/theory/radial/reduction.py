@@ -85,11 +85,18 @@ def radial_flow(
     most = whole("most", most, 4 * _PANELS * POINTS, remedy="An error is known from finer radii only.")
     given = isotropic_data(data) if isinstance(data, Stream) else data
     _check(net, start, given)
-    asked, profile = _checked_times(times), Profile(net.row, given.dim, tuple(kinks))
+    corners = tuple(number("kinks", kink) for kink in np.ravel(kinks).tolist())
+    asked, profile = _checked_times(times), Profile(net.row, given.dim, corners)
     problem = _Problem(profile, start, None if isinstance(start, Measure) else radius_of(start), asked, signs, given)
     lengths, off = _settled_lengths(problem, goal)
+    floor = float(np.max(off)) + profile.error
+    if floor > goal:
+        remedy = "Name where sigma jumps in `kinks`, or ask for less."
+        raise InputError(
+            f"`tolerance` {goal:g} is out of reach here", f"{floor:.3g} in integrals over the data", remedy
+        )
     edges = problem.edges
-    rough = problem.run(edges, lengths, _STEADY * goal)
+    rough, error = problem.run(edges, lengths, _STEADY * goal), np.zeros(1)
     tried = [len(rough.weights)]
     while True:
         unsure = problem.indicators(edges, rough)
@@ -97,7 +104,7 @@ def radial_flow(
         checks = not coarse.any()
         edges = _cut(edges, np.ones_like(coarse) if checks else coarse, 2 if checks else _WAYS)
         if POINTS * (len(edges) - 1) > most:
-            reached = f"{unsure.sum():.3g} with {tried[-1]} radii"
+            reached = f"{max(unsure.sum(), error.max()):.3g} with {tried[-1]} radii"
             raise InputError(f"`tolerance` {goal:g} is out of reach here", reached, "Raise `most`, or ask for less.")
         fine = problem.run(edges, lengths, _STEADY * goal * (0.1 if checks else 1.0))
         tried.append(len(fine.weights))
@@ -134,7 +141,8 @@ def _check(net: Network, start: Law | Measure, data: IsotropicData) -> None:
 
 def _checked_times(times: ArrayLike) -> Array:
     asked = np.atleast_1d(np.asarray(times, dtype=np.float64))
-    if asked.ndim != 1 or not np.isfinite(asked).all() or (asked < 0).any() or (np.diff(asked) <= 0).any():
+    fine = asked.ndim == 1 and len(asked) and np.isfinite(asked).all()
+    if not fine or asked[0] < 0 or (np.diff(asked) <= 0).any():
         raise InputError("`times` must be ascending finite flow times >= 0, (T,)", str(times), "Use np.linspace.")
     return asked
 

@@ -60,8 +60,8 @@ def clouds(mu: Measure, nu: Measure, signs: str) -> tuple[Cloud, Cloud]:
     """Both measures in the space that `signs`, "joint" or "ignored", says; atoms of weight 0 are left out."""
     mu, nu = checked_pair(mu, nu)
     checked_choice(signs, ("joint", "ignored"))
-    value = mu.s[0]
-    plain = signs == "ignored" or (bool((mu.s == value).all()) and bool((nu.s == value).all()))
+    seen = np.concatenate((mu.s[mu.w > 0], nu.s[nu.w > 0]))
+    plain = signs == "ignored" or bool((seen == seen[0]).all())
     return cloud(mu, plain), cloud(nu, plain)
 
 
@@ -78,7 +78,8 @@ def power_mean(values: Array, weights: Array, p: float) -> float:
     top = float(values.max())
     if top == 0.0:
         return 0.0
-    return top * math.pow(weights @ (values / top) ** p, 1.0 / p)
+    # A sum, not a dot product: BLAS adds up otherwise on another number of threads.
+    return top * math.pow(float(np.sum(weights * (values / top) ** p)), 1.0 / p)
 
 
 def standard_error(found: Array, mean: float, p: float) -> float:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.checks import number
+from particles.errors import InputError
 from particles.measure import Measure
 from particles.population import cores
 from particles.randomness import Purpose, checked_seed, generator
@@ -51,7 +52,7 @@ def mmd(mu: Measure, nu: Measure, bandwidth: float | None = None, seed: int = 0,
     own = [kernel_sum(one, one), kernel_sum(two, two)]
     crossed = kernel_sum(one, two)
     heavy = [float(c.w @ c.w) for c in (one, two)]
-    apart = [(a - q) / (1.0 - q) if len(c.w) > 1 else math.nan for a, q, c in zip(own, heavy, (one, two), strict=True)]
+    apart = [(a - q) / (1.0 - q) if q < 1.0 else math.nan for a, q in zip(own, heavy, strict=True)]
     return Discrepancy(math.sqrt(max(sum(own) - 2.0 * crossed, 0.0)), sum(apart) - 2.0 * crossed, h)
 
 
@@ -62,7 +63,10 @@ def median_distance(one: Cloud, two: Cloud, random: np.random.Generator) -> floa
     drawn = [c.points[random.choice(len(c.w), SEEN // 2, p=c.w)] for c in (one, two)]
     found = pdist(np.concatenate(drawn))
     found = found[found > 0]
-    return float(np.median(found)) if len(found) else 1.0
+    middle = float(np.median(found)) if len(found) else 1.0
+    if not math.isfinite(middle):
+        raise InputError("distances between atoms must be finite", "an overflow", "Scale the positions.")
+    return middle
 
 
 def kernel_sum(one: Cloud, two: Cloud) -> float:

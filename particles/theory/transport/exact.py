@@ -31,7 +31,7 @@ ROUNDING = 1e-9  # how far weights may be from their sum, as `checked_measure` h
 class Subsampled(NamedTuple):
     """W_p by exact distances between subsamples of n atoms.
 
-    value, error : the p-mean of W_p(mu_n, nu_n), never below W_p in expectation, and its standard error.
+    value, error : the p-mean of W_p(mu_n, nu_n) and its standard error; value^p is never below W_p^p in expectation.
     excess : a bound on how far above W_p it is, in expectation: W_p lies from value - excess to value.
     corrected, corrected_error : from value^p less what subsamples of one measure are apart, half of either. Exact in
     expectation at p = 2 when nu is a translate of mu; elsewhere an estimate without a bound.
@@ -66,8 +66,9 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2.0, signs: str = "joint") 
     masses = np.array([[m.w[m.s == value].sum() for m in (mu, nu)] for value in values])
     if (np.abs(masses[:, 0] - masses[:, 1]) > ROUNDING).any():
         return math.inf
-    parts = [exact(cloud(part(mu, value), True), cloud(part(nu, value), True), p) for value in values]
-    return power_mean(np.array(parts), masses.mean(axis=1), p)
+    both = (masses > 0).all(axis=1)  # a sign that one of them lacks weighs no more than rounding
+    parts = [exact(cloud(part(mu, value), True), cloud(part(nu, value), True), p) for value in values[both]]
+    return power_mean(np.array(parts), masses[both].mean(axis=1), p)
 
 
 def part(measure: Measure, sign: float) -> Measure:
@@ -86,14 +87,15 @@ def exact(one: Cloud, two: Cloud, p: float) -> float:
         raise InputError(f"exact transport takes at most {LIMIT:.0e} pairs of atoms", f"{pairs:.2e}", remedy)
     from scipy.spatial.distance import cdist
 
-    cost: Array = cdist(one.points, two.points)
+    size = max(float(np.abs(c.points).max()) for c in (one, two)) or 1.0
+    cost: Array = cdist(one.points / size, two.points / size)  # no square overflows or vanishes
     top = float(cost.max())
     if top == 0.0:
         return 0.0
     # In units of the diameter: the simplex compares costs with absolute tolerances (POT issue 229).
     cost /= top
     np.power(cost, p, out=cost)
-    return top * math.pow(simplex(one.w, two.w, cost), 1.0 / p)
+    return size * top * math.pow(simplex(one.w, two.w, cost), 1.0 / p)
 
 
 def simplex(a: Array, b: Array, cost: Array) -> float:

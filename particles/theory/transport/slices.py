@@ -150,8 +150,8 @@ def max_sliced(
 
 def telling(one: Cloud, two: Cloud) -> Array:
     """Directions in which the first two moments differ most: (at most 3, D)."""
-    means = [c.w @ c.points for c in (one, two)]
-    second = [(c.points - m).T @ ((c.points - m) * c.w[:, None]) for c, m in zip((one, two), means, strict=True)]
+    means = [np.einsum("r,rk->k", c.w, c.points) for c in (one, two)]
+    second = [np.einsum("r,rk,rl->kl", c.w, c.points - m, c.points - m) for c, m in zip((one, two), means, strict=True)]
     axes = np.linalg.eigh(second[0] - second[1])[1]
     shift = means[0] - means[1]
     size = float(np.linalg.norm(shift))
@@ -186,5 +186,6 @@ def steepness(one: Cloud, two: Cloud, p: float, direction: Array) -> tuple[float
         return 0.0, np.zeros_like(direction)
     pull = mass * np.sign(gaps) * (np.abs(gaps) / top) ** (p - 1.0)
     # Summed atom by atom, so that no (M + N, D) differences are made.
-    slope = np.bincount(i, pull, len(x)) @ one.points - np.bincount(j, pull, len(y)) @ two.points
+    slope = np.einsum("r,rk->k", np.bincount(i, pull, len(x)), one.points)
+    slope -= np.einsum("r,rk->k", np.bincount(j, pull, len(y)), two.points)
     return power_mean(np.abs(gaps), mass, p), slope
