@@ -88,7 +88,7 @@ def test_table__marks_what_does_not_hold():
     assert [cell.plain for cell in made.columns[-1].cells] == ["NO", "yes"]
 
 
-# Sizes so small that claims may fail (code 1): the files are there all the same.
+# Sizes so small that claims may fail (code 1): the files are there all the same. The gate runs the quick sizes.
 TINY = {
     "convex_rates": (
         ["steps=200", "seeds=3", "samples=[50, 100]", "cost_steps=200", "n=100"],
@@ -105,12 +105,7 @@ TINY = {
 }  # fmt: skip
 
 
-OTHERS = [name for name in TINY if name != "convex_rates"]  # in the gate they run at their quick size
-
-
-@pytest.mark.parametrize(
-    "name", ["convex_rates", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in OTHERS)]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.exhaustive) for name in TINY])
 def test_study__runs_as_a_script(name, tmp_path):
     changes, variable, dims = TINY[name]
     command = [sys.executable, DRIVERS / f"{name}.py", "--quick", "--out", tmp_path]

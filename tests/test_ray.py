@@ -40,7 +40,7 @@ METHODS = {
     "dual averaging": (mf.DualAveraging(0.3, 0.01, weight_decay=0.1, inner=3), {}),
     "weighing": (mf.BirthDeath(0.3), {"beta": 1.0}),
 }
-EVERY_DAY = ("GD-both", "SGD-1", "Langevin")
+EVERY_DAY = ("SGD-1", "Langevin")
 RECORD = ("loss", "prediction", "test_loss", "dissipation", "displacement_max", "mean_position", "position")
 
 
@@ -193,7 +193,7 @@ def test_walk__is_the_sweep_step_by_step(threads, loss, T, samples):
 # Stops and faults
 
 
-@pytest.mark.parametrize("then", [2, None])
+@pytest.mark.parametrize("then", [pytest.param(2, marks=pytest.mark.slow), None])
 def test_resume__goes_on_with_other_shards_or_none(then, three_nodes, tmp_path):
     stop = {"checkpoints": tmp_path, "progress": lambda iteration, steps: iteration == 6}
     stopped = run("GD", on(three_nodes, 3), **stop)
@@ -298,6 +298,7 @@ def test_actor__answers_no_other_epoch_or_number():
             actor.call(stamp, "sum", ("train", False))
 
 
+@pytest.mark.slow
 def test_error__of_a_shard_is_the_error_it_would_be_here(three_nodes):
     laws = mf.Gaussian(3).particles(600, 0)
     net, data = mf.Network("quadratic"), mf.Dataset(np.eye(3), 1e3 * np.ones(3))

@@ -4,9 +4,9 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
-import ot
 import pytest
 from hypothesis import assume, given, settings, strategies as st
 from scipy.linalg import sqrtm
@@ -18,6 +18,11 @@ import particles as mf
 from particles.theory import transport
 from particles.theory.first_variation import first_variation
 from particles.theory.transport import exact, slices
+
+with warnings.catch_warnings():  # of its own source, when it is compiled
+    warnings.simplefilter("ignore")
+    import ot
+
 
 ORDERS = [1.0, 1.5, 2.0, 3.0]
 

@@ -100,11 +100,11 @@ def exact(one: Cloud, two: Cloud, p: float) -> float:
 
 def simplex(a: Array, b: Array, cost: Array) -> float:
     """min sum_rq pi_rq cost_rq over couplings pi of the weights a (M,) and b (N,); cost (M, N)."""
-    import ot
-
     with warnings.catch_warnings():
-        # What it warns of is in `result`, and becomes an error here.
+        # Of its own source when it is compiled, and of what is in `result`, which becomes an error here.
         warnings.simplefilter("ignore")
+        import ot
+
         total, result = ot.emd2(a, b, cost, numItermax=PIVOTS * sum(cost.shape), log=True, center_dual=False)
     if result["warning"] is not None:
         remedy = "Use `subsampled` or `sliced`."
