@@ -10,13 +10,14 @@ from particles.measure import Array
 
 
 class Loss(NamedTuple):
-    """l(z, y), its slope dl/dz, and sup d2l/dz2; `binary` asks for labels -1 and 1."""
+    """l(z, y), its slope dl/dz, sup d2l/dz2, and d2l/dz2 by the slope; `binary` asks for labels -1 and 1."""
 
     name: str
     value: Callable[[Array, Array], Array]
     slope: Callable[[Array, Array], Array]
     curvature: float
     binary: bool
+    bend: Callable[[Array], Array]
 
 
 def _logistic_slope(z: Array, y: Array) -> Array:
@@ -28,8 +29,15 @@ def _logistic_slope(z: Array, y: Array) -> Array:
 LOSSES: dict[str, Loss] = {
     row.name: row
     for row in (
-        Loss("squared", lambda z, y: 0.5 * (z - y) ** 2, lambda z, y: z - y, 1.0, False),
-        Loss("logistic", lambda z, y: np.logaddexp(0.0, -y * z), _logistic_slope, 0.25, True),
+        Loss("squared", lambda z, y: 0.5 * (z - y) ** 2, lambda z, y: z - y, 1.0, False, np.ones_like),
+        Loss(
+            "logistic",
+            lambda z, y: np.logaddexp(0.0, -y * z),
+            _logistic_slope,
+            0.25,
+            True,
+            lambda slope: np.asarray(np.abs(slope) * (1.0 - np.abs(slope))),
+        ),
     )
 }
 

@@ -18,7 +18,7 @@ from particles.moves import Field, Move, Noise, Partial, Stage
 from particles.population import Population
 from particles.problem import Memory, Problem
 from particles.regularisers import L1, L2
-from particles.schedules import Schedule, schedule
+from particles.schedules import Schedule
 from particles.shard import Shard
 
 _SMALLEST = 1e-9  # of a step: a part this small means that the flow cannot be followed
@@ -168,9 +168,7 @@ class Reweighing:
 
 def temperatures(temperature: float | Schedule, steps: int) -> Array:
     """tau at each iteration: (steps,)."""
-    if isinstance(temperature, int | float):
-        return np.full(steps, float(temperature))
-    return schedule(temperature).sizes(steps)
+    return temperature.sizes(steps) if isinstance(temperature, Schedule) else np.full(steps, float(temperature))
 
 
 Stepper = Euler | Noisy | Averaging | Staged | Reweighing

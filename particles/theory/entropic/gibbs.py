@@ -10,7 +10,7 @@ where F >= D, with equality at the optimum only. This is what Langevin's particl
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -31,12 +31,6 @@ _STEPS = 200  # of Newton; 4 to 15 are usual
 _LEVELS = 8
 _NUMBERS = 2**25  # columns times nodes held at once: 256 MiB
 _NOTHING = 1e-17  # of all weight: what all the atoms that are left out weigh at most
-
-# d2l/dz2 by the slope dl/dz.
-_CURVATURE: dict[str, Callable[[Array], Array]] = {
-    "squared": np.ones_like,
-    "logistic": lambda slope: np.asarray(np.abs(slope) * (1.0 - np.abs(slope))),
-}
 
 
 class Gibbs(NamedTuple):
@@ -183,7 +177,7 @@ def maximum(dual: Dual, z: Array, tolerance: float) -> Array:
         r = point.g - z
         if np.abs(r).max() <= 1e-3 * tolerance:
             break
-        bend = _CURVATURE[dual.loss.name](dual.loss.slope(z, dual.y))
+        bend = dual.loss.bend(dual.loss.slope(z, dual.y))
         move = np.linalg.solve(np.eye(n) + dual.spread(point.p) * bend / (n * dual.T), r)
         rise, length = float(np.mean(r * bend * move)), 1.0
         rounding = 1e-14 * (1.0 + abs(point.value) + dual.T * float(np.abs(point.log_z).max()))

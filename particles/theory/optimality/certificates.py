@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.checks import number, whole
-from particles.data import Dataset, checked_labels
+from particles.data import Dataset
 from particles.errors import InputError
 from particles.losses import loss as loss_row
 from particles.measure import Array, Measure, checked_measure
@@ -88,8 +88,6 @@ def gap(
     """
     starts, seed = whole("starts", starts, 1, remedy="Use 64, say."), checked_seed(seed)
     boxes = whole("boxes", boxes, 0, remedy="Use 0 for no floor.")
-    if loss_row(loss).binary:
-        checked_labels(data.y)
     V = first_variation(net, measure, data, loss, regulariser)
     measure = checked_measure(measure, V.x.shape[1])
     held = measure.w > 0

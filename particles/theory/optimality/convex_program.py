@@ -8,7 +8,6 @@ convex on the simplex, and its gradient is V at the atoms. F(w) - min F <= w.gra
 certificate, with a minimum over a list.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,11 +25,6 @@ from particles.regularisers import NONE, Regulariser
 from particles.theory.optimality.boxes import pull
 from particles.theory.tiles import kernels_of
 
-# d2l/dz2 by the slope dl/dz.
-_CURVATURE: dict[str, Callable[[Array], Array]] = {
-    "squared": np.ones_like,
-    "logistic": lambda slope: np.abs(slope) * (1.0 - np.abs(slope)),
-}
 _STEPS = 300  # 15 to 40 are usual
 _FASTER = 0.1  # how much the barrier falls once its own problem is solved
 _SMALL = tuple(10.0**-k for k in range(3, 14))  # of the largest weight: what may be left out as small
@@ -72,7 +66,7 @@ class Program(NamedTuple):
     def hessian(self, w: Array) -> Array:
         """Of F: (k, k)."""
         n = len(self.y)
-        bend = _CURVATURE[self.loss.name](n * self.slope(w)) / n
+        bend = self.loss.bend(n * self.slope(w)) / n
         return np.asarray((self.columns.T * bend) @ self.columns)
 
 
