@@ -366,19 +366,20 @@ def test_private_cluster__is_on_loopback_and_leaves_nothing(tmp_path, monkeypatc
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     before = {
         "environment": dict(os.environ),
-        "processes": {process.pid for process in psutil.process_iter()},
+        "processes": psutil.Process().children(recursive=True),
         "memory": set(Path("/dev/shm").iterdir()),
         "folders": set(Path("/tmp").glob("mfp-*")),
         "threads": threading.active_count(),
     }
     with mf.Ray(address="local").held() as machines:
         assert len(machines) == 1
+        family = [p for p in psutil.Process().children(recursive=True) if p not in before["processes"]]
+        assert any("raylet" in p.name() for p in family) and any("gcs_server" in p.name() for p in family)
         assert listening() and all(ip in ("127.0.0.1", "::1", "::ffff:127.0.0.1") for ip in listening())
         assert os.environ["RAY_AUTH_MODE"] == "token" and len(os.environ["RAY_AUTH_TOKEN"]) == 64
         assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
     assert dict(os.environ) == before["environment"]
-    left = [p for p in psutil.process_iter(["cmdline"]) if "ray" in " ".join(p.info["cmdline"] or [])]
-    assert not psutil.wait_procs([p for p in left if p.pid not in before["processes"]], timeout=10)[1]
+    assert not psutil.wait_procs(family, timeout=10)[1]
     assert set(Path("/dev/shm").iterdir()) == before["memory"] and set(Path("/tmp").glob("mfp-*")) == before["folders"]
     assert not list(tmp_path.iterdir())
 

@@ -106,7 +106,7 @@ def connected(address: str | None) -> Iterator[Any]:
                     _start(ray, address, folder)
                 yield ray
             finally:
-                ray.shutdown()
+                ray.shutdown(wait_for_processes=True)
 
 
 @contextlib.contextmanager
