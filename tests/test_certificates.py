@@ -5,6 +5,7 @@ import itertools
 import hypothesis
 import numpy as np
 import pytest
+from daily import some
 from hypothesis import strategies
 from naive import LOSS, SIGMA
 from scipy import optimize
@@ -61,7 +62,7 @@ def on_grid(V, d, radius, points):
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(("d", "points"), [(1, 20001), (2, 401)])
-@pytest.mark.parametrize("activation", ["tanh", "relu", "sin", "quadratic"])
+@pytest.mark.parametrize("activation", some(["tanh", "relu", "sin", "quadratic"], "tanh", "relu"))
 def test_gap__least_is_that_of_a_grid(activation, d, points, rule):
     data, measure = problem(3, d=d)
     V, L = plain(measure, data, activation, "squared", rule)
@@ -83,7 +84,7 @@ def test_gap__least_is_that_of_a_grid(activation, d, points, rule):
     seed=strategies.integers(0, 10**6),
     activation=strategies.sampled_from(sorted(SIGMA)),
     rule=strategies.sampled_from(RULES),
-    d=strategies.integers(1, 4),
+    d=strategies.sampled_from([2, 4]),  # each number of inputs is compiled
     boxes=strategies.sampled_from([1, 100, 3000]),
 )
 def test_floor__is_never_above_a_value_of_V(seed, activation, rule, d, boxes):
@@ -129,7 +130,8 @@ def random_case(seed):
     random = np.random.default_rng(seed)
     loss, rule = str(random.choice(["squared", "logistic"])), RULES[random.integers(3)]
     net = mf.Network(str(random.choice(sorted(SIGMA))))
-    n, d, k = (int(random.integers(1, most)) for most in (25, 6, 60))
+    n, k = (int(random.integers(1, most)) for most in (25, 60))
+    d = (2, 5)[random.integers(2)]  # each number of inputs is compiled
     data, measure = problem(seed, n, d, int(random.integers(1, 20)), 3.0, loss)
     atoms = np.concatenate([ball(random, k, d, 3.0), measure.b]), np.concatenate([random.choice(BOTH, k), measure.s])
     return net, data, measure, atoms, loss, rule

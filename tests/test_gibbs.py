@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from daily import some
 from scipy.special import logsumexp
 
 import particles as mf
@@ -146,7 +147,7 @@ def test_duality_gap__bounds_the_distance_to_the_optimum(data):
     assert np.max(np.abs(far)) < 4.0
 
 
-@pytest.mark.parametrize("d", [1, 2, 5])
+@pytest.mark.parametrize("d", some([1, 2, 5], 1, 2))
 def test_proximal_gibbs__has_the_normaliser_of_linear_neurons(d):
     """log Z = d/2 log(2 pi tau/lam) + |slopes x|^2 / (2 lam tau), by quadrature and by sampling."""
     random, lam, tau = np.random.default_rng(5), 0.5, 0.1

@@ -7,6 +7,7 @@ import mpmath
 import naive
 import numpy as np
 import pytest
+from daily import some
 from scipy import special, stats
 
 import particles as mf
@@ -15,6 +16,7 @@ from particles.theory import isotropic, tangent
 from particles.theory.limit import limit, limit_gram
 
 EACH = pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+SOME = pytest.mark.parametrize("name", some(sorted(ACTIVATIONS), "relu", "tanh"))
 SMOOTH = pytest.mark.parametrize("name", sorted({*ACTIVATIONS} - {"relu"}))
 LAYERS = pytest.mark.parametrize("layer", ["input", "output"])
 # sigma and sigma' once more, in mpmath.
@@ -187,7 +189,7 @@ def shadow(dim, radius, x, nodes=400):
 
 
 @LAYERS
-@pytest.mark.parametrize("name", ["tanh", "gelu", "smooth_relu", "quadratic"])
+@pytest.mark.parametrize("name", some(["tanh", "gelu", "smooth_relu", "quadratic"], "tanh", "smooth_relu"))
 @pytest.mark.parametrize(
     "law", [mf.Sphere(3, 1.2), mf.Sphere(8), mf.Ball(1, 0.9), mf.Ball(2), mf.Ball(7, 1.2)], ids=repr
 )
@@ -202,7 +204,7 @@ def test_limit__of_spheres_and_balls_has_ten_digits(name, layer, law):
     assert np.abs(found.gram - truth).max() <= found.error + oracle
 
 
-@EACH
+@SOME
 @LAYERS
 def test_limit__on_the_circle_is_the_mean_over_its_angles(name, layer):
     angle = 2 * np.pi * (np.arange(4000) + 0.5) / 4000
@@ -213,7 +215,7 @@ def test_limit__on_the_circle_is_the_mean_over_its_angles(name, layer):
     assert found == pytest.approx(truth, rel=1e-11, abs=corner)
 
 
-@EACH
+@SOME
 @LAYERS
 @pytest.mark.parametrize(
     "law", [mf.Atoms([[0.3, -1.0, 2.0], [1.0, 0.5, 0.1]], [1.0, 3.0]), mf.Sphere(1, 1.3)], ids=["atoms", "sphere"]
@@ -328,7 +330,7 @@ def test_limit__is_symmetric_to_the_bit_and_a_block_of_a_larger_one(name, law):
 
 
 @pytest.mark.parametrize("name", ["relu", "erf", "tanh"])
-@pytest.mark.parametrize("n", [257, 520])
+@pytest.mark.parametrize("n", some([257, 520], 257))
 def test_limit__of_many_inputs_is_that_of_each_pair(name, n):
     """Bands of rows, and for tanh interpolated lengths, a zero among them."""
     net, law, x = mf.Network(name, train=("input", "output")), mf.Gaussian(4), inputs(n, 4)

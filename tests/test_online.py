@@ -60,7 +60,7 @@ def populated(measure, name, dtype, threads=1, averaged=True):
 def combinations():
     """Every case; those whose kernel differs from one that is compiled anyway in more than one respect are slow."""
     for dtype, loss, case in itertools.product(TOLERANCE, ["squared", "logistic"], CASES):
-        apart = (dtype == "float32") + (loss == "logistic") + (case[0] == "relu")
+        apart = (dtype == "float32") + (loss == "logistic") + (case[0] != "tanh")
         name = "-".join(map(str, (dtype, loss, *case)))
         yield pytest.param(case, loss, dtype, id=name, marks=[pytest.mark.slow] if apart > 1 else [])
 

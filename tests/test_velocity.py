@@ -3,11 +3,12 @@
 import naive
 import numpy as np
 import pytest
+from daily import some
 
 import particles as mf
 
 SIZE, H = 0.25, 1e-5
-ACTIVATIONS = pytest.mark.parametrize("activation", naive.SIGMA)
+ACTIVATIONS = pytest.mark.parametrize("activation", some(naive.SIGMA, "relu", "tanh"))
 LOSSES = pytest.mark.parametrize("loss", naive.LOSS)
 BETAS = pytest.mark.parametrize("beta", [0.5, 1.0])
 RULES = pytest.mark.parametrize("rule", [mf.L1(0.1), mf.L2(0.3), mf.L2(0.3, about="start")], ids=repr)
