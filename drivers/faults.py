@@ -157,6 +157,7 @@ def full_store():
 def child(name, address, folder, send, step):
     """The run in a process of its own, which gets a signal after a step; its exit code."""
     words = [sys.executable, __file__, "--child", name, "--address", address, "--folder", str(folder)]
+    words += ["--signalled"] if send is not None else []
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, bufsize=1)
     try:
         for line in process.stdout:
@@ -169,14 +170,19 @@ def child(name, address, folder, send, step):
         process.wait()
 
 
-def as_child(name, address, folder):
-    """What the child does: 75 if it was asked to stop, like `particles run`."""
+def as_child(name, address, folder, signalled):
+    """What the child does: 75 if it was asked to stop, like `particles run`. A signal that is on its way when the run
+    would end is waited for: it may take longer than what is left of so short a run.
+    """
     asked = []
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda *_: asked.append(True))
 
     def progress(iteration, steps):
         print("at", iteration, flush=True)
+        end = time.monotonic() + 60.0
+        while signalled and iteration == STEPS - 1 and not asked and time.monotonic() < end:
+            time.sleep(0.01)
         return bool(asked)
 
     done = run(name, mf.Ray(shards=3, address=address), folder, progress)
@@ -193,10 +199,11 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     for word in ("child", "address", "folder"):
         parser.add_argument(f"--{word}", help=argparse.SUPPRESS)
+    parser.add_argument("--signalled", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
     if chosen.child:
-        as_child(chosen.child, chosen.address, Path(chosen.folder))
+        as_child(chosen.child, chosen.address, Path(chosen.folder), chosen.signalled)
     chance = random.Random(chosen.seed)
     wanted = {name: digest(run(name)) for name in METHODS}
     lost, recoveries = 0, {}
