@@ -7,4 +7,8 @@ Names are loaded on first use, so that importing costs next to nothing; `__init_
 
 import lazy_loader
 
+from particles import arrival
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+arrival.expect()

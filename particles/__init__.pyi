@@ -35,6 +35,7 @@ from .population import Local as Local
 from .regularisers import L1 as L1, L2 as L2
 from .schedules import InverseSqrt as InverseSqrt, RobbinsMonro as RobbinsMonro
 from .study.camera import Camera as Camera
+from .study.collection import open_sweep as open_sweep
 from .study.compare import compare as compare
 from .study.coupling import coupled as coupled
 from .study.mean_field import MeanField as MeanField, ToleranceError as ToleranceError, mean_field as mean_field

@@ -82,17 +82,24 @@ def dataset(group: h5py.Group) -> "xarray.Dataset":
     data: dict[str, Any] = {}
     coords = set(str(_text(group.attrs.get("coordinates", ""))).split())
     for name, item in group.items():
-        if not isinstance(item, h5py.Dataset) or str(_text(item.attrs.get("NAME", ""))).startswith(_BARE):
+        dims = dims_of(name, item)
+        if dims is None:
             continue
         if item.is_scale:
-            dims = (name,)
             coords.add(name)
-        else:
-            dims = tuple(item.dims[axis][0].name.rsplit("/", 1)[-1] for axis in range(item.ndim))
         coords.update(str(_text(item.attrs.get("coordinates", ""))).split())
         values = item.asstr()[()] if h5py.check_string_dtype(item.dtype) else item[()]
         data[name] = (dims, values, attributes(item))
     return xarray.Dataset(data, attrs=attributes(group)).set_coords([name for name in coords if name in data])
+
+
+def dims_of(name: str, item: "h5py.Group | h5py.Dataset") -> tuple[str, ...] | None:
+    """The dimensions of an array; None for a group, and for what marks a dimension without coordinate."""
+    if not isinstance(item, h5py.Dataset) or str(_text(item.attrs.get("NAME", ""))).startswith(_BARE):
+        return None
+    if item.is_scale:
+        return (name,)
+    return tuple(item.dims[axis][0].name.rsplit("/", 1)[-1] for axis in range(item.ndim))
 
 
 def attributes(item: "h5py.Group | h5py.Dataset") -> dict[str, Any]:

@@ -104,10 +104,10 @@ def _without_start(coords: dict[str, Any], axes: list[Axis]) -> dict[str, Any]:
 def _axes(raw: dict[str, Any]) -> list[Axis]:
     paths = list(_lists(raw, Config, ()))
     last = [path[-1] for path, _ in paths]
-    return [Axis(_axis_name(path, last), path, values) for path, values in paths]
+    return [Axis(axis_name(path, last), path, values) for path, values in paths]
 
 
-def _axis_name(path: tuple[str, ...], last: list[str]) -> str:
+def axis_name(path: tuple[str, ...], last: list[str]) -> str:
     """The key, unless another axis or a recorded quantity has that name: `loss` the axis is `loss_setting`."""
     if last.count(path[-1]) > 1:
         return "_".join(path)

@@ -7,6 +7,7 @@ Every variable carries long_name, units and the equation it comes from; the root
 its hash and where the numbers came from.
 """
 
+import html
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -64,6 +65,35 @@ class Run:
     def events(self) -> list[Event]:
         """What happened to the run on its way: faults, checkpoints left out, where it went on."""
         return list(json.loads(self.dataset.attrs.get("events", "[]")))
+
+    def __repr__(self) -> str:
+        """How it ended, what there is of it, what to do next: arrays are no answer at a prompt."""
+        data = self.dataset
+        rows = data.sizes.get("time", 0)
+        lines = [f"Run: {self.status}, nothing recorded"]
+        if rows:
+            last, steps = float(data["time"][-1]), int(data["iteration"][-1])
+            lines = [f"Run: {self.status} after {steps} steps at flow time {last:g}, {rows} times recorded"]
+        for name, measure in (("measure", self.measure), ("average", self.average)):
+            if measure is not None:
+                lines.append(f"  {name}   M = {len(measure.b)} particles on R^{measure.b.shape[1]}")
+        if self.left is not None:
+            lines.append(f"  left      M = {self.left.atoms} particles in {self.left.folder}")
+        names = [str(name) for name, values in data.data_vars.items() if "time" in values.dims]
+        lines.append(f"  recorded  {', '.join(names) or 'nothing'}")
+        if self.events:
+            lines.append(f"  events    {len(self.events)}, see run.events")
+        plain = [name for name in names if data[name].dims == ("time",)]
+        nexts = {
+            "finished": (f'run.dataset.mf.plot("{plain[0]}"), ' if plain else "") + 'mf.save(run, "run.h5")',
+            "stopped": "call mf.simulate again with the same `checkpoints` to go on; run.dataset has what was recorded",
+            "diverged": "a smaller step; run.dataset has what was recorded before",
+        }
+        return "\n".join([*lines, f"  next      {nexts.get(self.status, 'run.dataset')}"])
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the same, and below it what was recorded, to unfold."""
+        return f"<pre>{html.escape(repr(self))}</pre>{self.dataset._repr_html_()}"
 
 
 def dataset_of(
@@ -169,12 +199,12 @@ def open_tree(path: Path) -> "xarray.DataTree":
     """A file of this program as a tree in memory, checksums verified; an error that names it if it cannot be read."""
     import xarray
 
-    return xarray.DataTree.from_dict(_read(path, hdf5.everything))
+    return xarray.DataTree.from_dict(read(path, hdf5.everything))
 
 
 def open_root(path: Path) -> "xarray.Dataset":
     """What a run recorded, without its last measure."""
-    return _read(path, hdf5.dataset)
+    return read(path, hdf5.dataset)
 
 
 def verified(path: Path) -> dict[str, Any]:
@@ -183,7 +213,7 @@ def verified(path: Path) -> dict[str, Any]:
     def reader(file: h5py.File) -> tuple[dict[str, Any], dict[str, Any]]:
         return hdf5.verify(file), hdf5.attributes(file["final"]) if "final" in file else {}
 
-    attributes, final = _read(path, reader)
+    attributes, final = read(path, reader)
     _check_left(path, final, whole=False)
     return attributes
 
@@ -191,7 +221,8 @@ def verified(path: Path) -> dict[str, Any]:
 T = TypeVar("T")
 
 
-def _read(path: Path, reader: Callable[[h5py.File], T]) -> T:
+def read(path: Path, reader: Callable[[h5py.File], T]) -> T:
+    """What `reader` finds in a result; an error that names the file if it cannot."""
     if not path.is_file():
         raise StorageError(f"no such file: {path}. Give the path of a result that `particles run` or `save` wrote.")
     try:

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from particles.files import write_whole
 from particles.study import hdf5
 from particles.study.compare import compare
@@ -16,6 +14,8 @@ from particles.study.sweep import run_path
 
 if TYPE_CHECKING:
     import xarray
+
+    from particles.study import grid
 
 FILE = "sweep.h5"
 
@@ -29,41 +29,24 @@ def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> "xarray.Dataset":
     """Every recorded number that is one a time, over the sweep's axes; NaN where a run is missing or ended early."""
     import xarray
 
+    from particles.study import grid
+
     cases = [case for case in made.cases if case.nodes is None and case.key in found]
     if not cases:
         return xarray.Dataset()
-    longest = max((found[case.key] for case in cases), key=lambda data: data.sizes["time"])
-    names: dict[str, dict[str, Any]] = {}
-    for case in cases:
-        data = found[case.key]
-        names |= {str(name): values.attrs for name, values in data.data_vars.items() if values.dims == ("time",)}
-    shape = [len(axis.values) for axis in made.axes]
-    length = longest.sizes["time"]
-    arrays = {name: np.full((*shape, length), np.nan) for name in [*names, "time"]}
-    for case in cases:
-        place: tuple[Any, ...] = tuple(axis.values.index(case.coords[axis.name]) for axis in made.axes)
-        data = found[case.key]
-        for name in arrays.keys() & data.variables.keys():
-            arrays[name][(*place, slice(0, data.sizes["time"]))] = data[name].values
-    dims = tuple(axis.name for axis in made.axes)
-    times = arrays.pop("time")
-    flat = times.reshape(int(np.prod(shape)), length)
-    # One time axis where all runs share it; step sizes as an axis give each run its own.
-    shared = bool(np.all((flat == longest["time"].values) | np.isnan(flat)))
-    last = "time" if shared else "record"
-    values: dict[str, Any] = {name: ((*dims, last), array, names[name]) for name, array in arrays.items()}
-    coords: dict[str, Any] = {axis.name: _coordinate(axis) for axis in made.axes}
-    if shared:
-        coords["time"] = longest["time"]
-    else:
-        values["time"] = ((*dims, last), times, longest["time"].attrs)
-    return xarray.Dataset(values, coords=coords)
+    axes = [_axis(axis) for axis in made.axes]
+    places = {tuple(axis.values.index(case.coords[axis.name]) for axis in made.axes): case.key for case in cases}
+    whole = grid.assembled(axes, {place: grid.record_of(found[key]) for place, key in places.items()})
+    last = "time" if "time" in whole.dims else "record"
+    names = [name for name, values in whole.data_vars.items() if values.dims == (*(axis.name for axis in axes), last)]
+    return whole[names].drop_vars("iteration", errors="ignore").load()
 
 
-def _coordinate(axis: Axis) -> tuple[str, list[Any], dict[str, str]]:
+def _axis(axis: Axis) -> "grid.Axis":
+    from particles.study import grid
+
     values = [json.dumps(value) if isinstance(value, dict | list) else value for value in axis.values]
-    said = {"long_name": f"setting {'.'.join(axis.path)} of the configuration", "units": "1", "equation": "-"}
-    return axis.name, values, said
+    return grid.Axis(axis.name, values, grid.setting(axis.path))
 
 
 def comparisons(made: Plan, found: dict[str, "xarray.Dataset"]) -> list[tuple[dict[str, Any], "xarray.Dataset"]]:

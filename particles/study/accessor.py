@@ -1,0 +1,218 @@
+"""`ds.mf`: what can be asked of a dataset of this program, of a run, a sweep, a comparison or a study.
+
+It is there once both xarray and this package are imported, in any order (`particles/arrival.py`); `import particles`
+alone does not load xarray.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray
+
+from particles.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from particles.checkpoint import Event
+    from particles.measure import Measure
+    from particles.study.compare import Exponent
+
+_MARKS = {"config_hash", "study", "independent_fits"}  # attributes of runs and sweeps, of studies, of comparisons
+_TIMES_ALIKE = 1e-9  # relative: sums of steps in another order differ by rounding
+_CLOUD = ("position", "output_weight", "particle_weight")
+
+
+@xarray.register_dataset_accessor("mf")  # type: ignore[no-untyped-call]
+class Findings:
+    """What can be asked of a dataset of this program."""
+
+    def __init__(self, data: xarray.Dataset) -> None:
+        self._data = data
+
+    def __repr__(self) -> str:
+        asked = "config, events, limits, compare(limit), exponent(over, of), plot(name, by), measure(time)"
+        return f"ds.mf: {asked}" if _MARKS & self._data.attrs.keys() else "ds.mf: no dataset of particles"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration of a run, of a sweep's first run, or the settings of a study."""
+        attrs = self._ours().attrs
+        return dict(json.loads(attrs.get("config", attrs.get("settings", "{}"))))
+
+    @property
+    def events(self) -> "list[Event]":
+        """What happened to a run on its way: faults, checkpoints left out, where it went on."""
+        return list(json.loads(self._ours().attrs.get("events", "[]")))
+
+    @property
+    def limits(self) -> dict[str, dict[str, Any]]:
+        """The files of a sweep's runs of M = infinity with their settings and `nodes`, the finest last."""
+        found: dict[str, dict[str, Any]] = json.loads(self._ours().attrs.get("limits", "{}"))
+        return dict(sorted(found.items(), key=lambda item: int(item[1]["nodes"])))
+
+    def compare(self, limit: xarray.Dataset, coarse: xarray.Dataset | None = None) -> xarray.Dataset:
+        """The distance of predictions from the limit's at the recorded times that all share, as `mf.compare` has it.
+
+        limit: the dataset of another run on the same samples. coarse: the limit with half the nodes, whose distance is
+        the quadrature error. -> distance (count, seed, time), sup_distance (count, seed), exponent with its interval.
+        A sweep may have the dimensions count and seed; take one of any other (`ds.isel`) before. Of a
+        sweep the runs that finished are taken.
+        """
+        from particles.study.compare import compare
+
+        runs = _by_count_and_seed(self._has("prediction"))
+        others = [*runs.values(), *([] if coarse is None else [coarse])]
+        for data in others:
+            _check_same_samples(data, limit)
+        *aligned, limit = _at_shared_times([*others, limit])
+        return compare(dict(zip(runs, aligned, strict=False)), limit, None if coarse is None else aligned[-1])
+
+    def exponent(self, over: str = "count", of: str = "sup_distance") -> "Exponent":
+        """The power p in `of` ~ `over`^p with its 95% interval, from the slope of a line in log-log scales.
+
+        With three seeds or more a line is fitted to each and the interval is Student's over them; else it is the one
+        line's. `of` may have the dimensions `over` and `seed`; take one of any other before.
+        """
+        from particles.study.compare import fit_exponent
+
+        values = _only(self._has(of)[of], over, "seed").transpose(over, ...)
+        places = self._numbers(over)
+        table = np.asarray(values.values, dtype=float).reshape(len(places), -1)
+        if len(places) < 2 or not (places > 0).all() or not (table > 0).all():
+            bad = int(np.sum(~(table > 0)))
+            raise InputError(
+                "a power is fitted to positive numbers at two places or more",
+                f"{of} with {bad} of {table.size} not positive (NaN: no run) at {len(places)} values of {over}",
+                f"Select others: ds.sel({over}=...).",
+            )
+        return fit_exponent(places.tolist(), table)
+
+    def plot(self, name: str, by: str | None = None, over: str = "time") -> "Figure":
+        """A figure of one variable over flow time (or another dimension), a line for each value of `by`.
+
+        Over `seed`, unless it is `by`, lines are means with the spread as a band. Take one of any other dimension
+        before.
+        """
+        from particles.study.lines import lines
+
+        values = self._has(name)[name]
+        along = "record" if over == "time" and "time" not in values.dims and "record" in values.dims else over
+        seed = () if by == "seed" else ("seed",)
+        values = _only(values, along, *seed, *([by] if by else []), required=(along, *([by] if by else [])))
+        places = self._data["time"] if along == "record" else self._data[over]
+        return lines(values, places, along, by)
+
+    def measure(self, time: float | None = None) -> "Measure":
+        """The cloud at a recorded flow time (None: the last), of a run that recorded all its particles.
+
+        It needs `record=("position", "output_weight", "particle_weight")` and `positions=None`.
+        """
+        from particles.measure import Measure
+
+        data = self._has(*_CLOUD)
+        _only(data["position"], "time", "particle", "dim")
+        times = data["time"].values
+        at = -1 if time is None else int(np.argmin(np.abs(times - time)))
+        if time is not None and not _close(times[at], time):
+            raise InputError("`time` must be a recorded one", f"{time:g}, next to {times[at]:g}", "See ds.time.")
+        # A smaller run of a sweep has NaN where the largest has more particles.
+        there = data[list(_CLOUD)].isel(time=at).dropna("particle", how="all")
+        cloud = Measure(*(there[name].values for name in _CLOUD))
+        if not np.isclose(cloud.w.sum(), 1.0):
+            raise InputError(
+                "a cloud is all particles, whose weights sum to 1",
+                f"{len(cloud.w)} particles with the sum {cloud.w.sum():g}",
+                "Run with positions=None.",
+            )
+        return cloud
+
+    def _ours(self) -> xarray.Dataset:
+        if not _MARKS & self._data.attrs.keys():
+            raise InputError(
+                "`.mf` needs a dataset of this program",
+                f"attributes {sorted(map(str, self._data.attrs)) or 'none'}",
+                "Take run.dataset, mf.open(file).dataset or mf.open_sweep(folder); xarray.set_options(keep_attrs=True) "
+                "keeps the attributes in arithmetic.",
+            )
+        return self._data
+
+    def _has(self, *names: str) -> xarray.Dataset:
+        data = self._ours()
+        for name in names:
+            if name not in data.data_vars:
+                raise InputError("the dataset must hold the variable", repr(name), nearest(name, map(str, data)))
+        return data
+
+    def _numbers(self, dim: str) -> np.ndarray[Any, Any]:
+        values = self._data[dim].values
+        if values.dtype.kind not in "iuf":
+            raise InputError(f"`{dim}` must have numbers for values", f"{values[:3]}", "Choose another dimension.")
+        return np.asarray(values, dtype=float)
+
+
+def _only(values: xarray.DataArray, *allowed: str, required: Sequence[str] | None = None) -> xarray.DataArray:
+    """The variable, if it has the required dimensions (the first allowed one) and none but those allowed."""
+    lacking = [dim for dim in required or allowed[:1] if dim not in values.dims]
+    if lacking:
+        raise InputError(f"`{values.name}` must have the dimension {lacking[0]}", f"{values.dims}", "Choose another.")
+    more = [str(dim) for dim in values.dims if dim not in allowed]
+    if more:
+        chosen = ", ".join(f"{dim}=0" for dim in more)
+        raise InputError(
+            f"`{values.name}` may have here only the dimensions {', '.join(allowed)}",
+            f"also {', '.join(more)}",
+            f"Take one first: ds.isel({chosen}).mf",
+        )
+    return values
+
+
+def _close(one: float, other: float) -> bool:
+    return bool(abs(one - other) <= _TIMES_ALIKE * max(abs(one), abs(other)))
+
+
+def _by_count_and_seed(data: xarray.Dataset) -> dict[tuple[int, int], xarray.Dataset]:
+    """The whole runs of a dataset: of one run itself, of a sweep each that finished, by count and seed."""
+    along = "record" if "record" in data["prediction"].dims else "time"
+    _only(data["prediction"], along, "sample", "count", "seed", required=(along, "sample"))
+    names = [name for name in ("prediction", "target", "status", "time") if name in data]
+    data = data[names].load()  # a sweep's files are read once
+    start = json.loads(data.attrs.get("config", "{}")).get("start", {})
+    sizes = {dim: data.sizes[dim] for dim in ("count", "seed") if dim in data["prediction"].dims}
+    runs = {}
+    for place in np.ndindex(*sizes.values()):
+        one = data.isel(dict(zip(sizes, place, strict=True)))
+        if "status" in one and str(one["status"].values) != "finished":
+            continue
+        if along == "record":
+            one = one.isel(record=np.isfinite(one["time"].values)).set_coords("time").swap_dims(record="time")
+        count = one.coords.get("count", start.get("count", start.get("nodes", -1)))
+        seed = one.coords.get("seed", start.get("seed", data.attrs.get("seed", -1)))
+        runs[int(count), int(seed)] = one.dropna("time", how="all", subset=["prediction"])
+    return runs
+
+
+def _check_same_samples(data: xarray.Dataset, limit: xarray.Dataset) -> None:
+    """InputError unless both runs saw the same samples, as far as their files tell."""
+    if "prediction" not in limit:
+        raise InputError("`limit` must hold the variable prediction", f"{list(limit)}", 'Record "prediction".')
+    sizes = data.sizes["sample"], limit.sizes["sample"]
+    known = "target" in data and "target" in limit
+    if sizes[0] != sizes[1] or (known and not np.array_equal(data["target"].values, limit["target"].values)):
+        raise InputError("runs to compare need the same samples", f"{sizes[0]} and {sizes[1]}, or other targets", "")
+
+
+def _at_shared_times(runs: list[xarray.Dataset]) -> list[xarray.Dataset]:
+    """The runs at the flow times that all recorded, which are the last one's own numbers."""
+    times = runs[-1]["time"].values
+    for data in runs:
+        own = data["time"].values
+        times = np.array([time for time in times if len(own) and _close(own[np.argmin(np.abs(own - time))], time)])
+    if not len(times):
+        ends = ", ".join(f"{data.sizes['time']} up to {data['time'].values.max(initial=0):g}" for data in runs[:3])
+        raise InputError("runs to compare must share recorded flow times", f"none in {ends}", "Record at equal times.")
+    return [
+        data.sel(time=times, method="nearest").assign_coords(time=runs[-1]["time"].sel(time=times)) for data in runs
+    ]

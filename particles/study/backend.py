@@ -1,0 +1,28 @@
+"""A sweep's folder as an engine of xarray, which then keeps what it has read of it.
+
+As an entry point xarray loads this whoever's file it opens, so it imports little.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import xarray
+from xarray.backends import BackendEntrypoint
+
+
+class SweepBackend(BackendEntrypoint):
+    """`xarray.open_dataset(folder, engine="particles")`: a sweep's folder, as `mf.open_sweep` has it."""
+
+    description = "The folder of a sweep of meanfield-particles, each axis a dimension"
+    open_dataset_parameters = ("filename_or_obj", "drop_variables")
+
+    def open_dataset(self, filename_or_obj: Any, *, drop_variables: Iterable[str] | None = None) -> xarray.Dataset:
+        """The dataset, with nothing read but coordinates."""
+        from particles.study.collection import opened
+
+        return opened(Path(filename_or_obj).absolute()).drop_vars(drop_variables or (), errors="ignore")
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Whether it is a folder with runs in it."""
+        return isinstance(filename_or_obj, str | Path) and (Path(filename_or_obj) / "runs").is_dir()

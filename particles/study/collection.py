@@ -1,0 +1,167 @@
+"""The folder of a sweep as one dataset over its axes, opened without reading what the runs recorded."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import xarray
+
+from particles.errors import StorageError
+from particles.study import grid, hdf5
+from particles.study.backend import SweepBackend
+from particles.study.provenance import canonical
+from particles.study.results import read
+from particles.study.summary import FILE
+
+_RUN = ("status", "config_hash")  # the attributes by which a file is a run
+
+
+class Sweep(NamedTuple):
+    """What a folder says of its runs: axes; the finite ones' settings by hash, then the limits', with `nodes`."""
+
+    axes: list[grid.Axis]
+    runs: dict[str, dict[str, Any]]
+    limits: dict[str, dict[str, Any]]
+    attrs: dict[str, Any]
+
+
+def open_sweep(path: str | Path) -> xarray.Dataset:
+    """All runs of a sweep's folder (`out/NAME`) as one dataset: each axis a dimension, arrays read when asked for.
+
+    Runs of different M share the dimensions `particle` and `sample`, padded with NaN to the largest. A run that is
+    missing or ended early is NaN from there on; the variable `status` says which: "finished", "diverged", "stopped",
+    "missing", "damaged". Where runs record at different flow times (step sizes as an axis) their rows lie along
+    `record`, and `time` is a variable. The runs of the limit are not on the grid; `ds.mf.limits` lists their files.
+
+    The axes are those of sweep.h5, or, in a folder that has none yet, what the runs' configurations differ in.
+    Raises StorageError for a folder that holds no runs, and when an array is read that fails its checksum.
+    """
+    return xarray.open_dataset(str(path), engine=SweepBackend)
+
+
+def opened(folder: Path) -> xarray.Dataset:
+    """The sweep of a folder, or of the sweep.h5 in it."""
+    folder = folder.parent if folder.name == FILE else folder
+    if not (folder / "runs").is_dir():
+        raise StorageError(f"{folder} is no sweep's folder: it lacks runs/. Give out/NAME as `particles run` wrote it.")
+    sweep = _listed(folder) if (folder / FILE).is_file() else _found(folder)
+    shape = [len(axis.values) for axis in sweep.axes]
+    status = np.full(shape, "missing", dtype=object)
+    known: dict[str, grid.Form | None] = {}
+    records: dict[tuple[int, ...], grid.Record] = {}
+    for key, setting in sweep.runs.items():
+        place = tuple(axis.values.index(_plain(setting[axis.name])) for axis in sweep.axes)
+        path = _file(folder, key)
+        try:
+            status[place], records[place] = read(path, partial(_header, path, known))
+        except StorageError:
+            status[place] = "damaged" if path.is_file() else "missing"
+    data = grid.assembled(sweep.axes, records)
+    said = {"long_name": "how each run ended, or that its file is missing or damaged", "units": "1", "equation": "-"}
+    data["status"] = (tuple(axis.name for axis in sweep.axes), status.astype(str), said)
+    limits = {str(_file(folder, key)): setting for key, setting in sweep.limits.items()}
+    return data.assign_attrs(sweep.attrs, limits=json.dumps(limits))
+
+
+def _file(folder: Path, key: str) -> Path:
+    return folder / "runs" / f"{key}.h5"
+
+
+def _header(path: Path, known: dict[str, grid.Form | None], file: h5py.File) -> tuple[str, grid.Record]:
+    """How a run ended, and its record; `known` remembers dims and attributes, which all runs have alike."""
+    if any(name not in file.attrs for name in _RUN):
+        raise ValueError("no run")
+    forms, coords = {}, {}
+    for name in file:
+        if name not in known:
+            dims = hdf5.dims_of(name, file[name])
+            known[name] = None if dims is None else grid.Form(dims, (), hdf5.attributes(file[name]))
+        if (form := known[name]) is not None:
+            item = h5py.h5d.open(file.id, name.encode())  # h5py's own objects take twice as long for 1000 runs
+            forms[name] = form._replace(shape=item.shape)
+            if name in form.dims or name == "iteration":
+                coords[name] = np.empty(item.shape, item.dtype)
+                item.read(h5py.h5s.ALL, h5py.h5s.ALL, coords[name])
+    return str(file.attrs["status"]), grid.Record(forms, coords, partial(_window, path))
+
+
+def _window(path: Path, name: str, window: grid.Window) -> grid.Array:
+    return read(path, lambda file: np.asarray(file[name][window]))
+
+
+def _listed(folder: Path) -> Sweep:
+    """As sweep.h5 says: it lists every run that was planned, so also those that are missing."""
+
+    def look(file: h5py.File) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        return hdf5.attributes(file), {name: hdf5.attributes(file[name]) for name in file}
+
+    attrs, about = read(folder / FILE, look)
+    if "runs" not in attrs:
+        raise StorageError(f"{folder / FILE} names no runs: it is no sweep of this program.")
+    listed = json.loads(attrs.pop("runs"))
+    runs = {key: setting for key, setting in listed.items() if not setting["nodes"]}
+    names = list(dict.fromkeys(name for setting in runs.values() for name in setting if name != "nodes"))
+    axes = [grid.Axis(name, _distinct(runs, name), about.get(name, {})) for name in names]
+    return Sweep(axes, runs, {key: setting for key, setting in listed.items() if setting["nodes"]}, attrs)
+
+
+def _found(folder: Path) -> Sweep:
+    """As the runs' own configurations say: an axis is what they differ in."""
+    from particles.study.plan import axis_name
+
+    configs = {}
+    for file_path in sorted((folder / "runs").glob("*.h5")):
+        try:
+            configs[file_path.stem] = read(file_path, lambda file: json.loads(file.attrs["config"]))
+        except StorageError:
+            continue  # of a damaged file nobody knows which run it was
+    if not configs:
+        raise StorageError(f"{folder}/runs holds no run that can be read. Run the sweep, or give another folder.")
+    finite = [key for key, config in configs.items() if "nodes" not in config.get("start", {})] or list(configs)
+    varying = list(_differing([configs[key] for key in finite], ()))
+    names = {path: axis_name(path, [path[-1] for path in varying]) for path in varying}
+    runs = {key: {name: _at(configs[key], path) for path, name in names.items()} for key in finite}
+    axes = [
+        grid.Axis(name, sorted(_distinct(runs, name), key=_order), grid.setting(path)) for path, name in names.items()
+    ]
+    limits = {
+        key: {name: _at(config, path) for path, name in names.items() if path[0] != "start"}
+        | {"nodes": config["start"]["nodes"]}
+        for key, config in configs.items()
+        if key not in runs
+    }
+    first = configs[finite[0]]
+    return Sweep(axes, runs, limits, {"config": json.dumps(first), "config_hash": ""})
+
+
+def _differing(values: list[Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The innermost settings in which configurations differ; one whose own keys differ is one setting."""
+    if all(isinstance(value, dict) and value.keys() == values[0].keys() for value in values):
+        for key in values[0]:
+            yield from _differing([value[key] for value in values], (*path, key))
+    elif len({canonical(value) for value in values}) > 1:
+        yield path
+
+
+def _at(config: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        config = config[key]
+    return config
+
+
+def _distinct(runs: dict[str, dict[str, Any]], name: str) -> list[Any]:
+    """The values of an axis in the order in which the runs have them."""
+    return list(dict.fromkeys(_plain(setting[name]) for setting in runs.values()))
+
+
+def _plain(value: Any) -> Any:
+    """A table or a list is its text, as in sweep.h5."""
+    return json.dumps(value) if isinstance(value, dict | list) or value is None else value
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    return isinstance(value, str), value
