@@ -181,7 +181,7 @@ def as_child(name, address, folder, signalled):
     def progress(iteration, steps):
         print("at", iteration, flush=True)
         end = time.monotonic() + 60.0
-        while signalled and iteration == STEPS - 1 and not asked and time.monotonic() < end:
+        while signalled and iteration >= STEPS - 7 and not asked and time.monotonic() < end:
             time.sleep(0.01)
         return bool(asked)
 
