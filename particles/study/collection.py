@@ -17,8 +17,6 @@ from particles.study.provenance import canonical
 from particles.study.results import read
 from particles.study.summary import FILE
 
-_RUN = ("status", "config_hash")  # the attributes by which a file is a run
-
 
 class Sweep(NamedTuple):
     """What a folder says of its runs: axes; the finite ones' settings by hash, then the limits', with `nodes`."""
@@ -37,7 +35,8 @@ def open_sweep(path: str | Path) -> xarray.Dataset:
     "missing", "damaged". Where runs record at different flow times (step sizes as an axis) their rows lie along
     `record`, and `time` is a variable. The runs of the limit are not on the grid; `ds.mf.limits` lists their files.
 
-    The axes are those of sweep.h5, or, in a folder that has none yet, what the runs' configurations differ in.
+    The axes are those of sweep.h5, or, in a folder that has none yet, what the runs' configurations differ in (settings
+    that go together are an axis each then, with holes).
     Raises StorageError for a folder that holds no runs, and when an array is read that fails its checksum.
     """
     return xarray.open_dataset(str(path), engine=SweepBackend)
@@ -73,8 +72,7 @@ def _file(folder: Path, key: str) -> Path:
 
 def _header(path: Path, known: dict[str, grid.Form | None], file: h5py.File) -> tuple[str, grid.Record]:
     """How a run ended, and its record; `known` remembers dims and attributes, which all runs have alike."""
-    if any(name not in file.attrs for name in _RUN):
-        raise ValueError("no run")
+    status = str(file.attrs["status"])  # what has none is no run
     forms, coords = {}, {}
     for name in file:
         if name not in known:
@@ -86,7 +84,7 @@ def _header(path: Path, known: dict[str, grid.Form | None], file: h5py.File) -> 
             if name in form.dims or name == "iteration":
                 coords[name] = np.empty(item.shape, item.dtype)
                 item.read(h5py.h5s.ALL, h5py.h5s.ALL, coords[name])
-    return str(file.attrs["status"]), grid.Record(forms, coords, partial(_window, path))
+    return status, grid.Record(forms, coords, partial(_window, path))
 
 
 def _window(path: Path, name: str, window: grid.Window) -> grid.Array:

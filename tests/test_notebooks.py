@@ -1,0 +1,39 @@
+"""The notebooks run from top to bottom, show figures, and are kept without outputs."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+BOOKS = sorted((Path(__file__).parents[1] / "docs" / "notebooks").glob("*.ipynb"))
+
+
+def code_of(book):
+    return [cell for cell in book.cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
+def test_notebook__is_kept_without_outputs(path):
+    book = nbformat.read(path, as_version=4)
+    nbformat.validate(book)
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code_of(book))
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
+def test_notebook__uses_the_public_face_only(path):
+    code = "\n".join(cell.source for cell in code_of(nbformat.read(path, as_version=4)))
+    assert "import particles as mf" in code and "from particles" not in code and "import particles." not in code
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of Jupyter's own parts
+@pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
+def test_notebook__runs_and_shows_its_figures(path):
+    from nbclient import NotebookClient
+
+    book = nbformat.read(path, as_version=4)
+    NotebookClient(book, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    for cell in code_of(book):
+        kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
+        assert ("image/png" in kinds) == (".mf.plot(" in cell.source)
+        assert not any(output.get("name") == "stderr" for output in cell.outputs)
