@@ -70,6 +70,7 @@ def digest(done):
 
 
 def on(cluster, shards, **settings):
+    settings = {"patience": 60.0} | settings  # more shards than cores, and some still compile
     return mf.Ray(shards=shards, threads=1, address=cluster.address, **settings)
 
 

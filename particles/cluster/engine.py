@@ -26,19 +26,20 @@ class Ray:
     shards: how many processes share the particles; None: one a machine. threads: of each, which reserves as many
     cores; None: as many as fit. address: of a running cluster ("auto" looks for one here); None: RAY_ADDRESS, or else
     "local": a private cluster on this machine's loopback, with a token of its own, that ends with the run.
-    patience: seconds without an answer after which shards must show a pulse; one that computes does.
+    patience: seconds without an answer after which shards must show a pulse; one that computes does, but one that
+        compiles may not for some seconds, more where shards share cores.
     """
 
     shards: int | None = None
     threads: int | None = None
     address: str | None = None
-    patience: float = 10.0
+    patience: float = 30.0
 
     def __post_init__(self) -> None:
         for name in ("shards", "threads"):
             if getattr(self, name) is not None:
                 whole(name, getattr(self, name), 1, remedy="Leave it out for what the cluster has.")
-        number("patience", self.patience, above=0.0, remedy="Give seconds, such as 10.")
+        number("patience", self.patience, above=0.0, remedy="Give seconds, such as 30.")
 
     def populate(self, recipe: Recipe, samples: Samples | None = None) -> RayPopulation:
         """The population that a recipe makes, each shard making or given its own particles."""
