@@ -50,7 +50,7 @@ def _shipped(loader: str) -> tuple[Array, Array]:
     return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
 
 
-def _two_classes(x: Array, y: Array, positive: list[int], negative: list[int]) -> Dataset:
+def two_classes(x: Array, y: Array, positive: list[int], negative: list[int]) -> Dataset:
     """The samples of two groups of classes, labelled 1 and -1."""
     for group in (positive, negative):
         if not group or not set(group) <= set(y.astype(int)):
@@ -67,17 +67,17 @@ def _two_classes(x: Array, y: Array, positive: list[int], negative: list[int]) -
 
 def _digits(positive: list[int] | None = None, negative: list[int] | None = None) -> Dataset:
     """8 x 8 handwritten digits (UCI, through scikit-learn): odd against even, unless classes are named."""
-    return _two_classes(*_shipped("load_digits"), positive or [1, 3, 5, 7, 9], negative or [0, 2, 4, 6, 8])
+    return two_classes(*_shipped("load_digits"), positive or [1, 3, 5, 7, 9], negative or [0, 2, 4, 6, 8])
 
 
 def _breast_cancer() -> Dataset:
     """569 tumours, 30 measurements (UCI, through scikit-learn): benign 1, malignant -1."""
-    return _two_classes(*_shipped("load_breast_cancer"), [1], [0])
+    return two_classes(*_shipped("load_breast_cancer"), [1], [0])
 
 
 def _wine(positive: list[int] | None = None, negative: list[int] | None = None) -> Dataset:
     """178 wines, 13 measurements (UCI, through scikit-learn): the first cultivar against the others."""
-    return _two_classes(*_shipped("load_wine"), positive or [0], negative or [1, 2])
+    return two_classes(*_shipped("load_wine"), positive or [0], negative or [1, 2])
 
 
 def _diabetes() -> Dataset:
@@ -131,6 +131,14 @@ def scaled(train: Dataset, test: Dataset | None, how: str) -> tuple[Dataset, Dat
         return np.asarray(x / size)
 
     return Dataset(change(train.x), train.y), Dataset(change(test.x), test.y) if test else None
+
+
+def standard_targets(train: Dataset, test: Dataset | None) -> tuple[Dataset, Dataset | None]:
+    """Targets of mean 0 and variance 1 in the training part, so that a network of outputs about 1 can reach them."""
+    mean, spread = train.y.mean(), train.y.std()
+    if spread <= 1e-12 * np.abs(train.y).max():
+        raise InputError("targets to be scaled must differ", f"{mean:g} in all {len(train)} samples", "Leave it out.")
+    return Dataset(train.x, (train.y - mean) / spread), Dataset(test.x, (test.y - mean) / spread) if test else None
 
 
 def read(path: str | Path, x: str | list[str] | None = None, y: str = "y") -> Dataset:

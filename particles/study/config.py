@@ -22,14 +22,21 @@ class ConfigError(ParticlesError, ValueError):
 
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as a dictionary."""
+    if path.is_dir():
+        raise ConfigError(str(path), ["is a folder. Give the TOML file in it, or a finished sweep to `particles show`"])
     if not path.is_file():
         raise ConfigError(
-            str(path), ["no such file. Give the path of a TOML configuration, such as configs/quickstart.toml"]
+            str(path),
+            ["no such file. Give a TOML configuration; `particles new NAME --data FILE` writes one for your data"],
         )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"not valid TOML: {error}"]) from error
+    except RecursionError as error:
+        raise ConfigError(str(path), ["not valid here: lists in lists without end"]) from error
+    except OSError as error:
+        raise ConfigError(str(path), [f"cannot be read: {error.strerror or error}"]) from error
 
 
 def override(raw: dict[str, Any], settings: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -18,20 +19,25 @@ from particles.study.scale import Constants, Cost, best, here, probed, sharded
 from particles.study.tables import print_line
 
 
-def examine(console: Console, address: str | None) -> None:
+def examine(console: Console, address: str | None) -> dict[str, Any]:
     """Versions, cores, memory, the kernel cache; the cluster's machines, if there is one."""
     about = provenance()
     print_line(console, f"python {about['python']}, {about['package_versions']}")
     print_line(console, f"cpu {about['cpu']}: {cores()} cores, {memory_here() / 2**30:.1f} GiB of memory")
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     print_line(console, f"compiled kernels: {cache_folder() or 'not kept'}; disk free here: {free:.1f} GiB")
+    found: dict[str, Any] = {"python": about["python"], "package_versions": about["package_versions"]}
+    found |= {"cpu": about["cpu"], "cores": cores(), "memory_bytes": memory_here(), "kernel_cache": cache_folder()}
+    found |= {"disk_free_bytes": shutil.disk_usage(Path.cwd()).free, "machines": []}
     if address is not None:
         with Ray(address=address).held() as machines:
+            found["machines"] = [{"id": machine.id, "cores": machine.cpus} for machine in machines]
             told = ", ".join(f"{machine.id[:8]} with {machine.cpus} cores" for machine in machines)
             print_line(console, f"Ray at {address}: {len(machines)} machines ({told})")
+    return found
 
 
-def costs(console: Console, made: Plan, address: str | None, nodes: int | None, each: int | None) -> None:
+def costs(console: Console, made: Plan, address: str | None, nodes: int | None, each: int | None) -> dict[str, Any]:
     """Time, traffic and memory of the plan's largest run, here and on a cluster, by the model of scale."""
     case = max(made.cases, key=lambda one: one.particles * one.config.steps)
     net, work = work_in(made, case)
@@ -62,6 +68,10 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
     quickest = "this machine" if mine.step <= top.step else f"{top.shards} shards"
     hours = top.step * work.steps * top.shards / 3600.0
     print_line(console, f"quickest: {quickest}; on {top.shards} machines the run takes {hours:.3g} machine hours")
+    told = [{"shards": count, "threads": cpus, **_plain(cost)} for count, cost in sorted(rows.items())]
+    return {"name": made.name, "particles": work.M, "samples": work.n, "steps": work.steps} | {
+        "here": {"threads": mine.threads, **_plain(mine)}, "shards": told, "best_shards": top.shards
+    }  # fmt: skip
 
 
 def _told(known: Constants, measured: bool) -> str:
@@ -71,6 +81,10 @@ def _told(known: Constants, measured: bool) -> str:
         f"Ray: {known.trip * 1e3:.2f} ms a round trip + {known.shard * 1e3:.2f} ms a shard, "
         f"{1e-6 / known.byte:.0f} MB/s ({source})"
     )
+
+
+def _plain(cost: Cost) -> dict[str, float]:
+    return {"step_seconds": cost.step, "traffic_bytes": cost.traffic, "memory_bytes": cost.memory}
 
 
 def _row(cost: Cost, steps: int) -> tuple[str, str, str, str]:

@@ -22,7 +22,7 @@ METHOD_OPTIONS = {
 }
 OWN_REGULARISER = ("averaged_sgd", "langevin", "dual_averaging")
 EMBEDDED = [name for name, scheme in SCHEMES.items() if scheme.errors]
-_SET_OPTIONS = ("n", "dim", "noise", "seed", "positive", "negative")
+_SET_OPTIONS = ("n", "dim", "noise", "seed")
 
 
 def misfits(raw: dict[str, Any]) -> list[str]:
@@ -40,6 +40,8 @@ def misfits(raw: dict[str, Any]) -> list[str]:
         found += [f"data: `{key}` belongs to a file, not to a known set" for key in ("x", "y") if key in data]
     if "file" in data:
         found += [f"data: `{key}` belongs to a known set, not to a file" for key in _SET_OPTIONS if key in data]
+        if ("positive" in data) != ("negative" in data):
+            found.append("data: a file's classes need both `positive` and `negative`: got one of them")
     if law.get("name") == "atoms" and "file" not in law:
         found.append("law: atoms need `file`, an NPZ with `points` (k, dim) and, if you like, `weights` (k,)")
     low: Any = law.get("low", -1.0)

@@ -31,19 +31,28 @@ class _Model(BaseModel):
 class DataConfig(_Model):
     """A set by name, or a file with named variables."""
 
-    name: Literal[tuple(SETS)] | None = None  # type: ignore[valid-type]
-    file: str | None = None
-    x: str | list[str] | None = None
-    y: str = "y"
-    n: Annotated[int, Field(ge=1, le=2**32)] | None = None
-    dim: Annotated[int, Field(ge=1)] | None = None
-    noise: Weight | None = None
-    seed: Seed | None = None
-    positive: list[int] | None = None
-    negative: list[int] | None = None
-    scale: Literal["none", "standard", "unit"] = "none"
-    test: Annotated[float, Field(gt=0, lt=1)] | None = None
-    split_seed: Seed = 0
+    name: Literal[tuple(SETS)] | None = Field(None, description="a known set")  # type: ignore[valid-type]
+    file: str | None = Field(
+        None, description="your own CSV (with a header), NPZ or HDF5; relative to this file's folder"
+    )
+    x: str | list[str] | None = Field(
+        None, description="of a file: the inputs' columns, or array; all others if left out"
+    )
+    y: str = Field("y", description="of a file: the targets' column, or array")
+    n: Annotated[int, Field(ge=1, le=2**32)] | None = Field(None, description="of a drawn set: number of samples")
+    dim: Annotated[int, Field(ge=1)] | None = Field(None, description="of a drawn set: number of inputs d")
+    noise: Weight | None = Field(None, description="of a drawn set: standard deviation of the noise on the targets")
+    seed: Seed | None = Field(None, description="of a drawn set: seed of the samples")
+    positive: list[int] | None = Field(None, description="classes whose label is 1, of digits, wine or a file")
+    negative: list[int] | None = Field(None, description="classes whose label is -1, of digits, wine or a file")
+    scale: Literal["none", "standard", "unit"] = Field(
+        "none", description="inputs as they are, of mean 0 and variance 1 a column, or of length 1"
+    )
+    target_scale: Literal["standard"] | None = Field(
+        None, description="targets of mean 0 and variance 1 in the training part; left out: as they are"
+    )
+    test: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="share of the samples held out, 0 to 1")
+    split_seed: Seed = Field(0, description="seed of the choice of held-out samples")
 
     def options(self) -> dict[str, Any]:
         """What is passed on to the set's maker."""
@@ -52,75 +61,103 @@ class DataConfig(_Model):
 
 
 class NetworkConfig(_Model):
-    activation: Literal[tuple(ACTIVATIONS)]  # type: ignore[valid-type]
-    beta: Annotated[float, Field(ge=0, le=1)] = 1.0
-    bias: bool = False
-    train: list[Literal["input", "output"]] = ["input"]
+    """g(x) = M^-beta sum_r s_r sigma(b_r . x)."""
+
+    activation: Literal[tuple(ACTIVATIONS)] = Field(description="sigma")  # type: ignore[valid-type]
+    beta: Annotated[float, Field(ge=0, le=1)] = Field(
+        1.0, description="the output's scale M^-beta: 1 is the mean field, 0.5 the tangent kernel's"
+    )
+    bias: bool = Field(False, description="whether a constant input 1 is added")
+    train: list[Literal["input", "output"]] = Field(["input"], description="which layers move")
 
 
 class LawConfig(_Model):
-    name: Literal["gaussian", "sphere", "ball", "uniform", "atoms"]
-    std: PositiveFloat = 1.0
-    mean: Finite = 0.0
-    radius: PositiveFloat = 1.0
-    low: Finite = -1.0
-    high: Finite = 1.0
-    file: str | None = None
+    """mu0, the law that neurons are drawn from."""
+
+    name: Literal["gaussian", "sphere", "ball", "uniform", "atoms"] = Field(description="which law")
+    std: PositiveFloat = Field(1.0, description="of gaussian: standard deviation of a coordinate")
+    mean: Finite = Field(0.0, description="of gaussian: mean of every coordinate")
+    radius: PositiveFloat = Field(1.0, description="of sphere and ball: radius")
+    low: Finite = Field(-1.0, description="of uniform: least coordinate")
+    high: Finite = Field(1.0, description="of uniform: greatest coordinate")
+    file: str | None = Field(None, description="of atoms: an NPZ with points (k, dim) and, if wanted, weights (k,)")
 
 
 class StartConfig(_Model):
-    count: Annotated[int, Field(ge=1, le=MOST)]
-    seed: Seed = 0
-    signs: Literal["positive", "random", "symmetric"] = "positive"
+    """The network before the first step."""
+
+    count: Annotated[int, Field(ge=1, le=MOST)] = Field(description="M, the number of neurons")
+    seed: Seed = Field(0, description="seed of the draw")
+    signs: Literal["positive", "random", "symmetric"] = Field(
+        "positive", description="output weights s_r: all 1, drawn from -1 and 1, or each neuron twice with both"
+    )
 
 
 class StepConfig(_Model):
     """A step schedule, in flow time."""
 
-    schedule: Literal["robbins_monro", "inverse_sqrt"]
-    c: PositiveFloat
-    t0: Weight = 0.0
+    schedule: Literal["robbins_monro", "inverse_sqrt"] = Field(
+        description="c / (t + t0), or c / sqrt(t); t = 1, 2, ..."
+    )
+    c: PositiveFloat = Field(description="the factor, in flow time")
+    t0: Weight = Field(0.0, description="of robbins_monro: the shift, in iterations")
 
 
 class MethodConfig(_Model):
-    name: Literal[tuple(METHOD_OPTIONS)] = "gradient_descent"  # type: ignore[valid-type]
-    step: PositiveFloat | StepConfig
-    batch: Annotated[int, Field(ge=1, le=MOST)] | None = None
-    seed: Seed = 0
-    average: bool = False
-    weight_decay: Weight = 0.0
-    scheme: Literal[tuple(SCHEMES)] = "dormand-prince"  # type: ignore[valid-type]
-    tolerance: PositiveFloat | None = None
-    temperature: Weight | StepConfig = 0.0
-    inner: Annotated[int, Field(ge=1)] = 10
-    rate: Weight = 1.0
+    """How the particles move."""
+
+    name: Literal[tuple(METHOD_OPTIONS)] = Field(  # type: ignore[valid-type]
+        "gradient_descent", description="which method"
+    )
+    step: PositiveFloat | StepConfig = Field(description="step size in flow time, the same for every M; or a schedule")
+    batch: Annotated[int, Field(ge=1, le=MOST)] | None = Field(
+        None, description="samples a step; all if left out, one for the SGDs"
+    )
+    seed: Seed = Field(0, description="seed of the batches and of the noise")
+    average: bool = Field(False, description="keep the Polyak average of the iterates as well")
+    weight_decay: Weight = Field(0.0, description="strength of the method's own quadratic regulariser")
+    scheme: Literal[tuple(SCHEMES)] = Field(  # type: ignore[valid-type]
+        "dormand-prince", description="of runge_kutta: which scheme"
+    )
+    tolerance: PositiveFloat | None = Field(None, description="of runge_kutta: error allowed a step; the step adapts")
+    temperature: Weight | StepConfig = Field(0.0, description="of langevin and dual_averaging: units of V")
+    inner: Annotated[int, Field(ge=1)] = Field(10, description="of dual_averaging: Langevin steps an outer step")
+    rate: Weight = Field(1.0, description="of birth_death: jumps a unit of flow time and potential")
 
 
 class RegulariserConfig(_Model):
-    name: Literal["l1", "l2"]
-    weight: Weight
-    about: Literal["zero", "start"] = "zero"
+    """A penalty on the input weights."""
+
+    name: Literal["l1", "l2"] = Field(description="which norm")
+    weight: Weight = Field(description="its factor")
+    about: Literal["zero", "start"] = Field("zero", description="of l2: about 0, or about where the particle began")
 
 
 class RecordConfig(_Model):
-    every: Annotated[int, Field(ge=1)] | Literal["log"] = 1
-    variables: list[Literal[tuple(OBSERVABLES)]] = list(DEFAULT_RECORD)  # type: ignore[valid-type]
-    positions: Annotated[int, Field(ge=1)] | None = None
+    """What is kept of a run, and when."""
+
+    every: Annotated[int, Field(ge=1)] | Literal["log"] = Field(
+        1, description='iterations between records, or "log": evenly in their logarithm'
+    )
+    variables: list[Literal[tuple(OBSERVABLES)]] = Field(  # type: ignore[valid-type]
+        list(DEFAULT_RECORD), description="quantities to record; `prediction` is what the limit is compared by"
+    )
+    positions: Annotated[int, Field(ge=1)] | None = Field(None, description="how many particles' paths are kept")
 
 
 class LimitConfig(_Model):
     """M = infinity: quadrature atoms; run with `nodes` and with twice as many, which tells the error."""
 
-    nodes: Annotated[int, Field(ge=2, le=MOST)]
+    nodes: Annotated[int, Field(ge=2, le=MOST)] = Field(description="quadrature atoms that stand for M = infinity")
 
 
 class Config(_Model):
     """One run's configuration, complete."""
 
-    name: Annotated[str, Field(pattern=NAME)] = "run"
-    steps: Annotated[int, Field(ge=0)]
-    loss: Literal["squared", "logistic"] = "squared"
-    dtype: Literal["float64", "float32"] = "float64"
+    name: Annotated[str, Field(pattern=NAME)] = Field("run", description="the folder of the results, out/NAME")
+    steps: Annotated[int, Field(ge=0)] = Field(description="number of iterations")
+    loss: Literal["squared", "logistic"] = Field("squared", description="logistic asks for labels -1 and 1")
+    dtype: Literal["float64", "float32"] = Field("float64", description="precision of particles and sums")
     data: DataConfig
     network: NetworkConfig
     law: LawConfig

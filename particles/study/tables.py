@@ -1,6 +1,5 @@
 """Results as tables on the terminal."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from particles.study.compare import verdict
+from particles.study.documents import comparisons
+from particles.study.terminal import Scale, can_braille, chart
 
 if TYPE_CHECKING:
     import xarray
+
+_MOST_PLOTS = 6  # of losses: more than a screen holds
 
 
 def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Dataset") -> None:
@@ -70,6 +73,27 @@ def swept(console: Console, data: "xarray.Dataset", title: str) -> None:
     console.print(table)
 
 
+def _plots(console: Console, tree: "xarray.DataTree") -> None:
+    """The loss over flow time, of a run or of each size; for a sweep with a limit the distance over M."""
+    data = tree.to_dataset()
+    braille = can_braille(console.encoding)
+    if "loss" in data and "time" in data.coords:
+        loss = data["loss"].transpose(..., "time")
+        if "seed" in loss.dims:
+            loss = loss.mean("seed")
+        for place in list(np.ndindex(loss.shape[:-1]))[:_MOST_PLOTS]:
+            at = dict(zip(loss.dims[:-1], place, strict=True))
+            words = ", ".join(f"{name} = {data[name].values[i]}" for name, i in at.items() if name in data.coords)
+            up = Scale(f"loss{': ' + words if words else ''},", log=bool((loss[at] > 0).any()))
+            for line in chart(data["time"].values, loss[at].values, Scale("flow time"), up, braille):
+                print_line(console, line)
+    for _, compared in comparisons(tree):
+        means = compared["sup_distance"].mean("seed")
+        across, up = Scale("M", log=True), Scale("distance from the limit", log=True)
+        for line in chart(means["count"].values, means.values, across, up, braille):
+            print_line(console, line)
+
+
 def _last(values: NDArray[np.float64]) -> float:
     """The mean over seeds of the last recorded value; a run that ended early has NaN after it: (..., T) -> one."""
     runs = values.reshape(-1, values.shape[-1])
@@ -82,18 +106,17 @@ def print_line(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False)
 
 
-def show(console: Console, tree: "xarray.DataTree", path: Path) -> None:
-    """A result file: what was run, what came out, where it came from."""
+def show(console: Console, tree: "xarray.DataTree", path: Path, plots: bool = False) -> None:
+    """A result file: what was run, what came out, with small plots if wanted, where it came from."""
     data, attrs = tree.to_dataset(), tree.attrs
     if "status" in attrs:
         recorded(console, data, f"{path.name}: {attrs['status']}")
     elif data.data_vars:
         swept(console, data, path.name)
-    if "comparison" in tree.children:
-        node = tree["comparison"]
-        for part in [node, *node.children.values()]:
-            if "sup_distance" in part.data_vars:
-                comparison(console, json.loads(part.attrs.get("setting", "{}")), part.to_dataset())
+    for setting, compared in comparisons(tree):
+        comparison(console, setting, compared)
+    if plots:
+        _plots(console, tree)
     for name in ("config_hash", "seed", "git", "cpu", "python", "package_versions", "config"):
         if name in attrs:
             print_line(console, f"{name}: {attrs[name]}")

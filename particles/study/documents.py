@@ -1,0 +1,123 @@
+"""What `--json` prints: one document a command, of plain values with stable keys. NaN and infinities are null.
+
+    any      {"error": {"message", "faults", "exit_code"}} where it ends in bad input
+    new      file, target, config, next
+    check    name, runs, steps, axes, limit_nodes, samples, test_samples, inputs
+    run      name, folder, status, exit_code, runs, files, comparison
+    show     path, kind ("run" or "sweep"), status, axes, time, recorded, comparison, provenance, config
+    doctor   machine, plan (null without --plan)
+    schema   the JSON schema itself
+
+axes: {name: values}. A run: key, coords, nodes (null for a finite network), status ("finished", "kept" from before,
+"diverged", "stopped", "failed"), message, file (null where there is none). A comparison: setting, counts, sup_distance
+(seeds averaged), limit_error, exponent, interval, theory, holds (null without an interval). Recorded: {name: dims,
+values, units, equation}.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from particles.study.compare import THEORY
+from particles.study.plan import Plan
+from particles.study.sweep import Outcome, run_path
+
+if TYPE_CHECKING:
+    import xarray
+
+_PROVENANCE = ("config_hash", "seed", "git", "cpu", "python", "package_versions")
+
+
+class Answer(NamedTuple):
+    """How a command ends: its exit code, and what it has to say as plain values."""
+
+    code: int
+    document: dict[str, Any]
+
+
+def text(document: dict[str, Any]) -> str:
+    """The document as JSON of ASCII letters, which any terminal and pipe takes."""
+    return json.dumps(plain(document), allow_nan=False)
+
+
+def plain(value: Any) -> Any:
+    """Arrays, NumPy's numbers and paths as what JSON has; what is not finite as None."""
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def outcomes(found: list[Outcome], out: Path) -> list[dict[str, Any]]:
+    """What became of every run, and where its file is."""
+    told = []
+    for outcome in found:
+        case, path = outcome.case, run_path(out, outcome.case)
+        file = path if path.is_file() else None
+        told.append({"key": case.key, "coords": case.coords, "nodes": case.nodes, "status": outcome.status}
+                    | {"message": outcome.message, "file": file})  # fmt: skip
+    return told
+
+
+def axes(made: Plan) -> dict[str, Any]:
+    """A sweep's axes by name."""
+    return {axis.name: axis.values for axis in made.axes}
+
+
+def comparison(setting: dict[str, Any], compared: "xarray.Dataset") -> dict[str, Any]:
+    """The distance from the limit over M, and the fitted exponent beside the theory's."""
+    low, high = float(compared["exponent_low"]), float(compared["exponent_high"])
+    known = math.isfinite(low) and math.isfinite(high)
+    return {
+        "setting": setting,
+        "counts": compared["count"].values,
+        "sup_distance": compared["sup_distance"].mean("seed").values,
+        "limit_error": float(compared["sup_limit_error"]),
+        "exponent": float(compared["exponent"]),
+        "interval": [low, high],
+        "theory": THEORY,
+        "holds": low <= THEORY <= high if known else None,
+    }
+
+
+def result(tree: "xarray.DataTree", path: Path) -> dict[str, Any]:
+    """A result file: every quantity that is one number a time, over the axes of a sweep."""
+    data, attrs = tree.to_dataset(), tree.attrs
+    kind = "run" if "status" in attrs else "sweep"
+    last = "time" if "time" in data.dims else "record"
+    recorded = {
+        str(name): {"dims": list(values.dims), "values": values.values}
+        | {key: values.attrs.get(key) for key in ("units", "equation")}
+        for name, values in data.data_vars.items()
+        if (kind == "sweep" and last in values.dims) or values.dims == ("time",)
+    }
+    return {
+        "path": path,
+        "kind": kind,
+        "status": attrs.get("status"),
+        "axes": {
+            str(dim): data[dim].values for dim in data.dims if kind == "sweep" and dim in data.coords and dim != last
+        },
+        "time": data["time"].values if "time" in data.coords else None,
+        "recorded": recorded,
+        "comparison": [comparison(*pair) for pair in comparisons(tree)],
+        "provenance": {name: attrs[name] for name in _PROVENANCE if name in attrs},
+        "config": json.loads(attrs["config"]) if "config" in attrs else None,
+    }
+
+
+def comparisons(tree: "xarray.DataTree") -> list[tuple[dict[str, Any], "xarray.Dataset"]]:
+    """The comparisons that a sweep's file holds, with their settings."""
+    if "comparison" not in tree.children:
+        return []
+    node = tree["comparison"]
+    parts = [part for part in (node, *node.children.values()) if "sup_distance" in part.data_vars]
+    return [(json.loads(part.attrs.get("setting", "{}")), part.to_dataset()) for part in parts]

@@ -1,0 +1,211 @@
+"""`particles new`: a first configuration for a data file of the user's own, commented, that runs as it is."""
+
+import json
+import math
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from particles.data import Dataset
+from particles.datasets import read, scaled
+from particles.errors import InputError, StorageError, nearest
+from particles.files import write_whole
+from particles.laws import Gaussian
+from particles.losses import loss
+from particles.network import Network
+from particles.stability import stable_step
+from particles.study import build
+from particles.study.plan import plan
+from particles.study.schema import NAME
+
+COUNTS, SEEDS = (64, 256, 1024), (0, 1, 2)
+TARGETS = ("y", "target", "targets", "label", "labels", "class", "outcome", "response", "output")
+_WINDOWS = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that no file may have there
+_BUDGET = 2e10  # particle-sample-inputs in all: some seconds on one core
+_TESTED = 20  # samples from which some are held out
+
+TEMPLATE = """\
+# Finite networks beside their mean-field limit, on your data ({samples} samples, {inputs} inputs).
+#
+# Each list is an axis: {sizes} sizes x {seeds} seeds; M = infinity is run beside them with two numbers of atoms.
+# Look before: particles check {name}.toml     Run: particles run {name}.toml     Look after: particles show out/{name}
+
+name = "{name}"
+steps = {steps}
+loss = "{loss}"          # {loss_why}
+
+[data]
+file = {file}            # from this file's folder
+y = {y}                  # the targets' column; all others are inputs
+{labels}scale = "standard"       # every input of mean 0 and variance 1
+{test}
+[network]
+activation = "{activation}"      # {activation_why}
+beta = 1.0               # the mean field: output weights s_r / M; 0.5 is the tangent kernel's scale
+bias = true              # a constant input, so that neurons need not pass through the origin
+
+[law]
+name = "gaussian"        # mu0 = N(0, std^2 I) in {dim} dimensions: the inputs and the bias
+std = {std}               # about 1 / sqrt({dim}): activations of order 1
+
+[start]
+count = {counts}
+seed = {seed_list}
+signs = "random"         # output weights -1 and 1
+
+[method]
+name = "gradient_descent"
+step = {step}               # flow time; theory allows up to {bound:.3g} at the start (2 / curvature)
+
+[record]
+every = {every}
+variables = {variables}
+
+[limit]
+nodes = {nodes}             # quadrature atoms for M = infinity; run with twice as many as well
+"""
+
+
+class Started(NamedTuple):
+    """What was written: the file, the targets' column, the configuration as values, and in words."""
+
+    file: Path
+    target: str
+    config: dict[str, Any]
+    about: str
+
+
+def write(folder: Path, name: str, data: Path, y: str | None, force: bool = False) -> Started:
+    """Write `folder`/NAME.toml for the samples in `data`; raises InputError or StorageError and then writes nothing."""
+    name = _checked_name(name)
+    file = folder / f"{name}.toml"
+    if (file.exists() or file.is_symlink()) and not force:
+        raise StorageError(f"{file} is there and is not written over. Choose another name, or say --force.")
+    if file.is_dir():
+        raise StorageError(f"{file} is a folder. Choose another name.")
+    target = _target(data, y)
+    samples = read(data, None, target)
+    text = _text(name, _quoted(_from(folder, data)), _quoted(target), samples)
+    raw = tomllib.loads(text)
+    build.check_all([case.config for case in plan(raw, folder.resolve(), str(file)).cases[:1]], folder.resolve())
+    write_whole(file, text.encode())
+    rows = f"{len(samples)} samples, {samples.x.shape[1]} inputs, target {target!r}"
+    return Started(file, target, raw, f"{rows}, {raw['loss']} loss, {raw['network']['activation']}")
+
+
+def _checked_name(name: str) -> str:
+    name = name.removesuffix(".toml")
+    if not re.fullmatch(NAME, name) or name.endswith("\n"):
+        raise InputError(
+            "NAME must be 1 to 64 of the letters a-z, A-Z, digits, . _ -, a letter or digit first",
+            repr(name[:80]),
+            "It names a file here and a folder in out/: try mine.",
+        )
+    if _WINDOWS.fullmatch(name):
+        raise InputError("NAME must not be a device's name on some system", repr(name), f"Try my_{name}.")
+    return name
+
+
+def _target(data: Path, y: str | None) -> str:
+    """The targets' column: the one asked for, or the only one whose name says so."""
+    if data.suffix.lower() != ".csv":
+        return y or "y"  # `read` says what is wrong
+    if not data.is_file():
+        raise StorageError(f"no such data file: {data}. Give a CSV with a header line, an NPZ or an HDF5 file.")
+    try:
+        with data.open(encoding="utf-8-sig") as lines:
+            first = next((line for line in lines if line.strip()), "")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{data} cannot be read as CSV: {error}. Save it as UTF-8 text.") from error
+    columns = [column.strip() for column in first.split(",")]
+    told = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
+    if len(columns) < 2:
+        raise InputError("a CSV needs two columns or more, parted by commas", f"one: {told[:80]!r}", "Add a header.")
+    if y is not None:
+        if y not in columns:
+            raise InputError(f"--y must name a column of {data}", repr(y), f"{nearest(y, columns)} It has {told}.")
+        return y
+    likely = [column for column in columns if column.lower() in TARGETS]
+    if len(likely) != 1:
+        many = "several" if likely else "none"
+        raise InputError(f"which column of {data} is the target", f"{many} that say so: {told}", "Add --y COLUMN.")
+    return likely[0]
+
+
+def _from(folder: Path, data: Path) -> str:
+    """The data's path as the configuration names it."""
+    try:
+        return Path(os.path.relpath(data.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # on another drive
+        return data.resolve().as_posix()
+
+
+def _quoted(text: str) -> str:
+    """A TOML string: JSON's escapes are TOML's, but for the one control letter that JSON lets stand."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError("a path in a configuration must be Unicode", repr(text[:80]), "Rename the file.") from error
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _text(name: str, file: str, y: str, data: Dataset) -> str:
+    count, inputs = data.x.shape
+    values = np.unique(data.y)
+    whole = bool((values == np.rint(values)).all()) and bool((np.abs(values) < 2**53).all())
+    labels = len(values) == 2 and whole
+    tested = count >= _TESTED
+    dim = inputs + 1
+    std = float(f"{1.0 / math.sqrt(dim):.2g}")
+    activation = "tanh" if labels else "relu"
+    chosen = "logistic" if labels else "squared"
+    if labels:
+        said = f"positive = [{int(values[1])}]           # the value of y whose label is 1\n"
+        said += f"negative = [{int(values[0])}]           # ... and -1\n"
+    else:
+        said = 'target_scale = "standard"        # targets of mean 0 and variance 1\n' if len(values) > 1 else ""
+    test = "test = 0.2               # a share of the samples held out\n" if tested else ""
+    nodes, steps = _affordable(count, dim)
+    bound = _bound(data, activation, chosen, std)
+    variables = ["loss", *(["test_loss"] if tested else []), *(["misclassification"] if labels else [])]
+    text = TEMPLATE.format(
+        name=name, file=file, y=y, samples=count, inputs=inputs, sizes=len(COUNTS), seeds=len(SEEDS), dim=dim, std=std,
+        steps=steps, every=max(1, steps // 20), nodes=nodes, labels=said, test=test, loss=chosen, activation=activation,
+        loss_why="two labels; squared works as well" if labels else "regression",
+        activation_why="or relu, erf, gelu, ..." if labels else "or tanh, ...; tanh is bounded by 1, targets are not",
+        counts=list(COUNTS), seed_list=list(SEEDS), step=_rounded_down(bound / 2.0), bound=bound,
+        variables=json.dumps([*variables, "prediction"]),
+    )  # fmt: skip
+    return "".join(_aligned(line) for line in text.splitlines(keepends=True))
+
+
+def _aligned(line: str) -> str:
+    """Comments below each other; the last # begins one, a file's name may have others."""
+    code, mark, comment = line.rpartition("# ")
+    return f"{code.rstrip():<24} {mark}{comment}" if mark and code.strip() else line
+
+
+def _affordable(count: int, dim: int) -> tuple[int, int]:
+    """(quadrature nodes, steps) such that all runs together stay in the budget, if anything does."""
+    for nodes, steps in ((4096, 200), (4096, 100), (2048, 100), (2048, 50), (1024, 20)):
+        if (sum(COUNTS) * len(SEEDS) + 3 * nodes * 2) * count * dim * steps <= _BUDGET:
+            return nodes, steps
+    return 1024, 20
+
+
+def _bound(data: Dataset, activation: str, chosen: str, std: float) -> float:
+    """The largest step that theory allows at the start, on the inputs as they will be scaled."""
+    net = Network(activation, beta=1.0, bias=True)
+    x = net.inputs(scaled(data, None, "standard")[0].x)
+    found = stable_step(net, Gaussian(x.shape[1], std).sample(1024, 0), x, loss(chosen))
+    return found if math.isfinite(found) else 2.0
+
+
+def _rounded_down(value: float) -> float:
+    """One significant digit, never more than `value`."""
+    size = 10.0 ** math.floor(math.log10(value))
+    return float(f"{math.floor(value / size) * size:.1g}")

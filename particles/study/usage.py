@@ -1,0 +1,141 @@
+"""What the command line understands, and how it says that it does not."""
+
+import argparse
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+import shtab
+
+from particles.errors import ParticlesError
+from particles.study.placement import KINDS
+
+OK, FAILED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
+_CODES = """\
+exit codes:
+  0    all is well
+  1    a run diverged or failed
+  2    bad input: an option, a configuration, a file
+  75   stopped by SIGTERM or SIGUSR1; the same command again goes on
+  130  stopped by Ctrl-C, likewise
+
+first steps:
+  particles new mine --data my.csv    a configuration for your own data
+  particles run mine.toml             run it; results go to out/mine
+  particles show out/mine             tables and plots
+"""
+
+
+class UsageError(ParticlesError):
+    """Words on the command line that make no command."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser, whose faults are one line and a way on, raised like every other."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}. See: {self.prog} --help")
+
+
+class _Completion(argparse.Action):
+    """Print the completion of a shell and end."""
+
+    def __call__(self, parser: argparse.ArgumentParser, space: object, values: Any, option: str | None = None) -> None:
+        print(shtab.complete(parser, values))
+        parser.exit()
+
+
+def parser() -> Parser:
+    """The command line."""
+    top = Parser(
+        prog="particles",
+        description="Two-layer networks as clouds of particles.",
+        epilog=_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=metadata.version("meanfield-particles"))
+    top.add_argument(
+        "--print-completion", action=_Completion, choices=shtab.SUPPORTED_SHELLS, help="a script that completes words"
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    new = commands.add_parser("new", help="write a configuration for a data file of your own")
+    run = commands.add_parser("run", help="run a configuration; run it again to go on where it stopped")
+    check = commands.add_parser("check", help="check a configuration and say what it would run")
+    show = commands.add_parser("show", help="print what a result file or folder holds")
+    doctor = commands.add_parser("doctor", help="what this machine and a cluster offer, and what a run would cost")
+    schema = commands.add_parser("schema", help="print the JSON schema of configurations, for editors")
+    _new(new)
+    for command in (run, check):
+        _path(command, "config", help="a TOML file, such as configs/quickstart.toml")
+    for command in (run, check, doctor):
+        command.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="override, as start.count=[64,256]"
+        )
+    for command in (run, doctor):
+        command.add_argument(
+            "--ray",
+            metavar="ADDRESS",
+            help='a Ray cluster: host:port, "auto" (one that runs here), "local" (start one)',
+        )
+    _path(doctor, "--plan", metavar="CONFIG", help="time, traffic and memory of this configuration")
+    doctor.add_argument("--nodes", type=_positive, help="plan for so many machines (default: those of --ray, or 1)")
+    doctor.add_argument("--cores", type=_positive, help="plan for so many cores a machine")
+    _run(run)
+    _path(show, "path")
+    show.add_argument(
+        "--plots", action=argparse.BooleanOptionalAction, help="small plots (default: on a terminal, not in a pipe)"
+    )
+    for command in (new, run, check, show, doctor, schema):
+        command.add_argument("--json", action="store_true", help="one JSON document on stdout, all else on stderr")
+    return top
+
+
+def _new(new: argparse.ArgumentParser) -> None:
+    new.add_argument("name", metavar="NAME", help="writes NAME.toml here; results will go to out/NAME")
+    _path(new, "--data", required=True, metavar="FILE", help="your data: CSV with a header, NPZ or HDF5")
+    new.add_argument(
+        "--y", metavar="COLUMN", help="the targets' column (default: y, target, label, ... if there is one)"
+    )
+    new.add_argument("--force", action="store_true", help="write over a NAME.toml that is there")
+
+
+def _run(run: argparse.ArgumentParser) -> None:
+    run.add_argument(
+        "--engine", choices=KINDS, default="auto", help="with --ray, where runs go (default: the quickest)"
+    )
+    run.add_argument("--shards", type=_positive, help="with --ray, how many processes share one run's particles")
+    run.add_argument("--keep", type=_positive, default=0, metavar="K", help="keep each K-th checkpoint for good")
+    _path(run, "--out", default=Path("out"), help="where results go, in a folder NAME (default: out)")
+    run.add_argument("--threads", type=_positive, help="cores to use (default: all); no result depends on it")
+    run.add_argument(
+        "--checkpoint", type=_seconds, default=30.0, metavar="SECONDS", help="least time between checkpoints"
+    )
+    run.add_argument("--no-figure", action="store_true", help="leave the figure out")
+    run.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def wants_json(words: Sequence[str]) -> bool:
+    """Whether a command line that may not be understood asks for JSON."""
+    return "--json" in (words[: words.index("--")] if "--" in words else words)
+
+
+def _path(command: argparse.ArgumentParser, name: str, **options: Any) -> None:
+    """An argument that names a file, which shells complete."""
+    command.add_argument(name, type=Path, **options).complete = shtab.FILE  # type: ignore[attr-defined]
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, a whole number below 10^9: got {text[:40]!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of seconds >= 0: got {text[:40]!r}")
+    return value

@@ -1,0 +1,165 @@
+"""Bad words, files and numbers: one clear line, exit code 2, no traceback, and nothing written."""
+
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import pytest
+from test_cli import called
+from test_config import SMALL_TOML
+
+HERE = ("run", "small.toml", "--out", "results")
+FILE = 'data={file="%s.csv",y="y"}'
+BAD = {
+    "no command": ([], "required: COMMAND"),
+    "command with a slip": (["rnu", "small.toml"], "invalid choice"),
+    "unknown option": ([*HERE, "--frobnicate"], "unrecognized arguments: --frobnicate"),
+    "no configuration": (["run"], "required: config"),
+    "missing file": (["run", "none.toml"], "no such file"),
+    "folder": (["run", "folder"], "is a folder"),
+    "binary": (["run", "binary.toml"], "not valid TOML"),
+    "not to be read": (["run", "/proc/self/mem"], "cannot be read"),
+    "empty": (["run", "empty.toml"], "steps: missing"),
+    "lists without end": (["run", "deep.toml"], "lists in lists"),
+    "name of no file": (["run", "a" * 5000], "File name too long"),
+    "unknown key": ([*HERE, "--set", "stpes=1"], "Did you mean 'steps'?"),
+    "unknown section": ([*HERE, "--set", "network.depth=1"], "network.depth: unknown key"),
+    "wrong type": ([*HERE, "--set", 'steps="many"'], "steps: "),
+    "NaN step": ([*HERE, "--set", "method.step=nan"], "method.step: "),
+    "negative step": ([*HERE, "--set", "method.step=-1"], "method.step: "),
+    "count 0": ([*HERE, "--set", "start.count=0"], "start.count: "),
+    "mixed list": ([*HERE, "--set", 'start.count=[8,"16",0.5]'], "start.count: "),
+    "empty list": ([*HERE, "--set", "start.count=[]"], "at least one value"),
+    "huge list": ([*HERE, "--set", f"start.seed={list(range(100_001))}"], "a sweep may have 100000 runs"),
+    "set without =": ([*HERE, "--set", "steps"], "must read key.path=value"),
+    "set without a key": ([*HERE, "--set", "=3"], "must read key.path=value"),
+    "set below a value": ([*HERE, "--set", "steps.a=3"], "is a value, not a section"),
+    "name with a path": ([*HERE, "--set", "name=../../x"], "name: "),
+    "missing data": ([*HERE, "--set", FILE % "none"], "no such data file"),
+    "no rows": ([*HERE, "--set", FILE % "rows"], "at least one row"),
+    "text cells": ([*HERE, "--set", FILE % "text"], "red"),
+    "NaN cells": ([*HERE, "--set", FILE % "nan"], "must be finite"),
+    "one column": ([*HERE, "--set", FILE % "one"], "column of inputs"),
+    "one class": ([*HERE, "--set", 'data={file="good.csv",positive=[1]}'], "need both"),
+    "no such class": ([*HERE, "--set", 'data={file="good.csv",positive=[1],negative=[7]}'], "must name classes"),
+    "constant targets": ([*HERE, "--set", 'data={file="flat.csv",target_scale="standard"}'], "must differ"),
+    "out is a file": (["run", "small.toml", "--out", "small.toml"], "Choose a folder you may write to (--out)"),
+    "out below a file": (["run", "small.toml", "--out", "small.toml/x"], "Choose a folder you may write to (--out)"),
+    "threads 0": ([*HERE, "--threads", "0"], "argument --threads: must be at least 1"),
+    "threads in words": ([*HERE, "--threads", "two"], "argument --threads: must be at least 1"),
+    "threads without end": ([*HERE, "--threads", "9" * 5000], "argument --threads: must be at least 1"),
+    "checkpoint -1": ([*HERE, "--checkpoint", "-1"], "argument --checkpoint: must be a number of seconds"),
+    "checkpoint in words": ([*HERE, "--checkpoint", "soon"], "argument --checkpoint: must be a number of seconds"),
+    "shards 0": ([*HERE, "--shards", "0"], "argument --shards: must be at least 1"),
+    "shards without ray": ([*HERE, "--shards", "2"], "need a cluster"),
+    "engine without ray": ([*HERE, "--engine", "shards"], "need a cluster"),
+    "engine unknown": ([*HERE, "--engine", "gpu"], "invalid choice: 'gpu'"),
+    "show nothing": (["show", "none.h5"], "no such file: none.h5"),
+    "show text": (["show", "small.toml"], "cannot be read as a result"),
+    "show half a file": (["show", "half.h5"], "cannot be read as a result"),
+    "show a folder": (["show", "folder"], "holds no sweep.h5"),
+    "show another's": (["show", "other.h5"], "no result of this program"),
+    "doctor plan": (["doctor", "--plan", "none.toml"], "no such file"),
+    "doctor nodes": (["doctor", "--nodes", "0"], "argument --nodes"),
+    "new without data": (["new", "mine"], "required: --data"),
+    "new over a file": (["new", "small", "--data", "good.csv"], "is there and is not written over"),
+    "new from nothing": (["new", "mine", "--data", "none.csv"], "no such data file"),
+    "new from a folder": (["new", "mine", "--data", "folder"], "must end in .csv"),
+    "new from bytes": (["new", "mine", "--data", "binary.csv", "--y", "y"], "cannot be read as CSV"),
+    "shell unknown": (["--print-completion", "cmd"], "invalid choice: 'cmd'"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with files of every wrong kind."""
+    monkeypatch.chdir(tmp_path)
+    tables = {"rows": "a,y\n", "text": "a,y\n1,red\n", "nan": "a,y\n1,2\nnan,1\n", "one": "y\n1\n2\n"}
+    tables |= {"good": "a,y\n1,1\n2,0\n", "flat": "a,y\n1,1\n2,1\n"}
+    for name, text in tables.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    (tmp_path / "small.toml").write_text(SMALL_TOML)
+    (tmp_path / "empty.toml").write_text("")
+    (tmp_path / "deep.toml").write_text("steps = " + "[" * 100_000)
+    for name in ("binary.toml", "binary.csv"):
+        (tmp_path / name).write_bytes(bytes(range(256)))
+    (tmp_path / "folder").mkdir()
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = list(range(1000))
+    (tmp_path / "half.h5").write_bytes((tmp_path / "other.h5").read_bytes()[:3000])
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_command__says_what_is_wrong_in_a_line(folder, capsys, case):
+    words, message = BAD[case]
+    before = {path: path.stat().st_size for path in folder.rglob("*") if path.name not in ("results", ".lock", "small")}
+    code, out, err = called(capsys, *words)
+    assert (code, out) == (2, "")
+    assert message in err and err.startswith("particles: ") and "Traceback" not in err
+    assert [line for line in err.splitlines() if not line.startswith(("  ", "Mend it"))] == [err.splitlines()[0]]
+    assert len(err) < 1500
+    after = {path: path.stat().st_size for path in folder.rglob("*") if path.name not in ("results", ".lock", "small")}
+    assert after == before
+
+
+@pytest.mark.parametrize("case", ["no command", "missing file", "count 0", "show half a file", "new over a file"])
+def test_fault__is_one_document_with_json(folder, capsys, case):
+    words, message = BAD[case]
+    code, out, err = called(capsys, *words, "--json")
+    said = json.loads(out)
+    assert list(said) == ["error"] and list(said["error"]) == ["message", "faults", "exit_code"]
+    assert said["error"]["exit_code"] == code == 2
+    assert message in said["error"]["message"] and err.startswith("particles: ")
+
+
+def test_help__lists_every_exit_code(capsys):
+    code, out, _ = called(capsys, "--help")
+    assert code == 0
+    listed = [line.split()[0] for line in out.split("exit codes:")[1].split("\n\n")[0].splitlines() if line.strip()]
+    assert listed == ["0", "1", "2", "75", "130"]
+
+
+def test_command__that_diverges_ends_with_1(folder, capsys):
+    words = ("run", "small.toml", "--no-figure", "--set", "method.step=1e6", "--set", "network.activation=quadratic")
+    code, out, err = called(capsys, *words, "--set", "steps=60", "--json")
+    said = json.loads(out)
+    assert code == said["exit_code"] == 1 and said["status"] == "failed" and "diverged" in err
+    assert said["runs"][0]["status"] == "diverged" and "step" in said["runs"][0]["message"]
+
+
+COMPLETED = [("particles ru", ["run"]), ("particles run --thr", ["--threads"]), ("particles show --pl", ["--plots"])]
+
+
+@pytest.mark.parametrize(("line", "wanted"), COMPLETED)
+def test_completion__of_bash_completes(folder, capsys, line, wanted):
+    """bash itself, told what was typed as its line editor would."""
+    code, script, _ = called(capsys, "--print-completion", "bash")
+    assert code == 0
+    ask = 'source /dev/stdin <<<"$SCRIPT"; read -ra COMP_WORDS <<<"$LINE"; COMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n'
+    ask += (
+        'f=$(complete -p particles | sed "s/.*-F \\([^ ]*\\).*/\\1/"); $f particles; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-c", ask], env=os.environ | {"SCRIPT": script, "LINE": line}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == wanted, done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion__names_every_command(capsys, shell):
+    out = called(capsys, "--print-completion", shell)[1]
+    assert [word for word in ("new", "run", "check", "show", "doctor", "schema") if word not in out] == []
+
+
+def test_show__draws_in_letters_where_braille_cannot_be_written(folder, capsys):
+    assert called(capsys, "run", "small.toml", "--quiet", "--no-figure")[0] == 0
+    words = [sys.executable, "-m", "particles.study.cli", "show", "out/small", "--plots"]
+    for encoding, mark in (("ascii", "*"), ("utf-8", "⣀")):
+        env = os.environ | {"PYTHONIOENCODING": encoding}
+        done = subprocess.run(words, env=env, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        text = done.stdout.decode(encoding)
+        assert "loss" in text and any(ord(letter) - 0x2800 in range(1, 256) for letter in text) == (mark != "*")

@@ -1,0 +1,78 @@
+"""The JSON schema of configurations: the file that ships is it, good configurations pass, bad ones do not."""
+
+import copy
+import json
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+from test_config import CONFIGS, small
+
+from particles.study import json_schema
+from particles.study.cli import main
+
+SHIPPED = Path(json_schema.__file__).parent / "config.schema.json"
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(SHIPPED.read_text()))
+
+
+def test_schema__shipped_is_the_one_of_the_models():
+    assert SHIPPED.read_text() == json_schema.text()
+
+
+def test_schema__is_a_schema_and_is_printed(capsys):
+    assert main(["schema"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    jsonschema.Draft202012Validator.check_schema(printed)
+    assert printed == VALIDATOR.schema
+
+
+def test_schema__describes_every_key():
+    for model in (VALIDATOR.schema, *VALIDATOR.schema["$defs"].values()):
+        for key, one in model["properties"].items():
+            assert "description" in json.dumps(one) or "$ref" in json.dumps(one), key
+        assert model["additionalProperties"] is False
+
+
+def test_schema__knows_no_null():
+    assert '"null"' not in SHIPPED.read_text() and ": null" not in SHIPPED.read_text()
+
+
+@pytest.mark.parametrize("name", ["quickstart.toml", "billion.toml"])
+def test_schema__takes_the_configurations_that_ship(name):
+    text = (CONFIGS / name).read_text()
+    VALIDATOR.validate(tomllib.loads(text))
+    first = text.splitlines()[0]
+    assert (CONFIGS / first.removeprefix("#:schema ")).resolve() == SHIPPED.resolve()
+
+
+GOOD = [
+    "start.count=[8,16]", "start.seed=[0,1]", "network.beta=[0.5,1]", 'loss=["squared","logistic"]',
+    'record.every="log"',
+    'method.step={schedule="inverse_sqrt",c=1}', 'method.step=[0.1,{schedule="robbins_monro",c=[1,2.0]}]',
+    'data=[{name="wine"},{file="a.csv"}]', 'network.train=["input","output"]', "limit.nodes=16",
+    'data={file="a.csv",x=["a"]}',
+]  # fmt: skip
+BAD = [
+    "step=1", "steps=-1", 'steps="3"', "steps=true", "start.count=0", "start.count=[]", "start.count=[8,8]",
+    'start.count=[8,"16"]', "network.beta=2", 'network.activation="tnah"', "method.step=0", "method.stpe=1",
+    'name="../../x"', 'name=["a","b"]', "limit.nodes=[8,16]", 'data={name="wine",file="a.csv"}', "data.test=1",
+    'record.variables=["lost"]', "law=3", 'method.step={schedule="inverse_sqrt"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("setting", GOOD)
+def test_schema__takes_what_may_be_an_axis(setting):
+    VALIDATOR.validate(small(setting))
+
+
+@pytest.mark.parametrize("setting", BAD)
+def test_schema__refuses(setting):
+    assert not VALIDATOR.is_valid(small(setting))
+
+
+@pytest.mark.parametrize("section", ["data", "network", "law", "start", "method", "steps"])
+def test_schema__asks_for_every_section(section):
+    raw = copy.deepcopy(small())
+    del raw[section]
+    assert not VALIDATOR.is_valid(raw)

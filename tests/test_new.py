@@ -1,0 +1,154 @@
+"""`particles new`: a configuration for a file of one's own that runs as it is, and nothing written elsewhere."""
+
+import tomllib
+
+import h5py
+import numpy as np
+import pytest
+from test_cli import called
+
+from particles.study import starter
+from particles.study.config import read_toml
+from particles.study.plan import plan
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with some data files, the current one."""
+    folder = tmp_path / "inner" / "here"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    x = np.random.default_rng(0).standard_normal((24, 2))
+    tables = {"two": x[:, 0] > 0, "many": 1e5 * x[:, 0] + 3e5, "few": x[:, 0].round()}
+    for name, y in tables.items():
+        text = "a,b,target\n" + "".join(f"{p},{q},{float(v)}\n" for (p, q), v in zip(x, y, strict=True))
+        (folder / f"{name}.csv").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(("data", "loss"), [("two", "logistic"), ("many", "squared"), ("few", "squared")])
+def test_new__chooses_the_loss_by_the_targets(here, capsys, data, loss):
+    code, out, err = called(capsys, "new", "mine", "--data", f"{data}.csv")
+    assert (code, err) == (0, "") and "next: particles run mine.toml" in out
+    raw = tomllib.loads((here / "mine.toml").read_text())
+    assert raw["loss"] == loss and raw["data"]["file"] == f"{data}.csv" and raw["data"]["y"] == "target"
+    assert raw["start"]["count"] == [64, 256, 1024] and "limit" in raw
+
+
+@pytest.mark.parametrize("data", ["two", "many"])
+def test_new__writes_what_check_and_run_take(here, capsys, data):
+    called(capsys, "new", "mine", "--data", f"{data}.csv")
+    assert called(capsys, "check", "mine.toml")[0] == 0
+    few = ("--set", "steps=4", "--set", "record.every=2", "--set", "limit.nodes=64", "--set", "start.count=[8,16]")
+    code, out, _ = called(capsys, "run", "mine.toml", *few)
+    assert code == 0 and "Distance from the limit" in out
+    assert (here / "out/mine/mine.png").stat().st_size > 10_000
+    with h5py.File(here / "out/mine/sweep.h5") as file:
+        assert (file["loss"][..., -1] < file["loss"][..., 0]).all()
+
+
+def test_new__scales_targets_by_the_training_part(here, capsys):
+    """NumPy on the file's own column, whose mean is far from 0."""
+    called(capsys, "new", "mine", "--data", "many.csv")
+    from particles.study import build
+
+    made = plan(read_toml(here / "mine.toml"), here)
+    train, test = build.data(made.cases[0].config.data, here)
+    assert abs(train.y.mean()) < 1e-12 and train.y.std() == pytest.approx(1.0)
+    y = np.loadtxt("many.csv", delimiter=",", skiprows=1)[:, 2]
+    both = np.sort(np.concatenate([train.y, test.y]))
+    slope, shift = np.polyfit(both, np.sort(y), 1)
+    np.testing.assert_allclose(slope * both + shift, np.sort(y), rtol=1e-10)
+
+
+def test_new__takes_half_of_the_step_that_theory_allows(here):
+    """Linear activation, one constant neuron: the curvature is that of least squares; here only the rounding."""
+    for value in (0.0123, 0.99, 1.0, 7.77, 123.0):
+        found = starter._rounded_down(value)
+        assert 0.5 * value < found <= value
+        assert len(f"{found:g}".replace(".", "").strip("0")) == 1
+
+
+NAMES = [
+    "../../x",
+    "..",
+    ".x",
+    "",
+    "/tmp/x",
+    "<script>",
+    'a"b',
+    "a'b",
+    "a b",
+    "x\n",
+    "a" * 65,
+    "con",
+    "NUL.x",
+    "ü",
+    "-",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_new__refuses_a_name_that_is_none(here, tmp_path, capsys, name):
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = called(capsys, "new", "--data", "two.csv", "--", name)
+    assert (code, out) == (2, "")
+    assert err.startswith("particles: NAME must") and err.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_new__does_not_write_over_a_file_unless_told(here, capsys):
+    (here / "mine.toml").write_text("precious")
+    code, _, err = called(capsys, "new", "mine", "--data", "two.csv")
+    assert code == 2 and "--force" in err and (here / "mine.toml").read_text() == "precious"
+    assert called(capsys, "new", "mine", "--data", "two.csv", "--force")[0] == 0
+    assert "precious" not in (here / "mine.toml").read_text()
+
+
+@pytest.mark.parametrize("name", ['a "b".csv', "a  # b.csv", "a\\b.csv", "ü [x] {y}.csv", "a\nb.csv", "'''.csv"])
+def test_new__names_any_file(here, capsys, name):
+    (here / "two.csv").rename(here / name)
+    assert called(capsys, "new", "mine", "--data", name)[0] == 0
+    assert tomllib.loads((here / "mine.toml").read_text())["data"]["file"] == name
+
+
+def test_new__finds_data_elsewhere(here, capsys):
+    (here.parent / "data").mkdir()
+    (here / "two.csv").rename(here.parent / "data/two.csv")
+    assert called(capsys, "new", "mine", "--data", "../data/two.csv")[0] == 0
+    assert called(capsys, "check", "mine.toml")[0] == 0
+
+
+DATA = [
+    ("a,b\n1,2\n", (), "none that say so: a, b. Add --y COLUMN"),
+    ("y,label\n1,2\n", (), "several that say so"),
+    ("a,b\n1,2\n", ("--y", "c"), "--y must name a column"),
+    ("y\n1\n2\n", (), "two columns or more"),
+    ("a;y\n1;2\n", (), "parted by commas"),
+    ("", (), "two columns or more"),
+    ("a,y\n", (), "at least one row"),
+    ("a,y\n1,red\n", (), "red"),
+    ("a,y\nnan,1\n2,3\n", (), "must be finite"),
+    ("a,y\n1,inf\n2,3\n", (), "must be finite"),
+    ("a,a,y\n1,2,3\n", (), "name each column once"),
+    ("a,y\n1,2,3\n", (), "every row must have"),
+]
+
+
+@pytest.mark.parametrize(("text", "options", "message"), DATA, ids=[repr(text) for text, _, _ in DATA])
+def test_new__says_what_is_wrong_with_data_and_writes_nothing(here, capsys, text, options, message):
+    (here / "bad.csv").write_text(text)
+    code, out, err = called(capsys, "new", "mine", "--data", "bad.csv", *options)
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1
+    assert not (here / "mine.toml").exists()
+
+
+def test_run__writes_nothing_outside_out_whatever_the_name(here, tmp_path, capsys):
+    called(capsys, "new", "mine", "--data", "two.csv")
+    text = (here / "mine.toml").read_text()
+    for name in ("../../x", "/tmp/x", "a/b", "..", ""):
+        (here / "bad.toml").write_text(text.replace('name = "mine"', f'name = "{name}"'))
+        before = sorted(tmp_path.rglob("*"))
+        code, _, err = called(capsys, "run", "bad.toml", "--out", "results")
+        assert code == 2 and "name: " in err
+        assert sorted(tmp_path.rglob("*")) == before
