@@ -46,11 +46,7 @@ def _answer(console: Console, chosen: argparse.Namespace) -> Answer:
         case "show":
             return _show(console, chosen)
         case "doctor":
-            found = {"machine": doctor.examine(console, chosen.ray), "plan": None}
-            if chosen.plan:
-                made = _plan(chosen.plan, chosen.set)
-                found["plan"] = doctor.costs(console, made, chosen.ray, chosen.nodes, chosen.cores)
-            return Answer(OK, found)
+            return _doctor(console, chosen)
         case "schema":
             return _schema(chosen.json)
     made = _plan(chosen.config, chosen.set)
@@ -61,7 +57,7 @@ def _refused(error: ParticlesError | OSError, words: list[str]) -> Answer:
     """Bad input, told on stderr in a line; faults of a configuration are a line each, and then what to do next."""
     message = str(error)
     if not isinstance(error, ParticlesError):  # a path that no file can have, a disk that fails
-        message = f"{error.filename or 'a file'}: {error.strerror or error}"[:400]
+        message = f"{error.strerror or error}: {str(error.filename or 'a file')[:200]}"
     faults = error.faults if isinstance(error, ConfigError) else []
     print(f"particles: {message}", file=sys.stderr)
     if words[:1] == ["run"] and faults and "no such file" not in message:
@@ -93,6 +89,13 @@ def _check(console: Console, made: Plan) -> Answer:
     said = {"name": made.name, "runs": len(made.cases), "steps": case.config.steps, "axes": documents.axes(made)}
     said |= {"limit_nodes": limits, "samples": len(objects.train), "inputs": objects.train.x.shape[1]}
     return Answer(OK, said | {"test_samples": len(objects.test) if objects.test else 0})
+
+
+def _doctor(console: Console, chosen: argparse.Namespace) -> Answer:
+    made = _plan(chosen.plan, chosen.set) if chosen.plan else None
+    machine = doctor.examine(console, chosen.ray)
+    costs = doctor.costs(console, made, chosen.ray, chosen.nodes, chosen.cores) if made else None
+    return Answer(OK, {"machine": machine, "plan": costs})
 
 
 def _new(console: Console, chosen: argparse.Namespace) -> Answer:

@@ -23,7 +23,10 @@ class ConfigError(ParticlesError, ValueError):
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as a dictionary."""
     if path.is_dir():
-        raise ConfigError(str(path), ["is a folder. Give the TOML file in it, or a finished sweep to `particles show`"])
+        raise ConfigError(
+            str(path),
+            ["no such file: it is a folder. Give the TOML file in it, or a finished sweep to `particles show`"],
+        )
     if not path.is_file():
         raise ConfigError(
             str(path),

@@ -17,7 +17,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def json_schema() -> dict[str, Any]:
     """The schema of a whole file: sections with descriptions, axes allowed, no null, which TOML has not."""
-    made = _without_null(Config.model_json_schema())
+    made: dict[str, Any] = _without_null(Config.model_json_schema())
     models = {"Config": Config} | {
         kind.__name__: kind
         for model in _models(Config)

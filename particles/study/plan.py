@@ -71,7 +71,9 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
             raise ConfigError(source, [f"{dotted}: an axis of a sweep needs at least one value: got []"])
         if axis.path[0] in ("name", "limit"):
             raise ConfigError(source, [f"{dotted}: is one for the whole sweep: got {axis.values}"])
-        twice = [value for place, value in enumerate(axis.values) if value in axis.values[:place]]
+        if len(axis.values) > MAX_RUNS:
+            raise ConfigError(source, [f"{dotted}: a sweep may have {MAX_RUNS} runs: got {len(axis.values)} values"])
+        twice = _repeated(axis.values)
         if twice:
             raise ConfigError(source, [f"{dotted}: an axis needs different values: got {twice[0]!r} twice"])
         number *= len(axis.values)
@@ -94,6 +96,22 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
                 limits[case.key] = case
     repeated = {case.key: case for case in [*finite, *limits.values()]}
     return Plan(str(runs[0][1].get("name", "run")), axes, list(repeated.values()), folder)
+
+
+def _repeated(values: list[Any]) -> list[Any]:
+    """The values that were there before; sections of a file cannot be hashed, and are few."""
+    plain: set[Any] = set()
+    sections: list[Any] = []
+    found: list[Any] = []
+    for value in values:
+        kept: Any = sections if isinstance(value, dict | list) else plain
+        if value in kept:
+            found.append(value)
+        elif kept is plain:
+            plain.add(value)
+        else:
+            sections.append(value)
+    return found
 
 
 def _without_start(coords: dict[str, Any], axes: list[Axis]) -> dict[str, Any]:

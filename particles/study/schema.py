@@ -31,28 +31,34 @@ class _Model(BaseModel):
 class DataConfig(_Model):
     """A set by name, or a file with named variables."""
 
-    name: Literal[tuple(SETS)] | None = Field(None, description="a known set")  # type: ignore[valid-type]
+    name: Literal[tuple(SETS)] | None = Field(default=None, description="a known set")  # type: ignore[valid-type]
     file: str | None = Field(
-        None, description="your own CSV (with a header), NPZ or HDF5; relative to this file's folder"
+        default=None, description="your own CSV (with a header), NPZ or HDF5; relative to this file's folder"
     )
     x: str | list[str] | None = Field(
-        None, description="of a file: the inputs' columns, or array; all others if left out"
+        default=None, description="of a file: the inputs' columns, or array; all others if left out"
     )
-    y: str = Field("y", description="of a file: the targets' column, or array")
-    n: Annotated[int, Field(ge=1, le=2**32)] | None = Field(None, description="of a drawn set: number of samples")
-    dim: Annotated[int, Field(ge=1)] | None = Field(None, description="of a drawn set: number of inputs d")
-    noise: Weight | None = Field(None, description="of a drawn set: standard deviation of the noise on the targets")
-    seed: Seed | None = Field(None, description="of a drawn set: seed of the samples")
-    positive: list[int] | None = Field(None, description="classes whose label is 1, of digits, wine or a file")
-    negative: list[int] | None = Field(None, description="classes whose label is -1, of digits, wine or a file")
+    y: str = Field(default="y", description="of a file: the targets' column, or array")
+    n: Annotated[int, Field(ge=1, le=2**32)] | None = Field(
+        default=None, description="of a drawn set: number of samples"
+    )
+    dim: Annotated[int, Field(ge=1)] | None = Field(default=None, description="of a drawn set: number of inputs d")
+    noise: Weight | None = Field(
+        default=None, description="of a drawn set: standard deviation of the noise on the targets"
+    )
+    seed: Seed | None = Field(default=None, description="of a drawn set: seed of the samples")
+    positive: list[int] | None = Field(default=None, description="classes whose label is 1, of digits, wine or a file")
+    negative: list[int] | None = Field(default=None, description="classes whose label is -1, of digits, wine or a file")
     scale: Literal["none", "standard", "unit"] = Field(
-        "none", description="inputs as they are, of mean 0 and variance 1 a column, or of length 1"
+        default="none", description="inputs as they are, of mean 0 and variance 1 a column, or of length 1"
     )
     target_scale: Literal["standard"] | None = Field(
-        None, description="targets of mean 0 and variance 1 in the training part; left out: as they are"
+        default=None, description="targets of mean 0 and variance 1 in the training part; left out: as they are"
     )
-    test: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="share of the samples held out, 0 to 1")
-    split_seed: Seed = Field(0, description="seed of the choice of held-out samples")
+    test: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="share of the samples held out, 0 to 1"
+    )
+    split_seed: Seed = Field(default=0, description="seed of the choice of held-out samples")
 
     def options(self) -> dict[str, Any]:
         """What is passed on to the set's maker."""
@@ -65,31 +71,33 @@ class NetworkConfig(_Model):
 
     activation: Literal[tuple(ACTIVATIONS)] = Field(description="sigma")  # type: ignore[valid-type]
     beta: Annotated[float, Field(ge=0, le=1)] = Field(
-        1.0, description="the output's scale M^-beta: 1 is the mean field, 0.5 the tangent kernel's"
+        default=1.0, description="the output's scale M^-beta: 1 is the mean field, 0.5 the tangent kernel's"
     )
-    bias: bool = Field(False, description="whether a constant input 1 is added")
-    train: list[Literal["input", "output"]] = Field(["input"], description="which layers move")
+    bias: bool = Field(default=False, description="whether a constant input 1 is added")
+    train: list[Literal["input", "output"]] = Field(default=["input"], description="which layers move")
 
 
 class LawConfig(_Model):
     """mu0, the law that neurons are drawn from."""
 
     name: Literal["gaussian", "sphere", "ball", "uniform", "atoms"] = Field(description="which law")
-    std: PositiveFloat = Field(1.0, description="of gaussian: standard deviation of a coordinate")
-    mean: Finite = Field(0.0, description="of gaussian: mean of every coordinate")
-    radius: PositiveFloat = Field(1.0, description="of sphere and ball: radius")
-    low: Finite = Field(-1.0, description="of uniform: least coordinate")
-    high: Finite = Field(1.0, description="of uniform: greatest coordinate")
-    file: str | None = Field(None, description="of atoms: an NPZ with points (k, dim) and, if wanted, weights (k,)")
+    std: PositiveFloat = Field(default=1.0, description="of gaussian: standard deviation of a coordinate")
+    mean: Finite = Field(default=0.0, description="of gaussian: mean of every coordinate")
+    radius: PositiveFloat = Field(default=1.0, description="of sphere and ball: radius")
+    low: Finite = Field(default=-1.0, description="of uniform: least coordinate")
+    high: Finite = Field(default=1.0, description="of uniform: greatest coordinate")
+    file: str | None = Field(
+        default=None, description="of atoms: an NPZ with points (k, dim) and, if wanted, weights (k,)"
+    )
 
 
 class StartConfig(_Model):
     """The network before the first step."""
 
     count: Annotated[int, Field(ge=1, le=MOST)] = Field(description="M, the number of neurons")
-    seed: Seed = Field(0, description="seed of the draw")
+    seed: Seed = Field(default=0, description="seed of the draw")
     signs: Literal["positive", "random", "symmetric"] = Field(
-        "positive", description="output weights s_r: all 1, drawn from -1 and 1, or each neuron twice with both"
+        default="positive", description="output weights s_r: all 1, drawn from -1 and 1, or each neuron twice with both"
     )
 
 
@@ -100,29 +108,35 @@ class StepConfig(_Model):
         description="c / (t + t0), or c / sqrt(t); t = 1, 2, ..."
     )
     c: PositiveFloat = Field(description="the factor, in flow time")
-    t0: Weight = Field(0.0, description="of robbins_monro: the shift, in iterations")
+    t0: Weight = Field(default=0.0, description="of robbins_monro: the shift, in iterations")
 
 
 class MethodConfig(_Model):
     """How the particles move."""
 
     name: Literal[tuple(METHOD_OPTIONS)] = Field(  # type: ignore[valid-type]
-        "gradient_descent", description="which method"
+        default="gradient_descent",
+        description="which method",
     )
     step: PositiveFloat | StepConfig = Field(description="step size in flow time, the same for every M; or a schedule")
     batch: Annotated[int, Field(ge=1, le=MOST)] | None = Field(
-        None, description="samples a step; all if left out, one for the SGDs"
+        default=None, description="samples a step; all if left out, one for the SGDs"
     )
-    seed: Seed = Field(0, description="seed of the batches and of the noise")
-    average: bool = Field(False, description="keep the Polyak average of the iterates as well")
-    weight_decay: Weight = Field(0.0, description="strength of the method's own quadratic regulariser")
+    seed: Seed = Field(default=0, description="seed of the batches and of the noise")
+    average: bool = Field(default=False, description="keep the Polyak average of the iterates as well")
+    weight_decay: Weight = Field(default=0.0, description="strength of the method's own quadratic regulariser")
     scheme: Literal[tuple(SCHEMES)] = Field(  # type: ignore[valid-type]
-        "dormand-prince", description="of runge_kutta: which scheme"
+        default="dormand-prince",
+        description="of runge_kutta: which scheme",
     )
-    tolerance: PositiveFloat | None = Field(None, description="of runge_kutta: error allowed a step; the step adapts")
-    temperature: Weight | StepConfig = Field(0.0, description="of langevin and dual_averaging: units of V")
-    inner: Annotated[int, Field(ge=1)] = Field(10, description="of dual_averaging: Langevin steps an outer step")
-    rate: Weight = Field(1.0, description="of birth_death: jumps a unit of flow time and potential")
+    tolerance: PositiveFloat | None = Field(
+        default=None, description="of runge_kutta: error allowed a step; the step adapts"
+    )
+    temperature: Weight | StepConfig = Field(default=0.0, description="of langevin and dual_averaging: units of V")
+    inner: Annotated[int, Field(ge=1)] = Field(
+        default=10, description="of dual_averaging: Langevin steps an outer step"
+    )
+    rate: Weight = Field(default=1.0, description="of birth_death: jumps a unit of flow time and potential")
 
 
 class RegulariserConfig(_Model):
@@ -130,19 +144,24 @@ class RegulariserConfig(_Model):
 
     name: Literal["l1", "l2"] = Field(description="which norm")
     weight: Weight = Field(description="its factor")
-    about: Literal["zero", "start"] = Field("zero", description="of l2: about 0, or about where the particle began")
+    about: Literal["zero", "start"] = Field(
+        default="zero", description="of l2: about 0, or about where the particle began"
+    )
 
 
 class RecordConfig(_Model):
     """What is kept of a run, and when."""
 
     every: Annotated[int, Field(ge=1)] | Literal["log"] = Field(
-        1, description='iterations between records, or "log": evenly in their logarithm'
+        default=1, description='iterations between records, or "log": evenly in their logarithm'
     )
     variables: list[Literal[tuple(OBSERVABLES)]] = Field(  # type: ignore[valid-type]
-        list(DEFAULT_RECORD), description="quantities to record; `prediction` is what the limit is compared by"
+        default=list(DEFAULT_RECORD),
+        description="quantities to record; `prediction` is what the limit is compared by",
     )
-    positions: Annotated[int, Field(ge=1)] | None = Field(None, description="how many particles' paths are kept")
+    positions: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="how many particles' paths are kept"
+    )
 
 
 class LimitConfig(_Model):
@@ -154,10 +173,10 @@ class LimitConfig(_Model):
 class Config(_Model):
     """One run's configuration, complete."""
 
-    name: Annotated[str, Field(pattern=NAME)] = Field("run", description="the folder of the results, out/NAME")
+    name: Annotated[str, Field(pattern=NAME)] = Field(default="run", description="the folder of the results, out/NAME")
     steps: Annotated[int, Field(ge=0)] = Field(description="number of iterations")
-    loss: Literal["squared", "logistic"] = Field("squared", description="logistic asks for labels -1 and 1")
-    dtype: Literal["float64", "float32"] = Field("float64", description="precision of particles and sums")
+    loss: Literal["squared", "logistic"] = Field(default="squared", description="logistic asks for labels -1 and 1")
+    dtype: Literal["float64", "float32"] = Field(default="float64", description="precision of particles and sums")
     data: DataConfig
     network: NetworkConfig
     law: LawConfig

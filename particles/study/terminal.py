@@ -69,12 +69,17 @@ def _cells(values: Array, count: int) -> NDArray[np.intp]:
     low, high = values.min(), values.max()
     if high == low:
         return np.full(len(values), count // 2)
-    return np.rint((values / 2 - low / 2) / (high / 2 - low / 2) * (count - 1)).astype(np.intp)
+    share = (values / 2 - low / 2) / (high / 2 - low / 2)
+    return np.asarray(np.rint(share * (count - 1)), dtype=np.intp)
 
 
 def _line(grid: NDArray[np.bool_], columns: NDArray[np.intp], rows: NDArray[np.intp]) -> None:
     steps = int(max(abs(columns[1] - columns[0]), abs(rows[1] - rows[0]))) + 1
-    grid[np.rint(np.linspace(*rows, steps)).astype(int), np.rint(np.linspace(*columns, steps)).astype(int)] = True
+    grid[_between(rows, steps), _between(columns, steps)] = True
+
+
+def _between(ends: NDArray[np.intp], steps: int) -> NDArray[np.intp]:
+    return np.rint(np.linspace(ends[0], ends[1], steps)).astype(np.intp)
 
 
 def _letters(grid: NDArray[np.bool_], braille: bool) -> Sequence[str]:
