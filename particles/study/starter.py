@@ -201,7 +201,7 @@ def _bound(data: Dataset, activation: str, chosen: str, std: float) -> float:
     """The largest step that theory allows at the start, on the inputs as they will be scaled."""
     net = Network(activation, beta=1.0, bias=True)
     x = net.inputs(scaled(data, None, "standard")[0].x)
-    found = stable_step(net, Gaussian(x.shape[1], std).sample(1024, 0), x, loss(chosen))
+    found = stable_step(net, Gaussian(x.shape[1], std).sample(256, 0), x, loss(chosen))
     return found if math.isfinite(found) else 2.0
 
 
