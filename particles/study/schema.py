@@ -174,7 +174,7 @@ class Config(_Model):
     """One run's configuration, complete."""
 
     name: Annotated[str, Field(pattern=NAME)] = Field(default="run", description="the folder of the results, out/NAME")
-    steps: Annotated[int, Field(ge=0)] = Field(description="number of iterations")
+    steps: Annotated[int, Field(ge=0, le=10**9)] = Field(description="number of iterations")
     loss: Literal["squared", "logistic"] = Field(default="squared", description="logistic asks for labels -1 and 1")
     dtype: Literal["float64", "float32"] = Field(default="float64", description="precision of particles and sums")
     data: DataConfig
