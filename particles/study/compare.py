@@ -114,12 +114,24 @@ def _labelled(dims: Any, values: Any, text: str) -> tuple[Any, Any, dict[str, st
     return dims, values, {"long_name": text, "units": "1", "equation": "3.4"}
 
 
+_WORDS = {
+    "holds": "holds",
+    "does not hold": "does not hold within this interval",
+    "cannot tell": "this interval is too wide to tell; run more seeds or sizes",
+}
+
+
+def judged(low: float, high: float) -> str:
+    """Whether an exponent's interval is one that the theory's -1/2 "holds" or "does not hold" in, or "cannot tell"."""
+    if not (np.isfinite(low) and np.isfinite(high)) or high - low > _TELLING:
+        return "cannot tell"
+    return "holds" if low <= THEORY <= high else "does not hold"
+
+
 def verdict(table: "xarray.Dataset") -> str:
     """One sentence: the measured exponent beside the theory's."""
     low, high = float(table["exponent_low"]), float(table["exponent_high"])
     if not np.isfinite(low):
         return "no interval for the exponent: run three seeds or more, and two counts or more"
-    word = "holds" if low <= THEORY <= high else "does not hold within this interval"
-    if high - low > _TELLING:
-        word = "this interval is too wide to tell; run more seeds or sizes"
+    word = _WORDS[judged(low, high)]
     return f"distance ~ M^{float(table['exponent']):.3f}, 95% interval [{low:.3f}, {high:.3f}]; theory -1/2: {word}"

@@ -68,7 +68,7 @@ def convergence(
             axes[0, 0].plot(times, limit_loss, color=LIMIT, lw=1.6, ls="--", label=r"$M = \infty$")
             axes[0, 0].set(ylabel="training loss $L_n$", title="Loss: mean and spread over seeds")
         axes[0, 0].legend(fontsize=7)
-        _distances(axes[0, 1], compared, shades)
+        distances(axes[0, 1], compared, shades)
         _clouds(axes[1], clouds)
         figure.suptitle(title, fontsize=10)
         # Lay it out while the style holds.
@@ -89,7 +89,8 @@ def _curves(axes: "Axes", counts: Sequence[int], values: Array, times: Array, sh
         axes.set_yscale("log")
 
 
-def _distances(axes: "Axes", compared: "xarray.Dataset", shades: Any) -> None:
+def distances(axes: "Axes", compared: "xarray.Dataset", shades: Any) -> None:
+    """The distance from the limit against M with the fit, theory's line and the limit's own error; shades: one a M."""
     counts, top = compared["count"].values, compared["sup_distance"].values
     for count, values, shade in zip(counts, top, shades, strict=True):
         axes.plot(np.full(len(values), count), values, "o", ms=3.5, color=shade, alpha=0.7)

@@ -207,6 +207,28 @@ def open_root(path: Path) -> "xarray.Dataset":
     return read(path, hdf5.dataset)
 
 
+def open_attributes(path: Path) -> dict[str, Any]:
+    """What a file says of itself, without any of its arrays."""
+    return _read(path, hdf5.attributes)
+
+
+def open_final(path: Path, pick: Callable[[int], Any]) -> tuple[Measure, int] | None:
+    """Those atoms of a run's last measure that `pick` chooses of M, and M; None where the file has no last measure."""
+
+    def reader(file: h5py.File) -> tuple[Measure, int, dict[str, Any]] | None:
+        final = file.get("final", {})
+        if not all(name in final for name in _FINAL):
+            return None
+        count = int(final["weight"].shape[0])
+        return Measure(*(final[name][pick(count)] for name in _FINAL)), count, hdf5.attributes(final)
+
+    found = _read(path, reader)
+    if found is None:
+        return None
+    _check_left(path, found[2], whole=False)
+    return found[:2]
+
+
 def verified(path: Path) -> dict[str, Any]:
     """The root's attributes, after every array was read and passed its checksum; files that it refers to are there."""
 

@@ -68,7 +68,7 @@ def swept(console: Console, data: "xarray.Dataset", title: str) -> None:
         table.add_column(f"last {name}", justify="right")
     for place in np.ndindex(*(data.sizes[axis] for axis in axes)):
         at = dict(zip(axes, place, strict=True))
-        values = [_last(data[name].isel(at).transpose(..., last).values) for name in names]
+        values = [last_of(data[name].isel(at).transpose(..., last).values) for name in names]
         table.add_row(*(str(data[axis].values[i]) for axis, i in at.items()), *(f"{value:.5g}" for value in values))
     console.print(table)
 
@@ -94,7 +94,7 @@ def _plots(console: Console, tree: "xarray.DataTree") -> None:
             print_line(console, line)
 
 
-def _last(values: NDArray[np.float64]) -> float:
+def last_of(values: NDArray[np.float64]) -> float:
     """The mean over seeds of the last recorded value; a run that ended early has NaN after it: (..., T) -> one."""
     runs = values.reshape(-1, values.shape[-1])
     ends = [run[np.isfinite(run)][-1] for run in runs if np.isfinite(run).any()]

@@ -1,0 +1,137 @@
+"""Every recorded number that is one a time, drawn over flow time: one figure each."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+from particles.study import plots
+from particles.study.report.pictures import Picture, drawn, label
+from particles.study.report.source import SWEEP, Source
+
+if TYPE_CHECKING:
+    import xarray
+
+Array = NDArray[np.float64]
+FIGURES = 24  # quantities that are drawn
+CURVES = 10  # of a figure: more cannot be told apart
+_POINTS = 400  # of a curve: more than the figure has dots across
+_HUGE = 1e100  # what is larger is on its way to overflow, and flattens all the rest
+_DECADE = 10.0  # a positive quantity that moves by more gets a logarithmic axis
+
+
+class Curve(NamedTuple):
+    """One line over time: label, time (T,), value (T,), spread (T,) or None; limit: whether M is infinite."""
+
+    label: str
+    time: Array
+    value: Array
+    spread: Array | None = None
+    limit: bool = False
+
+
+def curves(source: Source) -> tuple[list[Picture], list[str]]:
+    """A figure for every quantity, and what was thinned or left out, in sentences."""
+    found, notes = [], []
+    names = [str(name) for name, values in source.root.data_vars.items() if _is_scalar(source, values)]
+    for name in names[:FIGURES]:
+        lines = _swept(source, name) if source.kind == SWEEP else [_single(source.root, name)]
+        lines = [line for line in map(_readable, lines) if np.isfinite(line.value).any()]
+        kept = _some(lines)
+        if len(kept) < len(lines):
+            notes.append(f"{name}: {len(kept)} of {len(lines)} curves are drawn.")
+        if kept:
+            found.append(_picture(name, source.root[name].attrs, kept))
+        else:
+            notes.append(f"{name}: no finite number was recorded, so it is not drawn.")
+    if len(names) > FIGURES:
+        notes.append(f"The first {FIGURES} of {len(names)} quantities are drawn.")
+    return found, notes
+
+
+def _is_scalar(source: Source, values: "xarray.DataArray") -> bool:
+    last = "time" if "time" in source.root.dims else "record"
+    timed = "time" in source.root.variables and source.root["time"].dtype.kind in "fiu"
+    shape = last in values.dims if source.kind == SWEEP else values.dims == ("time",)
+    return timed and shape and values.name != "time" and values.dtype.kind in "fiub" and values.size > 0
+
+
+def _single(data: "xarray.Dataset", name: str) -> Curve:
+    return Curve("", data["time"].values.astype(float), data[name].values.astype(float))
+
+
+def _swept(source: Source, name: str) -> list[Curve]:
+    """A curve for every place on the axes but the seed's, over which it is the mean, and the limit's."""
+    data, found = source.root, []
+    last = "time" if "time" in data.dims else "record"
+    axes = [str(dim) for dim in data[name].dims if dim not in (last, "seed")]
+    for place in np.ndindex(*(data.sizes[axis] for axis in axes)):
+        at = dict(zip(axes, place, strict=True))
+        runs = _rows(data[name].isel(at), last)
+        times = _rows(data["time"].isel({axis: k for axis, k in at.items() if axis in data["time"].dims}), last)
+        words = ", ".join(f"{'M' if axis == 'count' else axis} = {data[axis].values[k]}" for axis, k in at.items())
+        ends: NDArray[np.bool_] = np.asarray(np.isfinite(runs).any(axis=0))  # a mean over the seeds that got there
+        value, spread = np.full(len(ends), np.nan), np.full(len(ends), np.nan)
+        value[ends] = np.nanmean(runs[:, ends], axis=0)
+        if len(runs) > 1:
+            spread[ends] = np.nanstd(runs[:, ends], axis=0)
+        found.append(Curve(words, times[0], value, spread if len(runs) > 1 else None))
+    if source.limit is not None and name in source.limit and len(axes) <= 1 and "time" in source.limit.variables:
+        found.append(Curve("M infinite", source.limit["time"].values, source.limit[name].values, None, True))
+    return found
+
+
+def _rows(values: "xarray.DataArray", last: str) -> Array:
+    array = values.transpose(..., last).values.astype(float)
+    return np.asarray(array.reshape(-1, array.shape[-1]))
+
+
+def _readable(line: Curve) -> Curve:
+    """A curve of few enough points, without what would flatten it."""
+    keep = np.unique(np.linspace(0, len(line.time) - 1, min(_POINTS, len(line.time))).round().astype(int))
+    time, value = line.time[keep], line.value[keep].copy()
+    value[~(np.abs(value) < _HUGE)] = np.nan
+    return line._replace(time=time, value=value, spread=None if line.spread is None else line.spread[keep])
+
+
+def _some(lines: list[Curve]) -> list[Curve]:
+    """Of many curves some, evenly, the first and the last among them."""
+    return [lines[k] for k in np.unique(np.linspace(0, len(lines) - 1, min(CURVES, len(lines))).round().astype(int))]
+
+
+def _picture(name: str, said: dict[str, Any], lines: list[Curve]) -> Picture:
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(plots.STYLE):
+        figure = Figure(figsize=(4.6, 3.1))
+        axes = figure.subplots()
+        shades = matplotlib.colormaps["viridis"](np.linspace(0.85, 0.1, len(lines)))
+        marks = "o" if len(lines[0].time) < 3 else ""
+        for line, shade in zip(lines, shades, strict=True):
+            style = {"color": plots.LIMIT, "ls": "--"} if line.limit else {"color": shade}
+            axes.plot(line.time, line.value, lw=1.4, marker=marks, label=label(line.label), **style)
+            if line.spread is not None:
+                low, high = line.value - line.spread, line.value + line.spread
+                axes.fill_between(line.time, low, high, color=shade, alpha=0.2, lw=0)
+        values = np.concatenate([line.value[np.isfinite(line.value)] for line in lines])
+        if values.min() > 0 and values.max() > _DECADE * values.min():
+            axes.set_yscale("log")
+        axes.set(xlabel="flow time $t$", ylabel=label(name, 30))
+        if len(lines) > 1:
+            axes.legend(fontsize=7)
+        meaning = str(said.get("long_name", ""))
+        equation = str(said.get("equation", ""))
+        caption = meaning + (f" [{equation}]" if equation else "")
+        return drawn(figure, name, _told(name, lines), caption)
+
+
+def _told(name: str, lines: list[Curve]) -> str:
+    """What the curves show, in words: where each begins and ends."""
+    parts = []
+    for line in lines:
+        seen = np.flatnonzero(np.isfinite(line.value))
+        ends = f"from {line.value[seen[0]]:.3g} at t = {line.time[seen[0]]:.3g}"
+        ends += f" to {line.value[seen[-1]]:.3g} at t = {line.time[seen[-1]]:.3g}"
+        parts.append(f"{line.label}: {ends}" if line.label else ends)
+    return f"{name} over flow time, {'; '.join(parts)}."

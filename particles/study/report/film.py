@@ -1,0 +1,215 @@
+"""The recorded cloud as a film that the page plays: numbers for its canvas; its first and last time as a picture."""
+
+import base64
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from particles.errors import InputError, StorageError
+from particles.measure import Measure
+from particles.rules import principal_axes
+from particles.study import movies, plots
+from particles.study.camera import Camera
+from particles.study.reels import Reel, Track, reel
+from particles.study.report.pictures import Picture, drawn
+from particles.study.report.source import RUN, STUDY, SWEEP, Source
+from particles.study.results import open_final, open_root
+from particles.study.screen import density, titles, told
+
+if TYPE_CHECKING:
+    import xarray
+
+FRAMES = 60  # of a film
+DOTS = 600  # of a cloud in a film
+_STILL_DOTS = 2000  # of a cloud that does not move
+_LEVELS = 65534  # of a coordinate; one more says that the particle is out of sight
+_SEEN = 512  # particles of the run that is shown of a sweep: a cloud of some hundred can be seen
+_INK, _DOT = 3600.0, 40.0  # as in `screen.py`: points^2 of all dots together, and of one on average
+_HOW = (
+    'To see the cloud move, record it: "position" (and "output_weight") among the variables of [record], or '
+    'record=("loss", "position", "output_weight") from Python.'
+)
+
+
+class Film(NamedTuple):
+    """What the page plays. data: for its script; still: the first and the last time; caption: what is drawn."""
+
+    data: dict[str, Any]
+    still: Picture
+    caption: str
+
+
+class Clouds(NamedTuple):
+    """The particles of a result: a film, or a picture of what is there, and what must be said."""
+
+    film: Film | None
+    pictures: list[Picture]
+    notes: list[str]
+
+
+def clouds(source: Source) -> Clouds:
+    """The moving cloud where positions were recorded, else the last one, and how to record them."""
+    try:
+        tables, weights, notes = _recorded(source)
+        if tables:
+            return Clouds(_film(tables, weights), [], notes)
+    except (InputError, StorageError) as error:  # said on the page: a report of the rest is better than none
+        return Clouds(None, _last(source), [f"The moving cloud is left out: {error}"])
+    return Clouds(None, _last(source), [*notes, _HOW])
+
+
+def _recorded(source: Source) -> "tuple[dict[str, xarray.Dataset], dict[str, NDArray[Any]], list[str]]":
+    """The runs that can be shown by label, the limit last, their weights, and what was cut."""
+    tables: dict[str, xarray.Dataset] = {}
+    weights: dict[str, NDArray[Any]] = {}
+    notes: list[str] = []
+    for label, path, data in _candidates(source):
+        if "position" not in data or "time" not in data.coords or not data["position"].size:
+            continue
+        finite = np.isfinite(data["position"].values).all(axis=(1, 2))
+        whole = len(finite) if finite.all() else int(np.argmin(finite))
+        if whole < len(finite):
+            notes.append(f"The cloud is shown up to the last of its {whole} recorded times at which it is finite.")
+        if whole == 0 or (tables and not _alike(next(iter(tables.values())), data.isel(time=slice(whole)))):
+            continue
+        tables[label] = data.isel(time=slice(whole))
+        shown = data.sizes["particle"]
+        found = open_final(path, _first(shown)) if source.kind != STUDY else None
+        if found and "particle_weight" not in data and found[0].w.sum() > 0:
+            weights[label] = found[0].w
+            if found[1] > shown:
+                notes.append(f"{label or 'The film'}: the first {shown} of {found[1]} particles were recorded.")
+    return tables, weights, notes
+
+
+def _first(shown: int) -> Callable[[int], slice]:
+    return lambda count: slice(0, shown)
+
+
+def _candidates(source: Source) -> "list[tuple[str, Any, xarray.Dataset]]":
+    """The result itself, or of a sweep a finite run that can be seen well and the limit."""
+    if source.kind != SWEEP:
+        return [("", source.path, source.root)]
+    folder, found = source.path.parent / "runs", []
+    there = {key: place for key, place in source.runs.items() if (folder / f"{key}.h5").is_file()}
+    finite = [key for key, place in there.items() if not place.get("nodes")]
+    limits = [key for key, place in there.items() if place.get("nodes")]
+    if finite:
+        key = min(finite, key=lambda key: abs(_number(there[key].get("count")) - _SEEN))
+        found.append((f"M = {there[key]['count']}" if "count" in there[key] else "M finite", key))
+    if limits:
+        found.append(("M infinite", max(limits, key=lambda key: _number(there[key].get("nodes")))))
+    return [(label, folder / f"{key}.h5", open_root(folder / f"{key}.h5")) for label, key in found]
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _alike(one: "xarray.Dataset", other: "xarray.Dataset") -> bool:
+    return one.sizes["dim"] == other.sizes["dim"] and np.array_equal(one["time"].values, other["time"].values)
+
+
+def _film(tables: "dict[str, xarray.Dataset]", weights: dict[str, NDArray[Any]]) -> Film:
+    camera = Camera(dots=DOTS)
+    shown = reel(tables, camera, FRAMES, weights)
+    ends = reel(tables, camera, 2, weights)
+    words = titles(shown)
+    times = f"{words[0]} and {words[-1]}" if len(words) > 1 else words[0]
+    alt = f"The particles at {times}. {told(shown)}"
+    still = drawn(movies.strip(ends), "The cloud, first and last", alt, "", True)
+    return Film(_numbers(shown, words), still, told(shown).replace("$", ""))
+
+
+def _numbers(shown: Reel, words: list[str]) -> dict[str, Any]:
+    """A reel for the page's script: coordinates in 16 bits between the corners of its box."""
+    names = [name.strip("$").replace(r"\cdot", "·") for name in shown.plane.names]
+    most = max(float(track.size.sum(axis=1).max()) for track in shown.tracks) or 1.0
+    heights = [density(shown, track) for track in shown.tracks] if shown.box.shape[1] == 1 else []
+    top = max((float(each.max()) for each in heights), default=1.0) or 1.0
+    panels = [_panel(shown, track, most) for track in shown.tracks]
+    for panel, height in zip(panels, heights, strict=False):
+        panel["heights"] = _packed(height / top * _LEVELS, "<u2")
+        panel["kinds"], panel["bins"] = height.shape[1], height.shape[2]
+    return {
+        "titles": words,
+        "ticks": [int(tick) for tick in shown.ticks],
+        "box": shown.box.tolist(),
+        "names": names if len(names) > 1 else [*names, "density"],
+        "top": top,
+        "panels": panels,
+    }
+
+
+def _panel(shown: Reel, track: Track, most: float) -> dict[str, Any]:
+    panel: dict[str, Any] = {"label": track.label, "count": track.points.shape[1], "signed": track.sign is not None}
+    if track.points.shape[2] == 2:
+        low, high = shown.box
+        place = (track.points - low) / (high - low)
+        inside = ((place >= 0) & (place <= 1)).all(axis=2, keepdims=True)
+        panel["points"] = _packed(np.where(inside, place * _LEVELS, _LEVELS + 1), "<u2")
+        # A dot's area says its share; radii in sixteenths of a pixel.
+        ink = min(_INK, _DOT * track.size.shape[1]) / most
+        panel["radii"] = _packed(np.clip(8.0 * np.sqrt(ink * track.size), 8, 255), "u1")
+        if track.sign is not None:
+            panel["signs"] = _packed(track.sign + 1, "u1")
+    return panel
+
+
+def _packed(values: NDArray[Any], kind: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(np.round(values).astype(kind)).tobytes()).decode()
+
+
+def _last(source: Source) -> list[Picture]:
+    """The last measure of a run, on the two axes along which it is most spread."""
+    if source.kind != RUN:
+        return []
+
+    def pick(count: int) -> Any:
+        few = count <= _STILL_DOTS
+        return slice(None) if few else np.sort(np.random.default_rng(0).choice(count, _STILL_DOTS, replace=False))
+
+    found = open_final(source.path, pick)
+    if found is None or not np.isfinite(found[0].b).all() or not found[0].w.sum() > 0:
+        return []
+    measure, count = found
+    return [_still(measure, count)]
+
+
+def _still(measure: Measure, count: int) -> Picture:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    b, s, w = measure
+    dim, plane, names = b.shape[1], np.eye(b.shape[1]), ["$b_1$", "$b_2$"]
+    if dim > 2:
+        plane, names = (
+            principal_axes((b - np.average(b, axis=0, weights=w)) * np.sqrt(w)[:, None])[:, :2],
+            [r"$b \cdot e_1$", r"$b \cdot e_2$"],
+        )
+    points = b @ plane
+    with matplotlib.rc_context(plots.STYLE):
+        figure = Figure(figsize=(4.6, 3.8))
+        axes = figure.subplots()
+        if points.shape[1] == 1:
+            axes.hist(points[:, 0], bins=60, weights=w / w.sum(), density=True, color="tab:blue", alpha=0.6)
+            axes.set(xlabel="$b$", ylabel="density")
+        else:
+            area = w * np.abs(s)
+            size = min(_INK, _DOT * len(w)) * area / (area.sum() or 1.0)
+            for sign, colour, words in ((1, "tab:blue", "s > 0"), (-1, "tab:orange", "s < 0")):
+                seen = np.sign(s) == sign
+                if seen.any():
+                    axes.scatter(points[seen, 0], points[seen, 1], s=size[seen], c=colour, lw=0, alpha=0.6, label=words)
+            axes.set(xlabel=names[0], ylabel=names[1])
+            axes.legend(fontsize=7)
+        some = f"{len(w)} of {count} particles" if len(w) < count else f"{count} particles"
+        where = f", in R^{dim}, on the two axes along which they are most spread" if dim > 2 else ""
+        return drawn(
+            figure,
+            "The particles at the end",
+            f"The cloud of {some} after the last iteration{where}.",
+            f"{some}{where}",
+        )

@@ -1,0 +1,153 @@
+"""What went wrong or was interrupted on the way: of one run, or of all runs of a sweep."""
+
+import json
+from typing import Any, NamedTuple
+
+from particles.errors import StorageError
+from particles.study.report.settings import axes
+from particles.study.report.sheets import Sheet, sheet
+from particles.study.report.source import RUN, SWEEP, Source, said
+from particles.study.results import open_attributes
+
+_LOOKED_AT = 2000  # runs of a sweep whose files are opened
+
+
+class Alarm(NamedTuple):
+    """What must be seen first: what is wrong, and what to do about it."""
+
+    title: str
+    remedy: str
+
+
+class Incidents(NamedTuple):
+    """Alarms; faults and resumes as a table; how the runs of a sweep ended; sentences for what was not looked at."""
+
+    alarms: list[Alarm]
+    events: Sheet | None
+    runs: Sheet | None
+    notes: list[str]
+
+
+def incidents(source: Source) -> Incidents:
+    """What happened to a result's runs, the loudest first."""
+    if source.kind == RUN:
+        return _of_run(source)
+    return _of_sweep(source) if source.kind == SWEEP else _of_study(source)
+
+
+def _of_run(source: Source) -> Incidents:
+    status = str(source.attrs["status"])
+    events = _events(said(source.path, source.attrs, "events", list) if "events" in source.attrs else [])
+    alarms = []
+    if status == "diverged":
+        step = _step(source.config)
+        alarms.append(
+            Alarm(
+                "This run diverged",
+                "Its numbers left what floats can hold, or its loss grew beyond hope; below is what it recorded. "
+                f"The likely cause is the step{f', {step}' if step else ''}. Run it again with a smaller one, such as "
+                "--set method.step=0.1: a run that diverges says at which iteration, and which step theory allows.",
+            )
+        )
+    elif status != "finished":
+        alarms.append(
+            Alarm(
+                f"This run has not ended: {status}",
+                "What it recorded until then is below. Run the same command again: it goes on from its checkpoint.",
+            )
+        )
+    return Incidents(alarms, _told([("", *event) for event in events], False), None, [])
+
+
+def _step(config: dict[str, Any]) -> str:
+    method = config.get("method")
+    return json.dumps(method["step"]) if isinstance(method, dict) and "step" in method else ""
+
+
+def _events(found: list[Any]) -> list[tuple[int, str]]:
+    """Iteration and what happened, of what a file says; what has another form is told as it is."""
+    told = []
+    for event in found:
+        known = isinstance(event, dict) and "what" in event
+        at = event.get("iteration") if known else None
+        told.append((at if isinstance(at, int) else -1, str(event["what"]) if known else json.dumps(event)))
+    return told
+
+
+def _told(rows: list[tuple[str, int, str]], named: bool) -> Sheet | None:
+    if not rows:
+        return None
+    cells = [row if named else row[1:] for row in rows]
+    headings = ("run", "iteration", "what happened") if named else ("iteration", "what happened")
+    return sheet("Faults and resumes", headings, cells)
+
+
+def _of_sweep(source: Source) -> Incidents:
+    folder = source.path.parent / "runs"
+    if not folder.is_dir():
+        return Incidents([], None, None, ["The runs' own files are not beside this one, so their ends are not known."])
+    names, rows, events = list(axes(source)), [], []
+    keys = list(source.runs)[:_LOOKED_AT]
+    for key in keys:
+        status, happened = _ended(folder / f"{key}.h5")
+        place = source.runs[key]
+        where = [("infinity" if place.get("nodes") and name == "count" else place.get(name, "")) for name in names]
+        rows.append(
+            (
+                key,
+                *(json.dumps(v) if isinstance(v, dict | list) else v for v in where),
+                place.get("nodes") or "",
+                status,
+            )
+        )
+        events += [(key, *event) for event in happened]
+    ends = [str(row[-1]) for row in rows]
+    alarms = [alarm for kind in ("diverged", "stopped", "missing", "damaged") if (alarm := _alarm(kind, ends))]
+    notes = (
+        [] if len(keys) == len(source.runs) else [f"The first {len(keys)} of {len(source.runs)} runs were looked at."]
+    )
+    # What did not end well comes first: a long table is cut at its end.
+    rows.sort(key=lambda row: row[-1] == "finished")
+    table = sheet("How each run ended", ("run", *names, "quadrature atoms", "status"), rows)
+    return Incidents(alarms, _told(events, True), table, notes)
+
+
+def _ended(path: Any) -> tuple[str, list[tuple[int, str]]]:
+    """How a run's file says it ended, and what happened to it."""
+    if not path.is_file():
+        return "missing", []
+    try:
+        attrs = open_attributes(path)
+        return str(attrs.get("status", "damaged")), _events(
+            said(path, attrs, "events", list) if "events" in attrs else []
+        )
+    except StorageError:
+        return "damaged", []
+
+
+def _alarm(kind: str, ends: list[str]) -> Alarm | None:
+    count = ends.count(kind)
+    remedy = {
+        "diverged": "Their numbers left what floats can hold; averages have what was recorded before. The likely cause "
+        "is the step: run the sweep with a smaller one, --set method.step=0.1 say. A run that diverges says at "
+        "which iteration, and which step theory allows.",
+        "stopped": "Run the same command again: they go on from their checkpoints.",
+        "missing": "They failed, or never began: run the same command again, which says why. What is there is kept.",
+        "damaged": "Run the same command again: damaged files are written anew. Finished runs are kept.",
+    }[kind]
+    word = {"missing": "have no file", "damaged": "have a damaged file"}.get(kind, kind)
+    return Alarm(f"{count} of {len(ends)} runs {word}", remedy) if count else None
+
+
+def _of_study(source: Source) -> Incidents:
+    failed = [
+        str(text)
+        for text, holds in zip(source.root["claim_text"].values, source.root["holds"].values, strict=True)
+        if not holds
+    ]
+    remedy = (
+        f"{'; '.join(failed[:5])}{' and others' if len(failed) > 5 else ''}. See the intervals in the table; "
+        "the full size, without --quick, measures more closely."
+    )
+    total = source.root.sizes["claim"]
+    return Incidents([Alarm(f"{len(failed)} of {total} claims do not hold", remedy)] if failed else [], None, None, [])

@@ -1,0 +1,119 @@
+"""The page itself: what its sections hold, put into the template, and written."""
+
+import base64
+import hashlib
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from particles.errors import InputError
+from particles.files import write_whole
+from particles.study.report.curves import curves
+from particles.study.report.film import clouds
+from particles.study.report.incidents import incidents
+from particles.study.report.pictures import ROOM, Picture, fitting, label, saved
+from particles.study.report.reproduction import reproduction
+from particles.study.report.settings import contents, origin, settings
+from particles.study.report.source import SWEEP, Source, read
+from particles.study.report.verdicts import outcome, summary, verdicts
+
+FILE = "report.html"
+
+
+def write(path: Path, target: Path | None = None) -> Path:
+    """Write the report of a result: the page's path, by default report.html beside the file or in the folder.
+
+    path: a sweep's folder or its sweep.h5, a run's file, or a study's. The same result gives the same page.
+
+    Raises StorageError for what is no result, or cannot be written; InputError for a target that is the result itself.
+    """
+    path = Path(path)
+    source = read(path)
+    target = Path(target) if target else source.path.parent / FILE
+    target = target / FILE if target.is_dir() else target
+    if target.absolute() == source.path.absolute():
+        raise InputError("a report must not be written over its result", str(target), f"Write it to {FILE}, say.")
+    write_whole(target, page(source).encode("utf-8", "replace"))  # half a surrogate pair is no letter
+    return target
+
+
+def page(source: Source) -> str:
+    """The whole page: everything that came from the file is escaped by the template."""
+    style, script = _text("page.css"), _text("page.js")
+    cloud, happened = clouds(source), incidents(source)
+    made, notes = _pictures(source)
+    room = ROOM - sum(len(picture.source) for picture in made) - (len(cloud.film.still.source) if cloud.film else 0)
+    still, lost = fitting(cloud.pictures, max(room, 0))
+    if lost:
+        notes.append("The last cloud is left out: the page would be too large.")
+    return _template().render(
+        source=source,
+        title=f"{source.kind} {source.name}",
+        policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'",
+        style=Markup(style),
+        script=Markup(script),
+        lead=summary(source),
+        incidents=happened,
+        settings=settings(source),
+        contents=contents(source),
+        verdicts=verdicts(source),
+        outcome=outcome(source),
+        pictures=made,
+        picture_notes=notes,
+        clouds=cloud._replace(pictures=still),
+        origin=origin(source),
+        reproduction=reproduction(source),
+    )
+
+
+def _pictures(source: Source) -> tuple[list[Picture], list[str]]:
+    """The figures that were saved, then a curve for every quantity, as far as the page has room."""
+    found, notes = saved(source)
+    if source.kind == SWEEP and not found:
+        found = [_distance(setting, compared) for setting, compared in source.setups[:8]]
+    lines, more = curves(source)
+    kept, lost = fitting([*found, *lines], ROOM * 3 // 4)
+    if lost:
+        more.append(f"{lost} figures are left out: the page would be too large.")
+    return kept, notes + more
+
+
+def _distance(setting: dict[str, Any], compared: Any) -> Picture:
+    """The distance from the limit against M, of a sweep that was run without its figure."""
+    import matplotlib
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from particles.study import plots
+    from particles.study.compare import verdict
+    from particles.study.report.pictures import drawn
+
+    with matplotlib.rc_context(plots.STYLE):
+        figure = Figure(figsize=(4.6, 3.6))
+        shades = matplotlib.colormaps["viridis"](np.linspace(0.85, 0.1, compared.sizes["count"]))
+        plots.distances(figure.subplots(), compared, shades)
+        words = ", ".join(f"{name} = {value}" for name, value in setting.items())
+        figure.suptitle(label(words, 60), fontsize=9)
+        return drawn(
+            figure, "Distance from the limit", f"The distance from the limit against M. {verdict(compared)}.", words
+        )
+
+
+def _text(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """What the page's policy knows its own style and script by."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return made.from_string(_text("page.html.jinja"))

@@ -1,0 +1,108 @@
+"""Figures of a page: SVG as images inside the page, each with a text that says what it shows.
+
+An SVG inside an <img> runs no script, loads nothing and knows nothing of the page, whatever file it came from.
+"""
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import matplotlib
+
+from particles.study import plots
+from particles.study.report.source import STUDY, SWEEP, Source
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ROOM = 3_200_000  # bytes of all pictures of a page, as they stand in it
+_LARGEST = 1_600_000  # bytes of one picture's file
+_MOST = 8  # figures that a sweep or study made itself
+_KINDS = {".svg": ("image/svg+xml", b"<svg"), ".png": ("image/png", b"\x89PNG")}
+
+
+class Picture(NamedTuple):
+    """A figure. source: its data address; alt: what it shows, for who cannot see it; wide: it needs all the width."""
+
+    title: str
+    source: str
+    alt: str
+    caption: str = ""
+    wide: bool = False
+
+
+def drawn(figure: "Figure", title: str, alt: str, caption: str = "", wide: bool = False) -> Picture:
+    """A figure of matplotlib's as a picture; the same figure is the same text."""
+    page = io.BytesIO()
+    with matplotlib.rc_context(plots.STYLE):
+        figure.savefig(page, format="svg", metadata={"Date": None})
+    return Picture(title, _address("image/svg+xml", page.getvalue()), alt, caption, wide)
+
+
+def _address(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def label(text: object, most: int = 40) -> str:
+    """A text of the user's for a figure: no formula, no letter that the font lacks, not too long."""
+    kept = "".join(letter if letter.isprintable() and ord(letter) < 0x530 else "?" for letter in str(text)[:most])
+    return kept.replace("$", r"\$")
+
+
+def saved(source: Source) -> tuple[list[Picture], list[str]]:
+    """The figures that a sweep or study left beside its file, and what had to be left out."""
+    found, notes = [], []
+    paths = list(_beside(source))
+    for path in paths[:_MOST]:
+        picture = _embedded(path, source)
+        if picture is None:
+            notes.append(f"The figure {path.name} is no picture, or too large for this page; it is beside the file.")
+        else:
+            found.append(picture)
+    if len(paths) > _MOST:
+        notes.append(f"The first {_MOST} of {len(paths)} figures are shown; the others are beside the file.")
+    return found, notes
+
+
+def _beside(source: Source) -> Iterator[Path]:
+    if source.kind == STUDY and source.path.with_suffix(".svg").is_file():
+        yield source.path.with_suffix(".svg")
+    if source.kind == SWEEP:
+        folder = source.path.parent
+        names = (source.name, f"{source.name}-")
+        yield from sorted(
+            path for path in folder.glob("*.svg") if path.stem == names[0] or path.stem.startswith(names[1])
+        )
+
+
+def _embedded(path: Path, source: Source) -> Picture | None:
+    """A file as a picture: the SVG, or where that is too large the PNG beside it."""
+    for suffix, (kind, mark) in _KINDS.items():
+        file = path.with_suffix(suffix)
+        if file.is_file() and file.stat().st_size <= _LARGEST:
+            content = file.read_bytes()
+            if mark in content[:2000]:
+                return Picture(path.stem, _address(kind, content), _told(source, path.stem), f"{file.name}", True)
+    return None
+
+
+def _told(source: Source, stem: str) -> str:
+    if source.kind == STUDY:
+        return f"The figure of the study {source.name}; its claims are in the table of predictions and measurements."
+    return (
+        f"The figure {stem} of the sweep: the loss against flow time for every M and the limit; the distance from the "
+        "limit against M with the fitted power, which the table of distances has in numbers; the particles before and "
+        "after."
+    )
+
+
+def fitting(pictures: list[Picture], room: int) -> tuple[list[Picture], int]:
+    """The pictures that fit into so many bytes, and how many did not."""
+    kept = []
+    for picture in pictures:
+        if len(picture.source) <= room:
+            kept.append(picture)
+            room -= len(picture.source)
+    return kept, len(pictures) - len(kept)

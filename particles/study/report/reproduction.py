@@ -1,0 +1,104 @@
+"""How to get the same numbers again: a command, and the configuration it needs."""
+
+import json
+import re
+import shlex
+from typing import Any, NamedTuple
+
+import tomli_w
+
+from particles.study.report.settings import axes
+from particles.study.report.source import RUN, STUDY, SWEEP, Source
+from particles.study.schema import NAME
+
+_LONGEST = 150_000  # letters of a configuration on a page
+
+
+class Reproduction(NamedTuple):
+    """command: for a shell; config: the text of `file`, TOML or JSON; notes: what else must be the same."""
+
+    command: str
+    file: str
+    config: str
+    notes: list[str]
+
+
+def reproduction(source: Source) -> Reproduction:
+    """The command and configuration that give this result again, as far as its file knows them."""
+    if source.kind == STUDY:
+        made = _of_study(source)
+    elif source.kind == RUN and not isinstance(source.config.get("network"), dict):
+        made = _from_python(source)
+    else:
+        made = _of_sweep(source)
+    if len(made.config) > _LONGEST:
+        note = f"The configuration has {len(made.config)} letters, too many for a page: it is in the file's attributes."
+        made = made._replace(config="", notes=[*made.notes, note])
+    commit = str(source.attrs.get("git", ""))
+    if re.fullmatch(r"[0-9a-f]{40}(\+changes)?", commit):
+        changed = ", with changes that were not committed" if commit.endswith("+changes") else ""
+        made.notes.append(
+            f"The same bits need one processor family, the versions below and the source at {commit[:40]}{changed}."
+        )
+    return made
+
+
+def _of_study(source: Source) -> Reproduction:
+    quick = str(source.attrs.get("size", "full")) == "quick"
+    name = source.name if re.fullmatch(NAME, source.name) else "study"
+    words = ["python", f"drivers/{name}.py", "--config", f"{name}-again.toml", "--out", f"out/{name}-again"]
+    config = tomli_w.dumps({"quick" if quick else "full": _without_none(source.config)})
+    notes = [] if name == source.name else ["The study's name is not one of a driver: put in the right one."]
+    return Reproduction(shlex.join(words + ["--quick"] * quick), f"{name}-again.toml", config, notes)
+
+
+def _from_python(source: Source) -> Reproduction:
+    notes = [
+        "The run was started from Python: its configuration is what was passed to `particles.simulate`, arrays by "
+        "their hashes, which tell whether data and start are the same again."
+    ]
+    config = json.dumps(source.config, indent=2, ensure_ascii=False)
+    return Reproduction("", "config.json", config, notes)
+
+
+def _of_sweep(source: Source) -> Reproduction:
+    """A run or a sweep of configurations: TOML that `particles run` takes, each axis a list."""
+    name = f"{source.name}-again"
+    name = name if re.fullmatch(NAME, name) else "again"
+    config = _without_none(source.config)
+    notes = []
+    if source.kind == SWEEP:
+        for path, values in axes(source).values():
+            _put(config, path.split("."), values)
+        nodes = sorted({int(place["nodes"]) for place in source.runs.values() if place.get("nodes")})
+    else:
+        start = config.get("start")
+        nodes = [start.pop("nodes")] if isinstance(start, dict) and "nodes" in start else []
+        if nodes:  # a quadrature's run stands beside a finite one
+            config["start"]["count"] = 1
+            notes.append(
+                "This run is M = infinity's: it is run beside a network of one neuron, which is not looked at."
+            )
+    for section in ("data", "law"):
+        part = config.get(section)
+        if isinstance(part, dict) and part.pop("sha256", None):
+            notes.append(f"The file {part.get('file')} of [{section}] must be the same, beside the configuration.")
+    config = {"name": name} | config | ({"limit": {"nodes": nodes[0]}} if nodes else {})
+    return Reproduction(shlex.join(["particles", "run", f"{name}.toml"]), f"{name}.toml", tomli_w.dumps(config), notes)
+
+
+def _put(config: dict[str, Any], path: list[str], values: list[Any]) -> None:
+    for key in path[:-1]:
+        inner = config.get(key)
+        config[key] = inner if isinstance(inner, dict) else {}
+        config = config[key]
+    config[path[-1]] = _without_none(values)
+
+
+def _without_none(value: Any) -> Any:
+    """A copy without what TOML has no word for."""
+    if isinstance(value, dict):
+        return {str(key): _without_none(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_none(inner) for inner in value if inner is not None]
+    return value

@@ -1,0 +1,94 @@
+"""What was run and where its numbers came from, as tables."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from particles.study.report.sheets import Sheet, sheet
+from particles.study.report.source import STUDY, SWEEP, Source
+
+_ORIGIN = {
+    "status": "how the run ended",
+    "config_hash": "hash of the configuration",
+    "seed": "seed of the start",
+    "git": "commit of the source",
+    "python": "Python",
+    "cpu": "processor",
+    "platform": "operating system",
+    "size": "size of the study",
+}
+
+
+def axes(source: Source) -> dict[str, tuple[str, list[Any]]]:
+    """Of a sweep, each axis by its name: the dotted path of its setting, and its values as they were given."""
+    found: dict[str, tuple[str, list[Any]]] = {}
+    prefix, suffix = "setting ", " of the configuration"
+    for dim in source.root.dims:
+        said = str(source.root[dim].attrs.get("long_name", "")) if dim in source.root.coords else ""
+        if said.startswith(prefix) and said.endswith(suffix):
+            values: list[Any] = []
+            for place in source.runs.values():
+                if dim in place and place[str(dim)] not in values:
+                    values.append(place[str(dim)])
+            found[str(dim)] = said.removeprefix(prefix).removesuffix(suffix), values
+    return found
+
+
+def settings(source: Source) -> Sheet:
+    """Every setting by its dotted path; an axis of a sweep with all of its values."""
+    swept = dict(axes(source).values())
+    rows = []
+    for path, value in _flat(source.config, ""):
+        if path not in swept and not any(path.startswith(f"{axis}.") for axis in swept):
+            rows.append((path, _plain(value)))
+    # The axes first: they are what the sweep is about.
+    rows = [(path, f"{', '.join(map(_plain, values))} (an axis)") for path, values in swept.items()] + rows
+    if source.kind == SWEEP and (nodes := sorted({place.get("nodes") or 0 for place in source.runs.values()} - {0})):
+        rows.append(("limit.nodes", f"{' and '.join(map(str, nodes))} quadrature atoms for M = infinity"))
+    what = {SWEEP: "Settings of the sweep", STUDY: "Settings of the study"}.get(source.kind, "Settings of the run")
+    return sheet(what, ("setting", "value"), rows)
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
+
+
+def _plain(value: Any) -> str:
+    """A value as a person would write it."""
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "none"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def origin(source: Source) -> Sheet:
+    """Where the numbers came from: versions, machine, source state, seed, hashes."""
+    attrs = source.attrs
+    rows = [("file", source.shown)]
+    rows += [(words, str(attrs[name])) for name, words in _ORIGIN.items() if name in attrs and name != "seed"]
+    if "seed" in attrs:
+        seed = str(attrs["seed"])
+        rows.append((_ORIGIN["seed"], "none: a quadrature, or a measure that was given" if seed == "-1" else seed))
+    rows += [(f"version of {name}", version) for name, version in _versions(str(attrs.get("package_versions", "{}")))]
+    return sheet("Where the numbers came from", ("what", "value"), rows)
+
+
+def _versions(text: str) -> list[tuple[str, str]]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return [("packages", text)]
+    return [(str(name), str(version)) for name, version in found.items()] if isinstance(found, dict) else []
+
+
+def contents(source: Source) -> Sheet:
+    """Every array of the file: its shape by dimension, what it is, and the equation it comes from."""
+    rows = []
+    for name, values in source.root.data_vars.items():
+        shape = " x ".join(f"{dim} {size}" for dim, size in values.sizes.items()) or "one number"
+        said = values.attrs
+        rows.append((str(name), shape, str(said.get("long_name", "")), str(said.get("equation", ""))))
+    return sheet("Arrays in the file", ("name", "shape", "meaning", "equation"), rows)

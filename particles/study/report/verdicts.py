@@ -1,0 +1,127 @@
+"""Predicted beside measured: the claims of a study, and a sweep's distance from its limit."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from particles.study.compare import THEORY, judged, verdict
+from particles.study.report.sheets import Cell, Sheet, judgement, sheet
+from particles.study.report.source import STUDY, SWEEP, Source
+from particles.study.tables import last_of
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def verdicts(source: Source) -> list[Sheet]:
+    """The tables of a result that say whether what theory predicts was measured; none for a single run."""
+    if source.kind == STUDY:
+        return [_claims(source.root)]
+    made = [_exponents(source.setups)] if source.setups else []
+    return made + [_distances(*setup) for setup in source.setups]
+
+
+def summary(source: Source) -> str:
+    """The verdicts in a sentence; empty where there are none."""
+    if source.kind == STUDY:
+        holds = np.asarray(source.root["holds"].values, dtype=bool)
+        return f"{holds.sum()} of {len(holds)} claims hold."
+    if len(source.setups) == 1:
+        return verdict(source.setups[0][1]) + "."
+    words = [judged(*_interval(compared)) for _, compared in source.setups]
+    return f"The exponent -1/2 holds in {words.count('holds')} of {len(words)} settings." if words else ""
+
+
+def _claims(data: "xarray.Dataset") -> Sheet:
+    names = ("claim_text", "claim_equation", "predicted", "measured", "measured_low", "measured_high", "holds")
+    rows = []
+    for text, equation, predicted, measured, low, high, holds in zip(*(data[n].values for n in names), strict=True):
+        word = judgement("holds" if holds else "does not hold")
+        rows.append((text, equation, _predicted(str(predicted)), float(measured), _between(low, high), word))
+    headings = ("claim", "equation", "predicted", "measured", "95% interval", "verdict")
+    return sheet("What theory predicts beside what was measured", headings, rows)
+
+
+def _predicted(text: str) -> Cell:
+    """A prediction, sorted by its number: "<= 1e-06" by 1e-06."""
+    try:
+        number = float(text.rsplit(" ", 1)[-1])
+    except ValueError:
+        return Cell(text)
+    shown = [*text.rsplit(" ", 1)[:-1], f"{number:.5g}"]
+    return Cell(" ".join(shown), number if np.isfinite(number) else None)
+
+
+def _between(low: float, high: float) -> Cell:
+    if np.isnan(low) or np.isnan(high):
+        return Cell("")
+    return Cell(f"[{low:.4g}, {high:.4g}]", float(low) if np.isfinite(low) else None)
+
+
+def _interval(compared: "xarray.Dataset") -> tuple[float, float]:
+    return float(compared["exponent_low"]), float(compared["exponent_high"])
+
+
+def _exponents(setups: "list[tuple[dict[str, Any], xarray.Dataset]]") -> Sheet:
+    rows = []
+    for setting, compared in setups:
+        low, high = _interval(compared)
+        row = (_words(setting), THEORY, float(compared["exponent"]), _between(low, high), judgement(judged(low, high)))
+        rows.append((*row, float(compared["sup_limit_error"])))
+    headings = ("setting", "predicted", "measured", "95% interval", "verdict", "error of the limit")
+    told = verdict(setups[0][1]) + ". " if len(setups) == 1 else ""
+    note = f"{told}The limit's error is the distance of its quadrature from one with twice the nodes."
+    return sheet("Power of M in the distance from the limit: sup_t |g_M - g_inf| ~ M^p", headings, rows, note)
+
+
+def _distances(setting: dict[str, Any], compared: "xarray.Dataset") -> Sheet:
+    rows: list[tuple[Any, ...]] = []
+    for count, values in zip(compared["count"].values, compared["sup_distance"].values, strict=True):
+        mean = float(values.mean())
+        spread = float(values.std(ddof=1)) if len(values) > 1 else np.nan
+        rows.append((int(count), mean, spread, mean * np.sqrt(count)))
+    rows.append((Cell("infinity", float("1e300")), float(compared["sup_limit_error"]), Cell(""), Cell("")))
+    seeds = compared.sizes["seed"]
+    note = (
+        f"Root mean square over samples, largest over recorded times, {seeds} {'seed' if seeds == 1 else 'seeds'}. "
+        "Row infinity: the limit's own quadrature error."
+    )
+    caption = "Distance of predictions from the limit" + (f": {_words(setting)}" if setting else "")
+    return sheet(caption, ("M", "distance, mean", "spread over seeds", "times sqrt(M)"), rows, note)
+
+
+def _words(setting: dict[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in setting.items()) or "all"
+
+
+def outcome(source: Source) -> Sheet:
+    """The recorded numbers: of a run or study at the first and the last time, of a sweep the last over its axes."""
+    data = source.root
+    return _over_axes(data) if source.kind == SWEEP else _first_and_last(data)
+
+
+def _first_and_last(data: "xarray.Dataset") -> Sheet:
+    rows = []
+    for name, values in data.data_vars.items():
+        if values.dims == ("time",) and values.size and values.dtype.kind in "fiub":
+            said = str(values.attrs.get("long_name", "")), str(values.attrs.get("equation", ""))
+            rows.append((str(name), *said, float(values[0]), float(values[-1])))
+    ends = (
+        [f"at t = {float(data['time'][k]):.5g}" for k in (0, -1)]
+        if rows and "time" in data.coords
+        else ["first", "last"]
+    )
+    return sheet("Recorded quantities", ("quantity", "meaning", "equation", *ends), rows)
+
+
+def _over_axes(data: "xarray.Dataset") -> Sheet:
+    last = "time" if "time" in data.dims else "record"
+    names = [str(name) for name in data.data_vars if last in data[name].dims and name != "time"]
+    axes = [str(dim) for dim in data.dims if dim not in (last, "seed") and dim in data.coords]
+    rows = []
+    for place in np.ndindex(*(data.sizes[axis] for axis in axes)):
+        at = dict(zip(axes, place, strict=True))
+        means = [last_of(data[name].isel(at).transpose(..., last).values) for name in names]
+        rows.append([*(data[axis].values[k] for axis, k in at.items()), *means])
+    headings = [*axes, *(f"last {name}" for name in names)]
+    return sheet("Recorded quantities at the last time, seeds averaged", headings, rows if names else [])
