@@ -106,7 +106,7 @@ def _picture(name: str, said: dict[str, Any], lines: list[Curve]) -> Picture:
     with matplotlib.rc_context(plots.STYLE):
         figure = Figure(figsize=(4.6, 3.1))
         axes = figure.subplots()
-        shades = matplotlib.colormaps["viridis"](np.linspace(0.85, 0.1, len(lines)))
+        shades = matplotlib.colormaps["viridis"](np.linspace(0.85, 0.1, len(lines)) if len(lines) > 1 else [0.3])
         marks = "o" if len(lines[0].time) < 3 else ""
         for line, shade in zip(lines, shades, strict=True):
             style = {"color": plots.LIMIT, "ls": "--"} if line.limit else {"color": shade}

@@ -57,7 +57,8 @@ def clouds(source: Source) -> Clouds:
             return Clouds(_film(tables, weights), [], notes)
     except (InputError, StorageError) as error:  # said on the page: a report of the rest is better than none
         return Clouds(None, _last(source), [f"The moving cloud is left out: {error}"])
-    return Clouds(None, _last(source), [*notes, _HOW])
+    how = "This study keeps no cloud in its file." if source.kind == STUDY else _HOW
+    return Clouds(None, _last(source), [*notes, how])
 
 
 def _recorded(source: Source) -> "tuple[dict[str, xarray.Dataset], dict[str, NDArray[Any]], list[str]]":

@@ -1,11 +1,12 @@
 """What went wrong or was interrupted on the way: of one run, or of all runs of a sweep."""
 
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from particles.errors import StorageError
 from particles.study.report.settings import axes
-from particles.study.report.sheets import Sheet, sheet
+from particles.study.report.sheets import INFINITE, Cell, Sheet, sheet
 from particles.study.report.source import RUN, SWEEP, Source, said
 from particles.study.results import open_attributes
 
@@ -91,28 +92,27 @@ def _of_sweep(source: Source) -> Incidents:
     for key in keys:
         status, happened = _ended(folder / f"{key}.h5")
         place = source.runs[key]
-        where = [("infinity" if place.get("nodes") and name == "count" else place.get(name, "")) for name in names]
-        rows.append(
-            (
-                key,
-                *(json.dumps(v) if isinstance(v, dict | list) else v for v in where),
-                place.get("nodes") or "",
-                status,
-            )
-        )
+        rows.append((key, *(_where(place, name) for name in names), place.get("nodes") or "", status))
         events += [(key, *event) for event in happened]
     ends = [str(row[-1]) for row in rows]
     alarms = [alarm for kind in ("diverged", "stopped", "missing", "damaged") if (alarm := _alarm(kind, ends))]
-    notes = (
-        [] if len(keys) == len(source.runs) else [f"The first {len(keys)} of {len(source.runs)} runs were looked at."]
-    )
+    some = f"The first {len(keys)} of {len(source.runs)} runs were looked at."
+    notes = [] if len(keys) == len(source.runs) else [some]
     # What did not end well comes first: a long table is cut at its end.
     rows.sort(key=lambda row: row[-1] == "finished")
     table = sheet("How each run ended", ("run", *names, "quadrature atoms", "status"), rows)
     return Incidents(alarms, _told(events, True), table, notes)
 
 
-def _ended(path: Any) -> tuple[str, list[tuple[int, str]]]:
+def _where(place: dict[str, Any], name: str) -> Any:
+    """Where a run is on an axis."""
+    if name == "count" and place.get("nodes"):
+        return Cell("infinity", INFINITE)
+    value = place.get(name, "")
+    return json.dumps(value) if isinstance(value, dict | list) else value
+
+
+def _ended(path: Path) -> tuple[str, list[tuple[int, str]]]:
     """How a run's file says it ended, and what happened to it."""
     if not path.is_file():
         return "missing", []

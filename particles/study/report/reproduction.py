@@ -6,10 +6,11 @@ import shlex
 from typing import Any, NamedTuple
 
 import tomli_w
+from pydantic import ValidationError
 
 from particles.study.report.settings import axes
 from particles.study.report.source import RUN, STUDY, SWEEP, Source
-from particles.study.schema import NAME
+from particles.study.schema import NAME, Config
 
 _LONGEST = 150_000  # letters of a configuration on a page
 
@@ -38,7 +39,7 @@ def reproduction(source: Source) -> Reproduction:
     if re.fullmatch(r"[0-9a-f]{40}(\+changes)?", commit):
         changed = ", with changes that were not committed" if commit.endswith("+changes") else ""
         made.notes.append(
-            f"The same bits need one processor family, the versions below and the source at {commit[:40]}{changed}."
+            f"The same bits need one processor family, the versions above and the source at {commit[:40]}{changed}."
         )
     return made
 
@@ -65,26 +66,38 @@ def _of_sweep(source: Source) -> Reproduction:
     """A run or a sweep of configurations: TOML that `particles run` takes, each axis a list."""
     name = f"{source.name}-again"
     name = name if re.fullmatch(NAME, name) else "again"
-    config = _without_none(source.config)
-    notes = []
+    config, nodes, notes = _without_none(source.config), [], []
+    if source.kind == SWEEP:
+        nodes = sorted({int(place["nodes"]) for place in source.runs.values() if place.get("nodes")})
+    elif isinstance(config.get("start"), dict) and "nodes" in config["start"]:
+        nodes = [config["start"].pop("nodes")]
+        least = _part(config, "record").get("positions", 1)  # a quadrature's run stands beside a finite one
+        config["start"]["count"] = least
+        notes.append(f"This is a run of M = infinity: it is run beside M = {least}, which is not looked at.")
+    for section in ("data", "law"):
+        if _part(config, section).pop("sha256", None):
+            file = config[section].get("file")
+            notes.append(f"The file {file} of [{section}] must be the same, beside the configuration.")
+    config = _less_defaults(config, notes)
     if source.kind == SWEEP:
         for path, values in axes(source).values():
             _put(config, path.split("."), values)
-        nodes = sorted({int(place["nodes"]) for place in source.runs.values() if place.get("nodes")})
-    else:
-        start = config.get("start")
-        nodes = [start.pop("nodes")] if isinstance(start, dict) and "nodes" in start else []
-        if nodes:  # a quadrature's run stands beside a finite one
-            config["start"]["count"] = 1
-            notes.append(
-                "This run is M = infinity's: it is run beside a network of one neuron, which is not looked at."
-            )
-    for section in ("data", "law"):
-        part = config.get(section)
-        if isinstance(part, dict) and part.pop("sha256", None):
-            notes.append(f"The file {part.get('file')} of [{section}] must be the same, beside the configuration.")
     config = {"name": name} | config | ({"limit": {"nodes": nodes[0]}} if nodes else {})
     return Reproduction(shlex.join(["particles", "run", f"{name}.toml"]), f"{name}.toml", tomli_w.dumps(config), notes)
+
+
+def _part(config: dict[str, Any], section: str) -> dict[str, Any]:
+    part = config.get(section)
+    return part if isinstance(part, dict) else {}
+
+
+def _less_defaults(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """What a person would have written: a default of another law or data set than this one's would be refused."""
+    try:
+        return Config.model_validate(config).model_dump(exclude_defaults=True, exclude_none=True)
+    except ValidationError:
+        notes.append("This version of the program does not take this configuration as it was recorded.")
+        return config
 
 
 def _put(config: dict[str, Any], path: list[str], values: list[Any]) -> None:

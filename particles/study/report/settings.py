@@ -90,5 +90,7 @@ def contents(source: Source) -> Sheet:
     for name, values in source.root.data_vars.items():
         shape = " x ".join(f"{dim} {size}" for dim, size in values.sizes.items()) or "one number"
         said = values.attrs
+        if source.kind == STUDY and values.dims == ("claim",):
+            continue  # these are the table of claims
         rows.append((str(name), shape, str(said.get("long_name", "")), str(said.get("equation", ""))))
     return sheet("Arrays in the file", ("name", "shape", "meaning", "equation"), rows)

@@ -7,6 +7,7 @@ import numpy as np
 
 ROWS = 400  # of a table; a page with more is read by nobody
 LETTERS = 400  # of a cell
+INFINITE = 1e300  # what "infinity" is sorted by
 TONES = {"holds": "good", "does not hold": "bad", "cannot tell": "unsure"}
 
 

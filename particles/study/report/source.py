@@ -1,6 +1,7 @@
 """What a report is made from: the file of a run, of a sweep or of a study, read and told apart."""
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 RUN, SWEEP, STUDY = "run", "sweep", "study"
 _CLAIM = ("claim_text", "claim_equation", "predicted", "measured", "measured_low", "measured_high", "holds")
+_KEY = r"[0-9a-f]{16}"
 _REMEDY = "Give a sweep's folder, out/NAME, its sweep.h5, a run's file, or the NAME.h5 of a study in drivers/."
 
 
@@ -94,7 +96,8 @@ def _study(path: Path) -> Source:
 def _sweep(path: Path) -> Source:
     tree = open_tree(path)
     runs = said(path, tree.attrs, "runs", dict)
-    if not all(isinstance(place, dict) and isinstance(place.get("nodes", 0), int) for place in runs.values()):
+    known = all(isinstance(place, dict) and isinstance(place.get("nodes", 0), int) for place in runs.values())
+    if not known or not all(re.fullmatch(_KEY, key) for key in runs):  # a key is a file's name: no other folder's
         raise StorageError(f"{path} is damaged: its attribute 'runs' does not say where runs are. {_REMEDY}")
     setups = []
     if "comparison" in tree.children:

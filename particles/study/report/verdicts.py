@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from particles.study.compare import THEORY, judged, verdict
-from particles.study.report.sheets import Cell, Sheet, judgement, sheet
+from particles.study.report.sheets import INFINITE, Cell, Sheet, judgement, sheet
 from particles.study.report.source import STUDY, SWEEP, Source
 from particles.study.tables import last_of
 
@@ -66,7 +66,13 @@ def _exponents(setups: "list[tuple[dict[str, Any], xarray.Dataset]]") -> Sheet:
     rows = []
     for setting, compared in setups:
         low, high = _interval(compared)
-        row = (_words(setting), THEORY, float(compared["exponent"]), _between(low, high), judgement(judged(low, high)))
+        row = (
+            _words(setting),
+            Cell("-1/2", THEORY),
+            float(compared["exponent"]),
+            _between(low, high),
+            judgement(judged(low, high)),
+        )
         rows.append((*row, float(compared["sup_limit_error"])))
     headings = ("setting", "predicted", "measured", "95% interval", "verdict", "error of the limit")
     told = verdict(setups[0][1]) + ". " if len(setups) == 1 else ""
@@ -80,7 +86,7 @@ def _distances(setting: dict[str, Any], compared: "xarray.Dataset") -> Sheet:
         mean = float(values.mean())
         spread = float(values.std(ddof=1)) if len(values) > 1 else np.nan
         rows.append((int(count), mean, spread, mean * np.sqrt(count)))
-    rows.append((Cell("infinity", float("1e300")), float(compared["sup_limit_error"]), Cell(""), Cell("")))
+    rows.append((Cell("infinity", INFINITE), float(compared["sup_limit_error"]), Cell(""), Cell("")))
     seeds = compared.sizes["seed"]
     note = (
         f"Root mean square over samples, largest over recorded times, {seeds} {'seed' if seeds == 1 else 'seeds'}. "
