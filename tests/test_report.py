@@ -236,6 +236,7 @@ def test_report__shows_finite_and_infinite_cloud_on_one_clock(swept):
     text, _ = read(report.write(swept[1]))
     film = json.loads(re.search(r'id="film-data">(.*?)</script>', text, re.DOTALL).group(1))
     assert [panel["label"] for panel in film["panels"]] == ["M = 32", "M infinite"]
+    assert "The cloud is that of step = 0.1." in text
     assert len(film["titles"]) == len(film["ticks"]) == 4
 
 
@@ -409,3 +410,23 @@ def test_report__refuses_runs_that_are_other_folders_files(tmp_path, swept):
     attribute(tmp_path / "sweep.h5", runs=json.dumps({"../../secret": {"count": 1}}))
     with pytest.raises(StorageError, match="'runs'"):
         report.write(tmp_path)
+
+
+def test_report__of_a_run_of_several_settings_shows_a_limit_of_the_same_setting(swept, monkeypatch):
+    """Each step has a limit of its own; the film's two clouds come from runs of one step."""
+    from particles.study.report import film, source
+
+    opened = []
+    monkeypatch.setattr(film, "open_root", lambda path: opened.append(path) or source.open_root(path))
+    report.write(swept[1])
+    runs = source.read(swept[1]).runs
+    finite, limit = (runs[path.stem] for path in opened)
+    assert (finite["nodes"], limit["nodes"]) == (0, 512) and finite["step"] == limit["step"]
+
+
+def test_report__refuses_a_comparison_without_its_exponent(tmp_path, swept):
+    shutil.copytree(swept[1], tmp_path / "small")
+    with h5py.File(tmp_path / "small" / "sweep.h5", "r+") as file:
+        del file["comparison/0/exponent"]
+    with pytest.raises(StorageError, match="lacks exponent"):
+        report.write(tmp_path / "small")

@@ -67,8 +67,10 @@ def _recorded(source: Source) -> "tuple[dict[str, xarray.Dataset], dict[str, NDA
     weights: dict[str, NDArray[Any]] = {}
     notes: list[str] = []
     for label, path, data in _candidates(source):
-        if "position" not in data or "time" not in data.coords or not data["position"].size:
+        if "time" not in data.coords or "position" not in data or not data["position"].size:
             continue
+        if data["position"].dims != ("time", "particle", "dim") or data["position"].dtype.kind != "f":
+            continue  # a user's own variable of this name
         finite = np.isfinite(data["position"].values).all(axis=(1, 2))
         whole = len(finite) if finite.all() else int(np.argmin(finite))
         if whole < len(finite):
@@ -76,6 +78,8 @@ def _recorded(source: Source) -> "tuple[dict[str, xarray.Dataset], dict[str, NDA
         if whole == 0 or (tables and not _alike(next(iter(tables.values())), data.isel(time=slice(whole)))):
             continue
         tables[label] = data.isel(time=slice(whole))
+        if not notes and (where := _setting(source.runs.get(path.stem, {}))):
+            notes.append(f"The cloud is that of {', '.join(f'{name} = {value}' for name, value in where.items())}.")
         shown = data.sizes["particle"]
         found = open_final(path, _first(shown)) if source.kind != STUDY else None
         if found and "particle_weight" not in data and found[0].w.sum() > 0:
@@ -93,16 +97,22 @@ def _candidates(source: Source) -> "list[tuple[str, Any, xarray.Dataset]]":
     """The result itself, or of a sweep a finite run that can be seen well and the limit."""
     if source.kind != SWEEP:
         return [("", source.path, source.root)]
-    folder, found = source.path.parent / "runs", []
+    folder = source.path.parent / "runs"
     there = {key: place for key, place in source.runs.items() if (folder / f"{key}.h5").is_file()}
     finite = [key for key, place in there.items() if not place.get("nodes")]
-    limits = [key for key, place in there.items() if place.get("nodes")]
-    if finite:
-        key = min(finite, key=lambda key: abs(_number(there[key].get("count")) - _SEEN))
-        found.append((f"M = {there[key]['count']}" if "count" in there[key] else "M finite", key))
+    if not finite:
+        return []
+    key = min(finite, key=lambda key: abs(_number(there[key].get("count")) - _SEEN))
+    found = [(f"M = {there[key]['count']}" if "count" in there[key] else "M finite", key)]
+    limits = [other for other, place in there.items() if place.get("nodes") and _setting(place) == _setting(there[key])]
     if limits:
-        found.append(("M infinite", max(limits, key=lambda key: _number(there[key].get("nodes")))))
+        found.append(("M infinite", max(limits, key=lambda key: _number(there[key]["nodes"]))))
     return [(label, folder / f"{key}.h5", open_root(folder / f"{key}.h5")) for label, key in found]
+
+
+def _setting(place: dict[str, Any]) -> dict[str, Any]:
+    """Where a run is on the axes that its limit shares."""
+    return {name: value for name, value in place.items() if name not in ("count", "seed", "nodes")}
 
 
 def _number(value: Any) -> float:

@@ -42,12 +42,13 @@ def _of_run(source: Source) -> Incidents:
     alarms = []
     if status == "diverged":
         step = _step(source.config)
+        smaller = "Run it again with a smaller one" + (", such as --set method.step=0.1" if step else "")
         alarms.append(
             Alarm(
                 "This run diverged",
                 "Its numbers left what floats can hold, or its loss grew beyond hope; below is what it recorded. "
-                f"The likely cause is the step{f', {step}' if step else ''}. Run it again with a smaller one, such as "
-                "--set method.step=0.1: a run that diverges says at which iteration, and which step theory allows.",
+                f"The likely cause is the step{f', {step}' if step else ''}. {smaller}: a run that diverges says at "
+                "which iteration, and which step theory allows.",
             )
         )
     elif status != "finished":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 RUN, SWEEP, STUDY = "run", "sweep", "study"
 _CLAIM = ("claim_text", "claim_equation", "predicted", "measured", "measured_low", "measured_high", "holds")
+_COMPARED = ("count", "seed", "exponent", "exponent_low", "exponent_high", "sup_limit_error")
 _KEY = r"[0-9a-f]{16}"
 _REMEDY = "Give a sweep's folder, out/NAME, its sweep.h5, a run's file, or the NAME.h5 of a study in drivers/."
 
@@ -104,6 +105,8 @@ def _sweep(path: Path) -> Source:
         node = tree["comparison"]
         for part in (node, *node.children.values()):
             if "sup_distance" in part.data_vars:
+                if missing := [name for name in _COMPARED if name not in part.variables]:
+                    raise StorageError(f"{path} is damaged: its comparison lacks {', '.join(missing)}. {_REMEDY}")
                 setting = said(path, part.attrs, "setting", dict) if "setting" in part.attrs else {}
                 # Counts that were not compared are NaN there, as the sweep's axes are shared.
                 compared = part.to_dataset().dropna("count", how="all", subset=["sup_distance"])

@@ -29,7 +29,8 @@ def summary(source: Source) -> str:
     if len(source.setups) == 1:
         return verdict(source.setups[0][1]) + "."
     words = [judged(*_interval(compared)) for _, compared in source.setups]
-    return f"The exponent -1/2 holds in {words.count('holds')} of {len(words)} settings." if words else ""
+    told = [f"it {word} in {words.count(word)}" for word in dict.fromkeys(words)]
+    return f"Of {len(words)} settings with the exponent -1/2, {', '.join(told)}." if words else ""
 
 
 def _claims(data: "xarray.Dataset") -> Sheet:
