@@ -1,4 +1,4 @@
-"""The command `particles`: new, run, check, show, doctor, schema.
+"""The command `particles`: new, run, check, show, report, doctor, schema.
 
 Exit codes: 0 all is well; 1 a run diverged or failed; 2 bad input; 75 stopped by SIGTERM or SIGUSR1, run again to
 go on; 130 stopped by Ctrl-C, likewise. With --json one document is on stdout and all else on stderr: `documents.py`
@@ -45,6 +45,8 @@ def _answer(console: Console, chosen: argparse.Namespace) -> Answer:
             return _new(console, chosen)
         case "show":
             return _show(console, chosen)
+        case "report":
+            return _report(console, chosen)
         case "doctor":
             return _doctor(console, chosen)
         case "schema":
@@ -125,6 +127,14 @@ def _show(console: Console, chosen: argparse.Namespace) -> Answer:
         raise StorageError(f"{path} is no result of this program. Give a file under runs/, a sweep.h5 or its folder.")
     tables.show(console, tree, path, plots=console.is_terminal if chosen.plots is None else chosen.plots)
     return Answer(OK, documents.result(tree, path))
+
+
+def _report(console: Console, chosen: argparse.Namespace) -> Answer:
+    from particles.study import report
+
+    page = report.write(chosen.path, chosen.out)
+    tables.print_line(console, f"wrote {page}")
+    return Answer(OK, {"file": page})
 
 
 def _schema(as_json: bool) -> Answer:

@@ -5,6 +5,7 @@
     check    name, runs, steps, axes, limit_nodes, samples, test_samples, inputs
     run      name, folder, status, exit_code, runs, files, comparison
     show     path, kind ("run" or "sweep"), status, axes, time, recorded, comparison, provenance, config
+    report   file
     doctor   machine, plan (null without --plan)
     schema   the JSON schema itself
 

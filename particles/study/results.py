@@ -209,7 +209,7 @@ def open_root(path: Path) -> "xarray.Dataset":
 
 def open_attributes(path: Path) -> dict[str, Any]:
     """What a file says of itself, without any of its arrays."""
-    return _read(path, hdf5.attributes)
+    return read(path, hdf5.attributes)
 
 
 def open_final(path: Path, pick: Callable[[int], Any]) -> tuple[Measure, int] | None:
@@ -222,7 +222,7 @@ def open_final(path: Path, pick: Callable[[int], Any]) -> tuple[Measure, int] | 
         count = int(final["weight"].shape[0])
         return Measure(*(final[name][pick(count)] for name in _FINAL)), count, hdf5.attributes(final)
 
-    found = _read(path, reader)
+    found = read(path, reader)
     if found is None:
         return None
     _check_left(path, found[2], whole=False)

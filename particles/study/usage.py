@@ -24,6 +24,7 @@ first steps:
   particles new mine --data my.csv    a configuration for your own data
   particles run mine.toml             run it; results go to out/mine
   particles show out/mine             tables and plots
+  particles report out/mine           one page of HTML with all of it
 """
 
 
@@ -63,6 +64,7 @@ def parser() -> Parser:
     run = commands.add_parser("run", help="run a configuration; run it again to go on where it stopped")
     check = commands.add_parser("check", help="check a configuration and say what it would run")
     show = commands.add_parser("show", help="print what a result file or folder holds")
+    report = commands.add_parser("report", help="write a result as one page of HTML: a run, a sweep or a study")
     doctor = commands.add_parser("doctor", help="what this machine and a cluster offer, and what a run would cost")
     schema = commands.add_parser("schema", help="print the JSON schema of configurations, for editors")
     _new(new)
@@ -83,10 +85,12 @@ def parser() -> Parser:
     doctor.add_argument("--cores", type=_positive, help="plan for so many cores a machine")
     _run(run)
     _path(show, "path")
+    _path(report, "path", help="a file under runs/, a sweep's folder, or a study's file")
+    _path(report, "--out", metavar="FILE", help="where the page goes (default: report.html beside the result)")
     show.add_argument(
         "--plots", action=argparse.BooleanOptionalAction, help="small plots (default: on a terminal, not in a pipe)"
     )
-    for command in (new, run, check, show, doctor, schema):
+    for command in (new, run, check, show, report, doctor, schema):
         command.add_argument("--json", action="store_true", help="one JSON document on stdout, all else on stderr")
     return top
 
