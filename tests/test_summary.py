@@ -47,6 +47,7 @@ AXES = [
     ("start.count=[16, 8]", "start.seed=[2, 0, 1]"),
     ("network.bias=[true, false]",),
     ("steps=[2, 4]",),
+    ("steps=[2, 4]", COUNTS, LIMIT),  # runs that go on for longer than others, beside a limit each
     ('record.variables=["loss", "gradient_norm", "prediction"]', COUNTS),
     ('start.signs=["positive", "symmetric"]',),
     ('loss=["squared", "logistic"]',),

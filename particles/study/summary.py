@@ -80,6 +80,12 @@ class Summary(NamedTuple):
     found: dict[str, "xarray.Dataset"]
 
 
+def _aligned(group: "xarray.Dataset", root: "xarray.Dataset") -> "xarray.Dataset":
+    """The group at its parent's coordinates, NaN where it has nothing: a tree has one set of each."""
+    shared = {*root.dims} & {*group.dims} & {"count", "seed", "time"}
+    return group.reindex({dim: root[dim].values for dim in shared})
+
+
 def write(made: Plan, out: Path) -> Summary:
     """Write sweep.h5: / the numbers over the axes, /comparison the distance from the limit, /limit its own record."""
     import xarray
@@ -94,12 +100,11 @@ def write(made: Plan, out: Path) -> Summary:
     for number, (setting, compared) in enumerate(setups):
         place = "" if len(setups) == 1 else f"/{number}"
         said = compared.assign_attrs(setting=json.dumps(setting), **compared.attrs)
-        # A group has its parent's coordinates: the same order, NaN where a count is missing.
-        shared = {dim: root[dim].values for dim in ("count", "seed") if dim in root.dims}
-        groups[f"/comparison{place}"] = said.reindex(shared)
+        groups[f"/comparison{place}"] = _aligned(said, root)
     limits = [case for case in made.cases if case.nodes and case.key in found]
     if len(limits) == 2:
-        groups["/limit"] = found[max(limits, key=lambda case: case.nodes or 0).key].drop_vars("iteration")
+        finest = found[max(limits, key=lambda case: case.nodes or 0).key].drop_vars("iteration")
+        groups["/limit"] = _aligned(finest, root)
         groups["/limit"].attrs = {}
     path = out / FILE
     write_whole(path, hdf5.packed(groups))
