@@ -114,6 +114,15 @@ def _labelled(dims: Any, values: Any, text: str) -> tuple[Any, Any, dict[str, st
     return dims, values, {"long_name": text, "units": "1", "equation": "3.4"}
 
 
+def by_count(table: "xarray.Dataset") -> list[tuple[int, float, float, float]]:
+    """For every M the largest distance over time: M, its mean over seeds, their spread (NaN of one), mean sqrt(M)."""
+    rows = []
+    for count, values in zip(table["count"].values, table["sup_distance"].values, strict=True):
+        mean, spread = float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+        rows.append((int(count), mean, spread, mean * float(np.sqrt(count))))
+    return rows
+
+
 _WORDS = {
     "holds": "holds",
     "does not hold": "does not hold within this interval",

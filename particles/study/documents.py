@@ -24,12 +24,13 @@ import numpy as np
 
 from particles.study.compare import THEORY
 from particles.study.plan import Plan
+from particles.study.summary import compared_in
 from particles.study.sweep import Outcome, run_path
 
 if TYPE_CHECKING:
     import xarray
 
-_PROVENANCE = ("config_hash", "seed", "git", "cpu", "python", "package_versions")
+PROVENANCE = ("config_hash", "seed", "git", "cpu", "python", "package_versions")
 
 
 class Answer(NamedTuple):
@@ -110,15 +111,11 @@ def result(tree: "xarray.DataTree", path: Path) -> dict[str, Any]:
         "time": data["time"].values if "time" in data.coords else None,
         "recorded": recorded,
         "comparison": [comparison(*pair) for pair in comparisons(tree)],
-        "provenance": {name: attrs[name] for name in _PROVENANCE if name in attrs},
+        "provenance": {name: attrs[name] for name in PROVENANCE if name in attrs},
         "config": json.loads(attrs["config"]) if "config" in attrs else None,
     }
 
 
 def comparisons(tree: "xarray.DataTree") -> list[tuple[dict[str, Any], "xarray.Dataset"]]:
     """The comparisons that a sweep's file holds, with their settings."""
-    if "comparison" not in tree.children:
-        return []
-    node = tree["comparison"]
-    parts = [part for part in (node, *node.children.values()) if "sup_distance" in part.data_vars]
-    return [(json.loads(part.attrs.get("setting", "{}")), part.to_dataset()) for part in parts]
+    return [(json.loads(part.attrs.get("setting", "{}")), part) for part in compared_in(tree)]

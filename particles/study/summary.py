@@ -80,6 +80,14 @@ class Summary(NamedTuple):
     found: dict[str, "xarray.Dataset"]
 
 
+def compared_in(tree: "xarray.DataTree") -> list["xarray.Dataset"]:
+    """The comparisons that a sweep's file holds, as `write` put them there; the attribute `setting` says of what."""
+    if "comparison" not in tree.children:
+        return []
+    node = tree["comparison"]
+    return [part.to_dataset() for part in (node, *node.children.values()) if "sup_distance" in part.data_vars]
+
+
 def _aligned(group: "xarray.Dataset", root: "xarray.Dataset") -> "xarray.Dataset":
     """The group at its parent's coordinates, NaN where it has nothing: a tree has one set of each."""
     shared = {*root.dims} & {*group.dims} & {"count", "seed", "time"}

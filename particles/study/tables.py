@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from particles.study.compare import verdict
-from particles.study.documents import comparisons
+from particles.study.compare import by_count, verdict
+from particles.study.documents import PROVENANCE, comparisons
 from particles.study.terminal import Scale, can_braille, chart
 
 if TYPE_CHECKING:
@@ -26,10 +26,8 @@ def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Data
     table = Table(title=Text(f"Distance from the limit{': ' + words if words else ''}"), title_justify="left")
     for heading in ("M", "sup_t |g_M - g_inf|, mean", "spread over seeds", "times sqrt(M)"):
         table.add_column(heading, justify="right")
-    for count, values in zip(compared["count"].values, compared["sup_distance"].values, strict=True):
-        mean = values.mean()
-        spread = f"{values.std(ddof=1):.2e}" if seeds > 1 else "-"
-        table.add_row(str(count), f"{mean:.3e}", spread, f"{mean * np.sqrt(count):.3f}")
+    for count, mean, spread, scaled in by_count(compared):
+        table.add_row(str(count), f"{mean:.3e}", f"{spread:.2e}" if seeds > 1 else "-", f"{scaled:.3f}")
     error = float(compared["sup_limit_error"])
     last = compared["sup_distance"].values[-1].mean()
     table.add_row("inf", f"{error:.3e}", "", "")
@@ -57,20 +55,29 @@ def recorded(console: Console, data: "xarray.Dataset", title: str) -> None:
 
 
 def swept(console: Console, data: "xarray.Dataset", title: str) -> None:
-    """The last loss over the axes of a sweep, seeds averaged."""
-    last = "time" if "time" in data.dims else "record"
-    names = [str(name) for name in data.data_vars if last in data[name].dims and name != "time"]
-    axes = [str(dim) for dim in data.dims if dim not in (last, "seed") and dim in data.coords]
+    """The last recorded numbers over the axes of a sweep, seeds averaged."""
+    axes, names, rows = last_values(data)
     table = Table(title=Text(title), title_justify="left")
     for axis in axes:
         table.add_column(axis, justify="right")
     for name in names:
         table.add_column(f"last {name}", justify="right")
+    for where, values in rows:
+        table.add_row(*map(str, where), *(f"{value:.5g}" for value in values))
+    console.print(table)
+
+
+def last_values(data: "xarray.Dataset") -> tuple[list[str], list[str], list[tuple[list[Any], list[float]]]]:
+    """Axes, quantities, and for every place on the axes: where it is, and the last of each quantity, seeds averaged."""
+    last = "time" if "time" in data.dims else "record"
+    names = [str(name) for name in data.data_vars if last in data[name].dims and name != "time"]
+    axes = [str(dim) for dim in data.dims if dim not in (last, "seed") and dim in data.coords]
+    rows = []
     for place in np.ndindex(*(data.sizes[axis] for axis in axes)):
         at = dict(zip(axes, place, strict=True))
-        values = [last_of(data[name].isel(at).transpose(..., last).values) for name in names]
-        table.add_row(*(str(data[axis].values[i]) for axis, i in at.items()), *(f"{value:.5g}" for value in values))
-    console.print(table)
+        values = [_last(data[name].isel(at).transpose(..., last).values) for name in names]
+        rows.append(([data[axis].values[i] for axis, i in at.items()], values))
+    return axes, names, rows
 
 
 def _plots(console: Console, tree: "xarray.DataTree") -> None:
@@ -94,7 +101,7 @@ def _plots(console: Console, tree: "xarray.DataTree") -> None:
             print_line(console, line)
 
 
-def last_of(values: NDArray[np.float64]) -> float:
+def _last(values: NDArray[np.float64]) -> float:
     """The mean over seeds of the last recorded value; a run that ended early has NaN after it: (..., T) -> one."""
     runs = values.reshape(-1, values.shape[-1])
     ends = [run[np.isfinite(run)][-1] for run in runs if np.isfinite(run).any()]
@@ -117,6 +124,6 @@ def show(console: Console, tree: "xarray.DataTree", path: Path, plots: bool = Fa
         comparison(console, setting, compared)
     if plots:
         _plots(console, tree)
-    for name in ("config_hash", "seed", "git", "cpu", "python", "package_versions", "config"):
+    for name in (*PROVENANCE, "config"):
         if name in attrs:
             print_line(console, f"{name}: {attrs[name]}")

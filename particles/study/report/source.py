@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from particles.errors import StorageError
 from particles.study.results import open_attributes, open_root, open_tree
-from particles.study.summary import FILE
+from particles.study.summary import FILE, compared_in
 
 if TYPE_CHECKING:
     import xarray
@@ -101,16 +101,13 @@ def _sweep(path: Path) -> Source:
     if not known or not all(re.fullmatch(_KEY, key) for key in runs):  # a key is a file's name: no other folder's
         raise StorageError(f"{path} is damaged: its attribute 'runs' does not say where runs are. {_REMEDY}")
     setups = []
-    if "comparison" in tree.children:
-        node = tree["comparison"]
-        for part in (node, *node.children.values()):
-            if "sup_distance" in part.data_vars:
-                if missing := [name for name in _COMPARED if name not in part.variables]:
-                    raise StorageError(f"{path} is damaged: its comparison lacks {', '.join(missing)}. {_REMEDY}")
-                setting = said(path, part.attrs, "setting", dict) if "setting" in part.attrs else {}
-                # Counts that were not compared are NaN there, as the sweep's axes are shared.
-                compared = part.to_dataset().dropna("count", how="all", subset=["sup_distance"])
-                setups.append((setting, compared.dropna("seed", how="any", subset=["sup_distance"])))
+    for part in compared_in(tree):
+        if missing := [name for name in _COMPARED if name not in part.variables]:
+            raise StorageError(f"{path} is damaged: its comparison lacks {', '.join(missing)}. {_REMEDY}")
+        setting = said(path, part.attrs, "setting", dict) if "setting" in part.attrs else {}
+        # Counts that were not compared are NaN there, as the sweep's axes are shared.
+        compared = part.dropna("count", how="all", subset=["sup_distance"])
+        setups.append((setting, compared.dropna("seed", how="any", subset=["sup_distance"])))
     limit = tree["limit"].to_dataset() if "limit" in tree.children else None
     config = said(path, tree.attrs, "config", dict)
     name = path.absolute().parent.name if path.name == FILE else path.stem

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from particles.study.compare import THEORY, judged, verdict
+from particles.study.compare import THEORY, by_count, judged, verdict
 from particles.study.report.sheets import INFINITE, Cell, Sheet, judgement, sheet
 from particles.study.report.source import STUDY, SWEEP, Source
-from particles.study.tables import last_of
+from particles.study.tables import last_values
 
 if TYPE_CHECKING:
     import xarray
@@ -82,11 +82,7 @@ def _exponents(setups: "list[tuple[dict[str, Any], xarray.Dataset]]") -> Sheet:
 
 
 def _distances(setting: dict[str, Any], compared: "xarray.Dataset") -> Sheet:
-    rows: list[tuple[Any, ...]] = []
-    for count, values in zip(compared["count"].values, compared["sup_distance"].values, strict=True):
-        mean = float(values.mean())
-        spread = float(values.std(ddof=1)) if len(values) > 1 else np.nan
-        rows.append((int(count), mean, spread, mean * np.sqrt(count)))
+    rows: list[tuple[Any, ...]] = list(by_count(compared))
     rows.append((Cell("infinity", INFINITE), float(compared["sup_limit_error"]), Cell(""), Cell("")))
     seeds = compared.sizes["seed"]
     note = (
@@ -122,13 +118,7 @@ def _first_and_last(data: "xarray.Dataset") -> Sheet:
 
 
 def _over_axes(data: "xarray.Dataset") -> Sheet:
-    last = "time" if "time" in data.dims else "record"
-    names = [str(name) for name in data.data_vars if last in data[name].dims and name != "time"]
-    axes = [str(dim) for dim in data.dims if dim not in (last, "seed") and dim in data.coords]
-    rows = []
-    for place in np.ndindex(*(data.sizes[axis] for axis in axes)):
-        at = dict(zip(axes, place, strict=True))
-        means = [last_of(data[name].isel(at).transpose(..., last).values) for name in names]
-        rows.append([*(data[axis].values[k] for axis, k in at.items()), *means])
+    axes, names, found = last_values(data)
     headings = [*axes, *(f"last {name}" for name in names)]
-    return sheet("Recorded quantities at the last time, seeds averaged", headings, rows if names else [])
+    rows = [[*where, *values] for where, values in found] if names else []
+    return sheet("Recorded quantities at the last time, seeds averaged", headings, rows)
