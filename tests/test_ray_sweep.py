@@ -5,6 +5,7 @@ import signal
 
 import pytest
 import xarray as xr
+from daily import some
 from test_plan import planned
 from test_sweep import DIVERGING, Silent, all_contents, statuses, swept
 
@@ -87,7 +88,7 @@ def test_sweep__says_where_the_folder_is_not_shared(tmp_path, monkeypatch):
     assert outcome.status == "failed" and "results must go to a shared folder" in outcome.message
 
 
-@pytest.mark.parametrize("engine", [None, pytest.param("shards", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("engine", some([None, "shards"], None))
 def test_run__leaves_many_particles_in_files_and_refers_to_them(engine, two_nodes, small_file, tmp_path, monkeypatch):
     words = ["run", str(small_file), "--set", "start.count=[600, 700]", "--no-figure"]
     assert main([*words, "--out", str(tmp_path / "whole")]) == 0

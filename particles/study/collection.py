@@ -16,6 +16,7 @@ from particles.study.backend import SweepBackend
 from particles.study.provenance import canonical
 from particles.study.results import read
 from particles.study.summary import FILE
+from particles.study.sweep import run_file
 
 
 class Sweep(NamedTuple):
@@ -53,8 +54,8 @@ def opened(folder: Path) -> xarray.Dataset:
     known: dict[str, grid.Form | None] = {}
     records: dict[tuple[int, ...], grid.Record] = {}
     for key, setting in sweep.runs.items():
-        place = tuple(axis.values.index(_plain(setting[axis.name])) for axis in sweep.axes)
-        path = _file(folder, key)
+        place = tuple(axis.values.index(grid.coordinate(setting[axis.name])) for axis in sweep.axes)
+        path = run_file(folder, key)
         try:
             status[place], records[place] = read(path, partial(_header, path, known))
         except StorageError:
@@ -62,12 +63,8 @@ def opened(folder: Path) -> xarray.Dataset:
     data = grid.assembled(sweep.axes, records)
     said = {"long_name": "how each run ended, or that its file is missing or damaged", "units": "1", "equation": "-"}
     data["status"] = (tuple(axis.name for axis in sweep.axes), status.astype(str), said)
-    limits = {str(_file(folder, key)): setting for key, setting in sweep.limits.items()}
+    limits = {str(run_file(folder, key)): setting for key, setting in sweep.limits.items()}
     return data.assign_attrs(sweep.attrs, limits=json.dumps(limits))
-
-
-def _file(folder: Path, key: str) -> Path:
-    return folder / "runs" / f"{key}.h5"
 
 
 def _header(path: Path, known: dict[str, grid.Form | None], file: h5py.File) -> tuple[str, grid.Record]:
@@ -153,12 +150,7 @@ def _at(config: Any, path: tuple[str, ...]) -> Any:
 
 def _distinct(runs: dict[str, dict[str, Any]], name: str) -> list[Any]:
     """The values of an axis in the order in which the runs have them."""
-    return list(dict.fromkeys(_plain(setting[name]) for setting in runs.values()))
-
-
-def _plain(value: Any) -> Any:
-    """A table or a list is its text, as in sweep.h5."""
-    return json.dumps(value) if isinstance(value, dict | list) or value is None else value
+    return list(dict.fromkeys(grid.coordinate(setting[name]) for setting in runs.values()))
 
 
 def _order(value: Any) -> tuple[bool, Any]:

@@ -22,13 +22,13 @@ from particles.study.tables import print_line
 def examine(console: Console, address: str | None) -> dict[str, Any]:
     """Versions, cores, memory, the kernel cache; the cluster's machines, if there is one."""
     about = provenance()
-    print_line(console, f"python {about['python']}, {about['package_versions']}")
-    print_line(console, f"cpu {about['cpu']}: {cores()} cores, {memory_here() / 2**30:.1f} GiB of memory")
-    free = shutil.disk_usage(Path.cwd()).free / 2**30
-    print_line(console, f"compiled kernels: {cache_folder() or 'not kept'}; disk free here: {free:.1f} GiB")
-    found: dict[str, Any] = {"python": about["python"], "package_versions": about["package_versions"]}
-    found |= {"cpu": about["cpu"], "cores": cores(), "memory_bytes": memory_here(), "kernel_cache": cache_folder()}
+    found: dict[str, Any] = {name: about[name] for name in ("python", "package_versions", "cpu")}
+    found |= {"cores": cores(), "memory_bytes": memory_here(), "kernel_cache": cache_folder()}
     found |= {"disk_free_bytes": shutil.disk_usage(Path.cwd()).free, "machines": []}
+    memory, free = found["memory_bytes"] / 2**30, found["disk_free_bytes"] / 2**30
+    print_line(console, f"python {found['python']}, {found['package_versions']}")
+    print_line(console, f"cpu {found['cpu']}: {found['cores']} cores, {memory:.1f} GiB of memory")
+    print_line(console, f"compiled kernels: {found['kernel_cache'] or 'not kept'}; disk free here: {free:.1f} GiB")
     if address is not None:
         with Ray(address=address).held() as machines:
             found["machines"] = [{"id": machine.id, "cores": machine.cpus} for machine in machines]

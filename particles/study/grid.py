@@ -3,6 +3,7 @@
 A run that is missing, ended early or is smaller than another (fewer particles) has NaN where it has no number.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -46,6 +47,11 @@ Records = Mapping[tuple[int, ...], Record]  # by place on the grid
 def setting(path: Sequence[str]) -> dict[str, str]:
     """What is said of an axis that is a setting of the configuration."""
     return {"long_name": f"setting {'.'.join(path)} of the configuration", "units": "1", "equation": "-"}
+
+
+def coordinate(value: Any) -> Any:
+    """A setting as a value on an axis: a table or a list is its text."""
+    return json.dumps(value) if isinstance(value, dict | list) or value is None else value
 
 
 def record_of(data: xarray.Dataset) -> Record:

@@ -5,7 +5,6 @@ values fit together is left to `particles check`.
 """
 
 import json
-import types
 import typing
 from typing import Any
 
@@ -18,14 +17,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def json_schema() -> dict[str, Any]:
     """The schema of a whole file: sections with descriptions, axes allowed, no null, which TOML has not."""
     made: dict[str, Any] = _without_null(Config.model_json_schema())
-    models = {"Config": Config} | {
-        kind.__name__: kind
-        for model in _models(Config)
-        for field in model.model_fields.values()
-        for kind in kinds_of(field.annotation)
-        if hasattr(kind, "model_fields")
-    }
-    for name, model in models.items():
+    for name, model in {model.__name__: model for model in _models(Config)}.items():
         place = made if name == "Config" else made["$defs"][name]
         place.pop("title", None)
         if name == "LimitConfig":
@@ -44,10 +36,11 @@ def text() -> str:
 
 
 def _models(model: Any) -> typing.Iterator[Any]:
+    """A model and those of its sections."""
     yield model
     for field in model.model_fields.values():
         for kind in kinds_of(field.annotation):
-            if hasattr(kind, "model_fields") and not isinstance(kind, types.GenericAlias):
+            if hasattr(kind, "model_fields"):
                 yield from _models(kind)
 
 

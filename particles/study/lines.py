@@ -24,7 +24,7 @@ def lines(values: "xarray.DataArray", places: "xarray.DataArray", over: str, by:
     from matplotlib.figure import Figure
 
     picks: list[dict[str, int]] = [{by: i} for i in range(values.sizes[by])] if by else [{}]
-    shades = _shades(len(picks))
+    shades = shades_of(len(picks))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.4, 3.8))
         axes = figure.subplots()
@@ -43,7 +43,8 @@ def lines(values: "xarray.DataArray", places: "xarray.DataArray", over: str, by:
     return figure
 
 
-def _shades(count: int) -> Any:
+def shades_of(count: int) -> Any:
+    """Colours of so many lines, from light to dark."""
     import matplotlib
 
     return matplotlib.colormaps["viridis"](np.linspace(0.85 if count > 1 else 0.3, 0.1, count))
@@ -67,11 +68,12 @@ def _line(axes: "Axes", values: "xarray.DataArray", places: "xarray.DataArray", 
 
 def _scale(axes: "Axes", values: Any, places: Any, over: str) -> None:
     """Logarithmic where positive values span a decade; time stays linear."""
-    axes.set_yscale("log" if _spans(values) else "linear")
-    axes.set_xscale("log" if over not in ("time", "record") and _spans(places) else "linear")
+    axes.set_yscale("log" if spans_decades(values) else "linear")
+    axes.set_xscale("log" if over not in ("time", "record") and spans_decades(places) else "linear")
 
 
-def _spans(values: Any) -> bool:
+def spans_decades(values: Any) -> bool:
+    """Whether finite values are positive and far enough apart for a logarithmic axis."""
     finite = values[np.isfinite(values)]
     return bool(finite.size and finite.min() > 0 and finite.max() > _WIDE * finite.min())
 
@@ -82,7 +84,7 @@ def _bar(figure: "Figure", axes: "Axes", named: "xarray.DataArray") -> None:
 
     if named.dtype.kind in "iuf":
         ends = matplotlib.colors.Normalize(float(named.min()), float(named.max()))
-        shades = matplotlib.colors.ListedColormap(_shades(len(named)))
+        shades = matplotlib.colors.ListedColormap(shades_of(len(named)))
         figure.colorbar(matplotlib.cm.ScalarMappable(ends, shades), ax=axes, label=_said(named, str(named.name)))
 
 

@@ -16,8 +16,8 @@ from particles.study.reels import Reel, Track
 POSITIVE, NEGATIVE, UNSIGNED = "tab:blue", "tab:orange", "0.45"
 BINS = 60  # of a histogram; as many as `plots.py` has
 CELLS = 40  # of a density in a plane, on each axis
-_INK = 3600.0  # points^2 that all dots of a cloud have together ...
-_DOT = 40.0  # ... and what one has at most, on average
+INK = 3600.0  # points^2 that all dots of a cloud have together ...
+DOT = 40.0  # ... and what one has at most, on average
 _LETTERS = 19  # of a caption, to the inch
 _ALIKE = 3.0  # axes whose ranges differ by less get one scale
 
@@ -91,7 +91,7 @@ def _dress(panel: Axes, shown: Reel, kind: int, made: Screen) -> None:
 def _dots(panel: Axes, shown: Reel, kind: int, at: int) -> Artist:
     track = shown.tracks[kind]
     most = max(float(each.size.sum(axis=1).max()) for each in shown.tracks) or 1.0
-    ink = min(_INK, _DOT * track.size.shape[1]) / most
+    ink = min(INK, DOT * track.size.shape[1]) / most
     colour: Any = UNSIGNED
     if track.sign is not None:
         colour = np.array([UNSIGNED, POSITIVE, NEGATIVE])[track.sign[at].astype(int)]  # 0, 1 and -1, the last

@@ -45,8 +45,7 @@ def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> "xarray.Dataset":
 def _axis(axis: Axis) -> "grid.Axis":
     from particles.study import grid
 
-    values = [json.dumps(value) if isinstance(value, dict | list) else value for value in axis.values]
-    return grid.Axis(axis.name, values, grid.setting(axis.path))
+    return grid.Axis(axis.name, [grid.coordinate(value) for value in axis.values], grid.setting(axis.path))
 
 
 def comparisons(made: Plan, found: dict[str, "xarray.Dataset"]) -> list[tuple[dict[str, Any], "xarray.Dataset"]]:

@@ -36,7 +36,12 @@ class Outcome(NamedTuple):
 
 def run_path(out: Path, case: Case) -> Path:
     """Where a run's result goes."""
-    return out / "runs" / f"{case.key}.h5"
+    return run_file(out, case.key)
+
+
+def run_file(out: Path, key: str) -> Path:
+    """The same by the run's hash."""
+    return out / "runs" / f"{key}.h5"
 
 
 def particles_path(out: Path, case: Case) -> Path:

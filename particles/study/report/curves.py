@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.study import plots
+from particles.study.lines import shades_of, spans_decades
 from particles.study.report.pictures import Picture, drawn, label
 from particles.study.report.source import SWEEP, Source
 
@@ -18,7 +19,6 @@ FIGURES = 24  # quantities that are drawn
 CURVES = 10  # of a figure: more cannot be told apart
 _POINTS = 400  # of a curve: more than the figure has dots across
 _HUGE = 1e100  # what is larger is on its way to overflow, and flattens all the rest
-_DECADE = 10.0  # a positive quantity that moves by more gets a logarithmic axis
 
 
 class Curve(NamedTuple):
@@ -106,7 +106,7 @@ def _picture(name: str, said: dict[str, Any], lines: list[Curve]) -> Picture:
     with matplotlib.rc_context(plots.STYLE):
         figure = Figure(figsize=(4.6, 3.1))
         axes = figure.subplots()
-        shades = matplotlib.colormaps["viridis"](np.linspace(0.85, 0.1, len(lines)) if len(lines) > 1 else [0.3])
+        shades = shades_of(len(lines))
         marks = "o" if len(lines[0].time) < 3 else ""
         for line, shade in zip(lines, shades, strict=True):
             style = {"color": plots.LIMIT, "ls": "--"} if line.limit else {"color": shade}
@@ -114,8 +114,7 @@ def _picture(name: str, said: dict[str, Any], lines: list[Curve]) -> Picture:
             if line.spread is not None:
                 low, high = line.value - line.spread, line.value + line.spread
                 axes.fill_between(line.time, low, high, color=shade, alpha=0.2, lw=0)
-        values = np.concatenate([line.value[np.isfinite(line.value)] for line in lines])
-        if values.min() > 0 and values.max() > _DECADE * values.min():
+        if spans_decades(np.concatenate([line.value for line in lines])):
             axes.set_yscale("log")
         axes.set(xlabel="flow time $t$", ylabel=label(name, 30))
         if len(lines) > 1:

@@ -16,7 +16,8 @@ from particles.study.reels import Reel, Track, reel
 from particles.study.report.pictures import Picture, drawn
 from particles.study.report.source import RUN, STUDY, SWEEP, Source
 from particles.study.results import open_final, open_root
-from particles.study.screen import density, titles, told
+from particles.study.screen import DOT, INK, density, titles, told
+from particles.study.sweep import run_file
 
 if TYPE_CHECKING:
     import xarray
@@ -26,7 +27,6 @@ DOTS = 600  # of a cloud in a film
 _STILL_DOTS = 2000  # of a cloud that does not move
 _LEVELS = 65534  # of a coordinate; one more says that the particle is out of sight
 _SEEN = 512  # particles of the run that is shown of a sweep: a cloud of some hundred can be seen
-_INK, _DOT = 3600.0, 40.0  # as in `screen.py`: points^2 of all dots together, and of one on average
 _HOW = (
     'To see the cloud move, record it: "position" (and "output_weight") among the variables of [record], or '
     'record=("loss", "position", "output_weight") from Python.'
@@ -97,8 +97,8 @@ def _candidates(source: Source) -> "list[tuple[str, Any, xarray.Dataset]]":
     """The result itself, or of a sweep a finite run that can be seen well and the limit."""
     if source.kind != SWEEP:
         return [("", source.path, source.root)]
-    folder = source.path.parent / "runs"
-    there = {key: place for key, place in source.runs.items() if (folder / f"{key}.h5").is_file()}
+    folder = source.path.parent
+    there = {key: place for key, place in source.runs.items() if run_file(folder, key).is_file()}
     finite = [key for key, place in there.items() if not place.get("nodes")]
     if not finite:
         return []
@@ -107,7 +107,8 @@ def _candidates(source: Source) -> "list[tuple[str, Any, xarray.Dataset]]":
     limits = [other for other, place in there.items() if place.get("nodes") and _setting(place) == _setting(there[key])]
     if limits:
         found.append(("M infinite", max(limits, key=lambda key: _number(there[key]["nodes"]))))
-    return [(label, folder / f"{key}.h5", open_root(folder / f"{key}.h5")) for label, key in found]
+    files = [(label, run_file(folder, key)) for label, key in found]
+    return [(label, file, open_root(file)) for label, file in files]
 
 
 def _setting(place: dict[str, Any]) -> dict[str, Any]:
@@ -162,7 +163,7 @@ def _panel(shown: Reel, track: Track, most: float) -> dict[str, Any]:
         inside = ((place >= 0) & (place <= 1)).all(axis=2, keepdims=True)
         panel["points"] = _packed(np.where(inside, place * _LEVELS, _LEVELS + 1), "<u2")
         # A dot's area says its share; radii in sixteenths of a pixel.
-        ink = min(_INK, _DOT * track.size.shape[1]) / most
+        ink = min(INK, DOT * track.size.shape[1]) / most
         panel["radii"] = _packed(np.clip(8.0 * np.sqrt(ink * track.size), 8, 255), "u1")
         if track.sign is not None:
             panel["signs"] = _packed(track.sign + 1, "u1")
@@ -209,7 +210,7 @@ def _still(measure: Measure, count: int) -> Picture:
             axes.set(xlabel="$b$", ylabel="density")
         else:
             area = w * np.abs(s)
-            size = min(_INK, _DOT * len(w)) * area / (area.sum() or 1.0)
+            size = min(INK, DOT * len(w)) * area / (area.sum() or 1.0)
             for sign, colour, words in ((1, "tab:blue", "s > 0"), (-1, "tab:orange", "s < 0")):
                 seen = np.sign(s) == sign
                 if seen.any():

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from particles.errors import StorageError
+from particles.study.grid import coordinate
 from particles.study.report.settings import axes
 from particles.study.report.sheets import INFINITE, Cell, Sheet, sheet
 from particles.study.report.source import RUN, SWEEP, Source, said
 from particles.study.results import open_attributes
+from particles.study.sweep import run_file
 
 _LOOKED_AT = 2000  # runs of a sweep whose files are opened
 
@@ -85,13 +87,12 @@ def _told(rows: list[tuple[str, int, str]], named: bool) -> Sheet | None:
 
 
 def _of_sweep(source: Source) -> Incidents:
-    folder = source.path.parent / "runs"
-    if not folder.is_dir():
+    if not (source.path.parent / "runs").is_dir():
         return Incidents([], None, None, ["The runs' own files are not beside this one, so their ends are not known."])
     names, rows, events = list(axes(source)), [], []
     keys = list(source.runs)[:_LOOKED_AT]
     for key in keys:
-        status, happened = _ended(folder / f"{key}.h5")
+        status, happened = _ended(run_file(source.path.parent, key))
         place = source.runs[key]
         rows.append((key, *(_where(place, name) for name in names), place.get("nodes") or "", status))
         events += [(key, *event) for event in happened]
@@ -109,8 +110,7 @@ def _where(place: dict[str, Any], name: str) -> Any:
     """Where a run is on an axis."""
     if name == "count" and place.get("nodes"):
         return Cell("infinity", INFINITE)
-    value = place.get(name, "")
-    return json.dumps(value) if isinstance(value, dict | list) else value
+    return coordinate(place.get(name, ""))
 
 
 def _ended(path: Path) -> tuple[str, list[tuple[int, str]]]:

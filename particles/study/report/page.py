@@ -7,15 +7,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from particles.errors import InputError
 from particles.files import write_whole
+from particles.study import plots
+from particles.study.compare import verdict
 from particles.study.report.curves import curves
 from particles.study.report.film import clouds
 from particles.study.report.incidents import incidents
-from particles.study.report.pictures import ROOM, Picture, fitting, label, saved
+from particles.study.report.pictures import ROOM, Picture, drawn, fitting, label, saved
 from particles.study.report.reproduction import reproduction
 from particles.study.report.settings import contents, origin, settings
 from particles.study.report.source import SWEEP, Source, read
@@ -85,14 +90,6 @@ def _pictures(source: Source) -> tuple[list[Picture], list[str]]:
 
 def _distance(setting: dict[str, Any], compared: Any) -> Picture:
     """The distance from the limit against M, of a sweep that was run without its figure."""
-    import matplotlib
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    from particles.study import plots
-    from particles.study.compare import verdict
-    from particles.study.report.pictures import drawn
-
     with matplotlib.rc_context(plots.STYLE):
         figure = Figure(figsize=(4.6, 3.6))
         shades = matplotlib.colormaps["viridis"](np.linspace(0.85, 0.1, compared.sizes["count"]))
