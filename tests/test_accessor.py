@@ -80,6 +80,13 @@ def test_compare__of_a_sweep_is_the_sweep_s_own_comparison(tmp_path):
     data = mf.open_sweep(tmp_path)
     coarse, fine = (mf.open(file).dataset for file in data.mf.limits)
     xarray.testing.assert_equal(data.mf.compare(fine, coarse), tree["comparison"].to_dataset())
+    xarray.testing.assert_equal(data.mf.compare(), tree["comparison"].to_dataset())
+    assert data.mf.exponent() == data.mf.compare().mf.exponent()
+
+
+def test_compare__without_a_limit_asks_for_one():
+    with pytest.raises(mf.InputError, match=r"needs a limit: got a dataset that lists none\. Give one"):
+        run().mf.compare()
 
 
 def test_compare__takes_one_step_size_of_a_sweep_over_them(tmp_path):
@@ -88,6 +95,8 @@ def test_compare__takes_one_step_size_of_a_sweep_over_them(tmp_path):
     limits = {setting["step"]: file for file, setting in data.mf.limits.items()}
     for step in (0.1, 0.2):
         found = data.sel(step=step).mf.compare(mf.open(limits[step]).dataset)
+        own = data.sel(step=step).mf.compare()
+        xarray.testing.assert_equal(own["distance"], found["distance"])
         np.testing.assert_allclose(found["time"], step * np.arange(4), rtol=1e-12)
     with pytest.raises(mf.InputError, match=r"also step. Take one first: ds.isel\(step=0\)"):
         data.mf.compare(mf.open(limits[0.1]).dataset)

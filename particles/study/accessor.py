@@ -12,6 +12,7 @@ import numpy as np
 import xarray
 
 from particles.errors import InputError, nearest
+from particles.study import grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,17 +54,21 @@ class Findings:
         found: dict[str, dict[str, Any]] = json.loads(self._ours().attrs.get("limits", "{}"))
         return dict(sorted(found.items(), key=lambda item: int(item[1]["nodes"])))
 
-    def compare(self, limit: xarray.Dataset, coarse: xarray.Dataset | None = None) -> xarray.Dataset:
+    def compare(self, limit: xarray.Dataset | None = None, coarse: xarray.Dataset | None = None) -> xarray.Dataset:
         """The distance of predictions from the limit's at the recorded times that all share, as `mf.compare` has it.
 
-        limit: the dataset of another run on the same samples. coarse: the limit with half the nodes, whose distance is
-        the quadrature error. -> distance (count, seed, time), sup_distance (count, seed), exponent with its interval.
+        limit: the dataset of another run on the same samples (None: the finest limit of the sweep). coarse: the limit
+        with fewer nodes, whose distance is the quadrature error (None: of the sweep's own limits the next finest).
+        -> distance (count, seed, time), sup_distance (count, seed), exponent with its interval.
         A sweep may have the dimensions count and seed; take one of any other (`ds.isel`) before. Of a
         sweep the runs that finished are taken.
         """
         from particles.study.compare import compare
 
         runs = _by_count_and_seed(self._has("prediction"))
+        if limit is None:
+            *rest, limit = self._own_limits()
+            coarse = rest[-1] if rest and coarse is None else coarse
         others = [*runs.values(), *([] if coarse is None else [coarse])]
         for data in others:
             _check_same_samples(data, limit)
@@ -73,11 +78,13 @@ class Findings:
     def exponent(self, over: str = "count", of: str = "sup_distance") -> "Exponent":
         """The power p in `of` ~ `over`^p with its 95% interval, from the slope of a line in log-log scales.
 
-        With three seeds or more a line is fitted to each and the interval is Student's over them; else it is the one
+        Of a sweep beside its limit, which holds no sup_distance itself, it is that of `compare()`. With three seeds or more a line is fitted to each and the interval is Student's over them; else it is the one
         line's. `of` may have the dimensions `over` and `seed`; take one of any other before.
         """
         from particles.study.compare import fit_exponent
 
+        if of == "sup_distance" and of not in self._data and self.limits:
+            return self.compare().mf.exponent(over, of)
         values = _only(self._has(of)[of], over, "seed").transpose(over, ...)
         places = self._numbers(over)
         table = np.asarray(values.values, dtype=float).reshape(len(places), -1)
@@ -128,6 +135,24 @@ class Findings:
                 "Run with positions=None.",
             )
         return cloud
+
+    def _own_limits(self) -> list[xarray.Dataset]:
+        """The limits of the sweep at its chosen setting, the finest last."""
+        from particles.study.results import open as open_run
+
+        chosen = {str(name): value for name, value in self._data.coords.items() if value.ndim == 0}
+        found = [
+            path
+            for path, setting in self.limits.items()
+            if all(grid.coordinate(setting[name]) == chosen[name].item() for name in chosen.keys() & setting.keys())
+        ]
+        if not found:
+            raise InputError(
+                "a comparison needs a limit",
+                "a dataset that lists none",
+                "Give one, ds.mf.compare(limit.dataset), or run the sweep with [limit].",
+            )
+        return [open_run(path).dataset for path in found]
 
     def _ours(self) -> xarray.Dataset:
         if not _MARKS & self._data.attrs.keys():
