@@ -78,13 +78,14 @@ class Findings:
     def exponent(self, over: str = "count", of: str = "sup_distance") -> "Exponent":
         """The power p in `of` ~ `over`^p with its 95% interval, from the slope of a line in log-log scales.
 
-        Of a sweep beside its limit, which holds no sup_distance itself, it is that of `compare()`. With three seeds or more a line is fitted to each and the interval is Student's over them; else it is the one
-        line's. `of` may have the dimensions `over` and `seed`; take one of any other before.
+        Of a sweep beside its limit, which holds no sup_distance itself, it is that of `compare()`. With three seeds or
+        more a line is fitted to each and the interval is Student's over them; else it is the one line's. `of` may have
+        the dimensions `over` and `seed`; take one of any other before.
         """
         from particles.study.compare import fit_exponent
 
         if of == "sup_distance" and of not in self._data and self.limits:
-            return self.compare().mf.exponent(over, of)
+            return Findings(self.compare()).exponent(over, of)
         values = _only(self._has(of)[of], over, "seed").transpose(over, ...)
         places = self._numbers(over)
         table = np.asarray(values.values, dtype=float).reshape(len(places), -1)
