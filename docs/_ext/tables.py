@@ -1,0 +1,75 @@
+"""`.. rows:: observables`: a table of the package as a table of the page, so that no page copies one."""
+
+import inspect
+from collections.abc import Callable, Iterable
+
+from docutils import nodes
+from prose import marked
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+import particles as mf
+from particles.datasets import SETS
+
+Rows = tuple[tuple[str, ...], Iterable[tuple[str, ...]]]
+
+
+def _yes(value: object) -> str:
+    return "yes" if value else ""
+
+
+def activations() -> Rows:
+    heads = ("Activation", "sup |sigma'|", "sup |sigma''|", "Assumption 1", "Assumption 2", "Kernel in closed form")
+    return heads, (
+        (f"`{row.name}`", f"{row.slope_bound:.4g}", f"{row.curvature_bound:.4g}", _yes(row.assumption_1),
+         _yes(row.assumption_2), _yes(row.slope_kernel))
+        for row in mf.ACTIVATIONS.values()
+    )  # fmt: skip
+
+
+def losses() -> Rows:
+    heads = ("Loss", "sup d2l/dz2", "Labels -1 and 1")
+    return heads, ((f"`{row.name}`", f"{row.curvature:g}", _yes(row.binary)) for row in mf.LOSSES.values())
+
+
+def observables() -> Rows:
+    heads = ("Name", "What it is", "Equation", "Dimensions", "Needs")
+    asks = {"test": "`test`", "binary": "labels -1, 1", "kernel": "Gram matrices"}
+    return heads, (
+        (f"`{row.name}`", row.long_name, row.equation, ", ".join(("time", *row.dims)),
+         ", ".join(words for name, words in asks.items() if getattr(row, name)))
+        for row in mf.OBSERVABLES.values()
+    )  # fmt: skip
+
+
+def datasets() -> Rows:
+    heads = ("Name", "What it is", "Options")
+    return heads, (
+        (f"`{name}`", inspect.getdoc(make) or "", ", ".join(f"`{p.name}`" for p in _parameters(make)))
+        for name, make in SETS.items()
+    )
+
+
+def _parameters(make: Callable[..., object]) -> Iterable[inspect.Parameter]:
+    return inspect.signature(make).parameters.values()
+
+
+TABLES = {"activations": activations, "losses": losses, "observables": observables, "datasets": datasets}
+
+
+class RowsDirective(SphinxDirective):
+    """One of TABLES by name."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        heads, rows = TABLES[self.arguments[0]]()
+        lines = [".. list-table::", "   :header-rows: 1", ""]
+        for row in (heads, *rows):
+            lines += [f"   {' ' if place else '*'} - {marked(cell, set())}" for place, cell in enumerate(row)]
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("rows", RowsDirective)
+    return {"parallel_read_safe": True}

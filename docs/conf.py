@@ -1,0 +1,35 @@
+"""The documentation site: `sphinx-build -W -n -b html docs docs/_build/html`. It asks the network for nothing."""
+
+import importlib.metadata
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "meanfield-particles"
+author = "meanfield-particles contributors"
+release = importlib.metadata.version(project)
+extensions = ["myst_nb", "sphinx.ext.autodoc", "prose", "tables"]
+exclude_patterns = ["_build", "_ext"]
+
+html_theme = "furo"
+html_title = project
+html_copy_source = False
+smartquotes = False  # texts quote code: "tanh",
+
+# Markdown: links lead to headings too; formulas are plain text, so no TeX and no script for it.
+myst_heading_anchors = 3
+nb_execution_mode = "cache"  # a notebook is run again when its cells change
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+
+# The reference: the order and the grouping are the pages' own; `prose` makes reStructuredText of docstrings.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 100
+nitpick_ignore_regex = [
+    ("py:class", r"(collections|numpy|pathlib|xarray)\..*"),  # their pages are not ours, and nothing is fetched
+    ("py:class", "ArrayLike|Event|Figure|LinearOperator|Runs"),  # imported for type checking only
+    ("py:class", r"particles\..*\.(Left|Lengths|Profile|Purpose|Sample|Scene)"),  # that no user makes
+]
