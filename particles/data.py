@@ -16,7 +16,12 @@ _ROWS = 256
 
 
 class Dataset:
-    """n samples, checked once: x (n, d), y (n,), finite, n >= 1."""
+    """n samples, checked once: x (n, d), y (n,), finite, n >= 1.
+
+    >>> data = mf.Dataset(np.arange(10.0).reshape(5, 2), np.ones(5))
+    >>> data.split(test=0.4)
+    (Dataset(n=3, d=2), Dataset(n=2, d=2))
+    """
 
     def __init__(self, x: ArrayLike, y: ArrayLike) -> None:
         self.x, self.y = _floats("x", x), _floats("y", y)
@@ -78,6 +83,10 @@ class Stream:
     """Fresh samples without end, indexed by number: sample i depends on (seed, i) alone, so all runs see the same.
 
     inputs: any law on R^d. target: (k, d) -> (k,), called on chunks. noise: standard deviation added to the target.
+
+    >>> stream = mf.Stream(mf.Sphere(2), lambda x: x[:, 0] * x[:, 1])
+    >>> bool((stream.rows(2, 4).y == stream.rows(0, 8).y[2:4]).all())
+    True
     """
 
     inputs: Law

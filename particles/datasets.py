@@ -101,6 +101,11 @@ def load(name: str, scale: str = "none", **options: Any) -> Dataset:
     """The set called `name`, its inputs scaled ("standard", "unit"); options are those of its row.
 
     circle, sphere, gaussian: n, seed, noise, and dim but for circle. digits, wine: lists of classes positive, negative.
+
+    >>> mf.load("wine", scale="standard")
+    Dataset(n=178, d=13)
+    >>> mf.load("circle", n=100, noise=0.1)
+    Dataset(n=100, d=2)
     """
     if name not in SETS:
         raise InputError("`name` must be a known data set", repr(name), nearest(name, SETS))
@@ -146,6 +151,10 @@ def read(path: str | Path, x: str | list[str] | None = None, y: str = "y") -> Da
 
     CSV: `y` names the target's column, `x` the inputs' (None: all others). NPZ, HDF5: `x` names one array (n, d)
     (None: "x"), `y` one (n,).
+
+    >>> np.savetxt("mine.csv", np.eye(4)[:, :3], delimiter=",", header="age,dose,effect", comments="")
+    >>> mf.read("mine.csv", y="effect")
+    Dataset(n=4, d=2)
     """
     path = Path(path)
     kind = path.suffix.lower()

@@ -5,11 +5,24 @@ from collections.abc import Iterable
 
 
 class ParticlesError(Exception):
-    """The root of every error this package raises on purpose."""
+    """The root of every error this package raises on purpose.
+
+    >>> try:
+    ...     mf.read("missing.csv")
+    ... except mf.ParticlesError as error:
+    ...     print(type(error).__name__)
+    StorageError
+    """
 
 
 class InputError(ParticlesError, ValueError):
-    """A value that a user gave breaks a rule: `rule: got what. remedy`."""
+    """A value that a user gave breaks a rule: `rule: got what. remedy`.
+
+    >>> mf.Network("tanhh")
+    Traceback (most recent call last):
+        ...
+    particles.errors.InputError: `activation` must be one of the table's rows: got 'tanhh'. Did you mean 'tanh'?
+    """
 
     def __init__(self, rule: str, got: object, remedy: str) -> None:
         text = got if isinstance(got, str) else repr(got)
@@ -21,11 +34,26 @@ class InputError(ParticlesError, ValueError):
 
 
 class StorageError(ParticlesError, OSError):
-    """A file could not be read or written; what was there before is untouched."""
+    """A file could not be read or written; what was there before is untouched.
+
+    >>> mf.open("missing.h5")
+    Traceback (most recent call last):
+        ...
+    particles.errors.StorageError: no such file: missing.h5. ...
+    """
 
 
 class DivergedError(ParticlesError, ArithmeticError):
-    """A run left the numbers: iteration, likely cause, a step that theory allows. `run` holds what was recorded."""
+    """A run left the numbers: iteration, likely cause, a step that theory allows. `run` holds what was recorded.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> try:
+    ...     mf.simulate(net, law.sample(8, seed=0), data, mf.GradientDescent(50.0), steps=999, regulariser=mf.L2(1.0))
+    ... except mf.DivergedError as error:
+    ...     print(error.run.status, error.run.dataset.sizes["time"] < 1000)
+    diverged True
+    """
 
     run: object = None
 

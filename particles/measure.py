@@ -18,6 +18,10 @@ class Measure(NamedTuple):
 
     b : (M, d) positions, the input weights; s : (M,) signs, or output weights where those train;
     w : (M,) weights, which sum to 1. In the paper's letters a_r = s_r M^-beta when the weights are equal.
+
+    >>> two = mf.Measure(b=np.eye(2), s=np.array([1.0, -1.0]), w=np.array([0.5, 0.5]))
+    >>> mf.Network("tanh").predict(two, [[1.0, 0.0]]).round(3)
+    array([0.381])
     """
 
     b: Array

@@ -18,7 +18,13 @@ from particles.schedules import Schedule, schedule
 
 @dataclass(frozen=True)
 class GradientDescent:
-    """Gradient descent (3) on all samples."""
+    """Gradient descent (3) on all samples.
+
+    >>> mf.GradientDescent(0.5)
+    GradientDescent(step=0.5, average=False)
+    >>> mf.GradientDescent(mf.InverseSqrt(1.0), average=True).average
+    True
+    """
 
     step: float | Schedule
     average: bool = False
@@ -35,7 +41,13 @@ class GradientDescent:
 
 @dataclass(frozen=True)
 class SGD:
-    """Stochastic gradient descent (4): `batch` samples an iteration, drawn with replacement, or fresh from a stream."""
+    """Stochastic gradient descent (4): `batch` samples an iteration, drawn with replacement, or fresh from a stream.
+
+    >>> net, stream = mf.Network("tanh"), mf.Stream(mf.Sphere(2), lambda x: x[:, 0])
+    >>> run = mf.simulate(net, mf.Gaussian(2).sample(64, seed=0), stream, mf.SGD(1.0, batch=8), steps=40)
+    >>> run.dataset["loss"].values[[0, -1]].round(2)
+    array([0.27, 0.  ])
+    """
 
     step: float | Schedule
     batch: int = 1
@@ -54,7 +66,14 @@ class SGD:
 
 @dataclass(frozen=True)
 class AveragedSGD:
-    """Averaged SGD (section 3.2): one sample an iteration, pulled to the start, predicted by the average iterate."""
+    """Averaged SGD (section 3.2): one sample an iteration, pulled to the start, predicted by the average iterate.
+
+    >>> net, stream = mf.Network("tanh", beta=0.5), mf.Stream(mf.Sphere(2), lambda x: x[:, 0])
+    >>> start, method = mf.Ball(2).sample(64, seed=0, signs="symmetric"), mf.AveragedSGD(0.1, weight_decay=0.01)
+    >>> run = mf.simulate(net, start, stream, method, steps=100, record=["loss"], record_every="log")
+    >>> run.dataset["averaged_loss"].values[[0, -1]].round(2)
+    array([0.25, 0.02])
+    """
 
     step: float | Schedule
     weight_decay: float = 0.0
@@ -119,6 +138,12 @@ class RungeKutta:
     scheme: "heun" (order 2), "bogacki-shampine" (3), "classic" (4), "dormand-prince" (5). tolerance: if given, each
     step is divided until every part's estimated error, the rms of positions over the measure, is below it; that
     needs the second or the last scheme. Orders hold for smooth activations; ReLU's kinks cost some.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.RungeKutta(0.5, scheme="classic"), steps=8)
+    >>> mf.RungeKutta(0.5, scheme="classic").stages, run.dataset["loss"].values[[0, -1]].round(3)
+    (4, array([0.057, 0.01 ]))
     """
 
     step: float | Schedule
@@ -160,6 +185,12 @@ class Langevin:
     It descends L + alpha^2 (lam/2 int |b|^2 dmu + tau int log mu dmu): tau is in units of V / alpha^2, flow time.
     temperature: a number, or a schedule by which it is annealed. batch: samples an iteration, None for all. The noise
     of particle r depends on (seed, iteration, r) alone, so clouds of different M are driven by the same.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> noisy = mf.Langevin(0.1, temperature=0.05, weight_decay=0.1)
+    >>> mf.simulate(net, law.sample(64, seed=0), data, noisy, steps=50).dataset["loss"].values[[0, -1]].round(2)
+    array([0.11, 0.02])
     """
 
     step: float | Schedule
@@ -192,6 +223,12 @@ class DualAveraging:
 
     Outer iteration t = 1, 2, .. takes the slope l'(g, y) once, and `inner` Langevin steps then follow the potential
     2 / ((t + 1) (t + 2)) sum_(s <= t) s (V_s + lam/2 |b|^2), V_s the first variation then. On all samples.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> dual = mf.DualAveraging(0.1, temperature=0.05, weight_decay=0.1)
+    >>> mf.simulate(net, law.sample(64, seed=0), data, dual, steps=20).dataset["loss"].values[[0, -1]].round(2)
+    array([0.11, 0.06])
     """
 
     step: float | Schedule
@@ -224,6 +261,12 @@ class BirthDeath:
 
     V is the first variation over alpha^2 (flow time), with the regulariser in it (Chizat 2022; Rotskoff et al. 2019,
     who move the number of particles instead of their weights). At beta = 1, where weights may differ.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> w = mf.simulate(net, law.sample(16, seed=0), data, mf.BirthDeath(0.5), steps=20).measure.w
+    >>> round(float(w.sum()), 6), bool(w.max() > 1 / 16 > w.min())
+    (1.0, True)
     """
 
     step: float | Schedule

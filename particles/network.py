@@ -45,6 +45,10 @@ class Network:
     activation: a row of `particles.activations`. beta in [0, 1]: 1 is the mean field, 1/2 the tangent kernel.
     bias: append a 1 to every input (positions then live in R^(d+1)).
     train: "input" (the paper's choice), or ("input", "output"), where s moves as well; a_r = s_r M^-beta still.
+
+    >>> net = mf.Network("tanh", beta=0.5)
+    >>> net.alpha(100), net.paper_step(0.1, 100), mf.Network("tanh").paper_step(0.1, 100)
+    (10.0, 0.1, 10.0)
     """
 
     activation: str

@@ -72,7 +72,15 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class Local:
-    """Run on this machine. threads: None takes every core this process may use. The result does not depend on it."""
+    """Run on this machine. threads: None takes every core this process may use. The result does not depend on it.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> start, method = law.sample(512, seed=0), mf.GradientDescent(0.5)
+    >>> one, two = (mf.simulate(net, start, data, method, steps=4, engine=mf.Local(k)) for k in (1, 2))
+    >>> bool((one.measure.b == two.measure.b).all())
+    True
+    """
 
     threads: int | None = None
 

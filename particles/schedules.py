@@ -11,7 +11,12 @@ from particles.measure import Array
 
 @dataclass(frozen=True)
 class Constant:
-    """eta_t = step."""
+    """eta_t = step.
+
+    >>> from particles.schedules import Constant
+    >>> Constant(0.1).times(3).round(6)
+    array([0. , 0.1, 0.2, 0.3])
+    """
 
     step: float
 
@@ -29,7 +34,11 @@ class Constant:
 
 @dataclass(frozen=True)
 class RobbinsMonro:
-    """eta_t = c / (t + t0), t = 1, 2, ... [13]."""
+    """eta_t = c / (t + t0), t = 1, 2, ... [13].
+
+    >>> mf.RobbinsMonro(1.0, t0=1.0).sizes(3).round(3)
+    array([0.5  , 0.333, 0.25 ])
+    """
 
     c: float
     t0: float = 0.0
@@ -39,15 +48,21 @@ class RobbinsMonro:
         number("t0", self.t0, 0.0, remedy="Use 0 for c / t.")
 
     def sizes(self, steps: int) -> Array:
+        """The first `steps` step sizes: (steps,)."""
         return self.c / (np.arange(1.0, steps + 1.0) + self.t0)
 
     def times(self, steps: int) -> Array:
+        """Flow time after 0, 1, ... `steps` iterations: (steps + 1,)."""
         return np.concatenate([[0.0], np.cumsum(self.sizes(steps))])
 
 
 @dataclass(frozen=True)
 class InverseSqrt:
-    """eta_t = c / sqrt(t), t = 1, 2, ..."""
+    """eta_t = c / sqrt(t), t = 1, 2, ...
+
+    >>> mf.InverseSqrt(1.0).times(4).round(3)
+    array([0.   , 1.   , 1.707, 2.284, 2.784])
+    """
 
     c: float
 
@@ -55,9 +70,11 @@ class InverseSqrt:
         number("c", self.c, above=0.0)
 
     def sizes(self, steps: int) -> Array:
+        """The first `steps` step sizes: (steps,)."""
         return np.asarray(self.c / np.sqrt(np.arange(1, steps + 1)))
 
     def times(self, steps: int) -> Array:
+        """Flow time after 0, 1, ... `steps` iterations: (steps + 1,)."""
         return np.concatenate([[0.0], np.cumsum(self.sizes(steps))])
 
 

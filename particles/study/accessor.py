@@ -28,7 +28,15 @@ _CLOUD = ("position", "output_weight", "particle_weight")
 
 @xarray.register_dataset_accessor("mf")  # type: ignore[no-untyped-call]
 class Findings:
-    """What can be asked of a dataset of this program."""
+    """What can be asked of a dataset of this program.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> cloud = ["loss", "position", "output_weight", "particle_weight"]
+    >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4, record=cloud)
+    >>> run.dataset.mf.measure(0.5).b.shape, run.dataset.mf.config["steps"]
+    ((16, 2), 4)
+    """
 
     def __init__(self, data: xarray.Dataset) -> None:
         self._data = data

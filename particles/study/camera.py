@@ -25,6 +25,9 @@ class Camera:
     axes: (d, 2) or (d, 1), the directions on which positions are projected; None: b itself in one or two dimensions, in
     more the two principal axes of the displacement over the run, those of the last run given.
     dots: the most particles that are drawn of a cloud in a plane. density: their binned density instead, of all.
+
+    >>> mf.Camera(clock="log", density=True)
+    Camera(clock='log', axes=None, dots=1000, density=True)
     """
 
     clock: str = "time"

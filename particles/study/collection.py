@@ -39,6 +39,16 @@ def open_sweep(path: str | Path) -> xarray.Dataset:
     The axes are those of sweep.h5, or, in a folder that has none yet, what the runs' configurations differ in (settings
     that go together are an axis each then, with holes).
     Raises StorageError for a folder that holds no runs, and when an array is read that fails its checksum.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> for M in (16, 64):
+    ...     config = {"network": "tanh", "start": {"count": M}}
+    ...     run = mf.simulate(net, law.sample(M, seed=0), data, mf.GradientDescent(0.5), steps=4, config=config)
+    ...     path = mf.save(run, f"out/mine/runs/{M}.h5")
+    >>> sweep = mf.open_sweep("out/mine")
+    >>> sweep["loss"].dims, sweep["status"].values
+    (('count', 'time'), array(['finished', 'finished'], dtype='<U8'))
     """
     return xarray.open_dataset(str(path), engine=SweepBackend)
 

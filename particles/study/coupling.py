@@ -49,6 +49,13 @@ def coupled(
     -> twin_distance (count, time): (1/M sum_r |b_r - twin_r|^2)^(1/2); twin_distance_max; prediction_distance: rms over
     the samples of g less the limit's. Raises InputError for beta < 1, which has no such limit, signs that do not nest,
     and methods whose limit needs more samples than there are; KeyboardInterrupt if it was stopped.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> method, limit = mf.GradientDescent(0.5), law.quadrature(400)
+    >>> twins = mf.coupled(net, law, data, method, counts=[16, 64], limit=limit, steps=4)
+    >>> twins["twin_distance"].isel(time=-1).values.round(3)
+    array([0.187, 0.048])
     """
     sizes = sorted({whole("counts", count, 1) for count in np.ravel(counts).tolist()})
     if net.beta != 1.0 or net.train != ("input",) or not sizes:

@@ -48,6 +48,12 @@ def movie(
     The same runs give the same file.
 
     Raises InputError for another suffix than .gif, fewer than two times to show, and runs that do not fit together.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4, record=["position"])
+    >>> mf.movie({"M = 16": run}, "cloud.gif", camera=mf.Camera(dots=10)).name
+    'cloud.gif'
     """
     path, frames = _checked_path(path, (".gif",)), whole("frames", frames, 2)
     fps = number("fps", fps, 1.0, 50.0, remedy="Viewers slow down what is faster.")
@@ -72,6 +78,12 @@ def still(
     """What `movie` shows in one figure, a row a run and a column a time, as PNG and SVG beside each other: the paths.
 
     Raises InputError for another suffix than .png and .svg, and for runs that do not fit together.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4, record=["position"])
+    >>> [path.name for path in mf.still({"M = 16": run}, "cloud.png", frames=2)]
+    ['cloud.png', 'cloud.svg']
     """
     path = _checked_path(path, (".png", ".svg"))
     return plots.save(strip(reel(runs, camera or Camera(), whole("frames", frames, 1, 12), weights, inputs)), path)

@@ -44,6 +44,12 @@ class Run:
     """What `simulate` returns: `dataset` as recorded, the last `measure`, the `average` iterate where one is kept.
 
     left: the files in which the shards left both, if they were told to; then they are None here.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
+    >>> run.status, run.measure.b.shape, run.dataset["time"].values
+    ('finished', (16, 2), array([0. , 0.5, 1. , 1.5, 2. ]))
     """
 
     dataset: "xarray.Dataset"
@@ -141,7 +147,14 @@ def _seed(config: dict[str, Any]) -> int:
 
 
 def save(run: Run, path: str | Path) -> Path:
-    """Write a run to one file, whole or not at all."""
+    """Write a run to one file, whole or not at all.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
+    >>> mf.save(run, "run.h5").name
+    'run.h5'
+    """
     path, groups = Path(path), {"/": run.dataset}
     if run.left is None:
         groups["/final"] = _measure_dataset(run)
@@ -179,7 +192,14 @@ def _measure_dataset(run: Run) -> "xarray.Dataset":
 
 
 def open(path: str | Path) -> Run:
-    """Read a run back, into memory."""
+    """Read a run back, into memory.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
+    >>> mf.open(mf.save(run, "run.h5")).dataset.identical(run.dataset)
+    True
+    """
     path = Path(path)
     tree = open_tree(path)
     if "final" not in tree.children or "config" not in tree.attrs:

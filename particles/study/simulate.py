@@ -71,6 +71,12 @@ def simulate(
 
     Raises InputError for bad arguments, DivergedError (its `run` holds what was recorded) when the numbers are lost.
     Ctrl-C returns what was recorded, with status "stopped".
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> run = mf.simulate(net, law.sample(64, seed=0), data, mf.GradientDescent(0.5), steps=20, record_every=10)
+    >>> run.dataset["loss"].values.round(3)
+    array([0.108, 0.011, 0.002])
     """
     steps = whole("steps", steps, 0, remedy="Use 0 to look at the start only.")
     record = (record,) if isinstance(record, str) else tuple(record)

@@ -30,6 +30,10 @@ def extremes(gram: "ArrayLike | LinearOperator", tolerance: float = 1e-10) -> Ex
     """lam_min and lam_max of K (3.1, flow time): of a matrix (n, n), or of an `operator` that never forms it.
 
     tolerance: of Lanczos, for residuals relative to lam_max. Raises InputError where it is not reached.
+
+    >>> ends = mf.tangent.extremes([[2.0, 1.0], [1.0, 2.0]])
+    >>> round(ends.smallest, 6), round(ends.largest, 6)
+    (1.0, 3.0)
     """
     from scipy.sparse.linalg import LinearOperator
 

@@ -71,6 +71,12 @@ def first_variation(
     """V = dL/dmu at a measure, for data (n, d) and a loss (3.4). The regulariser must not depend on the start.
 
     Raises InputError for a network whose output layer trains: its particles are not (sign, position) any more.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> V = mf.theory.first_variation(net, law.sample(64, seed=0), data)
+    >>> V.value(b=np.eye(2), s=np.ones(2)).round(3)
+    array([-0.196,  0.156])
     """
     if net.train != ("input",):
         raise InputError("the first variation is over (sign, position)", f"train={net.train}", 'Use train="input".')

@@ -33,6 +33,11 @@ def gram(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = No
 
     ReLU with equal weights and unit signs counts activation patterns, which is exact up to the inputs' products; every
     other case multiplies features. The bits do not depend on the number of threads.
+
+    >>> net, start = mf.Network("relu", beta=0.5), mf.Gaussian(2).sample(1024, seed=0, signs="random")
+    >>> mf.tangent.gram(net, start, np.eye(2)).round(2)
+    array([[0.5 , 0.  ],
+           [0.  , 0.47]])
     """
     inputs = net.inputs(x)
     atoms = atoms_of(measure, inputs.shape[1])
@@ -60,6 +65,11 @@ def write_gram(
     Returns `path`; `<path>.part` if it was stopped. A call that was stopped or killed leaves the tiles it finished
     there, and the same call again goes on with the others (the root's attributes stay those of the first). Raises
     InputError, and StorageError for what goes wrong with the file.
+
+    >>> import h5py
+    >>> path = mf.tangent.write_gram(mf.Network("relu"), mf.Gaussian(2).sample(64, seed=0), np.eye(2), "gram.h5")
+    >>> h5py.File(path)["gram"].shape
+    (2, 2)
     """
     inputs, path = net.inputs(x), Path(path)
     if path.is_dir():
@@ -89,6 +99,11 @@ def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None 
     """The Gram matrix as a scipy LinearOperator that never forms it: 8 M n d flops a product, memory as the particles'.
 
     v is pushed through the particles as a slope would be, and the forces are summed back at the inputs.
+
+    >>> net, start, v = mf.Network("relu"), mf.Gaussian(2).sample(64, seed=0), np.ones(2)
+    >>> K = mf.tangent.operator(net, start, np.eye(2))
+    >>> bool(np.allclose(K @ v, mf.tangent.gram(net, start, np.eye(2)) @ v))
+    True
     """
     inputs = net.inputs(x)
     measure = checked_measure(measure, inputs.shape[1])

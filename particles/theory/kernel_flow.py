@@ -27,7 +27,11 @@ class Eigen(NamedTuple):
 
 
 def eigen(gram: ArrayLike) -> Eigen:
-    """The eigenpairs of a Gram matrix (n, n): give them to `flow` and `descend` in its place to find them once."""
+    """The eigenpairs of a Gram matrix (n, n): give them to `flow` and `descend` in its place to find them once.
+
+    >>> mf.tangent.eigen([[2.0, 1.0], [1.0, 2.0]]).values.round(6)
+    array([1., 3.])
+    """
     from scipy.linalg import eigh
 
     return Eigen(*eigh(checked_gram(gram), driver="evr", check_finite=False))
@@ -62,6 +66,11 @@ def flow(
     gram: (n, n), or its `eigen`. y : (n,) targets. times : (T,). start : (n,) outputs at time 0, zeros without.
     cross : (m, n) the kernel at m other points against the samples; the values there are then returned, (T, m), from
     cross_start : (m,) on. weight_decay: the pull to the start, in flow time.
+
+    >>> mf.tangent.flow([[2.0, 0.0], [0.0, 0.5]], y=[1.0, -1.0], times=[0.0, 1.0, 10.0]).round(3)
+    array([[ 0.   ,  0.   ],
+           [ 0.632, -0.221],
+           [ 1.   , -0.918]])
     """
     asked = np.atleast_1d(np.asarray(times, dtype=np.float64))
     if asked.ndim != 1 or not np.isfinite(asked).all() or (asked < 0).any():
@@ -85,6 +94,11 @@ def descend(
 
     step: eta in flow time, a number or a schedule. iterations : (T,) whole numbers. The rest as in `flow`, which it
     tends to as the step goes to zero. A step above 2 n / lam_max diverges, here as there.
+
+    >>> mf.tangent.descend([[2.0, 0.0], [0.0, 0.5]], y=[1.0, -1.0], step=0.5, iterations=[0, 2, 20]).round(3)
+    array([[ 0.   ,  0.   ],
+           [ 0.75 , -0.234],
+           [ 1.   , -0.931]])
     """
     asked = np.atleast_1d(np.asarray(iterations))
     if asked.ndim != 1 or not np.issubdtype(asked.dtype, np.integer) or (asked < 0).any():

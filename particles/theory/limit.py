@@ -46,7 +46,13 @@ class Rule(NamedTuple):
 def limit_gram(
     net: Network, law: Law, x: ArrayLike, other: ArrayLike | None = None, tolerance: float | None = None
 ) -> Array:
-    """The Gram matrix of the limit, as `limit` finds it, alone: x (n, d) -> (n, n), or other (m, d) -> (n, m)."""
+    """The Gram matrix of the limit, as `limit` finds it, alone: x (n, d) -> (n, n), or other (m, d) -> (n, m).
+
+    >>> x = np.array([[1.0, 0.0], [0.6, 0.8]])
+    >>> mf.tangent.limit_gram(mf.Network("relu", beta=0.5), mf.Gaussian(2), x).round(4)
+    array([[0.5   , 0.2114],
+           [0.2114, 0.5   ]])
+    """
     return limit(net, law, x, other, tolerance).gram
 
 
@@ -62,6 +68,11 @@ def limit(
 
     tolerance: InputError if the error is above it. Without one, whatever was reached is returned.
     Raises InputError if the law is not one, or lives in another dimension than the inputs (a bias counted in).
+
+    >>> found = mf.tangent.limit(mf.Network("tanh", beta=0.5), mf.Gaussian(2), np.eye(2))
+    >>> found.gram.round(4), bool(found.error < 1e-10)
+    (array([[0.4644, 0.    ],
+           [0.    , 0.4644]]), True)
     """
     rows = net.inputs(x)
     columns = rows if other is None else net.inputs(other)

@@ -58,6 +58,12 @@ def source_norm(spectrum: Spectrum, coefficients: ArrayLike, r: float) -> float:
     """|Sigma^-r g|_L2 (Assumption 1) of g = sum_k c_k phi_k: coefficients (K+1,) by degree -> one number.
 
     (K+1, m) if there are m functions of a degree. Infinite where g has a part that Sigma maps to 0.
+
+    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> found = mf.theory.spectrum.spectrum(angle, dim=2, degrees=20)
+    >>> target = mf.theory.source.source_target(found, r=0.75)
+    >>> round(mf.theory.source.source_norm(found, target.coefficients, r=0.75), 6)
+    1.0
     """
     c = np.asarray(coefficients, dtype=np.float64)
     if c.ndim not in (1, 2) or not 0 < len(c) <= len(spectrum.values) or not np.isfinite(c).all():
@@ -84,6 +90,12 @@ def source_target(
     just square summable, so that with many degrees g satisfies the condition for r and no larger one. Degrees with
     eigenvalue 0 get none. pole : (d,), the first axis without. bounded: divide g by what |g| <= 1 takes, if it
     takes anything (Assumption 1 has y in [-1, 1]); its `source_norm` says what is left of `radius`.
+
+    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> found = mf.theory.spectrum.spectrum(angle, dim=2, degrees=20)
+    >>> target = mf.theory.source.source_target(found, r=0.75, radius=9.0, bounded=True)
+    >>> bool(np.abs(target(mf.Sphere(2).sample(1000, seed=0).b)).max() <= 1.0), bool(target.source_norm < 9.0)
+    (True, True)
     """
     r, radius = number("r", r, 0.0), number("radius", radius, above=0.0)
     lam = spectrum.values
@@ -117,6 +129,12 @@ def hardest_target(
 
     i maximises lam_i^r residual(lam_i); residual, (k,) -> (k,), is what a filter leaves of an eigenfunction: of ridge
     regression, and averaged SGD in the mean, weight / (weight + lam). weight: lam, at T `bounds.weight_decay`.
+
+    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> found = mf.theory.spectrum.spectrum(angle, dim=2, degrees=20)
+    >>> target = mf.theory.source.hardest_target(found, weight=0.01, r=0.5)
+    >>> int(np.argmax(target.coefficients))
+    4
     """
     weight, r = number("weight", weight, above=0.0), number("r", r, 0.0)
     lam = spectrum.values

@@ -26,6 +26,13 @@ class Theorem2(NamedTuple):
     """The setting of Theorem 2 on the sphere, inputs uniform: the kernel's spectrum and the labels' noise.
 
     Targets are of the source ball |Sigma^-r g| <= 1. beta is ReLU's, 1 + 1/(d - 1).
+
+    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> found = mf.theory.spectrum.spectrum(angle, dim=2, degrees=100)
+    >>> from particles.theory import spectral_sgd
+    >>> setting = spectral_sgd.Theorem2(found, noise=0.1)
+    >>> bool(setting.risk(10000, r=0.75, hardest=True) < setting.risk(100, r=0.75, hardest=True))
+    True
     """
 
     spectrum: Spectrum
@@ -74,6 +81,14 @@ def circle_sgd(
     spectrum: of the circle, degrees 0..K. coefficients: (at most K + 1,) of g_rho on 1, sqrt2 cos k theta, as a
     `Target` of the first axis has them. angle, noise : (T, S) a sample a row, a stream a column; labels are g_rho plus
     noise. Modes with eigenvalue 0 stay 0, and so do those above K. Raises InputError for shapes that do not fit.
+
+    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> found = mf.theory.spectrum.spectrum(angle, dim=2, degrees=4)
+    >>> from particles.theory import spectral_sgd
+    >>> theta = mf.Uniform(1, -np.pi, np.pi).sample(2000, seed=0).b
+    >>> iterates = spectral_sgd.circle_sgd(found, [0.0, 1.0], theta, np.zeros((2000, 1)), step=0.5)
+    >>> iterates.last[:, 1].round(3), iterates.average[:, 1].round(2)
+    (array([1.]), array([0.99]))
     """
     goal, angles = np.asarray(coefficients, dtype=np.float64), np.asarray(angle, dtype=np.float64)
     rest = np.asarray(noise, dtype=np.float64)

@@ -34,6 +34,10 @@ def zonal_kernel(net: Network, law: Law) -> ZonalKernel:
     """k_inf (3.2) between unit inputs as a function of their angle, flow time; with a bias, of the angle before it.
 
     As `limit` has it: closed forms, or quadrature with its error. Raises InputError if a rotation changes the law.
+
+    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> angle(np.array([0.0, np.pi / 3])).round(4)
+    array([0.5   , 0.1667])
     """
     d = law.dim - net.bias
     if not law.isotropic or d < 2:

@@ -18,17 +18,28 @@ def weight_decay(T: int, r: float, beta: float) -> float:
     """lam = T^(-beta / (2 r beta + 1)) of Theorem 2 [8]; flow time and paper agree at its output scale, beta = 1/2.
 
     r in [1/2, 1]: the source condition. beta > 1: the decay lam_i = Theta(i^-beta), not the output scale.
+
+    >>> round(mf.theory.weight_decay(1000, r=1.0, beta=2.0), 4)
+    0.0631
     """
     return float(whole("T", T, 1) ** (averaged_exponent(r, beta) / (2.0 * r)))
 
 
 def averaged_step(lam: float) -> float:
-    """The largest eta of Theorem 2 [8], 4 (6 + lam) eta = 1; flow time and paper agree at its output scale, 1/2."""
+    """The largest eta of Theorem 2 [8], 4 (6 + lam) eta = 1; flow time and paper agree at its output scale, 1/2.
+
+    >>> mf.theory.averaged_step(0.25)
+    0.04
+    """
     return 1.0 / (4.0 * (6.0 + number("lam", lam, 0.0)))
 
 
 def averaged_exponent(r: float, beta: float) -> float:
-    """The exponent of T in Theorem 2 [8], -2 r beta / (2 r beta + 1), which is minimax [17]."""
+    """The exponent of T in Theorem 2 [8], -2 r beta / (2 r beta + 1), which is minimax [17].
+
+    >>> mf.theory.averaged_exponent(r=1.0, beta=2.0)
+    -0.8
+    """
     r, beta = number("r", r, 0.5, 1.0), number("beta", beta, above=1.0, remedy="lam_i must be summable.")
     return -2.0 * r * beta / (2.0 * r * beta + 1.0)
 
@@ -37,6 +48,9 @@ def averaged_bound(T: ArrayLike, r: float, beta: float, source_norm: float = 0.0
     """Theorem 2 [8] without its eps: alpha T^(-2 r beta / (2 r beta + 1)) (1 + |Sigma^-r g_rho|^2), T's shape.
 
     factor: the paper's alpha, which it does not state.
+
+    >>> mf.theory.averaged_bound([100, 10000], r=1.0, beta=2.0, source_norm=1.0).round(4)
+    array([0.0502, 0.0013])
     """
     asked = np.asarray(T, dtype=np.float64)
     if not np.isfinite(asked).all() or (asked < 1).any():
@@ -46,12 +60,20 @@ def averaged_bound(T: ArrayLike, r: float, beta: float, source_norm: float = 0.0
 
 
 def relu_decay(d: int) -> float:
-    """beta = 1 + 1/(d - 1): the eigenvalue decay of smoothed ReLU on the sphere in R^d (Theorem 2, d >= 2)."""
+    """beta = 1 + 1/(d - 1): the eigenvalue decay of smoothed ReLU on the sphere in R^d (Theorem 2, d >= 2).
+
+    >>> mf.theory.relu_decay(2), mf.theory.relu_decay(5)
+    (2.0, 1.25)
+    """
     return 1.0 + 1.0 / (whole("d", d, 2, remedy="The sphere in R^1 is two points.") - 1)
 
 
 def relu_exponent(r: float, d: int) -> float:
-    """The exponent of T there, -2 r d / (2 r d + d - 1)."""
+    """The exponent of T there, -2 r d / (2 r d + d - 1).
+
+    >>> mf.theory.relu_exponent(r=1.0, d=2)
+    -0.8
+    """
     return averaged_exponent(r, relu_decay(d))
 
 
@@ -61,6 +83,11 @@ def assumption_1(
     """What fails of Assumption 1 and of the start of section 3.2, a sentence each; nothing fails in an empty list.
 
     x (n, d) and y (n,) as the network is given them; r and beta as in `weight_decay`, looked at where given.
+
+    >>> mf.theory.assumption_1(mf.Network("smooth_relu", beta=0.5), np.eye(2), [0.5, -0.5], law=mf.Ball(2))
+    []
+    >>> mf.theory.assumption_1(mf.Network("relu", beta=0.5), np.eye(2), [0.5, -3.0])
+    ["relu lacks |sigma''| <= C, |sigma'| <= 2 or |sigma(u)| <= 1 + |u|", 'y in [-1, 1] fails: |y| = 3']
     """
     row, largest = net.row, float(np.linalg.norm(net.inputs(x), axis=1).max())
     targets = vector("y", y, len(net.inputs(x)))

@@ -28,6 +28,9 @@ def theorem_3_powers(beta: float = 0.0, setting: str = "i") -> Costs:
 
     beta: the output scale. Setting "i" has beta in [0, 1), "ii" beta = 0. eta_paper = eta M^(2 beta - 1), so the flow
     steps eps^-2 / T of (i) and Theta(1/M) M of (ii) are both of order 1.
+
+    >>> mf.theory.theorem_3_powers(beta=0.5).width, mf.theory.theorem_3_powers(setting="ii").width
+    (2.0, 1.5)
     """
     if setting not in ("i", "ii"):
         raise InputError('`setting` must be "i" or "ii"', repr(setting), "")
@@ -46,6 +49,10 @@ def theorem_3(eps: float, beta: float = 0.0, setting: str = "i", T: float | None
 
     T: more iterations than the least in setting "i", where the flow step is eps^-2 / T. Assumption 2 is looked at by
     `assumption_2` and `margin`.
+
+    >>> costs = mf.theory.theorem_3(0.1, beta=0.5)
+    >>> round(costs.width), round(costs.iterations), round(costs.samples)
+    (100, 100, 10000)
     """
     eps, powers = share("eps", eps), theorem_3_powers(beta, setting)
     found = Costs(*(eps**-power for power in powers))
@@ -60,7 +67,13 @@ def theorem_3(eps: float, beta: float = 0.0, setting: str = "i", T: float | None
 
 
 def assumption_2(net: Network, x: ArrayLike, y: ArrayLike, law: Law | None = None) -> list[str]:
-    """What fails of Assumption 2 and Theorem 3's setting but for the margin (7), a sentence each: see `margin`."""
+    """What fails of Assumption 2 and Theorem 3's setting but for the margin (7), a sentence each: see `margin`.
+
+    >>> mf.theory.assumption_2(mf.Network("tanh", beta=0.5), np.eye(2), [1.0, -1.0], law=mf.Gaussian(2))
+    []
+    >>> mf.theory.assumption_2(mf.Network("tanh"), np.eye(2), [1.0, -1.0])
+    ['the output scale must have beta in [0, 1): 1 is the mean field']
+    """
     row, largest = net.row, float(np.linalg.norm(net.inputs(x), axis=1).max())
     labels = vector("y", y, len(net.inputs(x)))
     known = law is None or isinstance(law, Gaussian | Sphere | Ball | Uniform | Atoms)

@@ -14,7 +14,11 @@ _ROUNDING = 1e-9  # a count this much above a whole number is that number
 
 
 def robbins_monro(strong: float, smooth: float) -> RobbinsMonro:
-    """Steps 2 / (mu (t + t0)), t0 = 2 L / mu - 1, for a mu-strongly convex, L-smooth objective (section 2, [13])."""
+    """Steps 2 / (mu (t + t0)), t0 = 2 L / mu - 1, for a mu-strongly convex, L-smooth objective (section 2, [13]).
+
+    >>> mf.theory.robbins_monro(strong=1.0, smooth=4.0)
+    RobbinsMonro(c=2.0, t0=7.0)
+    """
     strong, smooth = _convexity(strong, smooth)
     return RobbinsMonro(2.0 / strong, 2.0 * smooth / strong - 1.0)
 
@@ -25,6 +29,9 @@ def robbins_monro_bound(t: ArrayLike, strong: float, variance: float, smooth: fl
     variance: E|noise|^2 <= V of an unbiased gradient. max(2 L V / mu^2, (2 L / mu) gap) / (t + 2 L / mu): smoothness
     gives e' <= (1 - mu eta) e + L V eta^2 / 2 while L eta <= 1, and induction the rest (Bottou, Curtis, Nocedal 2018,
     theorem 4.7). Raises InputError unless 0 < mu <= L.
+
+    >>> mf.theory.robbins_monro_bound([0, 12, 92], strong=1.0, variance=1.0, smooth=4.0, start_gap=1.0).round(3)
+    array([1.  , 0.4 , 0.08])
     """
     (strong, smooth), asked = _convexity(strong, smooth), np.asarray(t, dtype=np.float64)
     if not np.isfinite(asked).all() or (asked < 0).any():
@@ -35,7 +42,11 @@ def robbins_monro_bound(t: ArrayLike, strong: float, variance: float, smooth: fl
 
 
 def sgd_evaluations(eps: float, strong: float, variance: float, smooth: float, start_gap: float) -> int:
-    """Gradient evaluations after which `robbins_monro_bound` is eps: O(1/eps), whatever n is (section 2)."""
+    """Gradient evaluations after which `robbins_monro_bound` is eps: O(1/eps), whatever n is (section 2).
+
+    >>> mf.theory.sgd_evaluations(0.01, strong=1.0, variance=1.0, smooth=4.0, start_gap=1.0)
+    792
+    """
     eps, start = number("eps", eps, above=0.0), robbins_monro_bound(0.0, strong, variance, smooth, start_gap)
     return max(0, math.ceil(2.0 * smooth / strong * (float(start) / eps - 1.0) - _ROUNDING))
 
@@ -44,6 +55,9 @@ def gd_evaluations(eps: float, strong: float, smooth: float, start_gap: float, n
     """Gradient evaluations of descent with eta = 1/L on n samples until the gap is eps: O(n log(1/eps)) (section 2).
 
     n times the smallest t with (1 - mu / L)^t gap <= eps.
+
+    >>> mf.theory.gd_evaluations(0.01, strong=1.0, smooth=4.0, start_gap=1.0, n=1000)
+    17000
     """
     (strong, smooth), n = _convexity(strong, smooth), whole("n", n, 1)
     eps, gap = number("eps", eps, above=0.0), number("start_gap", start_gap, 0.0)

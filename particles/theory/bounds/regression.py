@@ -18,6 +18,9 @@ def descent_step(gram: ArrayLike, curvature: float = 1.0) -> float:
     """The largest eta with L(w') <= L(w) - (eta / 2) |grad L|^2 where the kernel stays: n / (l'' lam_max) (3.1).
 
     gram : (n, n). curvature: sup l'' of the loss, 1 for the squared one and 1/4 for the logistic. inf where K = 0.
+
+    >>> mf.theory.descent_step([[2.0, 0.0], [0.0, 0.5]])
+    1.0
     """
     matrix, curvature = checked_gram(gram), number("curvature", curvature, above=0.0)
     top = float(np.linalg.eigvalsh(matrix)[-1])
@@ -28,6 +31,9 @@ def descent_bound(gram: ArrayLike, residual: ArrayLike, step: float) -> float:
     """The descent lemma's bound on L_n(w'), L_n - (eta / 2) n^-2 r^T K r, L_n = |r|^2 / (2 n) (3.1, flow time).
 
     gram : (n, n), residual : (n,) r = g - y. Raises InputError for a step above `descent_step`.
+
+    >>> mf.theory.descent_bound([[2.0, 0.0], [0.0, 0.5]], residual=[1.0, 1.0], step=1.0)
+    0.1875
     """
     matrix = checked_gram(gram)
     n, r = len(matrix), vector("residual", residual, len(matrix))
@@ -41,6 +47,9 @@ def contraction(step: float, smallest: float, n: int, t: ArrayLike) -> Array:
     """L_n(w_t) / L_n(w_0) is at most (1 - eta lam / n)^t (3.1, flow time): t's shape.
 
     smallest: lam > 0, of every Gram matrix on the way. Raises InputError unless 0 < eta lam / n <= 1.
+
+    >>> mf.theory.contraction(step=1.0, smallest=0.5, n=2, t=[0, 1, 2])
+    array([1.    , 0.75  , 0.5625])
     """
     step, smallest = number("step", step, above=0.0), number("smallest", smallest)
     shrink, asked = step * smallest / whole("n", n, 1), np.asarray(t, dtype=np.float64)
@@ -72,6 +81,11 @@ def theorem_1(gram: ArrayLike, eps: float, x: ArrayLike | None = None, y: ArrayL
     The theorem's eta = Theta(1 / |H|_F) is for the sum of the losses, so here it is n / |H|_F, never above kernel_step.
     Assumes ReLU, |x_i| = 1 (with x (n, d), the inputs as the network sees them), y = O(1) (with y (n,), read as
     |y_i| <= 1) and lam_inf > 0. Raises InputError where these fail, and names the samples that make H singular.
+
+    >>> H = mf.tangent.limit_gram(mf.Network("relu", beta=0.5), mf.Gaussian(2), np.eye(2))
+    >>> rates = mf.theory.theorem_1(H, eps=0.01, x=np.eye(2), y=[1.0, -1.0])
+    >>> round(rates.step, 3), round(rates.iterations, 2), round(rates.width)
+    (2.828, 6.51, 1024)
     """
     matrix, values = _positive(gram, x, y)
     eps, n = number("eps", eps, above=0.0), len(matrix)
@@ -86,6 +100,9 @@ def kernel_iterations(gram: ArrayLike, y: ArrayLike, eps: float, step: float | N
 
     L_n after t steps is (1/2n) sum_j (1 - eta lam_j / n)^(2t) (v_j . y)^2. step: n / |H|_F without, at most
     n / lam_max. Raises InputError where eps is never reached: a part of y lies where K is zero.
+
+    >>> mf.theory.kernel_iterations([[0.5, 0.0], [0.0, 0.5]], y=[1.0, -1.0], eps=0.01, step=1.0)
+    7
     """
     matrix, eps = checked_gram(gram), number("eps", eps, above=0.0)
     n, pairs = len(matrix), eigen(matrix)
@@ -120,6 +137,9 @@ def arora_bound(gram: ArrayLike, y: ArrayLike, x: ArrayLike | None = None) -> fl
 
     Assumes what `theorem_1` does, |y_i| <= 1 and, with x, |x_i| = 1. Raises InputError otherwise; a singular H has no
     inverse, and the message says which samples make it so.
+
+    >>> round(mf.theory.arora_bound([[0.5, 0.0], [0.0, 0.5]], y=[1.0, -1.0]), 6)
+    2.0
     """
     from scipy.linalg import cho_factor, cho_solve
 
@@ -133,6 +153,9 @@ def arora_rest(n: int, smallest: float, delta: float) -> float:
     """The rate of the second term of (6), sqrt(log(n / (lam_inf delta)) / n); the paper does not state its constant.
 
     delta in (0, 1): the chance that (6) fails. Raises InputError where the logarithm is negative: O(.) says nothing.
+
+    >>> round(mf.theory.arora_rest(n=1000, smallest=0.1, delta=0.05), 3)
+    0.11
     """
     n, smallest = whole("n", n, 1), number("smallest", smallest, above=0.0, remedy="At lam_inf = 0 (6) does not hold.")
     inside = n / (smallest * share("delta", delta))

@@ -48,6 +48,12 @@ def free_energy(
     weight_decay, temperature: lam and tau as `mf.Langevin` takes them. risk and confinement are those of the particles
     as they are, a sample of the law: they have a chance of their own of order M^(-1/2), which `error` leaves out.
     Raises InputError for a temperature <= 0, a network whose output layer trains, and as `entropy` does.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> F = mf.theory.free_energy(net, law.sample(1024, seed=0), data, weight_decay=0.1, temperature=0.05)
+    >>> round(F.confinement, 2), round(F.value, 2)
+    (0.1, 0.07)
     """
     lam = number("weight_decay", weight_decay, 0.0, remedy="Use 0 for none.")
     tau = checked_temperature(temperature)

@@ -69,6 +69,12 @@ def gibbs(
 
     Raises InputError for lam or tau <= 0, more than 2 inputs, an activation of unbounded slope, output layers that
     train, and a residual above the tolerance.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> best = mf.theory.gibbs(net, data, weight_decay=0.1, temperature=0.05)
+    >>> round(best.free_energy.value, 4), best.prediction.round(4)
+    (-0.0226, array([ 0.3565, -0.3565]))
     """
     rule, T = checked_confinement(weight_decay), checked_temperature(temperature)
     checked_problem(net, data, loss)

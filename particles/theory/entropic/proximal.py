@@ -87,6 +87,12 @@ def proximal_gibbs(
 
     Raises InputError for lam or tau <= 0, activations of unbounded slope, output layers that train, and where fewer
     than 100 draws count: the error is not known then.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> found = mf.theory.proximal_gibbs(net, law.sample(64, seed=0), data, weight_decay=0.1, temperature=0.05)
+    >>> found.log_normaliser.round(3)
+    array([5.35])
     """
     rule, tau = checked_confinement(weight_decay), checked_temperature(temperature)
     draws, seed = whole("draws", draws, 2 * _FEWEST, remedy="Use 2**16."), checked_seed(seed)
@@ -125,6 +131,14 @@ def duality_gap(
     law by some M^(-1/2): this changes the gap by order 1/M. Near the optimum log q and V / T vary together, so that the
     error is far below the entropy's own.
     Raises InputError as `proximal_gibbs` and `entropy` do.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> start, noise = law.sample(1024, seed=0), {"weight_decay": 0.1, "temperature": 0.05}
+    >>> least = mf.theory.gibbs(net, data, **noise).free_energy.value
+    >>> above = mf.theory.free_energy(net, start, data, **noise).value - least
+    >>> bool(above < mf.theory.duality_gap(net, start, data, **noise).gap)
+    True
     """
     parts = neighbours(measure, k)
     p = proximal_gibbs(net, measure, data, loss, weight_decay=weight_decay, temperature=temperature,

@@ -85,6 +85,12 @@ def gap(
 
     Raises InputError for a particle outside the ball or of another sign, no ball where there must be one, and whatever
     `first_variation` refuses.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> found = mf.theory.certificates.gap(net, law.sample(64, seed=0), data, radius=4.0)
+    >>> bool(found.gap > 0.0), bool(found.gap <= found.proven)
+    (True, True)
     """
     starts, seed = whole("starts", starts, 1, remedy="Use 64, say."), checked_seed(seed)
     boxes = whole("boxes", boxes, 0, remedy="Use 0 for no floor.")
@@ -122,7 +128,14 @@ def _floored(
 def objective(
     net: Network, measure: Measure, data: Dataset, loss: str = "squared", regulariser: Regulariser = NONE
 ) -> float:
-    """L(mu): the mean loss and alpha^2 lam/2 int |b|^2 dmu, or alpha^2 lam int |b|_1 dmu (3.4)."""
+    """L(mu): the mean loss and alpha^2 lam/2 int |b|^2 dmu, or alpha^2 lam int |b|_1 dmu (3.4).
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> zero = mf.Measure(np.zeros((1, 2)), np.ones(1), np.ones(1))
+    >>> mf.theory.certificates.objective(net, zero, data)
+    0.125
+    """
     fit = float(np.mean(loss_row(loss).value(net.predict(measure, data.x), data.y)))
     return fit + float(measure.w @ pull(regulariser, net.scale(measure) ** 2, measure.b))
 

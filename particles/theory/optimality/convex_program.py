@@ -86,6 +86,12 @@ def convex_optimum(
     A primal-dual interior-point method, of which a step costs k^3/3 + n k^2 flops.
 
     Raises InputError where the gap is not reached (rounding of L is the limit), or for beta < 1 without `alpha`.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> best = mf.theory.convex_optimum(net, law.sample(64, seed=0), data)
+    >>> round(best.objective, 6), bool(best.gap < 1e-9)
+    (0.0, True)
     """
     scale, tolerance = checked_program(net, data, loss, regulariser, alpha), number("tolerance", tolerance, above=0.0)
     x = net.inputs(data.x)

@@ -44,6 +44,12 @@ def frank_wolfe(
     atoms too, and optimises all weights anew (Frank and Wolfe, fully corrective). Nothing moves along a flow here: L
     of the result is an estimate of the least one that owes nothing to gradient descent of a network.
     radius None: all of R^d, as in `certificates.gap`.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> best = mf.theory.frank_wolfe(net, data, regulariser=mf.L2(0.1), signs=[1.0])
+    >>> round(best.objective, 4), bool(best.gap < 1e-6)
+    (0.0229, True)
     """
     scale, tolerance = checked_program(net, data, loss, regulariser, alpha), number("tolerance", tolerance, above=0.0)
     starts, rounds, seed = whole("starts", starts, 1), whole("rounds", rounds, 1), checked_seed(seed)

@@ -21,7 +21,13 @@ from particles.theory.radial.radius import checked_radial, radius_of
 
 @dataclass(frozen=True)
 class TwoGaussians(Law):
-    """N(0, (1 + delta)^2 I) and N(0, (1 - delta)^2 I) in R^dim, half of the mass each (Mei, Montanari, Nguyen 2018)."""
+    """N(0, (1 + delta)^2 I) and N(0, (1 - delta)^2 I) in R^dim, half of the mass each (Mei, Montanari, Nguyen 2018).
+
+    >>> classes = mf.theory.TwoGaussians(40, delta=0.8)
+    >>> stream = mf.Stream(classes, classes.label)
+    >>> stream.rows(0, 6).y
+    array([ 1., -1., -1.,  1.,  1., -1.])
+    """
 
     dim: int
     delta: float
@@ -67,6 +73,10 @@ class Shell:
 
     inputs: a Gaussian about 0, Sphere or Ball; at d = infinity the one number that |x| / sqrt(d) is.
     target: a number, or a function of |x| (at d = infinity of |x| / sqrt(d)): (k,) -> (k,).
+
+    >>> shells = (mf.theory.Shell(0.5, mf.Sphere(3), 1.0), mf.theory.Shell(0.5, mf.Sphere(3, 2.0), -1.0))
+    >>> mf.theory.IsotropicData(shells).dim
+    3.0
     """
 
     share: float
@@ -84,7 +94,12 @@ class Lengths(NamedTuple):
 
 @dataclass(frozen=True)
 class IsotropicData:
-    """Classes of inputs that no rotation changes. Raises InputError if they are not of that form."""
+    """Classes of inputs that no rotation changes. Raises InputError if they are not of that form.
+
+    >>> inner, outer = mf.theory.Shell(0.5, mf.Sphere(3), 1.0), mf.theory.Shell(0.5, mf.Sphere(3, 2.0), -1.0)
+    >>> mf.theory.IsotropicData((inner, outer)).lengths(1).length
+    array([0.57735027, 1.15470054])
+    """
 
     shells: tuple[Shell, ...]
 
@@ -130,6 +145,9 @@ def two_gaussians(delta: float, dim: float) -> IsotropicData:
 
     dim: d, which may be infinite. The classes themselves, not what can be guessed of them from x, which is
     `TwoGaussians.label`.
+
+    >>> mf.theory.two_gaussians(0.8, dim=40).dim
+    40.0
     """
     wide, narrow = 1.0 + _checked_delta(delta), 1.0 - delta
     if np.isinf(dim):
@@ -142,6 +160,10 @@ def isotropic_data(stream: Stream) -> IsotropicData:
     """A stream's population, if no rotation changes it: its inputs' law is isotropic, its target one of |x| alone.
 
     The target is asked in a few directions. Label noise moves no particle of the limit, and is left out of the loss.
+
+    >>> stream = mf.Stream(mf.Gaussian(3), lambda x: np.linalg.norm(x, axis=1))
+    >>> mf.theory.isotropic_data(stream).dim
+    3.0
     """
     law = stream.inputs
     some = checked_radial(law.classes[0] if isinstance(law, TwoGaussians) else law)

@@ -80,6 +80,11 @@ def radial_flow(
     at last everything is halved and the integrator sharpened once more: what that changes is the stated error, with
     that of the lengths and of q. Raises InputError for what has no such reduction, or if `most` radii are not enough;
     DivergedError if the flow leaves the numbers, or is stuck at a radius 0 where V has a corner (ReLU).
+
+    >>> data = mf.Stream(mf.Sphere(3), lambda x: 0.5 * np.linalg.norm(x, axis=1))
+    >>> run = mf.theory.radial_flow(mf.Network("relu"), mf.Sphere(3), data, times=[0.0, 20.0])
+    >>> run.loss.round(3), run.radii[:, 0].round(2), bool(run.error.max() < 1e-6)
+    (array([0.031, 0.003]), array([1.  , 1.71]), True)
     """
     goal = number("tolerance", tolerance, above=0.0, remedy="Use 1e-6, say.")
     most = whole("most", most, 4 * _PANELS * POINTS, remedy="An error is known from finer radii only.")

@@ -41,6 +41,10 @@ def mmd(mu: Measure, nu: Measure, bandwidth: float | None = None, seed: int = 0,
     bandwidth: None takes the median distance of 1000 atoms drawn from both halves (`seed`); a number that depends on
     the measures, so give one where values are to be compared.
     Raises InputError for measures that cannot be compared and a bandwidth <= 0. Gretton et al. (2012).
+
+    >>> mu = mf.Gaussian(2).sample(256, seed=0)
+    >>> round(mf.transport.mmd(mu, mu._replace(b=mu.b + [3.0, 4.0]), bandwidth=1.0).value, 2)
+    0.8
     """
     random = generator(checked_seed(seed), Purpose.TRANSPORT, step=2)
     one, two = clouds(mu, nu, signs)

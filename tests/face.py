@@ -1,0 +1,44 @@
+"""The public names: those of the stubs, and of the modules that the stubs name."""
+
+import ast
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+ROOT = "particles"
+
+
+class Name(NamedTuple):
+    """A public name and what it stands for; `wasserstein` has two, in mf.transport and mf.theory.transport."""
+
+    path: str
+    made: Any
+
+
+def _listed(module: ModuleType) -> list[str]:
+    """What a module names as its own: `x as x`, and its functions and classes, but for checks of arguments."""
+    source = Path(inspect.getfile(module))
+    stub = source.with_suffix(".pyi")
+    names = []
+    for node in ast.parse((stub if stub.is_file() else source).read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            names += [alias.name for alias in node.names if alias.asname == alias.name]
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith(("_", "checked_")):
+            names.append(node.name)
+    return names
+
+
+def _walk(path: str, module: ModuleType) -> Iterator[Name]:
+    for name in _listed(module):
+        made = getattr(module, name)
+        yield Name(f"{path}.{name}", made)
+        if isinstance(made, ModuleType):
+            yield from _walk(f"{path}.{name}", made)
+
+
+def names() -> list[Name]:
+    """All of them, in the stubs' order."""
+    return list(_walk(ROOT, importlib.import_module(ROOT)))
