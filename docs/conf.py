@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "meanfield-particles"
 author = "meanfield-particles contributors"
 release = importlib.metadata.version(project)
-extensions = ["myst_nb", "sphinx.ext.autodoc", "prose", "tables"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "prose", "repository", "tables"]
 exclude_patterns = ["_build", "_ext"]
 
 html_theme = "furo"

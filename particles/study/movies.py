@@ -52,7 +52,7 @@ def movie(
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4, record=["position"])
-    >>> mf.movie({"M = 16": run}, "cloud.gif", camera=mf.Camera(dots=10)).name
+    >>> mf.movie({"M = 16": run}, "cloud.gif", frames=4).name
     'cloud.gif'
     """
     path, frames = _checked_path(path, (".gif",)), whole("frames", frames, 2)

@@ -1,0 +1,123 @@
+"""The documentation site builds without a warning, its links lead somewhere, and it has every public name once."""
+
+import os
+import subprocess
+import sys
+import zlib
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import face
+import pytest
+
+pytestmark = pytest.mark.slow
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def files():
+    return {path for path in DOCS.rglob("*") if path.is_file() and "_build" not in path.parts}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site, built anew, warnings as errors."""
+    for package in ("sphinx", "furo", "myst_nb"):
+        pytest.importorskip(package, reason="the documentation needs pip install -e '.[docs]'")
+    out, before = tmp_path_factory.mktemp("docs") / "html", files()
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-b", "html", DOCS, out]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert files() == before  # nothing is left in the tree
+    return out
+
+
+class Page(HTMLParser):
+    """What a page has: ids to lead to, links, and what the reader's browser fetches by itself."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links, self.fetched = set(), [], []
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        has = dict(attrs)
+        self.ids |= {has[name] for name in ("id", "name") if has.get(name)}
+        if tag == "a" and "href" in has:
+            self.links.append(has["href"])
+        elif tag in ("script", "img", "source", "iframe", "video") and "src" in has:
+            self.fetched.append(has["src"])
+        elif tag == "link" and has.get("rel") in ("stylesheet", "icon", "preload"):
+            self.fetched.append(has["href"])
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    return {path.resolve(): Page(path) for path in site.rglob("*.html")}
+
+
+def astray(pages, path, link):
+    """Why a link leads nowhere, or None."""
+    parts = urlsplit(link)
+    if parts.scheme in ("http", "https", "mailto", "data"):
+        return None
+    goal = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+    if not goal.is_file():
+        return "no such file"
+    if parts.fragment and goal in pages and unquote(parts.fragment) not in pages[goal].ids:
+        return "no such place"
+    return None
+
+
+def test_site__has_all_its_pages(site, pages):
+    sources = {path.relative_to(DOCS) for path in files() if path.suffix in (".md", ".rst", ".ipynb")}
+    assert {site.resolve() / path.with_suffix(".html") for path in sources} <= pages.keys()
+
+
+def test_site__has_no_link_that_leads_nowhere(site, pages):
+    checked = [(path, link) for path, page in pages.items() for link in (*page.links, *page.fetched)]
+    assert len(checked) > 500
+    wrong = [(str(path.relative_to(site.resolve())), link, why) for path, link in checked
+             if (why := astray(pages, path, link))]  # fmt: skip
+    assert not wrong
+
+
+def test_site__fetches_nothing_from_elsewhere(pages):
+    asked = {link for page in pages.values() for link in page.fetched}
+    assert asked and not [link for link in asked if urlsplit(link).netloc]
+
+
+def test_site__shows_what_the_notebooks_show(site):
+    for book in (DOCS / "notebooks").glob("*.ipynb"):
+        assert "cell_output" in (site / "notebooks" / f"{book.stem}.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def described(site):
+    """How often each Python name is described: from the inventory, four lines and then compressed ones."""
+    raw = (site / "objects.inv").read_bytes().split(b"\n", 4)[4]
+    rows = (line.split() for line in zlib.decompress(raw).decode().splitlines())
+    return Counter(name for name, kind, priority, *_ in rows if kind.startswith("py:") and priority != "-1")
+
+
+def test_reference__has_every_public_name_once(described):
+    paths = {}
+    for path, made in face.names():
+        paths.setdefault(id(made), []).append(path)
+    counts = {tuple(known): sum(described[path] for path in known) for known in paths.values()}
+    assert len(counts) > 100
+    assert not {known: count for known, count in counts.items() if count != 1}
+
+
+@pytest.mark.parametrize(
+    ("page", "table"), [("observables", "OBSERVABLES"), ("networks", "ACTIVATIONS"), ("data", "SETS")]
+)
+def test_reference__shows_every_row_of_a_table(site, page, table):
+    from particles import activations, datasets, observables
+
+    rows = next(getattr(module, table) for module in (activations, datasets, observables) if hasattr(module, table))
+    text = (site / "reference" / f"{page}.html").read_text()
+    assert rows and not [name for name in rows if f'<span class="pre">{name}</span>' not in text]
