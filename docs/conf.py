@@ -15,6 +15,9 @@ exclude_patterns = ["_build", "_ext"]
 html_theme = "furo"
 html_title = project
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = ["access.js"]
 smartquotes = False  # texts quote code: "tanh",
 
 # Markdown: links lead to headings too; formulas are plain text, so no TeX and no script for it.
