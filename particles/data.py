@@ -16,7 +16,7 @@ _ROWS = 256
 
 
 class Dataset:
-    """n samples, checked once: x (n, d), y (n,), finite, n >= 1.
+    """n samples, checked once: x (n, d), y (n,), finite, n >= 1. Raises InputError for anything else.
 
     >>> data = mf.Dataset(np.arange(10.0).reshape(5, 2), np.ones(5))
     >>> data.split(test=0.4)
@@ -49,7 +49,7 @@ class Dataset:
         return f"Dataset(n={len(self)}, d={self.x.shape[1]})"
 
     def split(self, test: float, seed: int = 0) -> tuple["Dataset", "Dataset"]:
-        """A random part of relative size `test` set aside: (train, test)."""
+        """A random part of relative size `test`, in (0, 1), set aside: (train, test)."""
         if not 0.0 < test < 1.0:
             raise InputError("the `test` share must lie between 0 and 1", test, "Use 0.2, say.")
         held = round(test * len(self))
@@ -99,7 +99,7 @@ class Stream:
         number("noise", self.noise, 0.0, remedy="Use 0 for exact targets.")
 
     def rows(self, first: int, last: int, purpose: Purpose = Purpose.INPUT) -> Dataset:
-        """Samples [first, last)."""
+        """Samples [first, last): x (last - first, d), y (last - first,)."""
         x = self.inputs.rows(self.seed, first, last, purpose)
         y = np.array(self.target(x), dtype=np.float64)
         if y.shape != (len(x),):
@@ -114,7 +114,7 @@ class Stream:
         return Dataset(x, y)
 
     def holdout(self, count: int = 2048) -> Dataset:
-        """Samples that training never sees, to estimate the expected loss (1)."""
+        """`count` samples that training never sees, to estimate the expected loss (1)."""
         return self.rows(0, count, Purpose.SPLIT)
 
 

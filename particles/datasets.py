@@ -101,6 +101,7 @@ def load(name: str, scale: str = "none", **options: Any) -> Dataset:
     """The set called `name`, its inputs scaled ("standard", "unit"); options are those of its row.
 
     circle, sphere, gaussian: n, seed, noise, and dim but for circle. digits, wine: lists of classes positive, negative.
+    Raises InputError for a name, a scale or an option that there is not.
 
     >>> mf.load("wine", scale="standard")
     Dataset(n=178, d=13)
@@ -150,7 +151,7 @@ def read(path: str | Path, x: str | list[str] | None = None, y: str = "y") -> Da
     """A data set from a file: CSV with a header line, NPZ, or HDF5/netCDF, with variables by name.
 
     CSV: `y` names the target's column, `x` the inputs' (None: all others). NPZ, HDF5: `x` names one array (n, d)
-    (None: "x"), `y` one (n,).
+    (None: "x"), `y` one (n,). Raises StorageError for a file that cannot be read, InputError for what is not in it.
 
     >>> np.savetxt("mine.csv", np.eye(4)[:, :3], delimiter=",", header="age,dose,effect", comments="")
     >>> mf.read("mine.csv", y="effect")

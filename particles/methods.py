@@ -18,7 +18,9 @@ from particles.schedules import Schedule, schedule
 
 @dataclass(frozen=True)
 class GradientDescent:
-    """Gradient descent (3) on all samples.
+    """Gradient descent (3) on all samples: b' = b + eta v, Euler's step of the flow (3.4).
+
+    step: eta in flow time, a number or a schedule. average: keep the running mean of the iterates too (Polyak, [15]).
 
     >>> mf.GradientDescent(0.5)
     GradientDescent(step=0.5, average=False)
@@ -42,6 +44,8 @@ class GradientDescent:
 @dataclass(frozen=True)
 class SGD:
     """Stochastic gradient descent (4): `batch` samples an iteration, drawn with replacement, or fresh from a stream.
+
+    step, average: as in `GradientDescent`. seed: of the drawing; iteration t's batch depends on (seed, t) alone.
 
     >>> net, stream = mf.Network("tanh"), mf.Stream(mf.Sphere(2), lambda x: x[:, 0])
     >>> run = mf.simulate(net, mf.Gaussian(2).sample(64, seed=0), stream, mf.SGD(1.0, batch=8), steps=40)
@@ -67,6 +71,8 @@ class SGD:
 @dataclass(frozen=True)
 class AveragedSGD:
     """Averaged SGD (section 3.2): one sample an iteration, pulled to the start, predicted by the average iterate.
+
+    step: eta in flow time, a number or a schedule. weight_decay: lam of the pull lam (w - w1), in flow time.
 
     >>> net, stream = mf.Network("tanh", beta=0.5), mf.Stream(mf.Sphere(2), lambda x: x[:, 0])
     >>> start, method = mf.Ball(2).sample(64, seed=0, signs="symmetric"), mf.AveragedSGD(0.1, weight_decay=0.01)
@@ -261,6 +267,7 @@ class BirthDeath:
 
     V is the first variation over alpha^2 (flow time), with the regulariser in it (Chizat 2022; Rotskoff et al. 2019,
     who move the number of particles instead of their weights). At beta = 1, where weights may differ.
+    step: eta in flow time, a number or a schedule. rate: of the weights, 0 for plain descent.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])

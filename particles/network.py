@@ -42,7 +42,7 @@ def _window_kernels(row: Activation, dtype: str, loss: str) -> WindowKernels:
 class Network:
     """A two-layer network: the activation, the output scale a_r = s_r M^-beta, and what is trained.
 
-    activation: a row of `particles.activations`. beta in [0, 1]: 1 is the mean field, 1/2 the tangent kernel.
+    activation: a row of `mf.ACTIVATIONS`. beta: in [0, 1]; 1 is the mean field, 1/2 the tangent kernel (section 3).
     bias: append a 1 to every input (positions then live in R^(d+1)).
     train: "input" (the paper's choice), or ("input", "output"), where s moves as well; a_r = s_r M^-beta still.
 

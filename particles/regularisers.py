@@ -12,7 +12,7 @@ from particles.errors import InputError
 
 @dataclass(frozen=True)
 class L1:
-    """lam |w|_1, by its proximal map: soft thresholding at step * lam after each step.
+    """lam |w|_1 of (2), by its proximal map: soft thresholding at step * lam after each step. weight: lam, flow time.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
@@ -30,7 +30,7 @@ class L1:
 
 @dataclass(frozen=True)
 class L2:
-    """lam/2 |w|^2, or with about="start" the pull of section 3.2, lam/2 |w - w1|^2.
+    """lam/2 |w|^2 of (2), or with about="start" the pull of section 3.2, lam/2 |w - w1|^2. weight: lam, flow time.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])

@@ -11,7 +11,7 @@ from particles.measure import Array
 
 @dataclass(frozen=True)
 class Constant:
-    """eta_t = step.
+    """eta_t = step, in flow time; what a number becomes where a schedule may stand.
 
     >>> from particles.schedules import Constant
     >>> Constant(0.1).times(3).round(6)
@@ -34,7 +34,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class RobbinsMonro:
-    """eta_t = c / (t + t0), t = 1, 2, ... [13].
+    """eta_t = c / (t + t0), t = 1, 2, ... (section 2, [13]), in flow time.
 
     >>> mf.RobbinsMonro(1.0, t0=1.0).sizes(3).round(3)
     array([0.5  , 0.333, 0.25 ])
@@ -58,7 +58,7 @@ class RobbinsMonro:
 
 @dataclass(frozen=True)
 class InverseSqrt:
-    """eta_t = c / sqrt(t), t = 1, 2, ...
+    """eta_t = c / sqrt(t), t = 1, 2, ..., in flow time.
 
     >>> mf.InverseSqrt(1.0).times(4).round(3)
     array([0.   , 1.   , 1.707, 2.284, 2.784])

@@ -78,6 +78,7 @@ def compare(
     runs: datasets of `simulate` by (count, seed), all with "prediction" recorded at the limit's times. limit: the
     finest quadrature. coarse: the same with half the nodes; their distance is the stated quadrature error.
     -> distance (count, seed, time), sup_distance (count, seed), limit_error (time), exponent with its 95% interval.
+    Raises InputError for runs on other samples or times, and for a count that lacks a seed which another has.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])

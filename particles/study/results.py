@@ -147,7 +147,7 @@ def _seed(config: dict[str, Any]) -> int:
 
 
 def save(run: Run, path: str | Path) -> Path:
-    """Write a run to one file, whole or not at all.
+    """Write a run to one HDF5 file, whole or not at all: the path. Raises StorageError if it cannot be written.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
@@ -192,7 +192,7 @@ def _measure_dataset(run: Run) -> "xarray.Dataset":
 
 
 def open(path: str | Path) -> Run:
-    """Read a run back, into memory.
+    """Read a run back, into memory. Raises StorageError for a file that is no run or fails its checksums.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])

@@ -32,7 +32,8 @@ def gram(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = No
     """The Gram matrix of the tangent kernel (5) in flow time: x (n, d) -> (n, n), symmetric, float64.
 
     ReLU with equal weights and unit signs counts activation patterns, which is exact up to the inputs' products; every
-    other case multiplies features. The bits do not depend on the number of threads.
+    other case multiplies features. The bits do not depend on the number of threads. Raises InputError for inputs and
+    particles of different dimensions.
 
     >>> net, start = mf.Network("relu", beta=0.5), mf.Gaussian(2).sample(1024, seed=0, signs="random")
     >>> mf.tangent.gram(net, start, np.eye(2)).round(2)
@@ -98,7 +99,7 @@ def write_gram(
 def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = None) -> "LinearOperator":
     """The Gram matrix as a scipy LinearOperator that never forms it: 8 M n d flops a product, memory as the particles'.
 
-    v is pushed through the particles as a slope would be, and the forces are summed back at the inputs.
+    v (n,) is pushed through the particles as a slope would be, and the forces are summed back at the inputs: (n,).
 
     >>> net, start, v = mf.Network("relu"), mf.Gaussian(2).sample(64, seed=0), np.ones(2)
     >>> K = mf.tangent.operator(net, start, np.eye(2))

@@ -29,6 +29,8 @@ class Eigen(NamedTuple):
 def eigen(gram: ArrayLike) -> Eigen:
     """The eigenpairs of a Gram matrix (n, n): give them to `flow` and `descend` in its place to find them once.
 
+    Raises InputError for a matrix that is not square, finite and symmetric.
+
     >>> mf.tangent.eigen([[2.0, 1.0], [1.0, 2.0]]).values.round(6)
     array([1., 3.])
     """
@@ -66,6 +68,7 @@ def flow(
     gram: (n, n), or its `eigen`. y : (n,) targets. times : (T,). start : (n,) outputs at time 0, zeros without.
     cross : (m, n) the kernel at m other points against the samples; the values there are then returned, (T, m), from
     cross_start : (m,) on. weight_decay: the pull to the start, in flow time.
+    Raises InputError for times below 0 and for shapes that do not fit.
 
     >>> mf.tangent.flow([[2.0, 0.0], [0.0, 0.5]], y=[1.0, -1.0], times=[0.0, 1.0, 10.0]).round(3)
     array([[ 0.   ,  0.   ],

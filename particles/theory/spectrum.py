@@ -171,7 +171,7 @@ def decay(values: Spectrum | ArrayLike, first: int, last: int) -> Decay:
 
     values: a spectrum, where `first` to `last` are degrees, or eigenvalues (n,), where they are places i from 1 on in
     descending order. A degree is one point in the middle of its stair. Degrees without an eigenvalue, and those known
-    to less than 1%, are left out.
+    to less than 1%, are left out. Raises InputError if fewer than 3 points remain.
 
     >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
     >>> found = mf.theory.spectrum.spectrum(angle, dim=2, degrees=200)
@@ -218,7 +218,7 @@ class Dimension(NamedTuple):
 
 
 def effective_dimension(values: Spectrum | ArrayLike, weight: float, beyond: Decay | None = None) -> Dimension:
-    """N(lam) = sum_i lam_i / (lam_i + lam), weight: lam > 0 in flow time.
+    """N(lam) = sum_i lam_i / (lam_i + lam) of the operator Sigma of section 3.2. weight: lam > 0 in flow time.
 
     values: a spectrum, or eigenvalues (n,). beyond: the power law of those after the last one listed, integrated from
     half a place on; without it the tail is 0, and N(lam) a bound from below. Eigenvalues that are 0 count no place.

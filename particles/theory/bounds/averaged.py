@@ -35,7 +35,7 @@ def averaged_step(lam: float) -> float:
 
 
 def averaged_exponent(r: float, beta: float) -> float:
-    """The exponent of T in Theorem 2 [8], -2 r beta / (2 r beta + 1), which is minimax [17].
+    """The exponent of T in Theorem 2 [8], -2 r beta / (2 r beta + 1), which is minimax [17]; r, beta: `weight_decay`.
 
     >>> mf.theory.averaged_exponent(r=1.0, beta=2.0)
     -0.8
@@ -69,7 +69,7 @@ def relu_decay(d: int) -> float:
 
 
 def relu_exponent(r: float, d: int) -> float:
-    """The exponent of T there, -2 r d / (2 r d + d - 1).
+    """The exponent of T in Theorem 2 for smoothed ReLU on the sphere in R^d, -2 r d / (2 r d + d - 1).
 
     >>> mf.theory.relu_exponent(r=1.0, d=2)
     -0.8

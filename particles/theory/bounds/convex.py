@@ -16,6 +16,8 @@ _ROUNDING = 1e-9  # a count this much above a whole number is that number
 def robbins_monro(strong: float, smooth: float) -> RobbinsMonro:
     """Steps 2 / (mu (t + t0)), t0 = 2 L / mu - 1, for a mu-strongly convex, L-smooth objective (section 2, [13]).
 
+    strong: mu. smooth: L. Raises InputError unless 0 < mu <= L.
+
     >>> mf.theory.robbins_monro(strong=1.0, smooth=4.0)
     RobbinsMonro(c=2.0, t0=7.0)
     """
