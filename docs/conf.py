@@ -14,7 +14,7 @@ exclude_patterns = ["_build", "_ext"]
 
 html_theme = "furo"
 html_title = project
-html_copy_source = False
+html_copy_source = html_show_copyright = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["access.js"]
