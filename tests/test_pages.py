@@ -1,8 +1,8 @@
 """Every code block of the README and the pages runs as it is written, in the page's order, in one folder.
 
-Blocks in `python` share one namespace, `sh` blocks run line by line beside copies of configs/ and drivers/, a `toml` block
-with `<!-- file: NAME -->` above is written to NAME. What cannot run here says why: `<!-- not run: reason -->`. A `text`
-block is what is printed, or a scheme; after `<!-- printed -->` it is what the block before printed, up to rounding.
+Blocks in `python` share one namespace, `sh` blocks run beside configs/ and drivers/, a `toml` block under
+`<!-- file: NAME -->` is written to NAME. What cannot run here says why: `<!-- not run: reason -->`. A `text` block is a
+scheme; under `<!-- printed -->` it is what the block before printed, up to rounding.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
-    r"(?:^<!-- (?P<note>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
+    r"(?:^<!-- (?P<note>[^\n]*?) -->\n)?^```(?P<language>[\w{}]*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?")
 
@@ -57,7 +57,7 @@ def shell(code, folder):
 
 
 def same(printed, expected):
-    """Whether every line expected was printed, in words exactly and in numbers to a hundredth; "..." stands for any lines."""
+    """Whether every line expected was printed, in words exactly and in numbers to a hundredth; "..." is any lines."""
     lines = iter(printed.splitlines())
 
     def alike(one, other):
@@ -95,7 +95,7 @@ def test_page__code_runs_as_written(page, tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page__says_of_every_block_what_it_is(page):
     for block in blocks(page):
-        assert block.language in ("python", "sh", "toml", "text"), f"{page.name}: {block.code[:60]!r}"
+        assert block.language in ("python", "sh", "toml", "text", "{toctree}"), f"{page.name}: {block.code[:60]!r}"
         if block.language == "toml":
             tomllib.loads(block.code)
         if block.note.startswith("not run"):
