@@ -3,6 +3,8 @@
 As an entry point xarray loads this whoever's file it opens, so it imports little.
 """
 
+import glob
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,5 +26,8 @@ class SweepBackend(BackendEntrypoint):
         return opened(Path(filename_or_obj).absolute()).drop_vars(drop_variables or (), errors="ignore")
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Whether it is a folder with runs in it."""
-        return isinstance(filename_or_obj, str | Path) and (Path(filename_or_obj) / "runs").is_dir()
+        """Whether it is a folder with runs in it; a Zarr store may have a folder of that name."""
+        if not isinstance(filename_or_obj, str | os.PathLike):
+            return False
+        runs = os.path.join(os.fsdecode(filename_or_obj), "runs")
+        return os.path.isdir(runs) and any(glob.iglob(os.path.join(glob.escape(runs), "*.h5")))
