@@ -9,6 +9,15 @@ import lazy_loader
 
 from particles import arrival
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_named, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    if name != "__version__":
+        return _named(name)
+    from importlib import metadata  # only who asks for it waits
+
+    return metadata.version("meanfield-particles")
+
 
 arrival.expect()

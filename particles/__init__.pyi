@@ -43,3 +43,5 @@ from .study.movies import movie as movie, still as still
 from .study.results import Run as Run, open as open, save as save
 from .study.simulate import simulate as simulate
 from .theory import tangent as tangent, transport as transport
+
+__version__: str

@@ -22,11 +22,13 @@ import pytest
 import yaml
 from test_config import SMALL_TOML
 
+import particles as mf
 from particles.study.cli import main
 
 pytestmark = pytest.mark.xdist_group("cluster")  # clusters in turn: some tests look at what is left behind
 
 ROOT = Path(__file__).parents[1]
+HOME = Path(mf.__file__).parents[1]  # where the package is that is tested
 DRIVERS = ROOT / "drivers"
 FAKES = ROOT / "tests" / "fake_slurm"
 BIN = Path(sys.executable).parent  # not resolved: the environment's own, with its `python` and `ray`
@@ -47,7 +49,7 @@ class Job:
         job = {
             "FAKE_SLURM": str(folder / "slurm"),
             "PATH": os.pathsep.join(map(str, (FAKES / ray, FAKES / "bin", BIN, os.environ["PATH"]))),
-            "PYTHONPATH": os.pathsep.join(map(str, (FAKES / ray, ROOT))),
+            "PYTHONPATH": os.pathsep.join(map(str, (FAKES / ray, HOME))),
             "PARTICLES": f"python {FAKES / 'study.py'}",
             "SLURM_JOB_ID": str(number),
             "SLURM_JOB_NODELIST": "127.0.0.1,127.0.0.2,127.0.0.3",
