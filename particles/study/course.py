@@ -15,6 +15,7 @@ from particles.measure import Measure
 from particles.observables import Observer
 from particles.population import Population, measure_of
 from particles.problem import Memory, Problem, mean_loss
+from particles.study.interrupt import Interrupt, interruptible
 from particles.views import Left, left_in
 
 # Called with (iteration, steps) as a run goes on; true asks it to stop.
@@ -58,13 +59,20 @@ class Course:
         self.rows: list[Row] = []
         self.events: list[Event] = []
         self._at = 0
+        self._interrupt = Interrupt()
 
     def run(self) -> Ending:
-        """To the end, or until it is stopped or diverges; what is lost on the way is done again."""
-        try:
-            return self._through_faults()
-        except KeyboardInterrupt:  # while something lost was being set up again
-            return Ending("stopped", None, None)
+        """To the end, or until it is stopped or diverges; what is lost on the way is done again.
+
+        KeyboardInterrupt where Ctrl-C came twice.
+        """
+        with interruptible() as self._interrupt:
+            try:
+                return self._through_faults()
+            except KeyboardInterrupt:  # of a handler that is not ours: the particles may be inside an iteration
+                if self._interrupt.asked:
+                    raise
+                return Ending("stopped", None, None)
 
     def _through_faults(self) -> Ending:
         faults, furthest = 0, -1
@@ -80,6 +88,8 @@ class Course:
                         f"the run was lost {faults} times at iteration {furthest} or before: {fault}. What was saved "
                         "is kept: mend the cluster (memory? a node?) and run again, or use another number of shards."
                     ) from fault
+                if self._interrupt.asked:  # whoever asked for the end does not wait for new shards
+                    return Ending("stopped", None, None)
                 self._revive()
 
     def _revive(self) -> None:
@@ -100,10 +110,6 @@ class Course:
         status, error = "finished", None
         try:
             status = self._go()
-        except KeyboardInterrupt:
-            status = "stopped"
-            if self.problem.method.weighing or self.problem.method.stages > 1:
-                return Ending(status, None, None)  # the particles may be inside an iteration
         except DivergedError as diverged:
             status, error = "diverged", diverged
         if self.final is not None:  # too many to be sent here; of a run that stopped the checkpoint has them
@@ -115,7 +121,7 @@ class Course:
         except LostError:
             if status != "stopped":
                 raise
-            return Ending(status, None, None)  # whoever asked for the end does not wait for new shards
+            return Ending(status, None, None)
 
     def _go(self) -> str:
         if self.problem.hopeless == np.inf:
@@ -125,7 +131,7 @@ class Course:
         saved, last = len(self.rows), time.monotonic()
         for snapshot in flow(self.problem, self.population, self.observer, self.plan, begin, memory):
             self._at = snapshot.iteration
-            asked = asked or bool(self.progress and self.progress(snapshot.iteration, steps))
+            asked = asked or self._asked(snapshot.iteration, steps)
             stop = asked and snapshot.whole and snapshot.iteration < steps
             due = snapshot.whole and snapshot.iteration > begin
             if self.keeper and due and (stop or time.monotonic() - last > self.seconds):
@@ -137,6 +143,13 @@ class Course:
             if stop:
                 return "stopped"
         return "finished"
+
+    def _asked(self, iteration: int, steps: int) -> bool:
+        """Whether the run is to stop: by Ctrl-C, or by whoever is told of its progress."""
+        try:
+            return bool(self.progress and self.progress(iteration, steps)) or self._interrupt.asked
+        except KeyboardInterrupt:
+            return True
 
     def _save(self, keeper: Checkpoints, snapshot: Snapshot, saved: int) -> None:
         keeper.save(snapshot.iteration, self.population, self.rows[saved:], self.events, snapshot.memory)

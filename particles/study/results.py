@@ -205,6 +205,8 @@ def open(path: str | Path) -> Run:
     if "final" not in tree.children or "config" not in tree.attrs:
         raise StorageError(f"{path} is no run of this program: it lacks the group /final. Give a file under runs/.")
     final = tree["final"].to_dataset()
+    if not final.data_vars and tree.attrs.get("status") == "stopped":  # inside an iteration: there is no last measure
+        return Run(tree.to_dataset(), None)
     if not all(name in final for name in _FINAL):
         raise StorageError(f"{path} is no run of this program: its /final lacks {', '.join(_FINAL)}.")
     _check_left(path, final.attrs, whole=True)

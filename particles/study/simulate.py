@@ -70,7 +70,8 @@ def simulate(
     the run, its state kept in `checkpoints`.
 
     Raises InputError for bad arguments, DivergedError (its `run` holds what was recorded) when the numbers are lost.
-    Ctrl-C returns what was recorded, with status "stopped".
+    Ctrl-C ends the run after the iteration under way and returns what was recorded, with status "stopped"; pressed
+    again it is KeyboardInterrupt, and the checkpoints are what is left.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
