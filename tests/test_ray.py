@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -202,6 +203,22 @@ def test_resume__goes_on_with_other_shards_or_none(then, three_nodes, tmp_path):
     again = run("GD", engine, checkpoints=tmp_path)
     assert again.events == [{"iteration": 6, "what": "went on from the checkpoint"}]
     assert digest(again) == digest(run("GD"))
+
+
+def test_interrupt__ends_a_run_on_shards_between_iterations(three_nodes, tmp_path):
+    """Ctrl-C from outside, most likely while the shards' answers are awaited."""
+
+    def go(steps, engine=None, **settings):
+        data = mf.Dataset(np.eye(3), np.arange(3.0))
+        start = mf.Gaussian(3).particles(PARTICLES, seed=0)
+        return mf.simulate(mf.Network("tanh"), start, data, mf.GradientDescent(0.01), steps=steps, record="loss",
+                           record_every=10**6, engine=engine, **settings)  # fmt: skip
+
+    press = Once(3, threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start)
+    stopped = go(10**6, on(three_nodes, 3), progress=press, checkpoints=tmp_path, checkpoint_seconds=1e9)
+    assert stopped.status == "stopped" and testing.actors() == []
+    (state,) = tmp_path.glob("checkpoint-*.json")
+    assert (stopped.measure.b == go(int(state.name.split("-")[1])).measure.b).all()
 
 
 class Once:
