@@ -3,12 +3,14 @@
 `load(name, ...)` makes one by name; to add one, append a row to `SETS`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from particles import spreadsheet
 from particles.checks import whole
 from particles.data import Dataset, Stream
 from particles.errors import InputError, StorageError, nearest
@@ -18,6 +20,7 @@ from particles.randomness import Purpose, checked_seed
 
 SCALES = ("none", "standard", "unit")
 _TEACHER_NEURONS = 4
+Samples = tuple[Array, NDArray[np.generic]]  # inputs (n, d) and targets (n,)
 
 
 def _taught(law: Law, n: int, seed: int, noise: float) -> Dataset:
@@ -50,19 +53,25 @@ def _shipped(loader: str) -> tuple[Array, Array]:
     return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
 
 
-def two_classes(x: Array, y: Array, positive: list[int], negative: list[int]) -> Dataset:
-    """The samples of two groups of classes, labelled 1 and -1."""
-    for group in (positive, negative):
-        if not group or not set(group) <= set(y.astype(int)):
+def two_classes(
+    x: Array, y: NDArray[np.generic], positive: Sequence[int | str], negative: Sequence[int | str]
+) -> Dataset:
+    """The samples of two groups of classes, labelled 1 and -1; classes are whole numbers, or texts where y is text."""
+    text = y.dtype.kind == "U"
+    known = sorted(set(y.tolist()))
+    groups = [[str(label) if text else label for label in group] for group in (positive, negative)]
+    for group in groups:
+        if not group or not set(group) <= set(known):
+            told = ", ".join(repr(label) if text else f"{label:g}" for label in known[:20])
             raise InputError(
                 "`positive` and `negative` must name classes of the set",
                 str(group),
-                f"It has {sorted(set(y.astype(int)))}.",
+                f"It has {told}{', ...' if len(known) > 20 else ''}.",
             )
-    if set(positive) & set(negative):
-        raise InputError("`positive` and `negative` must not share a class", str(sorted(positive)), "")
-    kept = np.isin(y, positive + negative)
-    return Dataset(x[kept], np.where(np.isin(y[kept], positive), 1.0, -1.0))
+    if set(groups[0]) & set(groups[1]):
+        raise InputError("`positive` and `negative` must not share a class", str(sorted(groups[0])), "")
+    kept = np.isin(y, groups[0] + groups[1])
+    return Dataset(x[kept], np.where(np.isin(y[kept], groups[0]), 1.0, -1.0))
 
 
 def _digits(positive: list[int] | None = None, negative: list[int] | None = None) -> Dataset:
@@ -147,16 +156,35 @@ def standard_targets(train: Dataset, test: Dataset | None) -> tuple[Dataset, Dat
     return Dataset(train.x, (train.y - mean) / spread), Dataset(test.x, (test.y - mean) / spread) if test else None
 
 
-def read(path: str | Path, x: str | list[str] | None = None, y: str = "y") -> Dataset:
+def read(
+    path: str | Path,
+    x: str | Sequence[str] | None = None,
+    y: str = "y",
+    positive: Sequence[int | str] | None = None,
+    negative: Sequence[int | str] | None = None,
+) -> Dataset:
     """A data set from a file: CSV with a header line, NPZ, or HDF5/netCDF, with variables by name.
 
     CSV: `y` names the target's column, `x` the inputs' (None: all others). NPZ, HDF5: `x` names one array (n, d)
-    (None: "x"), `y` one (n,). Raises StorageError for a file that cannot be read, InputError for what is not in it.
+    (None: "x"), `y` one (n,). positive, negative: the targets are classes; those whose label is 1 and -1, the samples
+    of others are left out. Classes are whole numbers, or in a CSV any text. Raises StorageError for a file that cannot
+    be read, InputError for what is not in it.
 
     >>> np.savetxt("mine.csv", np.eye(4)[:, :3], delimiter=",", header="age,dose,effect", comments="")
     >>> mf.read("mine.csv", y="effect")
     Dataset(n=4, d=2)
     """
+    if positive is None or negative is None:
+        if positive is not None or negative is not None:
+            raise InputError("a file's classes need both `positive` and `negative`", "one of them", "Give both.")
+        return Dataset(*arrays(path, x, y))
+    return two_classes(*arrays(path, x, y, text=True), positive, negative)
+
+
+def arrays(
+    path: str | Path, x: str | Sequence[str] | None, y: str, text: bool = False
+) -> tuple[Array, NDArray[np.generic]]:
+    """Inputs and targets as a file has them; text: the targets' column of a CSV may be of words."""
     path = Path(path)
     kind = path.suffix.lower()
     if kind not in _READERS:
@@ -164,55 +192,39 @@ def read(path: str | Path, x: str | list[str] | None = None, y: str = "y") -> Da
     if not path.is_file():
         raise StorageError(f"no such data file: {path}. Paths are relative to the configuration's folder.")
     try:
-        return _READERS[kind](path, x, y)
+        return _READERS[kind](path, x, y, text)
     except (InputError, StorageError):
         raise
     except Exception as error:
         raise StorageError(f"{path} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}") from error
 
 
-def _read_csv(path: Path, x: str | list[str] | None, y: str) -> Dataset:
-    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    if len(lines) < 2:
-        raise InputError("a data file needs at least one row below its header", f"{path} with {len(lines)} lines", "")
-    header = [name.strip() for name in lines[0].split(",")]
-    table = np.loadtxt(lines[1:], delimiter=",", ndmin=2)
-    if table.shape[1] != len(header):
-        raise InputError("every row must have the header's columns", f"{table.shape[1]} for {len(header)}", "")
-    twice = [name for name in header if header.count(name) > 1]
-    if twice:
-        raise InputError("a header must name each column once", repr(twice[0]), "Rename one.")
-    columns = dict(zip(header, table.T, strict=True))
-    names = [x] if isinstance(x, str) else x or [name for name in header if name != y]
-    _all_there(path, [*names, y], columns)
-    if not names:
-        raise InputError("a data file needs a column of inputs beside the targets", str(header), "Add one.")
-    return Dataset(np.stack([columns[name] for name in names], axis=1), columns[y])
+def _read_npz(path: Path, x: str | Sequence[str] | None, y: str, text: bool) -> Samples:
+    with np.load(path, allow_pickle=False) as file:
+        return _from_arrays(path, file, x, y)
 
 
-def _read_npz(path: Path, x: str | list[str] | None, y: str) -> Dataset:
-    with np.load(path, allow_pickle=False) as arrays:
-        return _from_arrays(path, arrays, x, y)
-
-
-def _read_hdf5(path: Path, x: str | list[str] | None, y: str) -> Dataset:
+def _read_hdf5(path: Path, x: str | Sequence[str] | None, y: str, text: bool) -> Samples:
     import h5py
 
     with h5py.File(path, "r") as file:
         return _from_arrays(path, file, x, y)
 
 
-def _from_arrays(path: Path, arrays: Mapping[str, Any], x: str | list[str] | None, y: str) -> Dataset:
-    if isinstance(x, list):
+def _from_arrays(path: Path, there: Mapping[str, Any], x: str | Sequence[str] | None, y: str) -> Samples:
+    if x is not None and not isinstance(x, str):
         raise InputError("`x` must be one array's name here", str(x), "Lists of columns are for CSV files.")
-    _all_there(path, [x or "x", y], arrays)
-    return Dataset(arrays[x or "x"], arrays[y])
-
-
-def _all_there(path: Path, names: list[str], there: Mapping[str, Any]) -> None:
-    for name in names:
+    for name in (x or "x", y):
         if name not in there:
             raise InputError(f"{path} must hold the variables asked for", f"no {name!r}", nearest(name, there))
+    data = Dataset(there[x or "x"], there[y])
+    return data.x, data.y
 
 
-_READERS = {".csv": _read_csv, ".npz": _read_npz, ".h5": _read_hdf5, ".hdf5": _read_hdf5, ".nc": _read_hdf5}
+_READERS: dict[str, Callable[[Path, Any, str, bool], Samples]] = {
+    ".csv": spreadsheet.read,
+    ".npz": _read_npz,
+    ".h5": _read_hdf5,
+    ".hdf5": _read_hdf5,
+    ".nc": _read_hdf5,
+}

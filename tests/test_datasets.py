@@ -159,7 +159,15 @@ def test_read__gives_the_same_samples_from_every_kind_of_file(kind, tmp_path, sa
     assert (got.x.tobytes(), got.y.tobytes()) == (data.x.tobytes(), data.y.tobytes())
 
 
-SPREADSHEETS = ["a,b,y\r\n1,2,3\r\n", "\ufeffy,a,b\n3,1,2\n", " a , b ,y\n 1, 2 ,3", "y,a,b\n3,1,2\n"]
+SPREADSHEETS = [
+    "a,b,y\r\n1,2,3\r\n",
+    "\ufeffy,a,b\n3,1,2\n",
+    " a , b ,y\n 1, 2 ,3",
+    "y,a,b\n3,1,2\n",
+    '\ufeff"a", "b","y"\r\n"1","2","3"\r\n',
+    "a,b,y\r1,2,3\r",
+    "\na,b,y\n\n# measured twice\n1e0,+2,3.\n\n",
+]
 
 
 @pytest.mark.parametrize("text", SPREADSHEETS)
@@ -176,19 +184,75 @@ def test_read__takes_the_columns_named(tmp_path, x, rows):
     assert mf.read(tmp_path / "mine.csv", x).x.tolist() == rows
 
 
+TUMOURS = "radius,name,kind\n1,x,benign\n2,y,malignant\n3,z,unknown\n4,w, benign\n"
+
+
+def test_read__takes_the_classes_named_of_a_column_of_text(tmp_path):
+    (tmp_path / "a.csv").write_text(TUMOURS)
+    data = mf.read(tmp_path / "a.csv", x="radius", y="kind", positive=["malignant"], negative=["benign"])
+    assert (data.x.tolist(), data.y.tolist()) == ([[1.0], [2.0], [4.0]], [-1.0, 1.0, -1.0])
+
+
+@pytest.mark.parametrize("classes", [([2, 3], [0]), (["2", "3"], ["0"])], ids=str)
+@pytest.mark.parametrize("odd", ["7", "other"])
+def test_read__takes_classes_that_are_numbers_or_partly_words(tmp_path, classes, odd):
+    (tmp_path / "a.csv").write_text(f"a,y\n1,0\n2,2\n3,3\n4,{odd}\n")
+    positive, negative = classes
+    if odd == "7" and positive == ["2", "3"]:
+        with pytest.raises(mf.InputError, match=r"must name classes of the set: got .'2', '3'.. It has 0, 2, 3, 7"):
+            mf.read(tmp_path / "a.csv", positive=positive, negative=negative)
+        return
+    data = mf.read(tmp_path / "a.csv", positive=positive, negative=negative)
+    assert (data.x[:, 0].tolist(), data.y.tolist()) == ([1.0, 2.0, 3.0], [-1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ({"positive": ["malign"], "negative": ["benign"]}, "got ['malign']. It has 'benign', 'malignant', 'unknown'."),
+        ({"positive": ["benign"], "negative": ["benign"]}, "must not share a class: got ['benign']"),
+        ({"positive": [], "negative": ["benign"]}, "must name classes of the set: got []"),
+        ({"positive": ["benign"]}, "a file's classes need both `positive` and `negative`"),
+    ],
+)
+def test_read__refuses_classes(tmp_path, classes, message):
+    (tmp_path / "a.csv").write_text(TUMOURS)
+    with pytest.raises(mf.InputError) as caught:
+        mf.read(tmp_path / "a.csv", x="radius", y="kind", **classes)
+    assert message in str(caught.value)
+
+
+def test_read__refuses_a_class_that_is_missing(tmp_path):
+    (tmp_path / "a.csv").write_text("a,y\n1,benign\n2,malignant\n3,\n")
+    with pytest.raises(mf.InputError, match=r"got '' in line 4, column 'y' of .*Fill it in"):
+        mf.read(tmp_path / "a.csv", positive=["malignant"], negative=["benign"])
+
+
 BAD_FILES = [  # name, contents, error, message
-    ("a.csv", "a,b,y\n1,nan,3\n", mf.InputError, "x must be finite: got NaN or inf in 1 rows, the first is row 0"),
-    ("a.csv", "a,b,y\n1,2,inf\n", mf.InputError, "y must be finite"),
+    ("a.csv", "a,b,y\n1,nan,3\n", mf.InputError, "cells must be finite numbers: got 'nan' in line 2, column 'b' of "),
+    ("a.csv", "a,b,y\n1,2,inf\n", mf.InputError, "finite numbers: got 'inf' in line 2, column 'y' of "),
+    ("a.csv", "a,b,y\n1,NA,3\n", mf.InputError, "a.csv. Fill it in, or remove the row."),
+    ("a.csv", "a,sex,y\n1,male,3\n", mf.InputError, "Name the inputs' columns (`x`), or encode the text as numbers."),
+    ("a.csv", "a,y\n1,0\n2,benign\n", mf.InputError, "got 'benign' in line 3, column 'y' of "),
+    ("a.csv", "a,y\n1,benign\n", mf.InputError, "which is 1 and which -1: `positive` and `negative`"),
+    ("a.csv", 'a,y\n1,"two\nlines"\n', mf.InputError, "in line 3, column 'y'"),
+    ("a.csv", "a;b;y\n1;2;3\n", mf.InputError, "columns must be parted by commas: got ';' in the header of "),
+    ("a.csv", "a\tb\ty\n1\t2\t3\n", mf.InputError, "columns must be parted by commas: got '\\t' in the header of "),
+    ("a.csv", "1,2,3\n4,5,6\n", mf.InputError, "the first line must name the columns: got numbers, 1, 2, 3, in "),
+    ("a.csv", ",a,y\n0,1,2\n", mf.InputError, "a header must name each column: got none for column 1 of "),
+    ("a.csv", "a,y,\n1,2,\n", mf.InputError, "a header must name each column: got none for column 3 of "),
     ("a.csv", "a,b,y\n", mf.InputError, "a data file needs at least one row"),
     ("a.csv", "a,b,y\n\n\n", mf.InputError, "a data file needs at least one row"),
     ("a.csv", "", mf.InputError, "a data file needs at least one row"),
-    ("a.csv", "a,b,y\n1,2,3\n4,5\n", mf.StorageError, "the number of columns changed from 3 to 2 at row 2"),
+    ("a.csv", "a,b,y\n1,2,3\n4,5\n", mf.InputError, "the header's columns: got 2 for 3 in line 3 of "),
     ("a.csv", "a,b,y\n1,2\n4,5\n", mf.InputError, "every row must have the header's columns: got 2 for 3"),
-    ("a.csv", "a,b,y\n1,,3\n", mf.StorageError, "could not convert string '' to float64 at row 0, column 2"),
+    ("a.csv", "a,b,y\r\n\r\n1,2,3\r\n4,5,6,7\r\n", mf.InputError, "the header's columns: got 4 for 3 in line 4 of "),
+    ("a.csv", "a,b,y\n1,,3\n", mf.InputError, "cells must be finite numbers: got '' in line 2, column 'b' of "),
     ("a.csv", "a,b,yy\n1,2,3\n", mf.InputError, "must hold the variables asked for: got no 'y'. Did you mean 'yy'?"),
     ("a.csv", "y\n1\n", mf.InputError, "input"),
-    ("a.csv", "a,a,y\n1,2,3\n", mf.InputError, "'a'"),
+    ("a.csv", "a,a,y\n1,2,3\n", mf.InputError, "a header must name each column once: got 'a' again in "),
     ("a.csv", b"\xff\xfe\x00", mf.StorageError, "a.csv cannot be read: "),
+    ("a.csv", "größe,y\n1,2\n".encode("latin-1"), mf.StorageError, "Save it as UTF-8 text."),
     ("a.npz", {"xx": np.ones((2, 1)), "y": np.ones(2)}, mf.InputError, "got no 'x'. Did you mean 'xx'?"),
     ("a.npz", {"x": np.ones((2, 1)), "y": np.ones(3)}, mf.InputError, "one row a sample each: got 2 and 3"),
     ("a.npz", {"x": np.array([[None]]), "y": np.ones(1)}, mf.StorageError, "Object arrays cannot be loaded"),

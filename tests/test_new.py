@@ -119,7 +119,18 @@ def test_new__finds_data_elsewhere(here, capsys):
     assert called(capsys, "check", "mine.toml")[0] == 0
 
 
+def test_new__takes_two_classes_of_text(here, capsys):
+    rows = [f"{i % 7},{i % 5},{'malignant' if i % 3 else 'benign'}" for i in range(40)]
+    (here / "tumours.csv").write_text("\n".join(["a,b,class", *rows]))
+    assert called(capsys, "new", "mine", "--data", "tumours.csv")[0] == 0
+    raw = tomllib.loads((here / "mine.toml").read_text())
+    assert raw["data"]["positive"] == ["malignant"] and raw["data"]["negative"] == ["benign"]
+    assert raw["loss"] == "logistic"
+    assert called(capsys, "check", "mine.toml")[0] == 0
+
+
 DATA = [
+    ("a,y\n1,red\n2,green\n3,blue\n", (), "or of two classes: got 3 kinds of text, 'blue', 'green', 'red', in 'y' of "),
     ("a,b\n1,2\n", (), "none that say so: a, b. Add --y COLUMN"),
     ("y,label\n1,2\n", (), "several that say so"),
     ("a,b\n1,2\n", ("--y", "c"), "--y must name a column"),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from particles.data import Dataset, checked_labels
-from particles.datasets import load, read, scaled, standard_targets, two_classes
+from particles.datasets import load, read, scaled, standard_targets
 from particles.errors import InputError, StorageError
 from particles.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
 from particles.losses import loss
@@ -58,9 +58,7 @@ def parts(config: Config, folder: Path, known: Data | None = None) -> Parts:
 def _data(text: str, folder: Path, sha256: str) -> Data:
     config = DataConfig.model_validate_json(text)
     if config.file is not None:
-        whole = read(folder / config.file, config.x, config.y)
-        if config.positive is not None and config.negative is not None:
-            whole = two_classes(whole.x, whole.y, config.positive, config.negative)
+        whole = read(folder / config.file, config.x, config.y, config.positive, config.negative)
     else:
         whole = load(str(config.name), **config.options())
     train, test = whole.split(config.test, config.split_seed) if config.test is not None else (whole, None)

@@ -47,8 +47,12 @@ class DataConfig(_Model):
         default=None, description="of a drawn set: standard deviation of the noise on the targets"
     )
     seed: Seed | None = Field(default=None, description="of a drawn set: seed of the samples")
-    positive: list[int] | None = Field(default=None, description="classes whose label is 1, of digits, wine or a file")
-    negative: list[int] | None = Field(default=None, description="classes whose label is -1, of digits, wine or a file")
+    positive: list[int | str] | None = Field(
+        default=None, description="classes whose label is 1, of digits, wine or a file; text in a CSV"
+    )
+    negative: list[int | str] | None = Field(
+        default=None, description="classes whose label is -1, of digits, wine or a file; text in a CSV"
+    )
     scale: Literal["none", "standard", "unit"] = Field(
         default="none", description="inputs as they are, of mean 0 and variance 1 a column, or of length 1"
     )

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from particles.data import Dataset
-from particles.datasets import read, scaled
+from particles.datasets import arrays, scaled, two_classes
 from particles.errors import InputError, StorageError, nearest
 from particles.files import write_whole
 from particles.laws import Gaussian
@@ -88,8 +88,8 @@ def write(folder: Path, name: str, data: Path, y: str | None, force: bool = Fals
     if file.is_dir():
         raise StorageError(f"{file} is a folder. Choose another name.")
     target = _target(data, y)
-    samples = read(data, None, target)
-    text = _text(name, _quoted(_from(folder, data)), _quoted(target), samples)
+    samples, classes = _samples(data, target)
+    text = _text(name, _quoted(_from(folder, data)), _quoted(target), samples, classes)
     raw = tomllib.loads(text)
     build.check_all([case.config for case in plan(raw, folder.resolve(), str(file)).cases[:1]], folder.resolve())
     write_whole(file, text.encode())
@@ -136,6 +136,19 @@ def _target(data: Path, y: str | None) -> str:
     return likely[0]
 
 
+def _samples(data: Path, target: str) -> tuple[Dataset, list[str]]:
+    """The samples; and where the targets are two classes those of label -1 and 1, as TOML has them, else none."""
+    x, y = arrays(data, None, target, text=True)
+    values = np.unique(y)
+    if values.dtype.kind == "U":
+        if len(values) != 2:
+            told = f"{len(values)} kinds of text, {', '.join(map(repr, values[:5].tolist()))}, in {target!r} of {data}"
+            raise InputError("targets must be numbers, or of two classes", told, "Encode them as numbers.")
+        return two_classes(x, y, [values[1]], [values[0]]), [_quoted(str(value)) for value in values]
+    whole = len(values) == 2 and bool((values == np.rint(values)).all()) and bool((np.abs(values) < 2**53).all())
+    return Dataset(x, y), [str(int(value)) for value in values] if whole else []
+
+
 def _from(folder: Path, data: Path) -> str:
     """The data's path as the configuration names it."""
     try:
@@ -153,21 +166,19 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _text(name: str, file: str, y: str, data: Dataset) -> str:
+def _text(name: str, file: str, y: str, data: Dataset, classes: list[str]) -> str:
     count, inputs = data.x.shape
-    values = np.unique(data.y)
-    whole = bool((values == np.rint(values)).all()) and bool((np.abs(values) < 2**53).all())
-    labels = len(values) == 2 and whole
+    labels = bool(classes)
     tested = count >= _TESTED
     dim = inputs + 1
     std = float(f"{1.0 / math.sqrt(dim):.2g}")
     activation = "tanh" if labels else "relu"
     chosen = "logistic" if labels else "squared"
     if labels:
-        said = f"positive = [{int(values[1])}]           # the value of y whose label is 1\n"
-        said += f"negative = [{int(values[0])}]           # ... and -1\n"
+        said = f"positive = [{classes[1]}]           # the value of y whose label is 1\n"
+        said += f"negative = [{classes[0]}]           # ... and -1\n"
     else:
-        said = 'target_scale = "standard"        # targets of mean 0 and variance 1\n' if len(values) > 1 else ""
+        said = 'target_scale = "standard"        # targets of mean 0 and variance 1\n' if np.ptp(data.y) else ""
     test = "test = 0.2               # a share of the samples held out\n" if tested else ""
     nodes, steps = _affordable(count, dim)
     bound = _bound(data, activation, chosen, std)
