@@ -69,9 +69,19 @@ def test_exponent__of_two_points_has_no_interval():
     assert np.isnan([fit.low, fit.high]).all()
 
 
-@pytest.mark.parametrize(("low", "high", "holds"), [(-0.6, -0.4, True), (-0.4, -0.3, False), (-0.7, -0.6, False)])
-def test_exponent__says_whether_the_theory_s_lies_in_its_interval(low, high, holds):
-    assert Exponent((low + high) / 2, low, high, 3).holds is holds
+@pytest.mark.parametrize(
+    ("low", "high", "holds", "verdict"),
+    [
+        (-0.6, -0.4, True, "holds"),
+        (-0.4, -0.3, False, "does not hold"),
+        (-0.7, -0.6, False, "does not hold"),
+        (-1.1, 0.1, None, "cannot tell"),  # the theory's lies in it, as half of everything does
+        (np.nan, np.nan, None, "cannot tell"),
+    ],
+)
+def test_exponent__says_whether_the_theory_s_holds(low, high, holds, verdict):
+    found = Exponent((low + high) / 2, low, high, 3)
+    assert found.holds is holds and found.verdict == verdict
 
 
 def record(predictions, times=None):

@@ -15,6 +15,7 @@ Array = NDArray[np.float64]
 
 _TELLING = 0.5  # an interval wider than this excludes nothing of interest
 THEORY = -0.5  # the law of large numbers, root mean square
+HOLDS = {"holds": True, "does not hold": False, "cannot tell": None}
 
 
 class Exponent(NamedTuple):
@@ -26,9 +27,14 @@ class Exponent(NamedTuple):
     independent: int
 
     @property
-    def holds(self) -> bool:
-        """Whether the theory's -1/2 lies in the interval."""
-        return self.low <= THEORY <= self.high
+    def verdict(self) -> str:
+        """Of the theory's -1/2: "holds", "does not hold", or "cannot tell"."""
+        return judged(self.low, self.high)
+
+    @property
+    def holds(self) -> bool | None:
+        """The same as true, false or None."""
+        return HOLDS[self.verdict]
 
 
 def distance(one: "xarray.Dataset", other: "xarray.Dataset") -> Array:

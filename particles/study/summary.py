@@ -80,11 +80,16 @@ class Summary(NamedTuple):
 
 
 def compared_in(tree: "xarray.DataTree") -> list["xarray.Dataset"]:
-    """The comparisons that a sweep's file holds, as `write` put them there; the attribute `setting` says of what."""
+    """The comparisons that a sweep's file holds; the attribute `setting` says of what.
+
+    As they were before `write` put them on the sweep's axes: without counts and seeds that were not compared.
+    """
     if "comparison" not in tree.children:
         return []
     node = tree["comparison"]
-    return [part.to_dataset() for part in (node, *node.children.values()) if "sup_distance" in part.data_vars]
+    found = [part.to_dataset() for part in (node, *node.children.values()) if "sup_distance" in part.data_vars]
+    where = {"how": "all", "subset": ["sup_distance"]}
+    return [part.dropna("count", **where).dropna("seed", **where) for part in found]
 
 
 def _aligned(group: "xarray.Dataset", root: "xarray.Dataset") -> "xarray.Dataset":

@@ -105,9 +105,7 @@ def _sweep(path: Path) -> Source:
         if missing := [name for name in _COMPARED if name not in part.variables]:
             raise StorageError(f"{path} is damaged: its comparison lacks {', '.join(missing)}. {_REMEDY}")
         setting = said(path, part.attrs, "setting", dict) if "setting" in part.attrs else {}
-        # Counts that were not compared are NaN there, as the sweep's axes are shared.
-        compared = part.dropna("count", how="all", subset=["sup_distance"])
-        setups.append((setting, compared.dropna("seed", how="any", subset=["sup_distance"])))
+        setups.append((setting, part))
     limit = tree["limit"].to_dataset() if "limit" in tree.children else None
     config = said(path, tree.attrs, "config", dict)
     name = path.absolute().parent.name if path.name == FILE else path.stem
