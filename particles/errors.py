@@ -46,6 +46,8 @@ class StorageError(ParticlesError, OSError):
 class DivergedError(ParticlesError, ArithmeticError):
     """A run left the numbers: iteration, likely cause, a step that theory allows. `run` holds what was recorded.
 
+    iteration: at which it was seen; None where time has no iterations.
+
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> try:
@@ -56,6 +58,10 @@ class DivergedError(ParticlesError, ArithmeticError):
     """
 
     run: object = None
+
+    def __init__(self, message: str, iteration: int | None = None) -> None:
+        super().__init__(message)
+        self.iteration = iteration
 
 
 class LostError(ParticlesError):

@@ -76,10 +76,10 @@ def _steps(
     for iteration in range(begin, steps + 1):
         g, finite = population.advance(move, iteration, keep=iteration < steps)
         if not finite:
-            raise DivergedError(f"a particle is no longer finite after iteration {iteration}")
+            raise DivergedError(f"a particle is no longer finite after iteration {iteration}", iteration)
         risk = mean_loss(problem.loss, g, problem.samples.targets(iteration))
         if not risk <= problem.hopeless:
-            raise DivergedError(f"the loss is {risk:.3g} at iteration {iteration}")
+            raise DivergedError(f"the loss is {risk:.3g} at iteration {iteration}", iteration)
         values = observer.measure(iteration, population, g if whole else None) if iteration in record else None
         yield Snapshot(iteration, float(problem.times[iteration]), values, memory=stepping.memory)
         if iteration < steps:
@@ -123,6 +123,7 @@ def _sweep(problem: Problem, population: Population, first: int, last: int) -> N
         risk = problem.loss.value(g, y)
     lost = np.flatnonzero(~(risk <= problem.hopeless))
     if len(lost):
-        raise DivergedError(f"the loss is {risk[lost[0]]:.3g} at iteration {first + int(lost[0])}")
+        at = first + int(lost[0])
+        raise DivergedError(f"the loss is {risk[lost[0]]:.3g} at iteration {at}", at)
     if not finite:
-        raise DivergedError(f"a particle is no longer finite after iteration {last}")
+        raise DivergedError(f"a particle is no longer finite after iteration {last}", last)

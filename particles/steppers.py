@@ -104,7 +104,8 @@ class Staged:
                 return None
             part *= min(5.0, max(0.2, 0.9 * (self.tolerance / error) ** (1.0 / self.tableau.order))) if error else 5.0
             if part < _SMALLEST * whole:
-                raise DivergedError(f"a step of {whole:g} could not be divided enough at iteration {iteration}")
+                told = f"a step of {whole:g} could not be divided enough at iteration {iteration}"
+                raise DivergedError(told, iteration)
         return None
 
     def _stages(self, iteration: int, g: Array, eta: float) -> Move:
@@ -120,7 +121,9 @@ class Staged:
     def _advanced(self, move: Move, iteration: int) -> Array:
         g, finite = self.population.advance(move, iteration, keep=True)
         if not finite:
-            raise DivergedError(f"a particle is no longer finite within the step after iteration {iteration}")
+            raise DivergedError(
+                f"a particle is no longer finite within the step after iteration {iteration}", iteration
+            )
         return g
 
     def _tried(self, iteration: int, g: Array, eta: float) -> tuple[Array, float]:
@@ -156,12 +159,13 @@ class Reweighing:
         # int V dmu of the data term, known for nothing: taken off so that weights stay near what they were.
         move = Move(field, eta, growth=eta * self.rate, centre=float(field.slope @ g))
         if not all(self.population.each(Shard.push, move)):
-            raise DivergedError(f"a particle is no longer finite after iteration {iteration + 1}")
+            raise DivergedError(f"a particle is no longer finite after iteration {iteration + 1}", iteration + 1)
         mass = float(self.population.fold([MASS], None)[0][0])
         if not 0.0 < mass < math.inf:
-            raise DivergedError(
+            told = (
                 f"the weights sum to {mass:g} after iteration {iteration + 1}: `rate` {self.rate:g} is too large for V"
             )
+            raise DivergedError(told, iteration + 1)
         self.population.each(Shard.scale_weights, 1.0 / mass)
         return None
 

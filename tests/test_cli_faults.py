@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import pytest
@@ -128,6 +129,11 @@ def test_command__that_diverges_ends_with_1(folder, capsys):
     said = json.loads(out)
     assert code == said["exit_code"] == 1 and said["status"] == "failed" and "diverged" in err
     assert said["runs"][0]["status"] == "diverged" and "step" in said["runs"][0]["message"]
+    file = next(Path("out/small/runs").glob("*.h5"))
+    (event,) = json.loads(called(capsys, "show", str(file), "--json")[1])["events"]
+    assert event["what"].startswith("diverged: ") and 0 < event["iteration"] < 60
+    assert f"iteration {event['iteration']}" in event["what"] and event["what"][10:] in said["runs"][0]["message"]
+    assert f"at iteration {event['iteration']}: diverged: " in called(capsys, "show", str(file))[1]
 
 
 COMPLETED = [("particles ru", ["run"]), ("particles run --thr", ["--threads"]), ("particles show --pl", ["--plots"])]
@@ -148,7 +154,7 @@ def test_completion__of_bash_completes(folder, capsys, line, wanted):
     assert done.stdout.split() == wanted, done.stderr
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh", "fish"])
 def test_completion__names_every_command(capsys, shell):
     out = called(capsys, "--print-completion", shell)[1]
     assert [word for word in ("new", "run", "check", "show", "doctor", "schema") if word not in out] == []

@@ -9,6 +9,7 @@ import pytest
 from test_cli import LIMIT, called
 from test_config import SMALL_TOML
 
+from particles.study.compare import judged
 from particles.study.documents import plain
 
 
@@ -31,7 +32,8 @@ def test_run__tells_runs_files_and_comparison(ran, tmp_path):
             assert file.attrs["config_hash"] == run["key"] and run["status"] == file.attrs["status"] == "finished"
     (compared,) = ran["comparison"]
     low, high = compared["interval"]
-    assert low <= compared["exponent"] <= high and compared["holds"] == (low <= -0.5 <= high)
+    assert low <= compared["exponent"] <= high and compared["verdict"] == judged(low, high)
+    assert compared["holds"] is {"holds": True, "does not hold": False, "cannot tell": None}[compared["verdict"]]
     with h5py.File(tmp_path / ran["files"][0]) as file:
         np.testing.assert_allclose(compared["sup_distance"], file["comparison/sup_distance"][()].mean(axis=1))
 
@@ -45,6 +47,18 @@ def test_show__tells_the_numbers_of_the_file(ran, tmp_path, capsys):
         assert said["time"] == file["time"][()].tolist()
     one = json.loads(called(capsys, "show", ran["runs"][0]["file"], "--json")[1])
     assert one["kind"] == "run" and one["status"] == "finished" and len(one["recorded"]["loss"]["values"]) == 4
+
+
+def test_show__leaves_out_what_was_not_compared(ran, tmp_path, capsys):
+    """A size of which a run diverged has no distance: in the file it is NaN, on the sweep's axes."""
+    with h5py.File(tmp_path / "out/small/sweep.h5", "r+") as file:
+        file["comparison/sup_distance"][0] = math.nan
+    said = json.loads(called(capsys, "show", "out/small", "--json")[1])
+    (compared,) = said["comparison"]
+    assert compared["counts"] == [16] and compared["sup_distance"] == ran["comparison"][0]["sup_distance"][1:]
+    _, out, _ = called(capsys, "show", "out/small", "--plots")
+    table = out[out.index("Distance from the limit") :]
+    assert "nan" not in table[: table.index("distance ~ M^")] and "3 seeds" in table
 
 
 def test_run__again_says_kept(ran, capsys):

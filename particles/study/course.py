@@ -112,6 +112,8 @@ class Course:
             status = self._go()
         except DivergedError as diverged:
             status, error = "diverged", diverged
+            at = self._at if diverged.iteration is None else diverged.iteration
+            self.events.append({"iteration": at, "what": f"diverged: {diverged}"})
         if self.final is not None:  # too many to be sent here; of a run that stopped the checkpoint has them
             left = left_in(self.population, self.final, self.name) if status != "stopped" else None
             return Ending(status, None, None, left, error)

@@ -4,15 +4,15 @@
     new      file, target, config, next
     check    name, runs, steps, axes, limit_nodes, samples, test_samples, inputs
     run      name, folder, status, exit_code, runs, files, comparison
-    show     path, kind ("run" or "sweep"), status, axes, time, recorded, comparison, provenance, config
+    show     path, kind ("run" or "sweep"), status, events, axes, time, recorded, comparison, provenance, config
     report   file
     doctor   machine, plan (null without --plan)
     schema   the JSON schema itself
 
 axes: {name: values}. A run: key, coords, nodes (null for a finite network), status ("finished", "kept" from before,
 "diverged", "stopped", "failed"), message, file (null where there is none). A comparison: setting, counts, sup_distance
-(seeds averaged), limit_error, exponent, interval, theory, holds (null without an interval). Recorded: {name: dims,
-values, units, equation}.
+(seeds averaged), limit_error, exponent, interval, theory, verdict ("holds", "does not hold", "cannot tell") and the
+same as holds: true, false, null. Recorded: {name: dims, values, units, equation}. An event: iteration, what.
 """
 
 import json
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from particles.study.compare import THEORY
+from particles.study.compare import HOLDS, THEORY, judged
 from particles.study.plan import Plan
 from particles.study.summary import compared_in
 from particles.study.sweep import Outcome, run_path
@@ -77,7 +77,7 @@ def axes(made: Plan) -> dict[str, Any]:
 def comparison(setting: dict[str, Any], compared: "xarray.Dataset") -> dict[str, Any]:
     """The distance from the limit over M, and the fitted exponent beside the theory's."""
     low, high = float(compared["exponent_low"]), float(compared["exponent_high"])
-    known = math.isfinite(low) and math.isfinite(high)
+    word = judged(low, high)
     return {
         "setting": setting,
         "counts": compared["count"].values,
@@ -86,7 +86,8 @@ def comparison(setting: dict[str, Any], compared: "xarray.Dataset") -> dict[str,
         "exponent": float(compared["exponent"]),
         "interval": [low, high],
         "theory": THEORY,
-        "holds": low <= THEORY <= high if known else None,
+        "verdict": word,
+        "holds": HOLDS[word],
     }
 
 
@@ -105,6 +106,7 @@ def result(tree: "xarray.DataTree", path: Path) -> dict[str, Any]:
         "path": path,
         "kind": kind,
         "status": attrs.get("status"),
+        "events": json.loads(attrs.get("events", "[]")),
         "axes": {
             str(dim): data[dim].values for dim in data.dims if kind == "sweep" and dim in data.coords and dim != last
         },

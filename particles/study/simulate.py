@@ -120,7 +120,9 @@ def simulate(
     run = Run(dataset, ending.measure, ending.average, ending.left)
     if ending.error:
         safe = stable_step(net, source, samples.x, row, rule)
-        told = DivergedError(f"the run diverged: {ending.error}. {_cause(problem, bool(course.rows), safe)}")
+        told = DivergedError(
+            f"the run diverged: {ending.error}. {_cause(problem, bool(course.rows), safe)}", ending.error.iteration
+        )
         told.run = run
         raise told from ending.error
     return run

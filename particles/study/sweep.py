@@ -183,7 +183,8 @@ def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcom
     except (ParticlesError, MemoryError, OSError) as error:
         return Outcome(case, "failed", str(error) or type(error).__name__)
     shutil.rmtree(keep, ignore_errors=True)
-    return Outcome(case, status, message, tuple(str(event["what"]) for event in run.events))
+    events = run.events[:-1] if status == "diverged" else run.events  # the last is what the message says
+    return Outcome(case, status, message, tuple(str(event["what"]) for event in events))
 
 
 def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Callable[[int, int], bool]) -> Run:

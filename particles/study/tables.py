@@ -1,5 +1,6 @@
 """Results as tables on the terminal."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,8 @@ def show(console: Console, tree: "xarray.DataTree", path: Path, plots: bool = Fa
     data, attrs = tree.to_dataset(), tree.attrs
     if "status" in attrs:
         recorded(console, data, f"{path.name}: {attrs['status']}")
+        for event in json.loads(attrs.get("events", "[]")):
+            print_line(console, f"at iteration {event['iteration']}: {event['what']}")
     elif data.data_vars:
         swept(console, data, path.name)
     for setting, compared in comparisons(tree):
