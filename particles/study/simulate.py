@@ -22,6 +22,7 @@ from particles.regularisers import NONE, Regulariser
 from particles.samples import Samples
 from particles.schedules import schedule
 from particles.stability import stable_step
+from particles.study.bar import watched
 from particles.study.course import Course, Progress
 from particles.study.provenance import array_hash, fingerprint
 from particles.study.results import Run, dataset_of
@@ -51,7 +52,7 @@ def simulate(
     checkpoints: str | Path | None = None,
     checkpoint_seconds: float = 30.0,
     keep_every: int = 0,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     final: str | Path | None = None,
 ) -> Run:
     """Run `steps` iterations of a method and record (3, 3.4; flow time).
@@ -67,7 +68,7 @@ def simulate(
     final: a folder in which the shards leave the last measure, each its own particles, instead of sending them here:
     `run.measure` is then None, and a file that the run is saved to refers to that folder.
     progress: called with (iteration, steps) after each (one-sample SGD: every few milliseconds); a true answer stops
-    the run, its state kept in `checkpoints`.
+    the run, its state kept in `checkpoints`. True shows a bar on a terminal or in a notebook, and nothing elsewhere.
 
     Raises InputError for bad arguments, DivergedError (its `run` holds what was recorded) when the numbers are lost.
     Ctrl-C ends the run after the iteration under way and returns what was recorded, with status "stopped"; pressed
@@ -109,10 +110,11 @@ def simulate(
     population = (engine or Local()).populate(made, samples)
     try:
         problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps), np.inf)
-        course = Course(
-            problem, population, observer, plan, keeper, checkpoint_seconds, progress, last, fingerprint(config)
-        )
-        ending = course.run()
+        with watched(progress) as told:
+            course = Course(
+                problem, population, observer, plan, keeper, checkpoint_seconds, told, last, fingerprint(config)
+            )
+            ending = course.run()
     finally:
         population.close()
     targets = {"target": train.y} | ({"test_target": test.y} if test else {})
@@ -120,11 +122,11 @@ def simulate(
     run = Run(dataset, ending.measure, ending.average, ending.left)
     if ending.error:
         safe = stable_step(net, source, samples.x, row, rule)
-        told = DivergedError(
+        diverged = DivergedError(
             f"the run diverged: {ending.error}. {_cause(problem, bool(course.rows), safe)}", ending.error.iteration
         )
-        told.run = run
-        raise told from ending.error
+        diverged.run = run
+        raise diverged from ending.error
     return run
 
 
