@@ -1,8 +1,11 @@
 """`import particles` is cheap, and every name on its face is there."""
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -30,6 +33,25 @@ def test_import__leaves_heavy_packages_alone(statement):
 @pytest.mark.parametrize("name", mf.__all__)
 def test_face__has_every_name_it_lists(name):
     assert getattr(mf, name) is not None
+
+
+def exported(path):
+    """The names that a file of `from x import y as y` lines exports."""
+    lines = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)]
+    assert all(name.asname == name.name for line in lines for name in line.names)
+    return {name.name for line in lines for name in line.names}
+
+
+@pytest.mark.parametrize("module", [mf, mf.theory], ids=["particles", "theory"])
+def test_face__is_its_stub_s(module):
+    assert set(module.__all__) == exported(Path(module.__file__).with_suffix(".pyi"))
+    assert len(module.__all__) == len(set(module.__all__)) and not [n for n in module.__all__ if n.startswith("_")]
+
+
+@pytest.mark.parametrize("module", [mf.tangent, mf.transport], ids=["tangent", "transport"])
+def test_face__of_a_theory_is_what_its_file_says(module):
+    public = {name for name, value in vars(module).items() if name[0] != "_" and not isinstance(value, ModuleType)}
+    assert public == exported(Path(module.__file__))
 
 
 def test_face__lists_what_dir_shows():
