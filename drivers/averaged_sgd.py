@@ -32,8 +32,9 @@ from pydantic import Field
 from scipy.special import stdtrit
 
 import particles as mf
-from particles.study.claims import Settings, at_most, below, panels, study, within
+from particles.study.claims import Settings, at_most, below, study, within
 from particles.study.compare import fit_exponent
+from particles.study.plots import panels, styled
 from particles.theory.kernel_sgd import gram_sgd
 from particles.theory.spectral_sgd import Theorem2, circle_sgd
 from particles.theory.spectrum import fourier, spectrum
@@ -206,6 +207,7 @@ def judge(settings, theory, risks):
     return claims
 
 
+@styled
 def draw(settings, theory, risks, spheres, away):
     figure, axes = panels(4)
     T, far = 2.0 ** np.array(settings.powers), 2.0 ** np.array(FAR)

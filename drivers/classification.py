@@ -23,8 +23,9 @@ from pydantic import Field
 
 import particles as mf
 from particles.randomness import Purpose
-from particles.study.claims import Settings, above, at_most, below, panels, study
+from particles.study.claims import Settings, above, at_most, below, study
 from particles.study.compare import fit_exponent
+from particles.study.plots import panels, styled
 from particles.theory.bounds import assumption_2, theorem_1, theorem_3_powers
 from particles.theory.limit import limit_gram
 from particles.theory.margin import margin
@@ -147,6 +148,7 @@ def claims_of(settings, needed, apart, regression):
     ]
 
 
+@styled
 def draw(settings, t, needed, margins):
     figure, axes = panels(4)
     inverse = 1.0 / np.array(settings.eps)

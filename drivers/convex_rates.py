@@ -15,8 +15,9 @@ import sys
 import numpy as np
 
 import particles as mf
-from particles.study.claims import Settings, at_most, below, panels, study, within
+from particles.study.claims import Settings, at_most, below, study, within
 from particles.study.compare import fit_exponent
+from particles.study.plots import panels, styled
 
 NET = mf.Network("tanh", beta=0.5, train="output")
 
@@ -90,6 +91,7 @@ def costs(settings):
     return np.array(whole, dtype=float), np.array(single, dtype=float)
 
 
+@styled
 def draw(t, gaps, settings, whole, single):
     figure, axes = panels(2)
     for name, gap in gaps.items():

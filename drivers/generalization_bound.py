@@ -14,7 +14,8 @@ import sys
 import numpy as np
 
 import particles as mf
-from particles.study.claims import Settings, above, below, panels, study
+from particles.study.claims import Settings, above, below, study
+from particles.study.plots import panels, styled
 
 NET = mf.Network("relu", beta=0.5)
 ABOUT = {"units": "1", "equation": "(6)"}
@@ -61,6 +62,7 @@ def loss(z, y):
     return float(np.mean(np.minimum((z - y) ** 2 / 2.0, 1.0)))
 
 
+@styled
 def draw(settings, table):
     figure, axes = panels(2)
     bound, kernel, network = table.mean(axis=3)

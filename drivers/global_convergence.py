@@ -17,7 +17,8 @@ import sys
 import numpy as np
 
 import particles as mf
-from particles.study.claims import Settings, above, below, panels, study
+from particles.study.claims import Settings, above, below, study
+from particles.study.plots import panels, styled
 
 NET = mf.Network("tanh")
 TEACHER = mf.Measure(
@@ -69,6 +70,7 @@ def huddled(settings, data):
     return np.array(rows).T
 
 
+@styled
 def draw(settings, data, losses, gaps, corner):
     figure, axes = panels(3)
     for M, row in zip(settings.counts, gaps, strict=True):

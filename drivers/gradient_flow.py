@@ -13,8 +13,9 @@ import sys
 import numpy as np
 
 import particles as mf
-from particles.study.claims import Settings, above, below, panels, study, within
+from particles.study.claims import Settings, above, below, study, within
 from particles.study.compare import fit_exponent
+from particles.study.plots import panels, styled
 
 NET = mf.Network("tanh")
 SCHEMES = {"descent (Euler)": 1, "heun": 2, "bogacki-shampine": 3, "classic": 4}
@@ -102,6 +103,7 @@ def bends(settings, law, data):
     return np.array(mixed), np.array(moved)
 
 
+@styled
 def draw(settings, left, table, times, losses, given, mixed, moved):
     figure, axes = panels(4)
     axes[0].plot(settings.shifts, left, "o-", ms=3, lw=0.7, color="C0")

@@ -19,7 +19,8 @@ import sys
 import numpy as np
 
 import particles as mf
-from particles.study.claims import Settings, above, below, panels, study, within
+from particles.study.claims import Settings, above, below, study, within
+from particles.study.plots import panels, styled
 
 NET, LAW = mf.Network("tanh"), mf.Gaussian(1, std=2.0)
 
@@ -136,6 +137,7 @@ def power(counts, table):
     return (float(slope(np.arange(seeds))), *map(float, np.percentile(draws, [2.5, 97.5])))
 
 
+@styled
 def draw(settings, moments, gaps, dual, times, bound, table, late, cloud, truth):
     figure, axes = panels(4)
     place = np.linspace(-6.0, 6.0, 601)

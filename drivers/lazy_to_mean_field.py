@@ -18,8 +18,9 @@ import sys
 import numpy as np
 
 import particles as mf
-from particles.study.claims import Settings, below, panels, study, within
+from particles.study.claims import Settings, below, study, within
 from particles.study.compare import fit_exponent
+from particles.study.plots import panels, styled
 
 RECORDED = ("prediction", "displacement_rms", "kernel_drift", "test_loss")
 
@@ -117,6 +118,7 @@ def lazy(settings):
     return np.array(found)
 
 
+@styled
 def draw(settings, found, kernel_test, limit, times, losses):
     figure, axes = panels(3)
     for beta, colour in zip(settings.betas, ("C0", "C1", "C2", "C3", "C4"), strict=False):

@@ -26,8 +26,9 @@ import numpy as np
 import particles as mf
 from particles.kernels.compile import inline
 from particles.kernels.lanes import at_most, clamp
-from particles.study.claims import Settings, below, panels, study, within
+from particles.study.claims import Settings, below, study, within
 from particles.study.compare import fit_exponent
+from particles.study.plots import panels, styled
 
 NET = mf.Network("tanh")
 
@@ -153,6 +154,7 @@ def isotropic(settings):
     return np.array(risks), np.mean((g - held.y) ** 2, axis=1), times
 
 
+@styled
 def draw(settings, outputs, particles, times, line, sgd, chaos, radial):
     figure, axes = panels(5)
     counts = np.array(settings.counts, dtype=float)

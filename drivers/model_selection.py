@@ -18,7 +18,8 @@ import numpy as np
 from pydantic import Field
 
 import particles as mf
-from particles.study.claims import Settings, at_most, below, panels, study, within
+from particles.study.claims import Settings, at_most, below, study, within
+from particles.study.plots import panels, styled
 from particles.study.validation import Model, Part, Training, choose, folds, losses
 
 
@@ -96,6 +97,7 @@ def claims_of(settings, validation, tested, picks):
     ]
 
 
+@styled
 def draw(settings, validation, tested, picks):
     figure, axes = panels(3)
     shape = len(settings.activations), len(settings.widths)

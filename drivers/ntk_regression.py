@@ -17,8 +17,9 @@ import sys
 import numpy as np
 
 import particles as mf
-from particles.study.claims import Settings, above, at_most, below, panels, study, within
+from particles.study.claims import Settings, above, at_most, below, study, within
 from particles.study.compare import fit_exponent
+from particles.study.plots import panels, styled
 
 NET = mf.Network("relu", beta=0.5)
 RECORDED = ("loss", "prediction", "lambda_min", "kernel_drift", "kernel_distance", "pattern_flips", "displacement_rms")
@@ -105,6 +106,7 @@ def last_losses(settings, problem):
     )
 
 
+@styled
 def draw(settings, found, t, apart, table, narrow):
     figure, axes = panels(3)
     axes[0].plot(settings.counts, apart.mean(axis=1), "o-", label=r"$|K_{w_1}-H|_F/|H|_F$")

@@ -22,7 +22,8 @@ import sys
 import numpy as np
 
 import particles as mf
-from particles.study.claims import Settings, above, below, panels, study
+from particles.study.claims import Settings, above, below, study
+from particles.study.plots import panels, styled
 
 NET = mf.Network("quadratic", bias=True)
 
@@ -99,6 +100,7 @@ def trained(settings, target, N, seed):
     return run.dataset["iteration"].values, np.array([target.risk(first._replace(b=b)) for b in positions])
 
 
+@styled
 def draw(settings, target, iterations, risks, kernels):
     figure, axes = panels(2)
     for N, rows in zip(settings.counts, risks, strict=True):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles.study.claims import Claim, Settings, above, at_most, below, panels, study, table, within
+from particles.study.claims import Claim, Settings, above, at_most, below, study, table, within
+from particles.study.plots import panels
 
 DRIVERS = Path(__file__).parent.parent / "drivers"
 

@@ -163,7 +163,7 @@ def test_dots__stand_where_the_particles_are_with_their_sign_and_weight():
     np.testing.assert_array_equal(dots.get_offsets(), table["position"].values[2])
     np.testing.assert_allclose(dots.get_sizes() / dots.get_sizes().sum(), w)
     for colour, s in zip(dots.get_facecolors(), table["output_weight"].values[2], strict=True):
-        np.testing.assert_allclose(colour[:3], to_rgb("tab:blue" if s > 0 else "tab:orange"))
+        np.testing.assert_allclose(colour[:3], to_rgb("#0072B2" if s > 0 else "#D55E00"))
 
 
 def test_dots__grow_with_weights_that_move():

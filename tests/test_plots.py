@@ -10,6 +10,7 @@ from test_sweep import swept
 
 import particles as mf
 from particles.study import figures, plots, summary
+from particles.study.convergence import Cloud, convergence, principal_plane
 
 pytestmark = pytest.mark.xdist_group("plots")  # one process: what its tests share is made once
 
@@ -33,13 +34,13 @@ def clouds(d=4, atoms=300):
     made = []
     for label, M in (("M = 8", 8), ("limit", atoms)):
         b, s, w = random.standard_normal((M, d)), np.ones(M), np.full(M, 1.0 / M)
-        made.append(plots.Cloud(label, mf.Measure(b, s, w), mf.Measure(b + way, s, w)))
+        made.append(Cloud(label, mf.Measure(b, s, w), mf.Measure(b + way, s, w)))
     return made
 
 
 def drawn(counts=COUNTS, seeds=SEEDS, d=4, atoms=300, floor=0.0):
     losses, compared = numbers(counts, seeds, floor)
-    return plots.convergence(counts, losses, TIMES, LIMIT_LOSS, compared, clouds(d, atoms), "wine, tanh")
+    return convergence(counts, losses, TIMES, LIMIT_LOSS, compared, clouds(d, atoms), "wine, tanh")
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def printed(tmp_path_factory):
 
 def test_figure__is_a_png_of_its_size_that_shows_something(printed):
     picture = imread(printed[0] / "a.png")
-    assert picture.shape == (990, 1350, 4)
+    assert picture.shape == (900, 1080, 4)
     inked = (picture[..., :3] < 0.99).any(axis=2)
     assert 0.02 < inked.mean() < 0.6
     # Something in each of the four panels.
@@ -129,13 +130,13 @@ def test_figure__shows_the_clouds_before_and_after_on_one_scale(atoms, dots):
 
 
 def test_plane__is_orthonormal_and_holds_the_movement():
-    plane = plots.principal_plane(clouds()[-1])
+    plane = principal_plane(clouds()[-1])
     np.testing.assert_allclose(plane.T @ plane, np.eye(2), atol=1e-12)
     assert abs(plane[0, 0]) > 0.99
 
 
 def test_plane__of_one_dimension_is_the_line():
-    assert plots.principal_plane(clouds(d=1)[-1]).shape == (1, 1)
+    assert principal_plane(clouds(d=1)[-1]).shape == (1, 1)
 
 
 def test_drawing__leaves_matplotlib_s_settings_alone(tmp_path, unprinted):

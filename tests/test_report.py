@@ -18,8 +18,9 @@ from test_sweep import Silent
 import particles as mf
 from particles.errors import InputError, StorageError
 from particles.study import report, summary
-from particles.study.claims import Settings, Study, at_most, panels, within
+from particles.study.claims import Settings, Study, at_most, within
 from particles.study.plan import plan
+from particles.study.plots import panels
 from particles.study.sweep import run_sweep
 
 NASTY = [

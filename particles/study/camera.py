@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from particles.checks import whole
 from particles.errors import InputError, nearest
 from particles.measure import Array, Measure
-from particles.study.plots import Cloud, principal_plane
+from particles.study.convergence import Cloud, principal_plane
 
 if TYPE_CHECKING:
     import xarray

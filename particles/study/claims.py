@@ -173,18 +173,3 @@ def as_dataset(claims: Sequence[Claim]) -> "xarray.Dataset":
             "holds": column([claim.holds for claim in claims], "whether the claim holds"),
         }
     )
-
-
-def panels(count: int) -> tuple["Figure", list[Any]]:
-    """A figure in the house's style with so many axes in a row."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    from particles.study.plots import STYLE
-
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.6 * count, 3.8), layout="constrained")
-        axes = figure.subplots(1, count, squeeze=False)[0]
-    for place in axes:
-        place.spines[["top", "right"]].set_visible(False)
-    return figure, list(axes)

@@ -7,6 +7,7 @@ import numpy as np
 
 from particles.measure import Measure, atoms_of
 from particles.study import build, plots
+from particles.study.convergence import Cloud, convergence
 from particles.study.plan import Case, Plan
 from particles.study.results import open as open_run
 from particles.study.summary import Summary
@@ -51,14 +52,14 @@ def _convergence(
     shown = min(counts, key=lambda count: abs(count - 512))
     few = finite[shown, seeds[0]]
     clouds = [
-        plots.Cloud(f"M = {shown}", _start(made, few), _end(out, few)),
-        plots.Cloud(r"$M = \infty$ (quadrature)", _start(made, limit), _end(out, limit)),
+        Cloud(f"M = {shown}", _start(made, few), _end(out, few)),
+        Cloud(r"$M = \infty$ (quadrature)", _start(made, limit), _end(out, limit)),
     ]
     config = limit.config
     words = [config.data.name or config.data.file, config.network.activation]
     words += [f"{name} = {value}" for name, value in setting.items()]
     title = ", ".join(map(str, words))
-    return plots.convergence(counts, losses, found[limit.key]["time"].values, limit_loss, compared, clouds, title)
+    return convergence(counts, losses, found[limit.key]["time"].values, limit_loss, compared, clouds, title)
 
 
 def _start(made: Plan, case: Case) -> Measure:

@@ -1,11 +1,13 @@
-"""A variable over a dimension as a figure: a line for each value of another, in the house's style."""
+"""Curves over time or another dimension, drawn alike in a sweep's figure, by `ds.mf.plot` and in a report."""
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from particles.study.plots import STYLE
+from particles.measure import Array
+from particles.study import plots
 
 if TYPE_CHECKING:
     import xarray
@@ -13,69 +15,79 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SYMBOLS = {"time": "t", "count": "M", "beta": r"\beta", "step": r"\eta", "temperature": r"\tau", "moment": "p"}
-_WIDE = 10.0  # positive values that span this factor are drawn on a logarithmic scale
 _LABEL = 44  # letters of a label on one line
 _NAMED = 12  # lines up to which each has its name in the legend
+_FEW = 12  # points up to which each is marked
 
 
+class Curve(NamedTuple):
+    """One line: label, where (T,), value (T,), its spread over seeds (T,) or None; limit: whether M is infinite."""
+
+    label: str
+    place: Array
+    value: Array
+    spread: Array | None = None
+    limit: bool = False
+
+
+def mean_of(label: str, place: Array, runs: Array) -> Curve:
+    """The mean over runs, those that got there, with its spread if there are more than one; runs : (S, T)."""
+    with np.errstate(invalid="ignore", over="ignore"):  # runs that diverged
+        there = ~np.isnan(runs)
+        many = there.sum(axis=0)
+        mean = np.where(many > 0, np.where(there, runs, 0.0).sum(axis=0) / np.maximum(many, 1), np.nan)
+        off = np.where(there, (runs - mean) ** 2, 0.0).sum(axis=0)
+    return Curve(label, place, mean, np.sqrt(off / np.maximum(many - 1, 1)) if len(runs) > 1 else None)
+
+
+def draw(axes: "Axes", curves: Sequence[Curve]) -> None:
+    """Curves with their spreads; logarithmic where positive values span a decade."""
+    finite = [curve for curve in curves if not curve.limit]
+    shades = iter(plots.shades_of(len(finite)))
+    for curve in curves:
+        style = plots.LIMIT if curve.limit else {"color": next(shades)}
+        seen = np.isfinite(curve.value) & np.isfinite(curve.place)
+        if not seen.any():
+            continue  # no run at this value
+        place, value = curve.place[seen], curve.value[seen]
+        axes.plot(place, value, marker="o" if len(place) <= _FEW else None, label=curve.label, **style)
+        if curve.spread is not None:
+            spread = curve.spread[seen]
+            plots.band(axes, place, value - spread, value + spread, style["color"])
+    if plots.spans_decades(np.concatenate([curve.value for curve in curves])):
+        axes.set_yscale("log")
+
+
+@plots.styled
 def lines(values: "xarray.DataArray", places: "xarray.DataArray", over: str, by: str | None) -> "Figure":
     """values : dims `over`, with `by` and "seed" if they have them; places: where along `over` they stand."""
-    import matplotlib
     from matplotlib.figure import Figure
 
     picks: list[dict[str, int]] = [{by: i} for i in range(values.sizes[by])] if by else [{}]
-    shades = shades_of(len(picks))
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.4, 3.8))
-        axes = figure.subplots()
-        for pick, shade in zip(picks, shades, strict=True):
-            label = _valued(values, by, pick[by]) if by else None
-            _line(axes, values.isel(pick), places.isel(pick, missing_dims="ignore"), over, color=shade, label=label)
-        axes.set(xlabel=_said(places, "time" if over == "record" else over), ylabel=_said(values))
-        _scale(axes, values.values, places.values, over)
-        if by and len(picks) <= _NAMED:
-            axes.legend(fontsize=7)
-        elif by:
-            _bar(figure, axes, values[by])
-        if "seed" in values.dims and by != "seed":
-            axes.set_title(f"mean and spread over {values.sizes['seed']} seeds", fontsize=9)
-        figure.get_layout_engine().execute(figure)  # type: ignore[union-attr]
+    figure = Figure(figsize=(5.4, 3.8))
+    axes = figure.subplots()
+    draw(axes, [_curve(values, places.isel(pick, missing_dims="ignore"), over, by, pick) for pick in picks])
+    axes.set(xlabel=_said(places, "time" if over == "record" else over), ylabel=_said(values))
+    if over not in ("time", "record") and plots.spans_decades(places.values):
+        axes.set_xscale("log")
+    if by and len(picks) <= _NAMED:
+        axes.legend()
+    elif by:
+        _bar(figure, axes, values[by])
+    if "seed" in values.dims and by != "seed":
+        axes.set_title(f"mean and spread over {values.sizes['seed']} seeds")
+    plots.settle(figure)
     return figure
 
 
-def shades_of(count: int) -> Any:
-    """Colours of so many lines, from light to dark."""
-    import matplotlib
-
-    return matplotlib.colormaps["viridis"](np.linspace(0.85 if count > 1 else 0.3, 0.1, count))
-
-
-def _line(axes: "Axes", values: "xarray.DataArray", places: "xarray.DataArray", over: str, **style: Any) -> None:
+def _curve(
+    values: "xarray.DataArray", places: "xarray.DataArray", over: str, by: str | None, pick: dict[str, int]
+) -> Curve:
     """One line; over seeds, where there are some, the mean with the spread as a band."""
-    table = values.transpose(over, ...).values.reshape(values.sizes[over], -1)
+    chosen = values.isel(pick).transpose(over, ...).values
+    table = chosen.reshape(len(chosen), -1).astype(float)
     where = places.transpose(over, ...).values.reshape(len(table), -1)[:, 0]
-    have = np.isfinite(table).any(axis=1) & np.isfinite(where)
-    table, where = table[have], where[have]
-    if not len(table):
-        return  # no run at this value
-    middle = np.nanmean(table, axis=1)
-    axes.plot(where, middle, lw=1.2, marker="o" if len(where) <= 12 else None, ms=3, **style)
-    if table.shape[1] > 1:
-        runs = np.isfinite(table).sum(axis=1)
-        spread = np.sqrt(np.nansum((table - middle[:, None]) ** 2, axis=1) / np.maximum(runs - 1, 1))
-        axes.fill_between(where, middle - spread, middle + spread, color=style["color"], alpha=0.2, lw=0)
-
-
-def _scale(axes: "Axes", values: Any, places: Any, over: str) -> None:
-    """Logarithmic where positive values span a decade; time stays linear."""
-    axes.set_yscale("log" if spans_decades(values) else "linear")
-    axes.set_xscale("log" if over not in ("time", "record") and spans_decades(places) else "linear")
-
-
-def spans_decades(values: Any) -> bool:
-    """Whether finite values are positive and far enough apart for a logarithmic axis."""
-    finite = values[np.isfinite(values)]
-    return bool(finite.size and finite.min() > 0 and finite.max() > _WIDE * finite.min())
+    return mean_of(_valued(values, by, pick[by]) if by else "", where, table.T)
 
 
 def _bar(figure: "Figure", axes: "Axes", named: "xarray.DataArray") -> None:
@@ -84,7 +96,7 @@ def _bar(figure: "Figure", axes: "Axes", named: "xarray.DataArray") -> None:
 
     if named.dtype.kind in "iuf":
         ends = matplotlib.colors.Normalize(float(named.min()), float(named.max()))
-        shades = matplotlib.colors.ListedColormap(shades_of(len(named)))
+        shades = matplotlib.colors.ListedColormap(plots.shades_of(len(named)))
         figure.colorbar(matplotlib.cm.ScalarMappable(ends, shades), ax=axes, label=_said(named, str(named.name)))
 
 

@@ -13,8 +13,7 @@ from particles.measure import Array
 from particles.study import plots
 from particles.study.reels import Reel, Track
 
-POSITIVE, NEGATIVE, UNSIGNED = "tab:blue", "tab:orange", "0.45"
-BINS = 60  # of a histogram; as many as `plots.py` has
+BINS = 60  # of a histogram; as many as `convergence.py` has
 CELLS = 40  # of a density in a plane, on each axis
 INK = 3600.0  # points^2 that all dots of a cloud have together ...
 DOT = 40.0  # ... and what one has at most, on average
@@ -92,9 +91,10 @@ def _dots(panel: Axes, shown: Reel, kind: int, at: int) -> Artist:
     track = shown.tracks[kind]
     most = max(float(each.size.sum(axis=1).max()) for each in shown.tracks) or 1.0
     ink = min(INK, DOT * track.size.shape[1]) / most
-    colour: Any = UNSIGNED
+    colour: Any = plots.UNSIGNED
     if track.sign is not None:
-        colour = np.array([UNSIGNED, POSITIVE, NEGATIVE])[track.sign[at].astype(int)]  # 0, 1 and -1, the last
+        by_sign = np.array([plots.UNSIGNED, plots.POSITIVE, plots.NEGATIVE])  # 0, 1 and -1, the last
+        colour = by_sign[track.sign[at].astype(int)]
     x, y = track.points[at].T
     return panel.scatter(x, y, s=ink * track.size[at], c=colour, lw=0, alpha=0.6)
 
@@ -105,7 +105,7 @@ def _binned(panel: Axes, shown: Reel, height: Array, made: Screen) -> list[Artis
         most = max(each.max() for each in made.density)
         seen = np.ma.masked_equal(height.T, 0.0)
         return [panel.pcolormesh(*edges, seen, cmap="viridis_r", vmin=0.0, vmax=most)]
-    colours = [UNSIGNED] if len(height) == 1 else [POSITIVE, NEGATIVE]
+    colours = [plots.UNSIGNED] if len(height) == 1 else [plots.POSITIVE, plots.NEGATIVE]
     pairs = zip(height, colours, strict=True)
     return [panel.stairs(of_sign, edges[0], fill=True, color=colour, alpha=0.6) for of_sign, colour in pairs]
 
@@ -117,8 +117,8 @@ def _functions(panel: Axes, shown: Reel, at: int) -> list[Artist]:
     drawn: list[Artist] = []
     for kind, (track, g) in enumerate(zip(shown.tracks, shown.graph.g, strict=True)):
         limit = count > 1 and kind == count - 1
-        style: dict[str, Any] = {"color": plots.LIMIT, "ls": "--"} if limit else {"color": shades[kind]}
-        drawn += panel.plot(shown.graph.x, g[at], lw=1.4, label=track.label or "g", **style)
+        style: dict[str, Any] = plots.LIMIT if limit else {"color": shades[kind]}
+        drawn += panel.plot(shown.graph.x, g[at], label=track.label or "g", **style)
     drawn.append(panel.legend(fontsize=7, loc="upper right"))
     return drawn
 

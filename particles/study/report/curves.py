@@ -1,13 +1,12 @@
 """Every recorded number that is one a time, drawn over flow time: one figure each."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
 from particles.study import plots
-from particles.study.lines import shades_of, spans_decades
+from particles.study.lines import Curve, draw, mean_of
 from particles.study.report.pictures import Picture, drawn, label
 from particles.study.report.source import SWEEP, Source
 
@@ -19,16 +18,6 @@ FIGURES = 24  # quantities that are drawn
 CURVES = 10  # of a figure: more cannot be told apart
 _POINTS = 400  # of a curve: more than the figure has dots across
 _HUGE = 1e100  # what is larger is on its way to overflow, and flattens all the rest
-
-
-class Curve(NamedTuple):
-    """One line over time: label, time (T,), value (T,), spread (T,) or None; limit: whether M is infinite."""
-
-    label: str
-    time: Array
-    value: Array
-    spread: Array | None = None
-    limit: bool = False
 
 
 def curves(source: Source) -> tuple[list[Picture], list[str]]:
@@ -71,12 +60,7 @@ def _swept(source: Source, name: str) -> list[Curve]:
         runs = _rows(data[name].isel(at), last)
         times = _rows(data["time"].isel({axis: k for axis, k in at.items() if axis in data["time"].dims}), last)
         words = ", ".join(f"{'M' if axis == 'count' else axis} = {data[axis].values[k]}" for axis, k in at.items())
-        ends: NDArray[np.bool_] = np.asarray(np.isfinite(runs).any(axis=0))  # a mean over the seeds that got there
-        value, spread = np.full(len(ends), np.nan), np.full(len(ends), np.nan)
-        value[ends] = np.nanmean(runs[:, ends], axis=0)
-        if len(runs) > 1:
-            spread[ends] = np.nanstd(runs[:, ends], axis=0)
-        found.append(Curve(words, times[0], value, spread if len(runs) > 1 else None))
+        found.append(mean_of(words, times[0], runs))
     if source.limit is not None and name in source.limit and len(axes) <= 1 and "time" in source.limit.variables:
         found.append(Curve("M infinite", source.limit["time"].values, source.limit[name].values, None, True))
     return found
@@ -89,10 +73,10 @@ def _rows(values: "xarray.DataArray", last: str) -> Array:
 
 def _readable(line: Curve) -> Curve:
     """A curve of few enough points, without what would flatten it."""
-    keep = np.unique(np.linspace(0, len(line.time) - 1, min(_POINTS, len(line.time))).round().astype(int))
-    time, value = line.time[keep], line.value[keep].copy()
+    keep = np.unique(np.linspace(0, len(line.place) - 1, min(_POINTS, len(line.place))).round().astype(int))
+    place, value = line.place[keep], line.value[keep].copy()
     value[~(np.abs(value) < _HUGE)] = np.nan
-    return line._replace(time=time, value=value, spread=None if line.spread is None else line.spread[keep])
+    return line._replace(place=place, value=value, spread=None if line.spread is None else line.spread[keep])
 
 
 def _some(lines: list[Curve]) -> list[Curve]:
@@ -100,29 +84,20 @@ def _some(lines: list[Curve]) -> list[Curve]:
     return [lines[k] for k in np.unique(np.linspace(0, len(lines) - 1, min(CURVES, len(lines))).round().astype(int))]
 
 
-def _picture(name: str, said: dict[str, Any], lines: list[Curve]) -> Picture:
+@plots.styled
+def _picture(name: str, said: dict[str, Any], curves: list[Curve]) -> Picture:
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(plots.STYLE):
-        figure = Figure(figsize=(4.6, 3.1))
-        axes = figure.subplots()
-        shades = shades_of(len(lines))
-        marks = "o" if len(lines[0].time) < 3 else ""
-        for line, shade in zip(lines, shades, strict=True):
-            style = {"color": plots.LIMIT, "ls": "--"} if line.limit else {"color": shade}
-            axes.plot(line.time, line.value, lw=1.4, marker=marks, label=label(line.label), **style)
-            if line.spread is not None:
-                low, high = line.value - line.spread, line.value + line.spread
-                axes.fill_between(line.time, low, high, color=shade, alpha=0.2, lw=0)
-        if spans_decades(np.concatenate([line.value for line in lines])):
-            axes.set_yscale("log")
-        axes.set(xlabel="flow time $t$", ylabel=label(name, 30))
-        if len(lines) > 1:
-            axes.legend(fontsize=7)
-        meaning = str(said.get("long_name", ""))
-        equation = str(said.get("equation", ""))
-        caption = meaning + (f" [{equation}]" if equation else "")
-        return drawn(figure, name, _told(name, lines), caption)
+    figure = Figure(figsize=(4.6, 3.1))
+    axes = figure.subplots()
+    draw(axes, [curve._replace(label=label(curve.label)) for curve in curves])
+    axes.set(xlabel="flow time $t$", ylabel=label(name, 30))
+    if len(curves) > 1:
+        axes.legend()
+    meaning = str(said.get("long_name", ""))
+    equation = str(said.get("equation", ""))
+    caption = meaning + (f" [{equation}]" if equation else "")
+    return drawn(figure, name, _told(name, curves), caption)
 
 
 def _told(name: str, lines: list[Curve]) -> str:
@@ -130,7 +105,7 @@ def _told(name: str, lines: list[Curve]) -> str:
     parts = []
     for line in lines:
         seen = np.flatnonzero(np.isfinite(line.value))
-        ends = f"from {line.value[seen[0]]:.3g} at t = {line.time[seen[0]]:.3g}"
-        ends += f" to {line.value[seen[-1]]:.3g} at t = {line.time[seen[-1]]:.3g}"
+        ends = f"from {line.value[seen[0]]:.3g} at t = {line.place[seen[0]]:.3g}"
+        ends += f" to {line.value[seen[-1]]:.3g} at t = {line.place[seen[-1]]:.3g}"
         parts.append(f"{line.label}: {ends}" if line.label else ends)
     return f"{name} over flow time, {'; '.join(parts)}."

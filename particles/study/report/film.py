@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 FRAMES = 60  # of a film
 DOTS = 600  # of a cloud in a film
-_STILL_DOTS = 2000  # of a cloud that does not move
 _LEVELS = 65534  # of a coordinate; one more says that the particle is out of sight
 _SEEN = 512  # particles of the run that is shown of a sweep: a cloud of some hundred can be seen
 _HOW = (
@@ -178,20 +177,15 @@ def _last(source: Source) -> list[Picture]:
     """The last measure of a run, on the two axes along which it is most spread."""
     if source.kind != RUN:
         return []
-
-    def pick(count: int) -> Any:
-        few = count <= _STILL_DOTS
-        return slice(None) if few else np.sort(np.random.default_rng(0).choice(count, _STILL_DOTS, replace=False))
-
-    found = open_final(source.path, pick)
+    found = open_final(source.path, plots.dots)
     if found is None or not np.isfinite(found[0].b).all() or not found[0].w.sum() > 0:
         return []
     measure, count = found
     return [_still(measure, count)]
 
 
+@plots.styled
 def _still(measure: Measure, count: int) -> Picture:
-    import matplotlib
     from matplotlib.figure import Figure
 
     b, s, w = measure
@@ -202,26 +196,25 @@ def _still(measure: Measure, count: int) -> Picture:
             [r"$b \cdot e_1$", r"$b \cdot e_2$"],
         )
     points = b @ plane
-    with matplotlib.rc_context(plots.STYLE):
-        figure = Figure(figsize=(4.6, 3.8))
-        axes = figure.subplots()
-        if points.shape[1] == 1:
-            axes.hist(points[:, 0], bins=60, weights=w / w.sum(), density=True, color="tab:blue", alpha=0.6)
-            axes.set(xlabel="$b$", ylabel="density")
-        else:
-            area = w * np.abs(s)
-            size = min(INK, DOT * len(w)) * area / (area.sum() or 1.0)
-            for sign, colour, words in ((1, "tab:blue", "s > 0"), (-1, "tab:orange", "s < 0")):
-                seen = np.sign(s) == sign
-                if seen.any():
-                    axes.scatter(points[seen, 0], points[seen, 1], s=size[seen], c=colour, lw=0, alpha=0.6, label=words)
-            axes.set(xlabel=names[0], ylabel=names[1])
-            axes.legend(fontsize=7)
-        some = f"{len(w)} of {count} particles" if len(w) < count else f"{count} particles"
-        where = f", in R^{dim}, on the two axes along which they are most spread" if dim > 2 else ""
-        return drawn(
-            figure,
-            "The particles at the end",
-            f"The cloud of {some} after the last iteration{where}.",
-            f"{some}{where}",
-        )
+    figure = Figure(figsize=(4.6, 3.8))
+    axes = figure.subplots()
+    if points.shape[1] == 1:
+        axes.hist(points[:, 0], bins=60, weights=w / w.sum(), density=True, color=plots.POSITIVE, alpha=0.6)
+        axes.set(xlabel="$b$", ylabel="density")
+    else:
+        area = w * np.abs(s)
+        size = min(INK, DOT * len(w)) * area / (area.sum() or 1.0)
+        for sign, colour, words in ((1, plots.POSITIVE, "s > 0"), (-1, plots.NEGATIVE, "s < 0")):
+            seen = np.sign(s) == sign
+            if seen.any():
+                axes.scatter(points[seen, 0], points[seen, 1], s=size[seen], c=colour, lw=0, alpha=0.6, label=words)
+        axes.set(xlabel=names[0], ylabel=names[1])
+        axes.legend()
+    some = f"{len(w)} of {count} particles" if len(w) < count else f"{count} particles"
+    where = f", in R^{dim}, on the two axes along which they are most spread" if dim > 2 else ""
+    return drawn(
+        figure,
+        "The particles at the end",
+        f"The cloud of {some} after the last iteration{where}.",
+        f"{some}{where}",
+    )

@@ -58,7 +58,7 @@
   const film = JSON.parse(store.textContent);
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const words16 = (text) => new Uint16Array(bytes(text).buffer);
-  const LEVELS = 65534, UNSIGNED = "#737373", POSITIVE = "#1f77b4", NEGATIVE = "#ff7f0e", LEFT = 46, FOOT = 36, HEAD = 22;
+  const LEVELS = 65534, UNSIGNED = "#737373", POSITIVE = "#0072B2", NEGATIVE = "#D55E00", LEFT = 46, FOOT = 36, HEAD = 22;
   const panels = film.panels.map((panel) => {
     const canvas = document.createElement("canvas");
     canvas.setAttribute("role", "img");

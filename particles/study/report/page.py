@@ -7,16 +7,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from particles.errors import InputError
 from particles.files import write_whole
-from particles.study import plots
 from particles.study.compare import verdict
+from particles.study.convergence import distances
+from particles.study.plots import styled
 from particles.study.report.curves import curves
 from particles.study.report.film import clouds
 from particles.study.report.incidents import incidents
@@ -88,17 +87,16 @@ def _pictures(source: Source) -> tuple[list[Picture], list[str]]:
     return kept, notes + more
 
 
+@styled
 def _distance(setting: dict[str, Any], compared: Any) -> Picture:
     """The distance from the limit against M, of a sweep that was run without its figure."""
-    with matplotlib.rc_context(plots.STYLE):
-        figure = Figure(figsize=(4.6, 3.6))
-        shades = matplotlib.colormaps["viridis"](np.linspace(0.85, 0.1, compared.sizes["count"]))
-        plots.distances(figure.subplots(), compared, shades)
-        words = ", ".join(f"{name} = {value}" for name, value in setting.items())
-        figure.suptitle(label(words, 60), fontsize=9)
-        return drawn(
-            figure, "Distance from the limit", f"The distance from the limit against M. {verdict(compared)}.", words
-        )
+    figure = Figure(figsize=(4.6, 3.6))
+    distances(figure.subplots(), compared)
+    words = ", ".join(f"{name} = {value}" for name, value in setting.items())
+    figure.suptitle(label(words, 60), fontsize=9)
+    return drawn(
+        figure, "Distance from the limit", f"The distance from the limit against M. {verdict(compared)}.", words
+    )
 
 
 def _text(name: str) -> str:

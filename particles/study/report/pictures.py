@@ -4,12 +4,9 @@ An SVG inside an <img> runs no script, loads nothing and knows nothing of the pa
 """
 
 import base64
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-
-import matplotlib
 
 from particles.study import plots
 from particles.study.report.source import STUDY, SWEEP, Source
@@ -35,10 +32,7 @@ class Picture(NamedTuple):
 
 def drawn(figure: "Figure", title: str, alt: str, caption: str = "", wide: bool = False) -> Picture:
     """A figure of matplotlib's as a picture; the same figure is the same text."""
-    page = io.BytesIO()
-    with matplotlib.rc_context(plots.STYLE):
-        figure.savefig(page, format="svg", metadata={"Date": None})
-    return Picture(title, _address("image/svg+xml", page.getvalue()), alt, caption, wide)
+    return Picture(title, _address("image/svg+xml", plots.printed(figure, "svg")), alt, caption, wide)
 
 
 def _address(kind: str, content: bytes) -> str:
