@@ -34,7 +34,7 @@ from scipy.special import stdtrit
 import particles as mf
 from particles.study.claims import Settings, at_most, below, study, within
 from particles.study.compare import fit_exponent
-from particles.study.plots import panels, styled
+from particles.study.plots import PALETTE, THEORY, legend, panels, series, styled, theory
 from particles.theory.kernel_sgd import gram_sgd
 from particles.theory.spectral_sgd import Theorem2, circle_sgd
 from particles.theory.spectrum import fourier, spectrum
@@ -208,59 +208,47 @@ def judge(settings, theory, risks):
 
 
 @styled
-def draw(settings, theory, risks, spheres, away):
+def draw(settings, theorem, risks, spheres, away):
     figure, axes = panels(4)
     T, far = 2.0 ** np.array(settings.powers), 2.0 ** np.array(FAR)
     for i, r in enumerate(settings.r):
-        colour, mean = f"C{i}", risks[i].mean(axis=-1)
-        axes[0].plot(T, mean[1, :, 0], "o-", color=colour, ms=3, label=f"hardest, $r$ = {r:g}")
-        axes[0].plot(T, mean[0, :, 0], "x--", color=colour, ms=4, lw=0.8)
-        axes[0].plot(T, bound(theory, settings.powers, r) * known(theory, FAR, r).max(), ":", color=colour)
+        mean, colour, name = risks[i].mean(axis=-1), PALETTE[i], f"$r$ = {r:g}"
+        axes[0].plot(T, mean[1, :, 0], label=f"hardest, {name}", **series(i))
+        axes[0].plot(T, mean[0, :, 0], color=colour, ls=":", lw=0.9)
+        theory(axes[0], T, bound(theorem, settings.powers, r) * known(theorem, FAR, r).max(), color=colour)
         steep = slopes(risks[i, 1, :, 0], settings.powers)
         middle, off = np.sqrt(T[1:] * T[:-1]), np.abs(steep[:, 1:] - steep[:, :1]).T
-        axes[1].errorbar(middle, steep[:, 0], off, fmt="o", color=colour, ms=3, label=f"$r$ = {r:g}")
-        exponent = mf.theory.relu_exponent(r, 2)
-        axes[1].plot(
-            np.sqrt(far[1:] * far[:-1]),
-            exponent + np.diff(np.log2(known(theory, FAR, r)[1])),
-            "-",
-            color=colour,
-            lw=0.8,
-        )
-        axes[1].axhline(exponent, color=colour, ls=":")
-    axes[0].plot(T, risks[-1, 1, :, 1].mean(axis=-1), "-", color="0.6", label=f"last iterate, $r$ = {settings.r[-1]:g}")
-    axes[0].set(xlabel="iterations $T$", ylabel=r"$\|g_{\bar w} - g_\rho\|^2$", yscale="log")
-    axes[0].set_title("Circle: fixed dashed, bound dotted")
-    axes[1].set(
-        xlabel="iterations $T$", ylabel="local slope, hardest target", title="Lines: bias, variance; theory dotted"
-    )
-    for (d, found), mark in zip(spheres.items(), "os^v", strict=False):
-        for i, r in enumerate(settings.r):
-            label = f"$d$ = {d}, $r$ = {r:g}"
-            axes[2].plot(
-                2.0 ** np.array(settings.sphere_powers),
-                found[i, 1].mean(axis=-1),
-                mark + "-",
-                color=f"C{i}",
-                ms=3,
-                label=label,
-            )
-    axes[2].set(
-        xlabel="iterations $T$", ylabel=r"$\|g_{\bar w} - g_\rho\|^2$", yscale="log", title="Spheres, hardest targets"
-    )
+        axes[1].errorbar(middle, steep[:, 0], off, ls="", label=f"{name}, 95%", **series(i))
+        exponent, by = mf.theory.relu_exponent(r, 2), np.diff(np.log2(known(theorem, FAR, r)[1]))
+        axes[1].plot(np.sqrt(far[1:] * far[:-1]), exponent + by, color=colour, lw=0.8)
+        axes[1].axhline(exponent, **THEORY | {"color": colour})
+        for k, (d, found) in enumerate(spheres.items()):
+            place, style = 2.0 ** np.array(settings.sphere_powers), {"color": colour, "marker": "os^v"[k]}
+            axes[2].plot(place, found[i, 1].mean(axis=-1), label=f"$d$ = {d}, {name}", ls=("-", ":", "-.")[k], **style)
+    last = f"last iterate, $r$ = {settings.r[-1]:g}"
+    axes[0].plot(T, risks[-1, 1, :, 1].mean(axis=-1), color="0.5", marker="x", label=last)
+    axes[0].plot([], [], color=THEORY["color"], ls=":", label="fixed target")
+    theory(axes[0], [], [], "bound, Theorem 2")
+    axes[0].set_title("Circle: the average of the iterates")
+    axes[1].plot([], [], color=THEORY["color"], lw=0.8, label="bias and variance")
+    theory(axes[1], [], [], "exponent, Theorem 2")
+    axes[1].set(ylabel="slope in $\\log T$, hardest target", title="Circle: the rate")
+    axes[2].set_title("Spheres in $R^d$, hardest targets")
+    for place in (axes[0], axes[2]):
+        place.set(ylabel=r"$\|g_{\bar w} - g_\rho\|^2$", yscale="log")
+    for place in axes[:3]:
+        place.set(xlabel="iterations $T$")
+    counts = np.array(settings.counts, dtype=float)
     for k, (name, table) in enumerate(away.items()):
-        axes[3].plot(settings.counts, table, ".", color=f"C{k}", ms=3)
-        axes[3].plot(
-            settings.counts, np.exp(np.log(table).mean(axis=1)), "o", color=f"C{k}", ms=5, label=name.replace("_", " ")
-        )
-    middle = np.exp(np.log(table).mean()), np.exp(np.log(settings.counts).mean())
-    line = middle[0] * (np.array(settings.counts) / middle[1]) ** -0.5
-    axes[3].plot(settings.counts, line, ":k", label="$M^{-1/2}$")
+        axes[3].plot(np.repeat(counts, table.shape[1]), table.ravel(), ls="", alpha=0.3, **series(k) | {"ms": 3})
+        axes[3].plot(counts, np.exp(np.log(table).mean(axis=1)), label=name.replace("_", " "), **series(k))
+    middle = np.exp(np.log(table).mean()), np.exp(np.log(counts).mean())
+    theory(axes[3], counts, middle[0] * (counts / middle[1]) ** -0.5, "theory $M^{-1/2}$")
     axes[3].set(xlabel="neurons $M$", ylabel=r"$\|g_M - g_\infty\|$", yscale="log")
-    axes[3].set_title(f"Networks, $T$ = {settings.network_T}")
-    for place in axes:
+    axes[3].set_title(f"Networks, $T$ = {settings.network_T}, mean over seeds")
+    for place, corner, room in zip(axes, ("lower left", "best", "lower left", "best"), (0.2, 0, 0.1, 0), strict=True):
         place.set_xscale("log", base=2)
-        place.legend(fontsize=6, loc="best" if place is axes[1] else "lower left")
+        legend(place, room, loc=corner)
     return figure
 
 

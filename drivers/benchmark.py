@@ -30,6 +30,7 @@ from particles.losses import loss
 from particles.moves import Field, Leg, Move, recipe
 from particles.population import cores
 from particles.regularisers import L2, NONE
+from particles.study.plots import PALETTE, THEORY, save, styled
 
 N = 1000
 SHAPES = [(102400, 2), (102400, 10), (51200, 50), (10240, 784)]
@@ -316,24 +317,23 @@ def memory(quick, rounds):
     return [(f"{count} particles", bytes_peak / own, seconds)]
 
 
+@styled
 def draw(results, path):
     """One picture: the ratio to the best peer and the share of the roofline at every shape."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     rows = results["step"]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 0.28 * len(rows) + 1.4), sharey=True, layout="constrained")
+    figure = Figure(figsize=(11, 0.28 * len(rows) + 1.4))
+    left, right = figure.subplots(1, 2, sharey=True)
     places = range(len(rows))[::-1]
-    left.barh(places, [row[2] for row in rows], color="#4477aa")
-    left.axvline(1.0, color="k", lw=0.8)
+    left.barh(places, [row[2] for row in rows], color=PALETTE[0])
+    left.axvline(1.0, **THEORY)
     left.set(xlabel="speed over the best peer (log)", xscale="log", yticks=list(places))
     left.set_yticklabels([row[0] for row in rows], fontsize=8)
-    right.barh(places, [100 * row[3] for row in rows], color="#cc6677")
-    right.axvline(100.0, color="k", lw=0.8)
+    right.barh(places, [100 * row[3] for row in rows], color=PALETTE[1])
+    right.axvline(100.0, **THEORY)
     right.set(xlabel="share of the roofline (%)")
-    figure.savefig(path)
+    save(figure, path)
 
 
 PARTS = {"step": steps, "online": online, "gram": grams, "threads": thread_gain, "costs": costs, "memory": memory}
@@ -364,7 +364,7 @@ def main():
     about = {"cores": cores(), "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
     xr.Dataset(arrays, attrs=about).to_netcdf(asked.out / "benchmark.h5", engine="h5netcdf")
     if "step" in results:
-        draw(results, asked.out / "benchmark.svg")
+        draw(results, asked.out / "benchmark")
     print(f"kept in {asked.out}")
 
 

@@ -1,6 +1,6 @@
 """What classification takes (section 3.3, Theorem 3): the least M, T and n whose test error is at most eps.
 
-Theorem 3 is sufficient, so its powers of 1/eps bound the measured ones from above: for P[Y g(X) <= 0] <= eps
+Claims: Theorem 3 is sufficient, so its powers of 1/eps bound the measured ones from above: for P[Y g(X) <= 0] <= eps
 (i) M = Omega(eps^(-1/(1-beta))), T = Omega(eps^-2), n = Omega~(eps^-4) do at any beta in [0, 1), and (ii) M =
 Theta~(eps^(-3/2)), T = Theta~(eps^-1), n = Omega~(eps^-2) at beta = 0. In flow time the steps eps^-2 / T of (i), with T
 at its least, and Theta(1/M) M of (ii) are constants. One of M, T, n is varied while the others are generous; M and n
@@ -25,7 +25,7 @@ import particles as mf
 from particles.randomness import Purpose
 from particles.study.claims import Settings, above, at_most, below, study
 from particles.study.compare import fit_exponent
-from particles.study.plots import panels, styled
+from particles.study.plots import THEORY, legend, panels, series, styled, theory, ticks
 from particles.theory.bounds import assumption_2, theorem_1, theorem_3_powers
 from particles.theory.limit import limit_gram
 from particles.theory.margin import margin
@@ -152,27 +152,28 @@ def claims_of(settings, needed, apart, regression):
 def draw(settings, t, needed, margins):
     figure, axes = panels(4)
     inverse = 1.0 / np.array(settings.eps)
-    for k, name in enumerate("MTn"):
+    for k, (name, what) in enumerate(zip("MTn", ("Neurons", "Iterations", "Samples"), strict=True)):
         means = np.exp(np.log(needed[k]).mean(axis=-1))
-        for beta, mean, marker in zip(settings.betas, means, "os^Dvx*", strict=False):
-            axes[k].plot(inverse, mean, f"{marker}-", ms=4, label=rf"$\beta$ = {beta:g}")
+        for b, (beta, mean) in enumerate(zip(settings.betas, means, strict=True)):
+            axes[k].plot(inverse, mean, label=rf"$\beta$ = {beta:g}", ms=max(3, 9 - 2 * b), **series(b))
         powers = sorted({theorem_3_powers(beta, setting)[k] for setting, beta in settings.cases})
         for number, power in enumerate(powers):
-            guide, place = means[0, 0] * (inverse / inverse[0]) ** power, -1 - number % 2  # neighbours' labels apart
-            axes[k].plot(inverse, guide, ":", lw=1, color="0.4")
-            told = rf"$\epsilon^{{-{power:.3g}}}$ "
-            axes[k].text(inverse[place], guide[place], told, fontsize=7, ha="right", va="bottom")
+            guide = means[0, 0] * (inverse / inverse[0]) ** power
+            theory(axes[k], inverse, guide, None if number else "powers of Theorem 3")
+            told = rf" $\epsilon^{{-{power:.3g}}}$"
+            axes[k].text(inverse[-1], guide[-1], told, fontsize=8, va="center")
         axes[k].set(xscale="log", yscale="log", xlabel=r"$1/\epsilon$", ylabel=f"least ${name}$")
-        axes[k].set_xticks(inverse, [f"{value:.0f}" for value in inverse])
-        axes[k].xaxis.minorticks_off()
-        axes[k].set_title(f"Least {name} (dots: Theorem 3's powers)")
-    axes[0].legend(fontsize=7)
-    for beta, margin_of in zip(settings.betas, margins, strict=True):
-        axes[3].plot(settings.step * t[1:], margin_of.mean(axis=0)[1:], label=rf"$\beta$ = {beta:g}")
-    axes[3].axhline(0.0, color="0.4", lw=1)
+        axes[k].set_xlim(right=1.25 * inverse[-1])  # room for the powers
+        ticks(axes[k], np.round(inverse))
+        axes[k].set_title(f"{what} that reach a test error of $\\epsilon$")
+    for b, (beta, margin_of) in enumerate(zip(settings.betas, margins, strict=True)):
+        line = margin_of.mean(axis=0)[1:]
+        axes[3].plot(settings.step * t[1:], line, label=rf"$\beta$ = {beta:g}", markevery=0.15, **series(b))
+    axes[3].axhline(0.0, **THEORY, label="separated: above it")
     axes[3].set(xscale="log", xlabel="flow time $t$", ylabel=r"$\min_i\, y_i g(x_i)$")
     axes[3].set_title(f"Margin at M = {settings.widths[-1]}, n = {settings.samples[-1]}")
-    axes[3].legend(fontsize=7)
+    for place, room in zip(axes, (0.0, 0.2, 0.0, 0.1), strict=True):
+        legend(place, room)
     return figure
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import particles as mf
 from particles.study.claims import Settings, at_most, below, study, within
 from particles.study.compare import fit_exponent
-from particles.study.plots import panels, styled
+from particles.study.plots import legend, panels, series, styled, theory, ticks
 
 NET = mf.Network("tanh", beta=0.5, train="output")
 
@@ -94,20 +94,22 @@ def costs(settings):
 @styled
 def draw(t, gaps, settings, whole, single):
     figure, axes = panels(2)
-    for name, gap in gaps.items():
-        axes[0].plot(t, gap.mean(axis=1), label=name)
+    for k, (name, gap) in enumerate(gaps.items()):
+        axes[0].plot(t, gap.mean(axis=1), label=name, markevery=0.1, **series(k))
     first = gaps["steps c/t"].mean(axis=1)
-    axes[0].plot(t, first[-1] * t[-1] / t, ":", color="0.4", label="$1/t$")
+    theory(axes[0], t, first[-1] * t[-1] / t, "theory $1/t$")
     axes[0].set(xscale="log", yscale="log", xlabel="iteration $t$", ylabel=r"$E\,[f(w_t) - f^*]$")
-    axes[0].set_title("One-sample SGD")
-    axes[0].legend(fontsize=7)
-    axes[1].plot(settings.samples, whole, "o-", label="gradient descent")
-    axes[1].plot(settings.samples, single.mean(axis=1), "s-", label="SGD, mean over seeds")
+    axes[0].set_title(f"One-sample SGD, mean over {settings.seeds} seeds")
+    axes[1].plot(settings.samples, whole, label="gradient descent", **series(0))
+    axes[1].plot(settings.samples, single.mean(axis=1), label="SGD, mean over seeds", **series(1))
+    n = np.array(settings.samples)
+    theory(axes[1], n, whole[0] * n / n[0], r"theory: $O(n)$ and $O(1)$")
+    theory(axes[1], n, np.full(len(n), single.mean()))
     axes[1].set(xscale="log", yscale="log", xlabel="samples $n$", ylabel="gradients of one sample")
-    axes[1].set_xticks(settings.samples, map(str, settings.samples))
-    axes[1].minorticks_off()
+    ticks(axes[1], settings.samples)
     axes[1].set_title(f"Cost of a gap of {settings.eps:g} of the first")
-    axes[1].legend(fontsize=7)
+    for place in axes:
+        legend(place)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The generalisation bound (6) on real data: digits, odd against even, with 0 to 100% of the labels shuffled [3].
+"""The generalisation bound (6) on real data (section 3.1 [3]): odd against even digits, 0 to 100% of labels shuffled.
 
 Claims: after long training the expected loss is at most sqrt(2 y^T H^-1 y / n); that number, which looks at training
 labels alone, grows with the share of shuffled labels and orders problems as the test loss does. The loss is
@@ -15,7 +15,7 @@ import numpy as np
 
 import particles as mf
 from particles.study.claims import Settings, above, below, study
-from particles.study.plots import panels, styled
+from particles.study.plots import LIMIT, legend, panels, series, shades_of, styled, theory
 
 NET = mf.Network("relu", beta=0.5)
 ABOUT = {"units": "1", "equation": "(6)"}
@@ -66,19 +66,23 @@ def loss(z, y):
 def draw(settings, table):
     figure, axes = panels(2)
     bound, kernel, network = table.mean(axis=3)
-    for row, (n, colour) in enumerate(zip(settings.samples, ("C0", "C1", "C2", "C3", "C4"), strict=False)):
-        axes[0].plot(settings.shares, bound[row], "-", color=colour, label=f"bound, n = {n}")
-        axes[0].plot(settings.shares, kernel[row], "--", color=colour)
-        axes[0].plot(settings.shares, network[row], "o", color=colour, ms=4)
-        axes[1].plot(table[0, row].ravel(), table[1, row].ravel(), "o", color=colour, ms=3, label=f"n = {n}")
-    axes[0].plot([], [], "--k", label="test loss, kernel limit")
-    axes[0].plot([], [], "ok", ms=4, label=f"test loss, M = {settings.count}")
-    axes[0].set(xlabel="share of labels shuffled", yscale="log", title="Bound and test loss, means over splits")
-    axes[0].legend(fontsize=7)
+    for row, (n, colour) in enumerate(zip(settings.samples, shades_of(len(settings.samples)), strict=True)):
+        mark = {"color": colour, "marker": series(row)["marker"]}
+        theory(axes[0], settings.shares, bound[row], color=colour)
+        axes[0].plot(settings.shares, kernel[row], color=colour, label=f"$n$ = {n}")
+        axes[0].plot(settings.shares, network[row], ls="", **mark)
+        axes[1].plot(table[0, row].ravel(), table[1, row].ravel(), ls="", alpha=0.7, label=f"$n$ = {n}", **mark)
+    theory(axes[0], [], [], "bound (6)")
+    axes[0].plot([], [], color=LIMIT["color"], label=r"test loss, $M = \infty$")
+    axes[0].plot([], [], "o", color=LIMIT["color"], label=f"test loss, M = {settings.count}")
+    axes[0].set(xlabel="share of labels shuffled", ylabel=r"bound and test loss", yscale="log")
+    axes[0].set_title(f"Means over {settings.seeds} splits of the digits")
+    legend(axes[0], 0.3, ncols=2, loc="lower right")
     ends = [table[1].min(), table[1].max()]
-    axes[1].plot(ends, ends, ":k", label="bound = loss")
-    axes[1].set(xlabel=r"$\sqrt{2\,y^T H^{-1} y\,/\,n}$", ylabel="test loss, kernel limit", xscale="log", yscale="log")
-    axes[1].legend(fontsize=7)
+    theory(axes[1], ends, ends, "bound = loss")
+    axes[1].set(xlabel=r"$\sqrt{2\,y^T H^{-1} y\,/\,n}$", ylabel=r"test loss, $M = \infty$", xscale="log", yscale="log")
+    axes[1].set_title("Every split: loss below its bound")
+    legend(axes[1], loc="center")
     return figure
 
 

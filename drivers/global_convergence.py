@@ -18,7 +18,7 @@ import numpy as np
 
 import particles as mf
 from particles.study.claims import Settings, above, below, study
-from particles.study.plots import panels, styled
+from particles.study.plots import LIMIT, PALETTE, THEORY, panels, series, styled, ticks
 
 NET = mf.Network("tanh")
 TEACHER = mf.Measure(
@@ -73,24 +73,31 @@ def huddled(settings, data):
 @styled
 def draw(settings, data, losses, gaps, corner):
     figure, axes = panels(3)
-    for M, row in zip(settings.counts, gaps, strict=True):
-        axes[0].plot(np.full(len(row), M), np.maximum(row, 1e-13), "o", ms=4, color="C0")
-    axes[0].plot(np.full(len(corner[1]), 512), corner[1], "x", color="C3", label="512 from one point")
-    axes[0].axhline(settings.enough, color="k", ls=":")
-    axes[0].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel=r"certified gap to the optimum")
-    axes[0].legend(fontsize=7)
-    axes[1].plot(settings.counts, (gaps <= settings.enough).mean(axis=1), "o-")
-    axes[1].set(xscale="log", xlabel="neurons $M$", ylabel=f"share of runs with a gap below {settings.enough:g}")
+    spots = np.repeat(settings.counts, settings.seeds)
+    axes[0].plot(spots, np.maximum(gaps, 1e-13).ravel(), ls="", alpha=0.6, label="spread start", **series(0))
+    axes[0].plot(np.full(len(corner[1]), 512), corner[1], ls="", ms=6, label="512 from one point", **series(1))
+    axes[0].axhline(settings.enough, label=f"claim: below {settings.enough:g}", **THEORY)
+    axes[0].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel="certified gap to the optimum")
+    axes[0].set_title(rf"$\int V d\mu - \min V$ at the end, {settings.seeds} seeds")
+    axes[0].legend(loc="lower right")
+    axes[1].plot(settings.counts, (gaps <= settings.enough).mean(axis=1), **series(0))
+    axes[1].set(xscale="log", xlabel="neurons $M$", ylabel=f"share of runs, gap < {settings.enough:g}")
+    axes[1].set(ylim=(-0.05, 1.05), title="Runs that end at the global optimum")
+    ticks(axes[0], [*settings.counts, 512])
+    ticks(axes[1], settings.counts)
     _, _, cloud = ended(settings, data, mf.Gaussian(2, std=0.5).sample(settings.counts[-1], 0, "random"))
     V = mf.theory.first_variation(NET, cloud, data)
     line = np.linspace(-4.0, 4.0, 81)
     plane = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
-    shown = axes[2].contourf(line, line, V.value(plane, np.ones(len(plane))).reshape(81, 81), 20, cmap="RdBu")
-    figure.colorbar(shown, ax=axes[2], label="$V(+1, b)$ at the end")
-    for sign, mark in ((1.0, "o"), (-1.0, "s")):
-        axes[2].plot(*cloud.b[cloud.s == sign].T, mark, color="k", ms=2, mfc="none")
-        axes[2].plot(*TEACHER.b[TEACHER.s == sign].T, mark, color="lime", ms=7, mec="k")
-    axes[2].set(xlim=(-4, 4), ylim=(-4, 4), xlabel="$b_1$", ylabel="$b_2$", aspect="equal")
+    height = V.value(plane, np.ones(len(plane))).reshape(81, 81)
+    shown = axes[2].contourf(line, line, height, 20, cmap="Greys", alpha=0.7)
+    figure.colorbar(shown, ax=axes[2], label="$V(+1, b)$ at the end", format="%.1e")
+    for k, sign in enumerate((1.0, -1.0)):
+        style = {"color": PALETTE[k], "marker": "os"[k], "ls": ""}
+        axes[2].plot(*cloud.b[cloud.s == sign].T, ms=3, mew=0, alpha=0.7, **style)
+        axes[2].plot(*TEACHER.b[TEACHER.s == sign].T, ms=9, mec=LIMIT["color"], **style)
+    axes[2].set(xlim=(-4, 4), ylim=(-4, 4), xlabel="$b_1$", ylabel="$b_2$", aspect="equal", yticks=range(-4, 5, 2))
+    axes[2].set_title(f"M = {settings.counts[-1]} (small), teacher (large)\ncircles $s$ = 1, squares $s$ = -1")
     return figure
 
 

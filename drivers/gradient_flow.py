@@ -5,7 +5,7 @@ loss falls by alpha^2 int |v|^2 dmu a unit of time; descent with step eta leaves
 O(eta^2), and so on; L is convex along mixtures (1 - c) mu + c nu, as the loss is convex in outputs, and it is not
 along lines between the particles of two networks, which is why minimisation over parameters is not convex.
 
-    python drivers/gradient_flow.py [--quick]      full size: a minute; quick: a quarter of one
+    python drivers/gradient_flow.py [--quick]      full size: a minute; quick: a quarter of a minute
 """
 
 import sys
@@ -15,7 +15,7 @@ import numpy as np
 import particles as mf
 from particles.study.claims import Settings, above, below, study, within
 from particles.study.compare import fit_exponent
-from particles.study.plots import panels, styled
+from particles.study.plots import PALETTE, THEORY, legend, panels, series, styled, theory, ticks
 
 NET = mf.Network("tanh")
 SCHEMES = {"descent (Euler)": 1, "heun": 2, "bogacki-shampine": 3, "classic": 4}
@@ -106,23 +106,34 @@ def bends(settings, law, data):
 @styled
 def draw(settings, left, table, times, losses, given, mixed, moved):
     figure, axes = panels(4)
-    axes[0].plot(settings.shifts, left, "o-", ms=3, lw=0.7, color="C0")
     sizes = np.array(settings.shifts)
-    axes[0].plot(sizes, left[0].mean() * (sizes / sizes[0]) ** 2, ":k", label=r"$|\xi|^2$")
+    lines = axes[0].plot(sizes, left, lw=0.7, ms=3, **series(0))
+    lines[0].set_label(f"{settings.fields} smooth fields")
+    theory(axes[0], sizes, left[0].mean() * (sizes / sizes[0]) ** 2, r"theory $|\xi|^2$")
     axes[0].set(xscale="log", yscale="log", xlabel=r"$|\xi|_{L_2(\mu)}$", ylabel="remainder of the expansion")
-    axes[0].legend(fontsize=7)
-    axes[1].plot(times, losses[0] - losses, label="$L(\\mu_0) - L(\\mu_t)$")
-    axes[1].plot(times, given, "--k", label=r"$\int_0^t \alpha^2 \int |v|^2 d\mu\, dt$")
-    axes[1].set(xlabel="flow time $t$", ylabel="energy")
-    axes[1].legend(fontsize=7)
-    for (scheme, order), row in zip(SCHEMES.items(), table, strict=True):
-        axes[2].plot(settings.horizon / np.array(settings.steps), row, "o-", label=f"{scheme}, order {order}")
-    axes[2].set(xscale="log", yscale="log", xlabel=r"step $\eta$, flow time", ylabel="distance from the flow")
-    axes[2].legend(fontsize=7)
-    axes[3].hist([mixed, moved], bins=30, label=["mixtures", "lines of particles"])
-    axes[3].axvline(0.0, color="k", ls=":")
-    axes[3].set(xlabel="chord less loss at the middle", ylabel="pairs")
-    axes[3].legend(fontsize=7)
+    axes[0].set_title(r"$L((id + \xi)_\# \mu)$ less its first-order part")
+    axes[1].plot(times, losses[0] - losses, color=PALETTE[0], lw=2.5, label=r"$L(\mu_0) - L(\mu_t)$")
+    theory(axes[1], times, given, r"$\int_0^t \alpha^2 \int |v|^2 d\mu\, ds$")
+    axes[1].set(xlabel="flow time $t$", ylabel="energy", title="Loss lost and energy dissipated")
+    steps = settings.horizon / np.array(settings.steps)
+    for k, ((scheme, order), row) in enumerate(zip(SCHEMES.items(), table, strict=True)):
+        axes[2].plot(steps, row, label=f"{scheme}, order {order}", **series(k))
+        theory(axes[2], steps, row[-1] * (steps / steps[-1]) ** order)
+    axes[2].set(
+        xscale="log",
+        yscale="log",
+        xlabel=r"step $\eta$ (flow time)",
+        title=f"Schemes and the flow at $t$ = {settings.horizon:g}",
+    )
+    axes[2].set(ylabel="rms distance from the flow")
+    theory(axes[2], [], [], "theory")
+    ticks(axes[2], steps)
+    axes[3].hist([mixed, moved], bins=30, label=["mixtures of measures", "lines between particles"])
+    axes[3].axvline(0.0, **THEORY, label="convex: right of it")
+    axes[3].set(xlabel="chord less loss at the middle", ylabel="pairs of networks", title="Convexity of $L$")
+    axes[3].ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
+    for place, room in zip(axes, (0.0, 0.0, 0.4, 0.0), strict=True):
+        legend(place, room)
     return figure
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 import particles as mf
 from particles.study.claims import Settings, above, below, study, within
-from particles.study.plots import panels, styled
+from particles.study.plots import LIMIT, legend, panels, series, styled, theory, ticks
 
 NET, LAW = mf.Network("tanh"), mf.Gaussian(1, std=2.0)
 
@@ -144,24 +144,31 @@ def draw(settings, moments, gaps, dual, times, bound, table, late, cloud, truth)
     V = mf.theory.first_variation(NET, truth, problem(settings.n), regulariser=mf.L2(settings.weight_decay))
     density = np.exp(-V.value(place[:, None], np.ones(len(place))) / settings.temperatures[-1])
     density /= np.trapezoid(density, place)
-    axes[0].hist(cloud.b[:, 0], bins=60, density=True, alpha=0.6, label=f"M = {settings.count}")
-    axes[0].plot(place, density, "k", lw=1, label=r"$e^{-V/\tau}/Z$")
-    axes[0].set(xlim=(-6, 6), xlabel="$b$", title=rf"$\tau = {settings.temperatures[-1]:g}$")
-    axes[1].errorbar(settings.temperatures, moments[:, 0], moments[:, 1], fmt="o", label="Langevin")
-    axes[1].plot(settings.temperatures, moments[:, 2], "x--k", label="Gibbs measure")
+    axes[0].hist(cloud.b[:, 0], bins=60, density=True, alpha=0.6, label=f"Langevin, M = {settings.count}")
+    axes[0].plot(place, density, label=r"Gibbs: $e^{-V/\tau}/Z$", **LIMIT | {"lw": 1.2, "zorder": 3})
+    axes[0].set(xlim=(-6, 6), ylim=(0, 1.35 * density.max()), xlabel="$b$", ylabel="density")
+    axes[0].set_title(rf"Late particles, $\tau$ = {settings.temperatures[-1]:g}")
+    axes[1].errorbar(settings.temperatures, *moments[:, :2].T, ls="", label="Langevin, 95%", **series(0))
+    axes[1].plot(settings.temperatures, moments[:, 2], label="Gibbs measure", **LIMIT | {"lw": 1.2})
     axes[1].set(xscale="log", yscale="log", xlabel=r"temperature $\tau$", ylabel=r"$\int b^2 d\mu$")
-    for row, label in zip(gaps, ("Langevin", "dual averaging", "descent"), strict=True):
-        axes[2].plot(times[1:], np.maximum(row[1:], 1e-6), label=label)
-    axes[2].plot(times[1:], np.maximum(dual[0, 1:], 1e-6), "--", color="C0", label="Langevin's duality gap")
-    axes[2].plot(times[1:], gaps[0, 0] * np.exp(-bound * times[1:]), ":k", label="guaranteed")
-    axes[2].set(xscale="log", yscale="log", xlabel="flow time $t$", ylabel=r"$F(\mu_t) - F(\mu^*)$", ylim=(1e-5, None))
-    for row, time in zip(table, late, strict=True):
-        axes[3].plot(settings.counts, row.mean(axis=1), "o-", label=f"t = {time:g}")
+    axes[1].set_title("Second moment of the stationary law")
+    for k, (row, label) in enumerate(zip(gaps, ("Langevin", "dual averaging", "descent"), strict=True)):
+        axes[2].plot(times[1:], row[1:], label=label, **series(k))
+    axes[2].plot(times[1:], dual[0, 1:], label="Langevin's duality gap", ls=":", ms=6, mfc="none", **series(3))
+    theory(axes[2], times[1:], gaps[0, 0] * np.exp(-bound * times[1:]), "guaranteed rate")
+    axes[2].set(xscale="log", xlabel="flow time $t$", ylabel=r"$F(\mu_t) - F(\mu^*)$")
+    axes[2].set_yscale("symlog", linthresh=0.01)  # at the end the estimate's noise has both signs
+    axes[2].set_title("Free energy above the least")
+    for k, (row, time) in enumerate(zip(table, late, strict=True)):
+        axes[3].plot(settings.counts, row.mean(axis=1), label=f"$t$ = {time:g}", **series(k))
     counts = np.array(settings.counts, dtype=float)
-    axes[3].plot(counts, table[-1].mean(axis=1)[0] * counts[0] / counts, ":k", label="1/M")
-    axes[3].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel="mean squared error of $g$")
-    for at in axes:
-        at.legend(fontsize=7)
+    theory(axes[3], counts, table[-1].mean(axis=1)[0] * counts[0] / counts, "theory $1/M$")
+    axes[3].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel=r"mean of $(g_M - g_\infty)^2$")
+    axes[3].set_title(f"Error in M, mean over {settings.seeds} seeds")
+    ticks(axes[1], settings.temperatures)
+    ticks(axes[3], settings.counts)
+    for at, room in zip(axes, (0.0, 0.0, 0.35, 0.0), strict=True):
+        legend(at, room)
     return figure
 
 

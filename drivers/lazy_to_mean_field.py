@@ -1,4 +1,4 @@
-"""From the tangent kernel to the mean field on one time axis: the output scale a_r = +-1/M^beta, beta from 0 to 1.
+"""From the tangent kernel to the mean field (sections 3.1, 3.4): the output scale a_r = +-1/M^beta, beta from 0 to 1.
 
 Claims: in flow time the outputs begin to move at a speed that does not depend on beta; particles move by M^(beta - 1),
 so that they move at all in the limit only at beta = 1; for beta <= 1/2 the outputs stay within O(M^(-1/2)) of descent
@@ -20,7 +20,7 @@ import numpy as np
 import particles as mf
 from particles.study.claims import Settings, below, study, within
 from particles.study.compare import fit_exponent
-from particles.study.plots import panels, styled
+from particles.study.plots import LIMIT, THEORY, legend, panels, series, shades_of, styled, theory, ticks
 
 RECORDED = ("prediction", "displacement_rms", "kernel_drift", "test_loss")
 
@@ -121,20 +121,28 @@ def lazy(settings):
 @styled
 def draw(settings, found, kernel_test, limit, times, losses):
     figure, axes = panels(3)
-    for beta, colour in zip(settings.betas, ("C0", "C1", "C2", "C3", "C4"), strict=False):
-        row = settings.betas.index(beta)
-        mean = found["test_loss"][row, -1].mean(axis=0)
-        axes[0].plot(times[1:], mean[1:], color=colour, label=rf"$\beta = {beta:g}$")
-        axes[1].plot(settings.counts, found["displacement_rms"][row, ..., -1].mean(axis=1), "o-", color=colour)
-    axes[0].plot(times[1:], kernel_test[1:], ":k", label="descent under $H$")
-    axes[0].plot(times[1:], limit["test_loss"].values[1:], "--k", label=r"mean field, $M = \infty$")
-    axes[0].set(xscale="log", yscale="log", xlabel="flow time $t$", ylabel=f"test loss, $M = {settings.counts[-1]}$")
-    axes[0].legend(fontsize=7)
+    counts = np.array(settings.counts, dtype=float)
+    axes[0].plot(times[1:], limit["test_loss"].values[1:], label=r"mean field, $M = \infty$", **LIMIT)
+    for row, (beta, colour) in enumerate(zip(settings.betas, shades_of(len(settings.betas)), strict=True)):
+        style = {"color": colour, "marker": series(row)["marker"], "label": rf"$\beta$ = {beta:g}"}
+        axes[0].plot(times[1:], found["test_loss"][row, -1].mean(axis=0)[1:], markevery=0.15, **style)
+        moved = found["displacement_rms"][row, ..., -1].mean(axis=1)
+        axes[1].plot(counts, moved, **style)
+        theory(axes[1], counts, moved[0] * (counts / counts[0]) ** (beta - 1.0), None)
+    theory(axes[0], times[1:], kernel_test[1:], "descent under $H$")
+    axes[0].set(xscale="log", yscale="log", xlabel="flow time $t$", ylabel="test loss")
+    axes[0].set_title(f"M = {settings.counts[-1]}: from kernel to mean field")
+    legend(axes[0], 0.1)
+    axes[1].plot([], [], label=r"theory $M^{\beta - 1}$", **THEORY)
     axes[1].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel="rms displacement of particles")
+    axes[1].set_title(rf"How far particles move by $t$ = {times[-1]:g}")
+    legend(axes[1], 0.25, loc="lower left")
+    ticks(axes[1], settings.counts)
     mean, low, high = losses.mean(axis=1), losses.min(axis=1), losses.max(axis=1)
-    axes[2].errorbar(settings.taus, mean, [mean - low, high - mean], fmt="o-", capsize=2)
+    axes[2].errorbar(settings.taus, mean, [mean - low, high - mean], label="mean, range of trials", **series(0))
     axes[2].set(xscale="log", yscale="log", xlabel=r"scale of the start $\tau$", ylabel="test loss")
-    axes[2].set_title("Lazy training (2019), M = " + str(settings.width), fontsize=9)
+    axes[2].set_title(f"Lazy training (2019), M = {settings.width}")
+    legend(axes[2], loc="lower right")
     return figure
 
 

@@ -28,7 +28,7 @@ from particles.kernels.compile import inline
 from particles.kernels.lanes import at_most, clamp
 from particles.study.claims import Settings, below, study, within
 from particles.study.compare import fit_exponent
-from particles.study.plots import panels, styled
+from particles.study.plots import LIMIT, legend, panels, series, styled, theory, ticks
 
 NET = mf.Network("tanh")
 
@@ -158,26 +158,37 @@ def isotropic(settings):
 def draw(settings, outputs, particles, times, line, sgd, chaos, radial):
     figure, axes = panels(5)
     counts = np.array(settings.counts, dtype=float)
-    for k in (1, len(times) // 2, -1):
-        axes[0].plot(counts, particles[:, :, k].mean(axis=0), "o-", label=f"particles from twins, t = {times[k]:g}")
-    axes[0].plot(counts, outputs[:, :, -1].mean(axis=0), "s--", label=f"outputs, t = {times[-1]:g}")
-    axes[0].plot(counts, particles[0, 0, -1] * (counts / counts[0]) ** -0.5, ":k", label="$M^{-1/2}$")
-    axes[0].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel="distance from the limit")
-    axes[1].plot(settings.line_counts, line.mean(axis=1), "o-", label=r"$W_2(\mu_M, \mu)$ on the line")
-    axes[1].set(xscale="log", yscale="log", xlabel="neurons $M$")
-    axes[2].plot(settings.sgd_steps, sgd.mean(axis=1), "o-", label=f"one-sample SGD, M = {settings.wide}")
+    for number, k in enumerate((1, len(times) // 2, -1)):
+        label = f"particles from twins, $t$ = {times[k]:g}"
+        axes[0].plot(counts, particles[:, :, k].mean(axis=0), label=label, **series(number))
+    axes[0].plot(counts, outputs[:, :, -1].mean(axis=0), label=f"outputs, $t$ = {times[-1]:g}", **series(3))
+    axes[0].set(xlabel="neurons $M$", ylabel=r"rms distance from $M = \infty$", title="Propagation of chaos")
+    guides = [(axes[0], counts, particles[:, 0, -1].mean(), -0.5, "$M^{-1/2}$")]
+    axes[1].plot(settings.line_counts, line.mean(axis=1), label="mean over seeds", **series(0))
+    axes[1].set(xlabel="neurons $M$", ylabel=r"$W_2(\mu_M, \mu)$", title="Measures on the line")
+    guides.append((axes[1], np.array(settings.line_counts, dtype=float), line[0].mean(), -0.5, "$M^{-1/2}$"))
     steps = np.array(settings.sgd_steps)
-    axes[2].plot(steps, sgd.mean(axis=1)[0] * (steps / steps[0]) ** 0.5, ":k", label=r"$\eta^{1/2}$")
-    axes[2].set(xscale="log", yscale="log", xlabel=r"step $\eta$, flow time", ylabel="outputs less descent's")
-    for power, rows in zip(settings.published_powers, chaos, strict=True):
-        axes[3].plot(settings.published_widths, rows.mean(axis=1), "o-", label=f"steps $M^{{{power - 1:g}}}$")
-    axes[3].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel="two runs apart, digits")
+    axes[2].plot(steps, sgd.mean(axis=1), label=f"M = {settings.wide}", **series(0))
+    axes[2].set(xlabel=r"step $\eta$ (flow time)", ylabel="outputs less descent's, rms", title="One-sample SGD")
+    guides.append((axes[2], steps, sgd[0].mean(), 0.5, r"$\eta^{1/2}$"))
+    widths = np.array(settings.published_widths, dtype=float)
+    for k, (power, rows) in enumerate(zip(settings.published_powers, chaos, strict=True)):
+        axes[3].plot(widths, rows.mean(axis=1), label=f"steps $M^{{{power - 1:g}}}$", **series(k))
+        told = r"$M^{-(1 - b)/2}$, steps $M^{b - 1}$" if k == 0 else None
+        guides.append((axes[3], widths, rows[0].mean(), (power - 1) / 2, told))
+    axes[3].set(xlabel="neurons $M$", ylabel="outputs of two runs apart, rms", title="SGD on digits (De Bortoli 2020)")
+    for place, x, first, power, label in guides:
+        theory(place, x, first * (x / x[0]) ** power, label and f"theory {label}")
+        place.set(xscale="log", yscale="log")
+    for place, at in zip(axes, (counts, settings.line_counts, steps, widths), strict=False):
+        ticks(place, at)
     risks, limit, when = radial
-    axes[4].plot(when[1:], limit[1:], "k", label="limit, on the radius")
-    axes[4].errorbar(when[1:], risks.mean(axis=0)[1:], risks.std(axis=0, ddof=1)[1:], fmt="o", label="SGD, M = 800")
-    axes[4].set(xscale="log", xlabel="flow time $t$", ylabel="risk, two Gaussians in $R^{40}$")
-    for place in axes:
-        place.legend(fontsize=7)
+    axes[4].plot(when[1:], limit[1:], label=r"$M = \infty$, on the radius", **LIMIT)
+    spread = risks.std(axis=0, ddof=1)[1:]
+    axes[4].errorbar(when[1:], risks.mean(axis=0)[1:], spread, ls="", label="SGD, M = 800", **series(0))
+    axes[4].set(xscale="log", xlabel="flow time $t$", ylabel="risk", title=r"Two Gaussians in $R^{40}$ (Mei 2018)")
+    for place, room in zip(axes, (0.4, 0.0, 0.0, 0.3, 0.0), strict=True):
+        legend(place, room)
     return figure
 
 

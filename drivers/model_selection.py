@@ -19,7 +19,7 @@ from pydantic import Field
 
 import particles as mf
 from particles.study.claims import Settings, at_most, below, study, within
-from particles.study.plots import panels, styled
+from particles.study.plots import LIMIT, THEORY, legend, panels, series, styled, theory, ticks
 from particles.study.validation import Model, Part, Training, choose, folds, losses
 
 
@@ -102,34 +102,30 @@ def draw(settings, validation, tested, picks):
     figure, axes = panels(3)
     shape = len(settings.activations), len(settings.widths)
     first, splits = picks[0], np.arange(settings.splits)
-    chosen = [pick.chosen for pick in picks]
-    colours = [f"C{a}" for a in range(shape[0])]
+    chosen, star = [pick.chosen for pick in picks], {"color": LIMIT["color"], "marker": "*", "ls": ""}
     for a, activation in enumerate(settings.activations):
         of = slice(a * shape[1], (a + 1) * shape[1])
-        style = {"color": colours[a], "label": activation}
         beside = np.array(settings.widths) * 1.06**a  # so that bars do not hide each other
-        axes[0].errorbar(beside, first.mean[of], first.error[of], fmt="o-", ms=3, capsize=2, lw=1, **style)
-        axes[2].plot(tested.mean(axis=0)[of], validation.mean(axis=(0, 2))[of], "o", ms=4, **style)
+        axes[0].errorbar(beside, first.mean[of], first.error[of], label=activation, **series(a))
+        axes[2].plot(tested.mean(axis=0)[of], validation.mean(axis=(0, 2))[of], ls="", label=activation, **series(a))
     model, limit = settings.models[first.chosen], first.mean[first.best] + first.error[first.best]
-    axes[0].axhline(limit, color="0.4", lw=1, ls=":", label="least loss + 1 s.e.")
+    axes[0].axhline(limit, label="least loss + 1 s.e.", **THEORY)
     place = model.neurons * 1.06 ** settings.activations.index(model.activation)
-    axes[0].plot(place, first.mean[first.chosen], "k*", ms=11, zorder=5, label="chosen")
+    axes[0].plot(place, first.mean[first.chosen], ms=11, zorder=5, label="chosen", **star)
     axes[0].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel="validation loss")
-    axes[0].set_xticks(settings.widths, [str(M) for M in settings.widths])
-    axes[0].xaxis.minorticks_off()
+    ticks(axes[0], settings.widths)
     axes[0].set_title(f"First split: mean and s.e. over {settings.folds} folds")
-    axes[1].plot(splits, tested[splits, chosen], "k*", ms=9, label="chosen by validation")
-    axes[1].plot(splits, tested.min(axis=1), "s", ms=4, color="C1", label="best in hindsight")
-    axes[1].plot(splits, np.median(tested, axis=1), "_", ms=8, color="0.5", label="median model")
+    axes[1].plot(splits, np.median(tested, axis=1), "_", ms=16, mew=2, color=THEORY["color"], label="median model")
+    axes[1].plot(splits, tested[splits, chosen], ms=9, label="chosen by validation", **star)
+    axes[1].plot(splits, tested.min(axis=1), ls="", label="best in hindsight", **series(1))
     axes[1].set(yscale="log", xlabel="split", ylabel="test loss", title="The choice beside the best in hindsight")
+    ticks(axes[1], splits)
     ends = np.array([tested.mean(axis=0).min(), tested.mean(axis=0).max()])
-    axes[2].plot(ends, ends, ":", color="0.4", lw=1, label="equal")
+    theory(axes[2], ends, ends, "equal")
     axes[2].set(xscale="log", yscale="log", xlabel="test loss", ylabel="validation loss")
     axes[2].set_title("Every model: mean over the splits")
-    axes[0].set_ylim(top=2.5 * axes[0].get_ylim()[1])  # room for the legend
-    axes[0].legend(fontsize=7, ncols=2, loc="upper right")
-    for place in axes[1:]:
-        place.legend(fontsize=7)
+    for place, room, columns in zip(axes, (0.3, 0.3, 0.0), (2, 1, 1), strict=True):
+        legend(place, room, ncols=columns)
     return figure
 
 

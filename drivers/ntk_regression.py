@@ -19,7 +19,7 @@ import numpy as np
 import particles as mf
 from particles.study.claims import Settings, above, at_most, below, study, within
 from particles.study.compare import fit_exponent
-from particles.study.plots import panels, styled
+from particles.study.plots import THEORY, legend, panels, series, styled, theory, ticks
 
 NET = mf.Network("relu", beta=0.5)
 RECORDED = ("loss", "prediction", "lambda_min", "kernel_drift", "kernel_distance", "pattern_flips", "displacement_rms")
@@ -109,23 +109,32 @@ def last_losses(settings, problem):
 @styled
 def draw(settings, found, t, apart, table, narrow):
     figure, axes = panels(3)
-    axes[0].plot(settings.counts, apart.mean(axis=1), "o-", label=r"$|K_{w_1}-H|_F/|H|_F$")
-    axes[0].plot(settings.counts, found["kernel_drift"][..., -1].mean(axis=1), "s-", label="drift of $K_w$")
-    for name, label in (("limit_distance", "distance from descent under $H$"), ("pattern_flips", "flipped patterns")):
-        axes[0].plot(settings.counts, found[name].max(axis=-1).mean(axis=1), "^-", label=label)
     counts = np.array(settings.counts, dtype=float)
-    axes[0].plot(counts, 1.3 * apart.mean(axis=1)[0] * (counts / counts[0]) ** -0.5, ":k", label="$M^{-1/2}$")
-    axes[0].set(xscale="log", yscale="log", xlabel="neurons $M$", title="Distance from the kernel")
-    axes[0].legend(fontsize=7)
-    axes[1].plot(settings.samples, table[0], "o-", label=f"network, $M = {settings.wide}$")
-    axes[1].plot(settings.samples, table[1], "x--", label="kernel descent")
-    axes[1].plot(settings.samples, table[2], ":k", label=r"$\|H\|_F/\lambda_\infty\,\log(1/\epsilon)$")
+    axes[0].plot(counts, apart.mean(axis=1), label=r"$|K_{w_1} - H|_F\,/\,|H|_F$", **series(0))
+    axes[0].plot(counts, found["kernel_drift"][..., -1].mean(axis=1), label="drift of $K_w$", **series(1))
+    names = (("limit_distance", "distance from descent under $H$"), ("pattern_flips", "share of flipped patterns"))
+    for k, (name, label) in enumerate(names, 2):
+        axes[0].plot(counts, found[name].max(axis=-1).mean(axis=1), label=label, **series(k))
+    theory(axes[0], counts, 1.3 * apart.mean(axis=1)[0] * (counts / counts[0]) ** -0.5, "theory $M^{-1/2}$")
+    axes[0].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel="mean over seeds")
+    axes[0].set_title("Distance from the kernel regime")
+    ticks(axes[0], settings.counts)
+    axes[1].plot(settings.samples, table[0], label=f"network, M = {settings.wide}", **series(0))
+    axes[1].plot(settings.samples, table[1], label="kernel descent", ls=":", mfc="none", ms=7, **series(1))
+    bound = r"Theorem 1: $\frac{|H|_F}{\lambda_\infty}\,\log\frac{1}{\epsilon}$"
+    theory(axes[1], settings.samples, table[2], bound)
     axes[1].set(xscale="log", yscale="log", xlabel="samples $n$", ylabel=rf"iterations to $L_n \leq {settings.eps:g}$")
-    axes[1].legend(fontsize=7)
-    axes[2].plot(settings.narrow, narrow, "o", color="tab:blue", ms=4)
-    axes[2].axhline(settings.eps, color="k", ls=":", label=r"$\epsilon$")
+    axes[1].set_title("Iterations that are needed")
+    ticks(axes[1], settings.samples)
+    axes[2].plot(
+        np.repeat(settings.narrow, narrow.shape[1]), narrow.ravel(), ls="", alpha=0.7, label="seeds", **series(0)
+    )
+    axes[2].axhline(settings.eps, label=rf"$\epsilon$ = {settings.eps:g}", **THEORY)
     axes[2].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel="$L_n$ after Theorem 1's iterations")
-    axes[2].legend(fontsize=7)
+    axes[2].set_title("Neurons that are needed")
+    ticks(axes[2], settings.narrow)
+    for place, room in zip(axes, (0.37, 0.0, 0.0), strict=True):
+        legend(place, room)
     return figure
 
 

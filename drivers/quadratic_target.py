@@ -23,7 +23,7 @@ import numpy as np
 
 import particles as mf
 from particles.study.claims import Settings, above, below, study
-from particles.study.plots import panels, styled
+from particles.study.plots import PALETTE, legend, panels, series, shades_of, styled, theory
 
 NET = mf.Network("quadratic", bias=True)
 
@@ -103,21 +103,20 @@ def trained(settings, target, N, seed):
 @styled
 def draw(settings, target, iterations, risks, kernels):
     figure, axes = panels(2)
-    for N, rows in zip(settings.counts, risks, strict=True):
-        axes[0].plot(iterations, rows.mean(axis=0), label=f"N = {N}")
-        axes[0].axhline(target.floor(N), color=axes[0].lines[-1].get_color(), ls=":")
-    axes[0].set(
-        yscale="log", xlabel="iteration", ylabel="risk $R / R_0$", title="SGD, and the floor of N neurons (dots)"
-    )
-    axes[0].legend(fontsize=7)
-    rho = np.array(settings.counts) / settings.d
-    many = np.arange(1, settings.d)
-    axes[1].plot(many / settings.d, [target.floor(N) for N in many], "C0", lw=1, label="floor of N neurons")
-    axes[1].plot(many / settings.d, [target.lazy(N) for N in many], "C3", lw=1, label="kernel, as d grows")
-    axes[1].plot(rho, risks[:, :, -1].mean(axis=1), "o", color="C0", label="SGD")
-    axes[1].plot(rho, kernels.mean(axis=1), "s", color="C3", label="tangent kernel")
-    axes[1].set(xlabel=r"$\rho = N / d$", ylabel="risk $R / R_0$")
-    axes[1].legend(fontsize=7)
+    for N, rows, colour in zip(settings.counts, risks, shades_of(len(settings.counts)), strict=True):
+        axes[0].plot(iterations, rows.mean(axis=0), color=colour, label=f"N = {N}")
+        axes[0].axhline(target.floor(N), color=colour, ls="--", lw=1.2)
+    theory(axes[0], [], [], "floor of N neurons")
+    axes[0].set(yscale="log", xlabel="iteration", ylabel="risk $R\\,/\\,R_0$", title=f"SGD in $d$ = {settings.d}")
+    rho, many = np.array(settings.counts) / settings.d, np.arange(1, settings.d)
+    axes[1].plot(rho, kernels.mean(axis=1), ls="", ms=6, label="tangent kernel", **series(1))
+    axes[1].plot(rho, risks[:, :, -1].mean(axis=1), ls="", ms=6, label="SGD, at the end", **series(0))
+    told = {"color": PALETTE[1], "label": "theory: kernel, as d grows"}, {"color": PALETTE[0], "label": "theory: floor"}
+    theory(axes[1], many / settings.d, [target.lazy(N) for N in many], **told[0])
+    theory(axes[1], many / settings.d, [target.floor(N) for N in many], **told[1])
+    axes[1].set(xlabel=r"$\rho = N / d$", ylabel="risk $R\\,/\\,R_0$", title="Mean field and tangent kernel")
+    for place, room in zip(axes, (0.3, 0.0), strict=True):
+        legend(place, room)
     return figure
 
 

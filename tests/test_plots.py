@@ -1,10 +1,15 @@
 """Figures: they show the numbers they are given, and the same numbers give the same file."""
 
+import re
+from itertools import combinations
+from pathlib import Path
+
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from PIL import Image
 from test_compare import record
 from test_sweep import swept
 
@@ -172,3 +177,94 @@ def test_draw__names_files_that_stay_in_the_folder(tmp_path, unprinted):
     written = figures.draw(made, tmp_path, summary.write(made, tmp_path))
     assert len(written) == 4
     assert {path.parent for path in written} == {tmp_path}
+
+
+# Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB.
+BLINDNESS = {
+    "none": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+
+
+def lab(colour, seen):
+    """A colour in CIELAB as it is seen."""
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = TO_XYZ @ np.clip(np.array(seen) @ linear, 0.0, 1.0) / TO_XYZ.sum(axis=1)
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def nearest(colours, kind):
+    """The least distance of two of the colours to an eye of this kind."""
+    seen = [lab(colour, BLINDNESS[kind]) for colour in colours]
+    return min(np.linalg.norm(one - other) for one, other in combinations(seen, 2))
+
+
+@pytest.mark.parametrize("kind", BLINDNESS)
+def test_palette__can_be_told_apart_by_every_eye(kind):
+    assert nearest([*plots.PALETTE, plots.LIMIT["color"], plots.THEORY["color"]], kind) > 15
+    assert nearest([plots.POSITIVE, plots.NEGATIVE, plots.UNSIGNED], kind) > 15
+
+
+def test_palette__is_better_than_matplotlib_s_own():
+    """The measure itself can tell: tab10's orange and green are one colour to a protanope."""
+    assert nearest([f"tab:{name}" for name in ("blue", "orange", "green", "red")], "protanopia") < 5
+
+
+@pytest.mark.parametrize("kind", BLINDNESS)
+def test_shades__go_from_light_to_dark_for_every_eye(kind):
+    light = [lab(shade, BLINDNESS[kind])[0] for shade in plots.shades_of(6)]
+    assert np.diff(light).max() < -5
+
+
+def test_series__differ_by_their_marker_as_well():
+    assert len({plots.series(k)["marker"] for k in range(6)}) == 6 == len(set(plots.PALETTE))
+
+
+def test_page__plays_films_in_the_colours_of_figures():
+    script = (Path(plots.__file__).parent / "report" / "page.js").read_text("utf-8")
+    for name in ("POSITIVE", "NEGATIVE", "UNSIGNED"):
+        assert f'{name} = "{getattr(plots, name)}"' in script
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("drivers/*.py")), ids=lambda path: path.stem)
+def test_drivers__leave_colours_and_files_to_the_house(path):
+    assert not re.findall(
+        r"savefig|pyplot|tab:|\"C\d\"|color=\"(?!0\.)|[\"']:k[\"']|fontsize=[67]", path.read_text("utf-8")
+    )
+
+
+@pytest.mark.parametrize("count, shape", [(1, (1, 1)), (2, (1, 2)), (3, (1, 3)), (4, (2, 2)), (5, (2, 3))])
+def test_panels__stand_in_rows_of_three_at_most(count, shape):
+    figure, axes = plots.panels(count)
+    assert len(axes) == count == len(figure.axes)
+    np.testing.assert_allclose(figure.get_size_inches(), (3.6 * shape[1], 3.0 * shape[0]))
+
+
+@pytest.mark.parametrize("loc, ends", [("upper right", (1.0, 1e4)), ("lower left", (1e-2, 100.0))])
+def test_legend__keeps_room_on_its_side_of_the_data(loc, ends):
+    _, (axes,) = plots.panels(1)
+    axes.plot([1, 2], [1.0, 100.0], label="a")
+    axes.set(yscale="log", ylim=(1.0, 100.0))
+    plots.legend(axes, 0.5, loc=loc)
+    np.testing.assert_allclose(axes.get_ylim(), ends)
+
+
+def test_dots__of_a_large_cloud_are_2000_drawn_by_weight():
+    assert plots.dots(2000) == slice(None)
+    share = np.r_[np.zeros(4000), np.full(4000, 1 / 4000)]
+    drawn = plots.dots(8000, share)
+    assert len(drawn) == 2000 and drawn.min() >= 4000
+    assert len(set(plots.dots(8000).tolist())) == 2000
+
+
+def test_figure__says_what_it_shows(printed):
+    told = "Distance of predictions from the limit: sup_t |g_M - g_infty|_n over neurons M: fit M^("
+    assert told in Image.open(printed[0] / "a.png").text["Description"]
+    assert told in (printed[0] / "a.svg").read_text()

@@ -5,6 +5,7 @@ dark. Theory is dashed and grey, M = infinity black, an interval or a spread ove
 """
 
 import io
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -32,10 +33,12 @@ THEORY: Any = {"color": "#666666", "ls": "--", "lw": 1.2}
 POSITIVE, NEGATIVE, UNSIGNED = PALETTE[0], PALETTE[1], "#737373"  # the signs of output weights; page.js has the same
 STYLE: Any = {
     "figure.constrained_layout.use": True,
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "figure.titlesize": 10,
-    "legend.fontsize": 7,
+    "figure.constrained_layout.w_pad": 0.08,
+    "figure.constrained_layout.h_pad": 0.06,
+    "font.size": 9.5,
+    "axes.titlesize": 9.5,
+    "figure.titlesize": 10.5,
+    "legend.fontsize": 8,
     "legend.frameon": False,
     "lines.linewidth": 1.3,
     "lines.markersize": 4,
@@ -45,6 +48,7 @@ STYLE: Any = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
+    "axes.formatter.min_exponent": 4,  # 0.003 and 300 are shorter than powers of ten
     "grid.alpha": 0.25,
     "svg.hashsalt": "particles",  # the same figure is the same file
     "svg.fonttype": "none",
@@ -110,6 +114,16 @@ def spans_decades(values: Any) -> bool:
     return bool(finite.size and finite.min() > 0 and finite.max() > _WIDE * finite.min())
 
 
+def legend(axes: "Axes", room: float = 0.0, **other: Any) -> None:
+    """Names of the series; room: the share of the height that is kept free for them, at the top or, `loc`, below."""
+    scale = axes.yaxis.get_transform()
+    low, high = scale.transform(np.array(axes.get_ylim()))
+    more = (high - low) * room / (1.0 - room)
+    low, high = (low - more, high) if str(other.get("loc", "")).startswith("lower") else (low, high + more)
+    axes.set_ylim(*scale.inverted().transform(np.array([low, high])))
+    axes.legend(**other)
+
+
 def ticks(axes: "Axes", places: Any) -> None:
     """Ticks along x where the series have their points, and nowhere else."""
     axes.set_xticks(places, [f"{place:g}" for place in places])
@@ -134,9 +148,26 @@ def settle(figure: "Figure") -> None:
 @styled
 def printed(figure: "Figure", kind: str) -> bytes:
     """A figure as the content of a file, "png" or "svg": the same of the same figure."""
-    page = io.BytesIO()
-    figure.savefig(page, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {})
+    page, about = io.BytesIO(), {"Description": described(figure)}
+    figure.savefig(page, format=kind, dpi=150, metadata=about | ({"Date": None} if kind == "svg" else {}))
     return page.getvalue()
+
+
+def described(figure: "Figure") -> str:
+    """What a figure shows, in words for who cannot see it: of each panel its title, axes and series."""
+    told = []
+    for axes in figure.axes:
+        across = " over ".join(filter(None, (axes.get_ylabel(), axes.get_xlabel())))
+        names = [name for name in axes.get_legend_handles_labels()[1] if not name.startswith("_")]
+        told.append(": ".join(_spoken(part) for part in (axes.get_title(), across, "; ".join(names)) if part))
+    return ". ".join(filter(None, told)) + "."
+
+
+def _spoken(label: str) -> str:
+    r"""A label without the marks of its formula: $\lambda_\infty$ is lambda_infty."""
+    text = re.sub(r"\\frac(\{[^}]*\})(\{[^}]*\})", r"\1/\2", label.replace("\n", ", "))
+    text = re.sub(r"\\[,;! ]", " ", text).translate(str.maketrans("{}", "()", "$"))
+    return re.sub(r"\\(?=[\w|#])", "", text).strip()
 
 
 def save(figure: "Figure", path: Path) -> list[Path]:
