@@ -326,7 +326,7 @@ def draw(results, path):
     figure = Figure(figsize=(11, 0.28 * len(rows) + 1.4))
     left, right = figure.subplots(1, 2, sharey=True)
     places = range(len(rows))[::-1]
-    left.barh(places, [row[2] for row in rows], color=PALETTE[0])
+    left.barh(places, [row[2] - 1.0 for row in rows], left=1.0, color=PALETTE[0])
     left.axvline(1.0, **THEORY)
     left.set(xlabel="speed over the best peer (log)", xscale="log", yticks=list(places))
     left.set_yticklabels([row[0] for row in rows], fontsize=8)

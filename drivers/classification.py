@@ -160,10 +160,10 @@ def draw(settings, t, needed, margins):
         for number, power in enumerate(powers):
             guide = means[0, 0] * (inverse / inverse[0]) ** power
             theory(axes[k], inverse, guide, None if number else "powers of Theorem 3")
-            told = rf" $\epsilon^{{-{power:.3g}}}$"
+            told = rf"   $\epsilon^{{-{power:.3g}}}$"
             axes[k].text(inverse[-1], guide[-1], told, fontsize=8, va="center")
         axes[k].set(xscale="log", yscale="log", xlabel=r"$1/\epsilon$", ylabel=f"least ${name}$")
-        axes[k].set_xlim(right=1.25 * inverse[-1])  # room for the powers
+        axes[k].set_xlim(right=1.3 * inverse[-1])  # room for the powers
         ticks(axes[k], np.round(inverse))
         axes[k].set_title(f"{what} that reach a test error of $\\epsilon$")
     for b, (beta, margin_of) in enumerate(zip(settings.betas, margins, strict=True)):
