@@ -48,7 +48,7 @@ def convergence(
         shown, limit = losses, [Curve(r"$M = \infty$", times, limit_loss, None, True)]
         axes[0].set(ylabel="training loss $L_n$", title="Loss: mean and spread over seeds")
     draw(axes[0], [*(mean_of(f"M = {M}", times, runs) for M, runs in zip(counts, shown, strict=True)), *limit])
-    axes[0].set(xlabel="flow time $t$")
+    axes[0].set(xlabel="flow time $t$", yscale="log" if (shown > 0).all() else "linear")
     axes[0].legend()
     distances(axes[1], compared)
     _clouds(axes[2:], clouds)
@@ -78,7 +78,7 @@ def distances(axes: "Axes", compared: "xarray.Dataset") -> None:
         axes.axhline(error, color=plots.LIMIT["color"], lw=1, ls=":", label="quadrature error of the limit")
     axes.set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel=r"$\sup_t\ \|g_M - g_\infty\|_n$")
     axes.set_title("Distance of predictions from the limit")
-    axes.legend()
+    plots.legend(axes, 0.2, loc="upper right")
 
 
 def principal_plane(limit: Cloud) -> Array:
@@ -105,8 +105,9 @@ def _clouds(axes: Sequence["Axes"], clouds: Sequence[Cloud]) -> None:
                 place.plot(points[:, 0], points[:, 1], "o", mew=0, label=cloud.label, **style)
         upward = r"$b \cdot e_2$" if plane.shape[1] > 1 else "density"
         place.set(title=f"Particles {moment}", xlabel=r"$b \cdot e_1$", ylabel=upward)
-        place.legend(loc="upper right", markerscale=2)
     for read in ("xlim", "ylim"):
         ends = np.array([getattr(place, f"get_{read}")() for place in axes])
         for place in axes:
             getattr(place, f"set_{read}")(ends.min(), ends.max())
+    for place in axes:
+        plots.legend(place, 0.15, loc="upper right", markerscale=2)
