@@ -25,7 +25,7 @@ BEST = ("lazy_to_mean_field", "mean_field_limit", "quadratic_target", "langevin"
 MARKS = "<!-- gallery: written by drivers/gallery.py -->", "<!-- end of gallery -->"
 LARGEST = 120_000  # bytes of a picture
 WIDTHS = 1620, 1280, 1080, 900  # pixels, the first that fits
-COLOURS = 128
+COLOURS = 256  # chosen for the largest error of any, so that a series keeps its colour
 HEAD = """# Gallery
 
 One figure for every study: what the paper says beside what was measured. Theory is dashed, and grey unless each series
@@ -97,7 +97,9 @@ def collect(source, target, size, verdict):
     for width in WIDTHS:
         scale = min(1.0, width / figure.width)
         small = figure.convert("RGB").resize([round(scale * side) for side in figure.size], Image.Resampling.LANCZOS)
-        small.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True, pnginfo=kept)
+        small.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, 3, dither=Image.Dither.NONE).save(
+            target, optimize=True, pnginfo=kept
+        )
         if target.stat().st_size <= LARGEST:
             return
     raise ValueError(f"{source} is larger than {LARGEST} bytes at {WIDTHS[-1]} pixels")

@@ -4,8 +4,12 @@ import importlib.util
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
+
+from particles.study import plots
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "gallery"
@@ -62,6 +66,21 @@ def test_pictures__say_what_they_show():
         kept = Image.open(path).text
         assert len(kept["Description"]) > 100 and "$" not in kept["Description"], path.name
         assert kept["Size"] in ("full", "quick")
+
+
+def test_collect__keeps_colours_and_words(tmp_path):
+    figure, (axes,) = plots.panels(1)
+    for k, colour in enumerate(plots.PALETTE):
+        axes.bar(k, 1.0, color=colour)
+    axes.set_title("bars")
+    source, _ = plots.save(figure, tmp_path / "a")
+    gallery.collect(source, tmp_path / "web" / "a.png", "full", "1 of 1 claims hold")
+    small = Image.open(tmp_path / "web" / "a.png")
+    assert small.text == {"Description": "bars.", "Size": "full", "Verdict": "1 of 1 claims hold"}
+    there = np.array(small.convert("RGB")).reshape(-1, 3).astype(int)
+    for colour in plots.PALETTE:
+        wanted = np.round(255 * np.array(to_rgb(colour)))
+        assert np.abs(there - wanted).max(axis=1).min() <= 8
 
 
 def test_readme__links_lead_to_places_on_the_page():
