@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BEST = ("lazy_to_mean_field", "mean_field_limit", "quadratic_target", "langevin", "averaged_sgd", "global_convergence")
 MARKS = "<!-- gallery: written by drivers/gallery.py -->", "<!-- end of gallery -->"
 LARGEST = 120_000  # bytes of a picture
-WIDTHS = 1620, 1280, 1080, 900  # pixels, the first that fits
+WIDTHS = 1080, 900, 720  # pixels, the first that fits
 COLOURS = 256  # chosen for the largest error of any, so that a series keeps its colour
 HEAD = """# Gallery
 

@@ -87,17 +87,17 @@ def draw(settings, data, losses, gaps, corner):
     ticks(axes[1], settings.counts)
     _, _, cloud = ended(settings, data, mf.Gaussian(2, std=0.5).sample(settings.counts[-1], 0, "random"))
     V = mf.theory.first_variation(NET, cloud, data)
-    line = np.linspace(-4.0, 4.0, 81)
-    plane = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
-    height = V.value(plane, np.ones(len(plane))).reshape(81, 81)
-    shown = axes[2].contourf(line, line, height, 20, cmap="Greys", alpha=0.7)
+    across, up = np.linspace(-7.0, 7.0, 141), np.linspace(-4.0, 4.0, 81)
+    plane = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
+    height = V.value(plane, np.ones(len(plane))).reshape(81, 141)
+    shown = axes[2].contourf(across, up, height, 20, cmap="Greys", alpha=0.7)
     figure.colorbar(shown, ax=axes[2], label="$V(+1, b)$ at the end", format="%.1e")
     for k, sign in enumerate((1.0, -1.0)):
         style = {"color": PALETTE[k], "marker": "os"[k], "ls": ""}
         axes[2].plot(*cloud.b[cloud.s == sign].T, ms=3, mew=0, alpha=0.7, **style)
         axes[2].plot(*TEACHER.b[TEACHER.s == sign].T, ms=9, mec=LIMIT["color"], **style)
-    axes[2].set(xlim=(-4, 4), ylim=(-4, 4), xlabel="$b_1$", ylabel="$b_2$", aspect="equal", yticks=range(-4, 5, 2))
-    axes[2].set_title(f"M = {settings.counts[-1]} (small), teacher (large)\ncircles $s$ = 1, squares $s$ = -1")
+    axes[2].set(xlim=(-7, 7), ylim=(-4, 4), xlabel="$b_1$", ylabel="$b_2$", aspect="equal", yticks=range(-4, 5, 2))
+    axes[2].set_title(f"M = {settings.counts[-1]} (small), teacher (large): circles $s$ = 1, squares $s$ = -1")
     return figure
 
 

@@ -239,8 +239,8 @@ def test_drivers__leave_colours_and_files_to_the_house(path):
     assert not re.findall(own, path.read_text("utf-8"))
 
 
-@pytest.mark.parametrize("count, shape", [(1, (1, 1)), (2, (1, 2)), (3, (1, 3)), (4, (2, 2)), (5, (2, 3))])
-def test_panels__stand_in_rows_of_three_at_most(count, shape):
+@pytest.mark.parametrize("count, shape", [(1, (1, 1)), (2, (1, 2)), (3, (2, 2)), (4, (2, 2)), (5, (3, 2))])
+def test_panels__stand_in_rows_of_two_at_most(count, shape):
     figure, axes = plots.panels(count)
     assert len(axes) == count == len(figure.axes)
     np.testing.assert_allclose(figure.get_size_inches(), (3.6 * shape[1], 3.0 * shape[0]))

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from string import ascii_letters
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -53,8 +54,7 @@ STYLE: Any = {
     "svg.hashsalt": "particles",  # the same figure is the same file
     "svg.fonttype": "none",
 }
-_PANEL = 3.6, 3.0  # inches: three beside each other can be read at the width of a page
-_COLUMNS = {1: 1, 2: 2, 4: 2}  # of so many panels; else 3
+_PANEL = 3.6, 3.0  # inches: two beside each other can be read at the width of a page of text
 _DOTS = 2000  # particles drawn of a cloud
 _WIDE = 10.0  # positive values that span this factor are drawn on a logarithmic scale
 
@@ -74,16 +74,15 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 @styled
 def panels(count: int) -> "tuple[Figure, list[Axes]]":
-    """A figure of so many axes, in rows of three at most."""
+    """A figure of so many axes, two in a row; an odd one has the last row for itself."""
     from matplotlib.figure import Figure
 
-    columns = _COLUMNS.get(count, 3)
-    rows = -(-count // columns)
-    figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows))
-    axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
-    for spare in axes[count:]:
-        spare.remove()
-    return figure, axes[:count]
+    letters = ascii_letters[:count]
+    places = letters + letters[-1] * (count % 2 if count > 1 else 0)
+    rows = [places[first : first + 2] for first in range(0, len(places), 2)]
+    figure = Figure(figsize=(_PANEL[0] * len(rows[0]), _PANEL[1] * len(rows)))
+    axes = figure.subplot_mosaic(";".join(rows))
+    return figure, [axes[letter] for letter in letters]
 
 
 def series(number: int) -> dict[str, Any]:
