@@ -43,7 +43,8 @@ def test_schema__takes_the_configurations_that_ship(name):
     text = (CONFIGS / name).read_text()
     VALIDATOR.validate(tomllib.loads(text))
     first = text.splitlines()[0]
-    assert (CONFIGS / first.removeprefix("#:schema ")).resolve() == (CONFIGS.parent / "particles/study/config.schema.json").resolve()
+    named = (CONFIGS / first.removeprefix("#:schema ")).resolve()
+    assert named == (CONFIGS.parent / "particles/study/config.schema.json").resolve()
 
 
 GOOD = [
