@@ -246,9 +246,9 @@ def draw(settings, theorem, risks, spheres, away):
     theory(axes[3], counts, middle[0] * (counts / middle[1]) ** -0.5, "theory $M^{-1/2}$")
     axes[3].set(xlabel="neurons $M$", ylabel=r"$\|g_M - g_\infty\|$", yscale="log")
     axes[3].set_title(f"Networks, $T$ = {settings.network_T}, mean over seeds")
-    for place, corner, room in zip(axes, ("lower left", "best", "lower left", "best"), (0.2, 0, 0.1, 0), strict=True):
+    for place, corner, room in zip(axes, ("lower left", "best", "lower left", "best"), (0.2, 0, 0.3, 0), strict=True):
         place.set_xscale("log", base=2)
-        legend(place, room, loc=corner)
+        legend(place, room, loc=corner, ncols=2 if place is axes[2] else 1)
     return figure
 
 

@@ -160,10 +160,10 @@ def draw(settings, t, needed, margins):
         for number, power in enumerate(powers):
             guide = means[0, 0] * (inverse / inverse[0]) ** power
             theory(axes[k], inverse, guide, None if number else "powers of Theorem 3")
-            told = rf"   $\epsilon^{{-{power:.3g}}}$"
+            told = "   " * (1 + 2 * (number % 2)) + rf"$\epsilon^{{-{power:.3g}}}$"  # neighbours' labels apart
             axes[k].text(inverse[-1], guide[-1], told, fontsize=8, va="center")
         axes[k].set(xscale="log", yscale="log", xlabel=r"$1/\epsilon$", ylabel=f"least ${name}$")
-        axes[k].set_xlim(right=1.3 * inverse[-1])  # room for the powers
+        axes[k].set_xlim(right=1.45 * inverse[-1])  # room for the powers
         ticks(axes[k], np.round(inverse))
         axes[k].set_title(f"{what} that reach a test error of $\\epsilon$")
     for b, (beta, margin_of) in enumerate(zip(settings.betas, margins, strict=True)):
@@ -172,7 +172,7 @@ def draw(settings, t, needed, margins):
     axes[3].axhline(0.0, **THEORY, label="separated: above it")
     axes[3].set(xscale="log", xlabel="flow time $t$", ylabel=r"$\min_i\, y_i g(x_i)$")
     axes[3].set_title(f"Margin at M = {settings.widths[-1]}, n = {settings.samples[-1]}")
-    for place, room in zip(axes, (0.0, 0.2, 0.0, 0.1), strict=True):
+    for place, room in zip(axes, (0.15, 0.2, 0.15, 0.1), strict=True):
         legend(place, room)
     return figure
 

@@ -83,7 +83,7 @@ def draw(settings, data, losses, gaps, corner):
     axes[1].plot(settings.counts, (gaps <= settings.enough).mean(axis=1), **series(0))
     axes[1].set(xscale="log", xlabel="neurons $M$", ylabel=f"share of runs, gap < {settings.enough:g}")
     axes[1].set(ylim=(-0.05, 1.05), title="Runs that end at the global optimum")
-    ticks(axes[0], [*settings.counts, 512])
+    ticks(axes[0], sorted({*settings.counts, 512}))
     ticks(axes[1], settings.counts)
     _, _, cloud = ended(settings, data, mf.Gaussian(2, std=0.5).sample(settings.counts[-1], 0, "random"))
     V = mf.theory.first_variation(NET, cloud, data)
