@@ -1,5 +1,6 @@
 """A CSV file as spreadsheets write it: a header that names the columns, a row a sample; what is amiss by its place."""
 
+import contextlib
 import csv
 import math
 from array import array
@@ -21,16 +22,27 @@ def read(path: Path, x: str | Sequence[str] | None, y: str, text: bool = False) 
 
     Raises InputError, with line and column, where a row is too short, or a cell is no finite number.
     """
+    with _opened(path) as rows:
+        _, names = next(rows, (0, []))
+        line, first = next(rows, (0, []))
+        if not first:
+            raise InputError("a data file needs at least one row below its header", f"{path} without", "")
+        return _columns(path, names, rows, (line, first), x, y, text)
+
+
+def header(path: Path) -> list[str]:
+    """The names of the columns, as the file has them; raises StorageError for a file that is no text."""
+    with _opened(path) as rows:
+        return next(rows, (0, []))[1]
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Iterator[tuple[int, list[str]]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            rows = _rows(csv.reader(lines, skipinitialspace=True))
-            _, header = next(rows, (0, []))
-            line, first = next(rows, (0, []))
-            if not first:
-                raise InputError("a data file needs at least one row below its header", f"{path} without", "")
-            return _columns(path, header, rows, (line, first), x, y, text)
-    except UnicodeDecodeError as error:
-        raise StorageError(f"{path} cannot be read: {error}. Save it as UTF-8 text.") from error
+            yield _rows(csv.reader(lines, skipinitialspace=True))
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise StorageError(f"{path} cannot be read as CSV: {error}. Save it as UTF-8 text.") from error
 
 
 def _rows(reader: "Iterator[list[str]]") -> Iterator[tuple[int, list[str]]]:

@@ -251,7 +251,7 @@ BAD_FILES = [  # name, contents, error, message
     ("a.csv", "a,b,yy\n1,2,3\n", mf.InputError, "must hold the variables asked for: got no 'y'. Did you mean 'yy'?"),
     ("a.csv", "y\n1\n", mf.InputError, "input"),
     ("a.csv", "a,a,y\n1,2,3\n", mf.InputError, "a header must name each column once: got 'a' again in "),
-    ("a.csv", b"\xff\xfe\x00", mf.StorageError, "a.csv cannot be read: "),
+    ("a.csv", b"\xff\xfe\x00", mf.StorageError, "a.csv cannot be read as CSV: "),
     ("a.csv", "größe,y\n1,2\n".encode("latin-1"), mf.StorageError, "Save it as UTF-8 text."),
     ("a.npz", {"xx": np.ones((2, 1)), "y": np.ones(2)}, mf.InputError, "got no 'x'. Did you mean 'xx'?"),
     ("a.npz", {"x": np.ones((2, 1)), "y": np.ones(3)}, mf.InputError, "one row a sample each: got 2 and 3"),

@@ -47,6 +47,15 @@ def test_new__writes_what_check_and_run_take(here, capsys, data):
         assert (file["loss"][..., -1] < file["loss"][..., 0]).all()
 
 
+def test_new__takes_names_in_quotes_as_spreadsheets_write_them(here, capsys):
+    rows = "".join(f"0.{k},{k},1{k}\n" for k in range(1, 9))
+    (here / "quoted.csv").write_text('"a,b","say ""x""","<b>y</b>"\n' + rows, encoding="utf-8")
+    assert called(capsys, "new", "mine", "--data", "quoted.csv", "--y", "<b>y</b>")[0] == 0
+    code, _, error = called(capsys, "new", "mine", "--data", "quoted.csv", "--y", "a", "--force")
+    assert code == 2 and """It has a,b, say "x", <b>y</b>""" in error
+    assert called(capsys, "check", "mine.toml")[0] == 0
+
+
 def test_new__scales_targets_by_the_training_part(here, capsys):
     """NumPy on the file's own column, whose mean is far from 0."""
     called(capsys, "new", "mine", "--data", "many.csv")

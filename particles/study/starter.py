@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from particles import spreadsheet
 from particles.data import Dataset
 from particles.datasets import arrays, scaled, two_classes
 from particles.errors import InputError, StorageError, nearest
@@ -116,12 +117,7 @@ def _target(data: Path, y: str | None) -> str:
         return y or "y"  # `read` says what is wrong
     if not data.is_file():
         raise StorageError(f"no such data file: {data}. Give a CSV with a header line, an NPZ or an HDF5 file.")
-    try:
-        with data.open(encoding="utf-8-sig") as lines:
-            first = next((line for line in lines if line.strip()), "")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(f"{data} cannot be read as CSV: {error}. Save it as UTF-8 text.") from error
-    columns = [column.strip() for column in first.split(",")]
+    columns = spreadsheet.header(data)
     told = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
     if len(columns) < 2:
         raise InputError("a CSV needs two columns or more, parted by commas", f"one: {told[:80]!r}", "Add a header.")
