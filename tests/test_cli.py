@@ -50,7 +50,7 @@ def test_run__writes_its_files_and_names_them(cli, tmp_path):
         assert f"wrote out/small/{name}" in out
     assert {path.name for path in folder.iterdir()} >= {"runs", "sweep.h5", "small.png", "small.svg"}
     assert len(list((folder / "runs").iterdir())) == 8
-    assert imread(folder / "small.png").shape == (990, 1350, 4)
+    assert imread(folder / "small.png").shape == (900, 1080, 4)
     assert "distance ~ M^" in out
 
 

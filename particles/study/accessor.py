@@ -12,7 +12,6 @@ import numpy as np
 import xarray
 
 from particles.errors import InputError, nearest
-from particles.study import grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -147,6 +146,7 @@ class Findings:
 
     def _own_limits(self) -> list[xarray.Dataset]:
         """The limits of the sweep at its chosen setting, the finest last."""
+        from particles.study import grid
         from particles.study.results import open as open_run
 
         chosen = {str(name): value for name, value in self._data.coords.items() if value.ndim == 0}
