@@ -145,7 +145,7 @@ class Findings:
         return cloud
 
     def _own_limits(self) -> list[xarray.Dataset]:
-        """The limits of the sweep at its chosen setting, the finest last."""
+        """The two finest limits of the sweep at its chosen setting, or the one there is, the finest last."""
         from particles.study import grid
         from particles.study.results import open as open_run
 
@@ -161,7 +161,7 @@ class Findings:
                 "a dataset that lists none",
                 "Give one, ds.mf.compare(limit.dataset), or run the sweep with [limit].",
             )
-        return [open_run(path).dataset for path in found]
+        return [open_run(path).dataset for path in found[-2:]]
 
     def _ours(self) -> xarray.Dataset:
         if not _MARKS & self._data.attrs.keys():
