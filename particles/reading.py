@@ -7,6 +7,7 @@ network that fails, too many open files) may be whole: that is a plain StorageEr
 import errno
 import os
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ def open_hdf5(path: Path) -> "h5py.File":
 def size_of(path: Path) -> int | None:
     """The bytes of a file; None where there is no file. Raises StorageError where that cannot be known now."""
     try:
-        return path.stat().st_size if not path.is_dir() else None
+        about = path.stat()
+        return None if stat.S_ISDIR(about.st_mode) else about.st_size
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

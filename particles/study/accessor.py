@@ -69,10 +69,12 @@ class Findings:
 
     def _in_folder(self, name: str) -> Path:
         """A file of the sweep's folder, which may have been moved or copied with this dataset in it."""
+        from particles.reading import size_of
+
         source = Path(str(self._data.encoding.get("source", "")))
         folders = [source, source.parent, Path(self._data.attrs.get("folder", ""))]
         places = [folder / name for folder in folders if folder.name]
-        return next((place for place in places if place.is_file()), places[-1] if places else Path(name))
+        return next((place for place in places if size_of(place) is not None), places[-1] if places else Path(name))
 
     def compare(self, limit: xarray.Dataset | None = None, coarse: xarray.Dataset | None = None) -> xarray.Dataset:
         """The distance of predictions from the limit's at the recorded times that all share, as `mf.compare` has it.

@@ -61,7 +61,7 @@ def opened(folder: Path) -> xarray.Dataset:
     folder = folder.parent if folder.name == FILE else folder
     if not (folder / "runs").is_dir():
         raise StorageError(f"{folder} is no sweep's folder: it lacks runs/. Give out/NAME as `particles run` wrote it.")
-    sweep = _listed(folder) if (folder / FILE).is_file() else _found(folder)
+    sweep = _found(folder) if size_of(folder / FILE) is None else _listed(folder)
     shape = [len(axis.values) for axis in sweep.axes]
     status = np.full(shape, "missing", dtype=object)
     known: dict[str, grid.Form | None] = {}

@@ -115,7 +115,7 @@ def run_sweep(
     make_folder(out / "runs")
     clear_parts(out / "runs")
     clear_parts(out)
-    before = {case.key: _before(case, out) for case in made.cases}
+    before = {case.key: earlier(case, out) for case in made.cases}
     todo = sorted((case for case in made.cases if not before[case.key]), key=lambda case: -case.particles)
     monitor.begin(made.cases, todo)
     workers = max(1, min(threads or cores(), len(todo)))
@@ -160,7 +160,7 @@ def _data_of(made: Plan, todo: list[Case]) -> dict[str, build.Data]:
     return found
 
 
-def _before(case: Case, out: Path) -> Outcome | None:
+def earlier(case: Case, out: Path) -> Outcome | None:
     """What became of a run in an earlier call; None where it is to be run."""
     try:
         status = ended(out, case)
