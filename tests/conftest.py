@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import particles as mf
+from support import studies
 
 # The same examples every time and nothing kept on disk: a failure here is a failure everywhere.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None, max_examples=50)
@@ -41,3 +42,33 @@ def cloud():
         return mf.Measure(b, s, w / w.sum())
 
     return make
+
+
+def pytest_addoption(parser):
+    parser.addoption("--changed", action="store_true", help="of the studies, those that changed since they were recorded")
+    parser.addoption("--record", action="store_true", help="record in tests/studies.json which studies passed")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the studies that passed with the driver, the settings and the theory that are here."""
+    if not config.getoption("--changed"):
+        return
+    known = studies.recorded()
+    named = {item: item.callspec.params["study"] for item in items if item.get_closest_marker("study")}
+    same = {item for item, name in named.items() if known.get(name) == studies.fingerprint(name)}
+    config.hook.pytest_deselected(items=list(same))
+    items[:] = [item for item in items if item not in same]
+
+
+def pytest_runtest_logreport(report):
+    name = dict(report.user_properties).get("study")
+    if name and report.when == "call" and report.passed:
+        _passed.append(name)
+
+
+def pytest_sessionfinish(session):
+    if session.config.getoption("--record") and not hasattr(session.config, "workerinput"):
+        studies.record({name: studies.fingerprint(name) for name in _passed})
+
+
+_passed = []  # the studies of this session, in xdist's controller too
