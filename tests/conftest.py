@@ -7,9 +7,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: tests run si
 import hypothesis
 import numpy as np
 import pytest
+from support import studies
 
 import particles as mf
-from support import studies
 
 # The same examples every time and nothing kept on disk: a failure here is a failure everywhere.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None, max_examples=50)
@@ -45,7 +45,9 @@ def cloud():
 
 
 def pytest_addoption(parser):
-    parser.addoption("--changed", action="store_true", help="of the studies, those that changed since they were recorded")
+    parser.addoption(
+        "--changed", action="store_true", help="of the studies, those that changed since they were recorded"
+    )
     parser.addoption("--record", action="store_true", help="record in tests/studies.json which studies passed")
 
 

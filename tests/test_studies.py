@@ -1,9 +1,8 @@
-"""Every study holds at its quick size; `--changed` leaves out those whose driver, settings and theory are as recorded."""
+"""Every study holds at its quick size; `--changed` leaves out those that passed as they are."""
 
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import xarray as xr
 from support import studies
