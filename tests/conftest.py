@@ -16,6 +16,15 @@ hypothesis.settings.register_profile("same", derandomize=True, deadline=None, da
 hypothesis.settings.load_profile("same")
 
 
+@pytest.fixture(scope="session")
+def three_nodes():
+    """A Ray cluster on loopback, of three nodes of three cores each, as far as Ray knows; started by the first test."""
+    from particles.cluster import testing
+
+    with testing.cluster(nodes=3, cpus=3) as cluster:
+        yield cluster
+
+
 @pytest.fixture
 def samples():
     """A maker of small data sets; the targets are labels where the loss asks for them."""
@@ -51,15 +60,18 @@ def pytest_addoption(parser):
     parser.addoption("--record", action="store_true", help="record in tests/studies.json which studies passed")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Leave out the studies that passed with the driver, the settings and the theory that are here."""
-    if not config.getoption("--changed"):
-        return
-    known = studies.recorded()
-    named = {item: item.callspec.params["study"] for item in items if item.get_closest_marker("study")}
-    same = {item for item, name in named.items() if known.get(name) == studies.fingerprint(name)}
-    config.hook.pytest_deselected(items=list(same))
-    items[:] = [item for item in items if item not in same]
+    """A file's tests in one process: what they compile and share is made once. Unchanged studies are left out."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    if config.getoption("--changed"):
+        known = studies.recorded()
+        named = {item: item.callspec.params["study"] for item in items if item.get_closest_marker("study")}
+        same = {item for item, name in named.items() if known.get(name) == studies.fingerprint(name)}
+        config.hook.pytest_deselected(items=list(same))
+        items[:] = [item for item in items if item not in same]
 
 
 def pytest_runtest_logreport(report):

@@ -13,8 +13,6 @@ import particles as mf
 from particles.theory import nystrom as samples, source, spectrum as spectra
 from particles.theory.zonal import zonal_kernel
 
-pytestmark = pytest.mark.xdist_group("spectrum")  # one process: what its tests share is made once
-
 DIGITS = stored("spectrum")
 DIMS = (2, 3, 5)
 DEGREES = 49
