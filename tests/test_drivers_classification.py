@@ -83,10 +83,3 @@ def test_labelled__keeps_the_gap_and_nests(driver):
     assert (np.abs(form) >= 0.1).all() and np.array_equal(many.y, np.sign(form))
     assert np.allclose(np.linalg.norm(many.x, axis=1), 1.0)
     assert np.array_equal(few.x, many.x[:20])
-
-
-@pytest.mark.slow
-def test_classification__quick_size_holds(tmp_path):
-    command = [sys.executable, str(DRIVER), "--quick", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
