@@ -360,7 +360,7 @@ def real(submit, folder, *options):
     return submit(
         *(config, "--out", folder, *arguments),
         ray="loopback",
-        PARTICLES="python -m particles.study.cli",
+        PARTICLES="python -m particles",
         RAY_START_ARGS="--object-store-memory=80000000",
         RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # Ray's name for: 127.0.0.1 stays what it is
     )

@@ -16,12 +16,10 @@ from particles.errors import InputError
 from particles.files import sole_user, write_whole
 from particles.population import Engine, Local
 from particles.study import documents, placement, tables
+from particles.study.cli import CODES, FAILED, OK
 from particles.study.documents import Answer
 from particles.study.plan import Plan
 from particles.study.sweep import Outcome, run_path, run_sweep
-from particles.study.usage import FAILED, INTERRUPTED, OK, STOPPED
-
-STOPPING = signal.SIGTERM, signal.SIGUSR1, signal.SIGINT  # batch systems send the first two before they end a job
 
 
 def run(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
@@ -39,7 +37,7 @@ def run(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
     def tell(message: Warning | str, *_: object, **__: object) -> None:
         print(f"particles: {message}", file=sys.stderr)
 
-    before = {number: signal.signal(number, ask_to_stop) for number in STOPPING}
+    before = {number: signal.signal(number, ask_to_stop) for number in CODES}
     shown = warnings.showwarning
     warnings.showwarning = tell
     ticker = Ticker(console, chosen.quiet)
@@ -54,8 +52,7 @@ def run(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
             signal.signal(number, handler)
     if caught:
         tables.print_line(console, f"stopped; run the same command again to go on. Results so far: {out}")
-        code = INTERRUPTED if caught[0] == signal.SIGINT else STOPPED
-        return _answer(made, out, outcomes, code, "stopped", {})
+        return _answer(made, out, outcomes, CODES[signal.Signals(caught[0])], "stopped", {})
     concluded = _conclude(console, made, out, chosen.no_figure)
     bad = [outcome for outcome in outcomes if outcome.status in ("failed", "diverged")]
     if bad:

@@ -11,7 +11,6 @@ import shtab
 from particles.errors import ParticlesError
 from particles.study.placement import KINDS
 
-OK, FAILED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
 _CODES = """\
 exit codes:
   0    all is well
