@@ -43,7 +43,8 @@ def _answer(console: Console, chosen: argparse.Namespace) -> Answer:
         case "schema":
             return _schema(chosen.json)
     made = _plan(chosen.config, chosen.set)
-    return _check(console, made) if chosen.command == "check" else running.run(console, made, chosen)
+    todo = {"check": _check, "gather": running.gather, "run": running.run}
+    return todo[chosen.command](console, made, chosen)
 
 
 def _refused(error: ParticlesError | OSError, words: list[str]) -> Answer:
@@ -66,7 +67,7 @@ def _plan(path: Path, settings: list[str]) -> Plan:
     return made
 
 
-def _check(console: Console, made: Plan) -> Answer:
+def _check(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
     case = made.cases[0]
     objects = build.parts(case.config, made.folder)
     tables.print_line(console, f"{made.name}: {len(made.cases)} runs of {case.config.steps} steps")
