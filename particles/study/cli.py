@@ -23,6 +23,8 @@ CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: STOPPED, signal.SIGUSR1: ST
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments is None:
+        os.environ["MPLBACKEND"] = "agg"  # figures go to files, and the user's backend may not be installed here
     with standard_streams() as streams, ended_by(_leave):
         try:
             with ended_by(os._exit):  # an exception could be lost in a half-loaded module

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from rich.console import Console
@@ -21,13 +22,21 @@ def run(words: list[str]) -> int:
     as_json = wants_json(words)
     adapts = sys.stdout.isatty() and os.environ.get("COLUMNS") != "0"  # rich believes it and prints nothing
     console = Console(stderr=as_json, width=None if adapts else 120)
+    shown = warnings.showwarning
+    warnings.showwarning = _tell
     try:
         answer = _answer(console, parser().parse_args(words))
     except (ParticlesError, OSError) as error:
         answer = _refused(error, words)
+    finally:
+        warnings.showwarning = shown
     if as_json:
         print(documents.text(answer.document))
     return answer.code
+
+
+def _tell(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"particles: {message}", file=sys.stderr)
 
 
 def _answer(console: Console, chosen: argparse.Namespace) -> Answer:

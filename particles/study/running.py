@@ -5,7 +5,6 @@ import contextlib
 import signal
 import sys
 import threading
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +103,7 @@ def _swept(console: Console, todo: Plan, out: Path, chosen: argparse.Namespace) 
         caught.append(number)
         stop.set()
 
-    def tell(message: Warning | str, *_: object, **__: object) -> None:
-        print(f"particles: {message}", file=sys.stderr)
-
     before = {number: signal.signal(number, ask_to_stop) for number in CODES}
-    shown = warnings.showwarning
-    warnings.showwarning = tell
     ticker = Ticker(console, chosen.quiet)
     try:
         with contextlib.ExitStack() as stack:
@@ -128,7 +122,6 @@ def _swept(console: Console, todo: Plan, out: Path, chosen: argparse.Namespace) 
             )
     finally:
         ticker.close()
-        warnings.showwarning = shown
         for number, handler in before.items():
             signal.signal(number, handler)
     return outcomes, caught
@@ -174,7 +167,7 @@ def _placed(
 
 def _conclude(console: Console, made: Plan | None, out: Path, no_figure: bool) -> dict[str, Any]:
     """The sweep's file, its tables and its figure; nothing of a plan that cannot be made again."""
-    from particles.study import figures, summary
+    from particles.study import plots, summary
 
     if made is None:
         return {}
@@ -183,8 +176,12 @@ def _conclude(console: Console, made: Plan | None, out: Path, no_figure: bool) -
         tables.swept(console, result.table, f"{made.name}, at the last recorded time, seeds averaged")
     for setting, compared in result.setups:
         tables.comparison(console, setting, compared)
-    written = [] if no_figure else figures.draw(made, out, result)
-    files = [result.path, *written]
+    files = [result.path]
+    if not no_figure:
+        with plots.optional("the figure"):
+            from particles.study import figures
+
+            files += figures.draw(made, out, result)
     for file in files:
         tables.print_line(console, f"wrote {file}")
     return {"files": files, "comparison": [documents.comparison(*pair) for pair in result.setups]}
