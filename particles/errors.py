@@ -43,6 +43,17 @@ class StorageError(ParticlesError, OSError):
     """
 
 
+class DamagedError(StorageError):
+    """A file that can be read is not what was written: cut, a failed checksum, no HDF5, a part missing.
+
+    Every other StorageError of a read leaves the file's contents open: it may be whole, and is never replaced.
+    """
+
+
+class BusyError(StorageError):
+    """Another process holds these files. Nothing was changed."""
+
+
 class DivergedError(ParticlesError, ArithmeticError):
     """A run left the numbers: iteration, likely cause, a step that theory allows. `run` holds what was recorded.
 

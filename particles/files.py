@@ -1,14 +1,25 @@
-"""Files that are whole or not there: written under another name, flushed to disk, renamed."""
+"""Files that are whole or not there: written under another name, flushed to disk, renamed. Locks between processes.
+
+Some file systems have no locks (Lustre, NFS) or cannot flush a folder (CIFS, FUSE). There the program goes on and says
+once what is not guarded.
+"""
 
 import contextlib
 import errno
 import fcntl
 import os
-import threading
+import secrets
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
-from particles.errors import StorageError
+from particles.errors import BusyError, StorageError
+
+_BUSY = {errno.EWOULDBLOCK, errno.EACCES}  # NFS may answer as fcntl's locks do
+# 524 is Linux's own ENOTSUPP, which some network file systems let through.
+_NOT_SUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, 524}
+_warned: set[str] = set()  # what this process has said is not guarded
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
@@ -17,13 +28,13 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     Content is made in memory first. HDF5 that meets a full disk while it writes cannot close its file, and takes the
     process down with it.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")  # machines that share a disk share process ids
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno(), path.parent)
         os.replace(part, path)
         flush(path.parent)
     except OSError as error:
@@ -32,13 +43,35 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         raise StorageError(f"{path} could not be written: {error.strerror or error}. {_remedy(error)}") from error
 
 
-def flush(folder: Path) -> None:
-    """Make a rename in this folder last."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(handle: int, folder: Path) -> None:
+    """Flush an open file in this folder to the disk, where the file system can."""
     try:
         os.fsync(handle)
-    finally:
-        os.close(handle)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+        _warn_once(f"{folder} cannot flush its files to disk", error, "a power failure may undo what was written last")
+
+
+def flush(folder: Path) -> None:
+    """Make a rename in this folder last, where the file system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED | {errno.EBADF, errno.EACCES}:  # EACCES: it may be written, not listed
+            raise
+        _warn_once(f"{folder} cannot be flushed to disk", error, "a power failure may undo what was written last")
+
+
+def _warn_once(what: str, error: OSError, risk: str) -> None:
+    """Say once a process which guard the file system lacks; `risk` is what it guards against."""
+    if risk not in _warned:
+        _warned.add(risk)
+        warnings.warn(f"{what} ({error.strerror}): {risk}. All else works.", stacklevel=4)
 
 
 def _remedy(error: OSError) -> str:
@@ -59,18 +92,60 @@ def make_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def sole_user(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; another that wants it meanwhile is told so. The system ends the hold with it."""
-    lock = (folder / ".lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise StorageError(f"{folder} is in use by another run. Wait, or choose another folder (--out).") from error
-    with lock:
+    """Hold a folder for this process; BusyError where another run has it."""
+    with held(folder / ".lock", f"{folder} is in use by another run. Wait, or choose another folder (--out)."):
         yield
 
 
-def clear_parts(folder: Path) -> None:
-    """Remove what writers that were killed left behind in a folder."""
-    for part in folder.glob(".*.part"):
+@contextlib.contextmanager
+def held(path: Path, message: str = "") -> Iterator[None]:
+    """Hold the lock file `path`, which is made for it and removed afterwards; BusyError(message) where another has it.
+
+    The system ends the hold with the process, however that ends.
+    """
+    with _locked(path, message or f"{path} is held by another process. Wait for its end."):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # a lock file that stays is no lock
+                path.unlink(missing_ok=True)
+
+
+def _locked(path: Path, message: str) -> IO[bytes]:
+    """The lock file, open and locked."""
+    while True:
+        try:
+            file = path.open("ab")
+        except OSError as error:
+            raise StorageError(f"{path} could not be made: {error.strerror}. {_remedy(error)}") from error
+        try:
+            lock(file, path.parent, message)
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # its last holder has removed it: what is locked there is no file any more
+
+
+def lock(file: IO[Any], folder: Path, message: str) -> None:
+    """Lock an open file for as long as it is open; BusyError(message) where another process has it locked."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _BUSY:
+            raise BusyError(message) from error
+        if error.errno not in _NOT_SUPPORTED:
+            raise StorageError(f"{folder} could not be locked: {error.strerror}. {_remedy(error)}") from error
+        _warn_once(f"{folder} has no file locks", error, "nothing stops a second run from writing the same files")
+
+
+def clear_parts(folder: Path, name: str = "*") -> None:
+    """Remove what writers of files called `name` (a pattern) left behind when they were killed.
+
+    Only who holds those files' lock may: a part may be another process's that is writing it.
+    """
+    for part in folder.glob(f".{name}.*.part"):
         part.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
 from particles.study.claims import Claim, Settings, above, at_most, below, study, table, within
 from particles.study.plots import panels
@@ -82,6 +83,14 @@ def test_finish__writes_what_was_claimed_and_tells_by_its_code(config, tmp_path,
         assert data["claim_text"].values.tolist() == ["the first [1]", "the second"]
         assert '"count":3' in data.attrs["settings"] and data.attrs["size"] == "full"
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".h5", ".png", ".svg"}
+
+
+def test_finish__without_its_figure_has_the_numbers_and_the_code(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **options: 1 / 0)
+    asked = study("two", Two, ["--config", str(config), "--out", str(tmp_path / "out")])
+    with pytest.warns(UserWarning, match="the figure could not be drawn"):
+        assert asked.finish([below("a", "2", 2.0, 1.0)], xr.Dataset({"a": ("k", [1.0])}), panels(1)[0]) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["two.h5"]
 
 
 def test_table__marks_what_does_not_hold():

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 import textwrap
@@ -10,7 +11,8 @@ import pytest
 
 import particles as mf
 from particles import files
-from particles.files import clear_parts, sole_user, write_whole
+from particles.errors import BusyError
+from particles.files import clear_parts, held, sole_user, write_whole
 
 SPACE = "Free some space, or choose another folder, and run again"
 
@@ -122,7 +124,7 @@ def test_save__on_a_full_disk_leaves_what_was_there(tmp_path, cloud, samples):
 
 
 def test_parts__are_cleared_and_nothing_else(tmp_path):
-    for name in (".a.h5.1-2.part", ".b.part", "a.h5", ".lock", "c.part"):
+    for name in (".a.h5.1-2.part", ".b.0f.part", "a.h5", ".lock", "c.part"):
         (tmp_path / name).touch()
     clear_parts(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "a.h5", "c.part"]
@@ -147,3 +149,100 @@ def test_folder__is_free_after_its_user_was_killed(tmp_path):
     assert python(code, tmp_path).returncode == -9
     with sole_user(tmp_path):
         pass
+
+
+def test_part__of_another_file_is_left_to_its_writer(tmp_path):
+    for name in (".a.h5.1f.part", ".b.h5.2f.part"):
+        (tmp_path / name).touch()
+    clear_parts(tmp_path, "a.h5")
+    assert [path.name for path in tmp_path.iterdir()] == [".b.h5.2f.part"]
+
+
+def test_lock__tells_a_holder_from_a_folder_that_cannot_be_written(tmp_path):
+    path = tmp_path / "run.lock"
+    with held(path, "run is taken"), pytest.raises(BusyError, match="run is taken"), held(path, "run is taken"):
+        pass
+    assert not path.exists()
+    with pytest.raises(mf.StorageError, match="could not be made") as caught, held(tmp_path / "none" / "run.lock"):
+        pass
+    assert not isinstance(caught.value, BusyError)
+
+
+def test_lock__on_a_file_that_its_holder_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
+    """Another waits at the old file while its holder removes it: what is locked then is no file any more."""
+    path, real, opened = tmp_path / "run.lock", files.fcntl.flock, []
+
+    def late(file, how):
+        if not opened:
+            path.unlink()
+        opened.append(file)
+        real(file, how)
+
+    monkeypatch.setattr(files.fcntl, "flock", late)
+    with held(path):
+        assert len(opened) == 2 and path.exists()
+        with pytest.raises(BusyError), held(path):
+            pass
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """A maker of system calls that fail with an error number, in a process that has warned of nothing yet."""
+    monkeypatch.setattr(files, "_warned", set())
+
+    def make(module, name, number, only=lambda *_: True):
+        real = getattr(module, name)
+
+        def call(*arguments):
+            if only(*arguments):
+                raise OSError(number, os.strerror(number))
+            return real(*arguments)
+
+        monkeypatch.setattr(module, name, call)
+
+    return make
+
+
+NOT_SUPPORTED = [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, 524]
+
+
+@pytest.mark.parametrize("number", NOT_SUPPORTED)
+def test_lock__where_there_are_none_is_said_once(tmp_path, failing, number):
+    failing(files.fcntl, "flock", number)
+    with pytest.warns(UserWarning, match="has no file locks .*nothing stops a second run") as seen:
+        for _ in range(2):
+            with sole_user(tmp_path):
+                pass
+    assert len(seen) == 1 and not list(tmp_path.iterdir())
+
+
+def test_lock__that_fails_otherwise_is_an_error(tmp_path, failing):
+    failing(files.fcntl, "flock", errno.EIO)
+    with pytest.raises(mf.StorageError, match="could not be locked: Input/output error"), sole_user(tmp_path):
+        pass
+
+
+def is_folder(handle):
+    return stat.S_ISDIR(os.fstat(handle).st_mode)
+
+
+@pytest.mark.parametrize("number", [*NOT_SUPPORTED, errno.EBADF, errno.EACCES])
+def test_write__where_folders_cannot_be_flushed_says_so_once(tmp_path, failing, number):
+    failing(os, "fsync", number, is_folder)
+    with pytest.warns(UserWarning, match="cannot be flushed to disk .*a power failure may undo") as seen:
+        for content in (b"one", b"two"):
+            write_whole(tmp_path / "a.bin", content)
+    assert len(seen) == 1 and [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.bin", b"two")]
+
+
+def test_write__where_nothing_can_be_flushed_says_so_once(tmp_path, failing):
+    failing(os, "fsync", errno.EINVAL)
+    with pytest.warns(UserWarning, match="cannot flush its files to disk") as seen:
+        write_whole(tmp_path / "a.bin", b"one")
+    assert len(seen) == 1 and (tmp_path / "a.bin").read_bytes() == b"one"
+
+
+def test_write__where_a_folder_may_not_be_listed_says_so(tmp_path, failing):
+    failing(os, "open", errno.EACCES, lambda path, *_: os.path.isdir(path))
+    with pytest.warns(UserWarning, match="cannot be flushed to disk"):
+        write_whole(tmp_path / "a.bin", b"one")

@@ -53,12 +53,13 @@ class Case(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A sweep: its axes, its runs, and the folder that file names in the configuration start from."""
+    """A sweep: its axes, its runs, the folder that file names in the configuration start from, and that itself."""
 
     name: str
     axes: list[Axis]
     cases: list[Case]
     folder: Path
+    raw: dict[str, Any]
 
 
 def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -> Plan:
@@ -95,7 +96,7 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
                 case = Case(_without_start(coords, axes), config, whole, nodes, fingerprint(whole))
                 limits[case.key] = case
     repeated = {case.key: case for case in [*finite, *limits.values()]}
-    return Plan(str(runs[0][1].get("name", "run")), axes, list(repeated.values()), folder)
+    return Plan(str(runs[0][1].get("name", "run")), axes, list(repeated.values()), folder, raw)
 
 
 def _repeated(values: list[Any]) -> list[Any]:

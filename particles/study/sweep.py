@@ -15,6 +15,7 @@ from particles.errors import DivergedError, ParticlesError, StorageError
 from particles.files import clear_parts, make_folder, write_whole
 from particles.population import Engine, Local, Watch, cores
 from particles.study import build
+from particles.study.parts import sole_maker
 from particles.study.plan import Case, Plan
 from particles.study.results import Run, save, verified
 from particles.study.simulate import simulate
@@ -23,8 +24,9 @@ GATHERED = 2**24  # particles up to which a run's file holds them itself; more a
 
 
 class Outcome(NamedTuple):
-    """What became of one run: "finished", "kept" (from before), "diverged", "stopped", "failed"; what was said.
+    """What became of one run, and what was said.
 
+    status: "finished", "kept" (from before), "diverged", "stopped", "failed", "missing".
     events: what happened to it on its way.
     """
 
@@ -77,7 +79,8 @@ class Errand(NamedTuple):
     """What whoever makes a run must know besides its number.
 
     engine: where the run's particles go. mark: a file in `out` that must be seen, or the folder is not the same one.
-    data: what is sent along instead of being read by every process, by `build.data_key`.
+    data: what is sent along instead of being read by every process, by `build.data_key`. shared: whether other
+    processes make runs in `out` as well.
     """
 
     made: Plan
@@ -88,6 +91,7 @@ class Errand(NamedTuple):
     keep_every: int
     mark: str
     data: dict[str, build.Data] = {}
+    shared: bool = False
 
 
 def run_sweep(
@@ -100,26 +104,28 @@ def run_sweep(
     tasks: Engine | None = None,
     engine: Engine | None = None,
     keep_every: int = 0,
+    shared: bool = False,
 ) -> list[Outcome]:
     """Run what is not there yet, the largest first, each a task; each run's file is whole or not there.
 
     tasks: whose tasks the runs are, this machine's threads by default. engine: where each run's particles go, by
     default an equal share of those threads. `stop`: set it to end after the iterations under way; the runs' states are
-    kept and the next call goes on from them.
+    kept and the next call goes on from them. shared: other processes make runs in the same folder, perhaps the same.
     """
     stop, out = stop or threading.Event(), out.absolute()
     make_folder(out / "runs")
-    clear_parts(out / "runs")
-    clear_parts(out)
+    if not shared:
+        clear_parts(out / "runs")
+        clear_parts(out)
     before = {case.key: ended(out, case) for case in made.cases}
     todo = sorted((case for case in made.cases if not before[case.key]), key=lambda case: -case.particles)
     monitor.begin(made.cases, todo)
     workers = max(1, min(threads or cores(), len(todo)))
     tasks, engine = tasks or Local(workers), engine or Local((threads or cores()) // workers)
-    outcomes = [_kept(case, out, status) for case in made.cases if (status := before[case.key])]
+    outcomes = [kept(case, out, status) for case in made.cases if (status := before[case.key])]
     mark = f".seen-{secrets.token_hex(8)}"
     data = {} if isinstance(tasks, Local) else _data_of(made, todo)
-    errand = Errand(made, todo, out, engine, checkpoint_seconds, keep_every, mark, data)
+    errand = Errand(made, todo, out, engine, checkpoint_seconds, keep_every, mark, data, shared)
     watch = Watch(
         lambda number, iteration: monitor.step(todo[number], iteration, todo[number].config.steps), stop.is_set
     )
@@ -156,7 +162,8 @@ def _data_of(made: Plan, todo: list[Case]) -> dict[str, build.Data]:
     return found
 
 
-def _kept(case: Case, out: Path, status: str) -> Outcome:
+def kept(case: Case, out: Path, status: str) -> Outcome:
+    """A run that had ended before."""
     if status == "diverged":
         return Outcome(case, "diverged", f"it diverged before; {run_path(out, case)} holds what was recorded")
     return Outcome(case, "kept")
@@ -169,19 +176,37 @@ def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcom
         return Outcome(case, "stopped")
     if not (out / errand.mark).exists():
         return Outcome(case, "failed", f"this machine does not see {out}: results must go to a shared folder (--out)")
+    try:
+        return _shared(errand, case, note) if errand.shared else _made(errand, case, note)
+    except (ParticlesError, MemoryError, OSError) as error:
+        return Outcome(case, "failed", str(error) or type(error).__name__)
+
+
+def _shared(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
+    """A run that another process may be making, or may have made meanwhile."""
+    out = errand.out
+    with sole_maker(out / "runs" / f".{case.key}.lock", lambda: note(0)) as mine:
+        if not mine:
+            return Outcome(case, "stopped")
+        if status := ended(out, case):
+            return kept(case, out, status)
+        clear_parts(out / "runs", f"{case.key}.h5")
+        return _made(errand, case, note)
+
+
+def _made(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
+    """The run itself; only for who may write its file."""
+    out = errand.out
     keep = out / "checkpoints" / case.key
     status, message = "finished", ""
     try:
-        try:
-            run = simulate_case(errand, case, keep, lambda iteration, steps: note(iteration))
-        except DivergedError as error:
-            assert isinstance(error.run, Run)
-            run, status, message = error.run, "diverged", str(error)
-        if run.status == "stopped":
-            return Outcome(case, "stopped")
-        save(run, run_path(out, case))
-    except (ParticlesError, MemoryError, OSError) as error:
-        return Outcome(case, "failed", str(error) or type(error).__name__)
+        run = simulate_case(errand, case, keep, lambda iteration, steps: note(iteration))
+    except DivergedError as error:
+        assert isinstance(error.run, Run)
+        run, status, message = error.run, "diverged", str(error)
+    if run.status == "stopped":
+        return Outcome(case, "stopped")
+    save(run, run_path(out, case))
     shutil.rmtree(keep, ignore_errors=True)
     events = run.events[:-1] if status == "diverged" else run.events  # the last is what the message says
     return Outcome(case, status, message, tuple(str(event["what"]) for event in events))
