@@ -1,6 +1,9 @@
 """Sweeps: what is there is kept, what is damaged or missing is run, and no run stops another."""
 
+import errno
+import os
 import threading
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -10,6 +13,7 @@ from test_plan import planned
 from particles.errors import StorageError
 from particles.study import sweep as module
 from particles.study.results import save
+from particles.study.summary import gather
 from particles.study.sweep import run_path, run_sweep
 
 COUNTS = "start.count=[8, 16, 24]"
@@ -132,6 +136,46 @@ def test_sweep__runs_a_damaged_file_anew(tmp_path, harm):
     _, outcomes = swept(tmp_path, COUNTS)
     assert [outcomes[case.key].status for case in made.cases] == ["kept", "finished", "kept"]
     assert all_contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.EACCES, errno.EAGAIN])
+def test_sweep__leaves_a_file_alone_that_cannot_be_read_now(tmp_path, monkeypatch, number):
+    made, _ = swept(tmp_path, COUNTS)
+    before, path, real = stamps(tmp_path), run_path(tmp_path, made.cases[1]), h5py.File
+
+    def opened(name, *arguments, **options):
+        if name == path.absolute():
+            raise OSError(number, os.strerror(number))
+        return real(name, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(h5py, "File", opened)
+        with pytest.warns(UserWarning, match=f"{path.name} cannot be read now: {os.strerror(number)}"):
+            _, outcomes = swept(tmp_path, COUNTS)
+        with pytest.warns(UserWarning, match=r"a run is left out of sweep.h5: .* cannot be read now"):
+            assert gather(made, tmp_path).keys() == {made.cases[0].key, made.cases[2].key}
+    assert [outcomes[case.key].status for case in made.cases] == ["kept", "failed", "kept"]
+    assert "It may be whole and stays as it is" in outcomes[made.cases[1].key].message
+    assert stamps(tmp_path) == before
+    assert statuses(swept(tmp_path, COUNTS)[1]) == ["kept"] * 3
+
+
+def test_sweep__leaves_a_run_alone_whose_file_cannot_be_looked_at(tmp_path, monkeypatch):
+    """Not even whether there is one is known."""
+    made, _ = swept(tmp_path, COUNTS)
+    before, path, real = stamps(tmp_path), run_path(tmp_path, made.cases[1]).absolute(), Path.stat
+
+    def stat(self, **options):
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(self, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", stat)
+        with pytest.warns(UserWarning, match="cannot be read now: Permission denied"):
+            _, outcomes = swept(tmp_path, COUNTS)
+    assert [outcomes[case.key].status for case in made.cases] == ["kept", "failed", "kept"]
+    assert stamps(tmp_path) == before
 
 
 @pytest.mark.parametrize("error", [MemoryError("no room"), MemoryError(), StorageError("disk full. Free some space.")])

@@ -1,8 +1,9 @@
 """The way of one run through stops and faults: recorded rows, checkpoints, and going on where something was lost."""
 
+import contextlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from particles.checkpoint import Checkpoints, Event, Row
 from particles.errors import ClusterError, DivergedError, LostError
+from particles.files import held, make_folder
 from particles.flow import Snapshot, flow
 from particles.measure import Measure
 from particles.observables import Observer
@@ -36,6 +38,19 @@ class Ending(NamedTuple):
     average: Measure | None
     left: Left | None = None
     error: DivergedError | None = None
+
+
+@contextlib.contextmanager
+def own_files(keeper: Checkpoints | None, final: Path | None, name: str) -> Iterator[None]:
+    """Keep other processes from this run's checkpoints and last particles; BusyError where one has them."""
+    with contextlib.ExitStack() as stack:
+        if keeper:
+            stack.enter_context(keeper.held())
+        if final:
+            make_folder(final)
+            message = f"{final} is in use by another run of the same configuration. Wait, or choose another `final`."
+            stack.enter_context(held(final / f".{name}.lock", message))
+        yield
 
 
 class Course:

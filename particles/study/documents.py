@@ -18,6 +18,7 @@ what.
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,7 +65,7 @@ def outcomes(found: list[Outcome], out: Path) -> list[dict[str, Any]]:
     told = []
     for outcome in found:
         case, path = outcome.case, run_path(out, outcome.case)
-        file = path if path.is_file() else None
+        file = path if os.path.isfile(path) else None  # of one that may not be looked at, none
         told.append({"key": case.key, "coords": case.coords, "nodes": case.nodes, "status": outcome.status}
                     | {"message": outcome.message, "file": file})  # fmt: skip
     return told

@@ -23,7 +23,7 @@ from particles.samples import Samples
 from particles.schedules import schedule
 from particles.stability import stable_step
 from particles.study.bar import watched
-from particles.study.course import Course, Progress
+from particles.study.course import Course, Progress, own_files
 from particles.study.provenance import array_hash, fingerprint
 from particles.study.results import Run, dataset_of
 from particles.theory.watched import Watched
@@ -101,7 +101,8 @@ def simulate(
     observer = Observer(record, net, row, rule, samples, method.average, net.scale(source), count, kernel)
     if config is None:
         config = describe(net, data, method, steps, loss, rule, plan, observer, samples, dtype, source)
-    keeper = Checkpoints(Path(checkpoints).absolute(), fingerprint(config), keep_every) if checkpoints else None
+    key = fingerprint(config)
+    keeper = Checkpoints(Path(checkpoints).absolute(), key, keep_every) if checkpoints else None
     last = Path(final).absolute() if final else None
     if keeper and last == keeper.folder:
         raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")
@@ -111,10 +112,9 @@ def simulate(
     try:
         problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps), np.inf)
         with watched(progress) as told:
-            course = Course(
-                problem, population, observer, plan, keeper, checkpoint_seconds, told, last, fingerprint(config)
-            )
-            ending = course.run()
+            course = Course(problem, population, observer, plan, keeper, checkpoint_seconds, told, last, key)
+            with own_files(keeper, last, key):
+                ending = course.run()
     finally:
         population.close()
     targets = {"target": train.y} | ({"test_target": test.y} if test else {})

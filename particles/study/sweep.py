@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from particles.errors import DivergedError, ParticlesError, StorageError
+from particles.errors import DamagedError, DivergedError, ParticlesError, StorageError
 from particles.files import clear_parts, make_folder, write_whole
 from particles.population import Engine, Local, Watch, cores
+from particles.reading import size_of
 from particles.study import build
 from particles.study.parts import sole_maker
 from particles.study.plan import Case, Plan
@@ -55,14 +56,17 @@ _SENT_BYTES = 2**28  # of data in a message to the tasks
 
 
 def ended(out: Path, case: Case) -> str | None:
-    """How this run ended, "finished" or "diverged", if its file is there, reads back whole and belongs to it."""
+    """How this run ended, "finished" or "diverged", if its file is there, reads back whole and belongs to it.
+
+    Raises StorageError where the file cannot be read now.
+    """
     path = run_path(out, case)
-    if not path.is_file():
+    if size_of(path) is None:
         return None
     try:
         attrs = verified(path)
-    except StorageError:
-        return None  # a damaged file is written anew
+    except DamagedError:
+        return None  # it is written anew
     status = str(attrs.get("status"))
     return status if attrs.get("config_hash") == case.key and status in ("finished", "diverged") else None
 
@@ -117,12 +121,12 @@ def run_sweep(
     if not shared:
         clear_parts(out / "runs")
         clear_parts(out)
-    before = {case.key: ended(out, case) for case in made.cases}
+    before = {case.key: earlier(case, out) for case in made.cases}
     todo = sorted((case for case in made.cases if not before[case.key]), key=lambda case: -case.particles)
     monitor.begin(made.cases, todo)
     workers = max(1, min(threads or cores(), len(todo)))
     tasks, engine = tasks or Local(workers), engine or Local((threads or cores()) // workers)
-    outcomes = [kept(case, out, status) for case in made.cases if (status := before[case.key])]
+    outcomes = [outcome for outcome in before.values() if outcome]
     mark = f".seen-{secrets.token_hex(8)}"
     data = {} if isinstance(tasks, Local) else _data_of(made, todo)
     errand = Errand(made, todo, out, engine, checkpoint_seconds, keep_every, mark, data, shared)
@@ -162,11 +166,16 @@ def _data_of(made: Plan, todo: list[Case]) -> dict[str, build.Data]:
     return found
 
 
-def kept(case: Case, out: Path, status: str) -> Outcome:
-    """A run that had ended before."""
+def earlier(case: Case, out: Path) -> Outcome | None:
+    """What became of a run in an earlier call; None where it is to be run."""
+    try:
+        status = ended(out, case)
+    except StorageError as error:
+        warnings.warn(f"{error}", stacklevel=3)
+        return Outcome(case, "failed", str(error))
     if status == "diverged":
         return Outcome(case, "diverged", f"it diverged before; {run_path(out, case)} holds what was recorded")
-    return Outcome(case, "kept")
+    return Outcome(case, "kept") if status else None
 
 
 def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcome:
@@ -188,8 +197,8 @@ def _shared(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
     with sole_maker(out / "runs" / f".{case.key}.lock", lambda: note(0)) as mine:
         if not mine:
             return Outcome(case, "stopped")
-        if status := ended(out, case):
-            return kept(case, out, status)
+        if before := earlier(case, out):
+            return before
         clear_parts(out / "runs", f"{case.key}.h5")
         return _made(errand, case, note)
 
