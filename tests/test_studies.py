@@ -7,7 +7,6 @@ import pytest
 import xarray as xr
 from support import studies
 
-
 EACH = [pytest.param(name, marks=pytest.mark.xdist_group(f"study {name}")) for name in studies.names()]
 
 
