@@ -17,8 +17,8 @@ from particles.errors import InputError, StorageError, nearest
 from particles.laws import Gaussian, Law, Sphere
 from particles.measure import Array
 from particles.randomness import Purpose, checked_seed
+from particles.scaling import scaled
 
-SCALES = ("none", "standard", "unit")
 _TEACHER_NEURONS = 4
 Samples = tuple[Array, NDArray[np.generic]]  # inputs (n, d) and targets (n,)
 
@@ -125,35 +125,6 @@ def load(name: str, scale: str = "none", **options: Any) -> Dataset:
             remedy = nearest(option, known) if known else "It takes none."
             raise InputError(f"data set {name!r} takes only its own options", repr(option), remedy)
     return scaled(SETS[name](**options), None, scale)[0]
-
-
-def scaled(train: Dataset, test: Dataset | None, how: str) -> tuple[Dataset, Dataset | None]:
-    """Inputs made comparable: "standard" (mean 0, variance 1 a column, of the training part), "unit" (|x| = 1)."""
-    if how not in SCALES:
-        raise InputError("`scale` must be none, standard or unit", repr(how), nearest(how, SCALES))
-    if how == "none":
-        return train, test
-    mean, spread = train.x.mean(axis=0), train.x.std(axis=0)
-    # A constant column carries nothing and becomes zero, also where rounding leaves it a spread.
-    spread[spread <= 1e-12 * np.abs(train.x).max(axis=0)] = np.inf
-
-    def change(x: Array) -> Array:
-        if how == "standard":
-            return np.asarray((x - mean) / spread)
-        size = np.linalg.norm(x, axis=1, keepdims=True)
-        if (size == 0).any():
-            raise InputError('scale = "unit" needs inputs other than 0', f"row {int(np.argmin(size))} is 0", "Drop it.")
-        return np.asarray(x / size)
-
-    return Dataset(change(train.x), train.y), Dataset(change(test.x), test.y) if test else None
-
-
-def standard_targets(train: Dataset, test: Dataset | None) -> tuple[Dataset, Dataset | None]:
-    """Targets of mean 0 and variance 1 in the training part, so that a network of outputs about 1 can reach them."""
-    mean, spread = train.y.mean(), train.y.std()
-    if spread <= 1e-12 * np.abs(train.y).max():
-        raise InputError("targets to be scaled must differ", f"{mean:g} in all {len(train)} samples", "Leave it out.")
-    return Dataset(train.x, (train.y - mean) / spread), Dataset(test.x, (test.y - mean) / spread) if test else None
 
 
 def read(

@@ -9,7 +9,7 @@ import sklearn.datasets
 import xarray
 
 import particles as mf
-from particles.datasets import scaled
+from particles.scaling import scaled
 
 SETS = [  # name, n, d, whether the targets are labels
     ("circle", 256, 2, False),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from particles.data import Dataset, checked_labels
-from particles.datasets import load, read, scaled, standard_targets
+from particles.datasets import load, read
 from particles.errors import InputError, StorageError
 from particles.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
 from particles.losses import loss
@@ -27,6 +27,7 @@ from particles.methods import (
 from particles.network import Network
 from particles.observables import OBSERVABLES
 from particles.regularisers import L1, L2, Regulariser
+from particles.scaling import scaled, standard_targets
 from particles.schedules import InverseSqrt, RobbinsMonro, Schedule
 from particles.study.relations import METHOD_OPTIONS
 from particles.study.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig, StepConfig

@@ -12,12 +12,13 @@ import numpy as np
 
 from particles import spreadsheet
 from particles.data import Dataset
-from particles.datasets import arrays, scaled, two_classes
+from particles.datasets import arrays, two_classes
 from particles.errors import InputError, StorageError, nearest
 from particles.files import write_whole
 from particles.laws import Gaussian
 from particles.losses import loss
 from particles.network import Network
+from particles.scaling import scaled
 from particles.stability import stable_step
 from particles.study import build
 from particles.study.plan import plan

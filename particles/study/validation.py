@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from particles.checks import real_array, whole
 from particles.data import Dataset
-from particles.datasets import scaled
 from particles.errors import DivergedError, InputError
 from particles.laws import Gaussian
 from particles.measure import Array
@@ -21,6 +20,7 @@ from particles.methods import Method
 from particles.network import Network
 from particles.population import Engine, Local
 from particles.randomness import Purpose, checked_seed, generator
+from particles.scaling import scaled
 from particles.study.simulate import simulate
 
 
