@@ -67,6 +67,14 @@ def real_array(name: str, values: Any, *, finite: bool = True) -> NDArray[np.flo
     return found
 
 
+def in_range(name: str, values: NDArray[np.float64], dtype: str) -> None:
+    """InputError for finite numbers (n,) or (n, d) that overflow in a float type."""
+    most = float(np.finfo(dtype).max)
+    if (large := np.abs(values) > most).any():
+        got = f"{values[large][0]:g} in {_place(large)}"
+        raise InputError(f"{name} must be at most {most:.3g} in {dtype}", got, "Scale it, or use float64.")
+
+
 def _array(name: str, values: Any) -> NDArray[Any]:
     """The array that values are, of a dtype that converts to float64 by value; InputError for every other."""
     rule = f"{name} must be an array of real numbers"
