@@ -54,7 +54,7 @@ def real_array(name: str, values: Any, *, finite: bool = True) -> NDArray[np.flo
         values = np.ma.array(values)  # numpy.asarray forgets the rows' masks
     if np.ma.is_masked(values):
         where = _place(np.ma.getmaskarray(values))
-        raise InputError(f"{name} must have no masked cell", f"one in {where}", "Fill or remove those rows.")
+        raise InputError(f"{name} must have no missing or masked cell", f"one in {where}", "Fill or remove those rows.")
     given = _array(name, values)
     if given.dtype.kind == "c":
         if (given.imag != 0).any():

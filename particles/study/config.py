@@ -33,7 +33,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             ["no such file. Give a TOML configuration; `particles new NAME --data FILE` writes one for your data"],
         )
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as some editors begin a file
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"not valid TOML: {error}"]) from error
     except RecursionError as error:

@@ -101,6 +101,7 @@ def _new(new: argparse.ArgumentParser) -> None:
     new.add_argument(
         "--y", metavar="COLUMN", help="the targets' column (default: y, target, label, ... if there is one)"
     )
+    new.add_argument("--x", nargs="+", metavar="COLUMN", help="the inputs' columns (default: all others)")
     new.add_argument("--force", action="store_true", help="write over a NAME.toml that is there")
 
 
