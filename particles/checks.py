@@ -50,11 +50,10 @@ def real_array(name: str, values: Any, *, finite: bool = True) -> NDArray[np.flo
     Refused, by place: masked cells, imaginary parts, dates, text, what is no number, and unless `finite` is False NaN
     and inf. True and False are 1 and 0. A float64 array comes back as it is, not copied.
     """
-    if isinstance(values, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in values):
-        values = np.ma.array(values)  # numpy.asarray forgets the rows' masks
-    if np.ma.is_masked(values):
-        where = _place(np.ma.getmaskarray(values))
-        raise InputError(f"{name} must have no missing or masked cell", f"one in {where}", "Fill or remove those rows.")
+    _refuse_masked(name, values)
+    for row, inner in enumerate(values if isinstance(values, list | tuple) else ()):
+        if isinstance(inner, np.ma.MaskedArray):
+            _refuse_masked(name, inner, row)
     given = _array(name, values)
     if given.dtype.kind == "c":
         if (given.imag != 0).any():
@@ -65,6 +64,13 @@ def real_array(name: str, values: Any, *, finite: bool = True) -> NDArray[np.flo
     if finite and not np.isfinite(found).all():
         raise InputError(f"{name} must be finite", _not_finite(values, found), "Remove or fill those rows.")
     return found
+
+
+def _refuse_masked(name: str, values: Any, *rows: int) -> None:
+    """InputError for a masked cell, which numpy.asarray would take; rows: where the values are in a list."""
+    if np.ma.is_masked(values):
+        where = _words((*rows, *map(int, np.argwhere(np.ma.getmaskarray(values))[0])))
+        raise InputError(f"{name} must have no missing or masked cell", f"one in {where}", "Fill or remove those rows.")
 
 
 def in_range(name: str, values: NDArray[np.float64], dtype: str) -> None:
