@@ -74,6 +74,9 @@ def _variable(path: Path, name: str, found: Any) -> _Variable:
         inner = [key for key, one in found.items() if getattr(one, "ndim", 0) == 2]
         remedy = f"Name an array: {f'{name}/{inner[0]}' if inner else 'one with rows and columns'}."
         raise InputError(f"{name!r} in {path} must be an array", "a group, as pandas writes a table", remedy)
+    if found.is_virtual or found.external:  # neither its numbers nor their hash would be the file's
+        rule = f"{name!r} in {path} must be an array of the file itself"
+        raise InputError(rule, "a view of other files", "Copy its numbers into this file.")
     dims = tuple(dim[0].name if len(dim) else None for dim in found.dims)
     return _Variable(dims, found[()], {key: found.attrs[key] for key in found.attrs if key in _CONVENTIONS})
 

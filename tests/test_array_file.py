@@ -82,6 +82,19 @@ def test_read__names_the_array_inside_a_group(tmp_path):
     assert (mf.read(tmp_path / "a.h5", x="x/block0_values").x == X).all()
 
 
+def test_read__refuses_numbers_that_lie_in_another_file(tmp_path):
+    """They would read as fill values, and no hash would tell that they changed."""
+    with h5py.File(tmp_path / "source.h5", "w") as file:
+        file["x"] = X
+    layout = h5py.VirtualLayout(X.shape)
+    layout[:] = h5py.VirtualSource(tmp_path / "source.h5", "x", X.shape)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_virtual_dataset("x", layout)
+        file["y"] = Y
+    with pytest.raises(mf.InputError, match="must be an array of the file itself: got a view of other files"):
+        mf.read(tmp_path / "a.h5")
+
+
 def test_read__takes_targets_in_a_column(tmp_path):
     np.savez(tmp_path / "a.npz", x=X, y=Y[:, None])
     assert (mf.read(tmp_path / "a.npz").y == Y).all()

@@ -67,8 +67,9 @@ def _data(text: str, folder: Path, sha256: str) -> Data:
     if config.file is not None:
         path = folder / config.file
         whole = parsed(_verified(path, sha256), path, config.x, config.y, config.positive, config.negative)
-        if config.scale == "standard":  # before the split, as rows are the file's
-            refuse_marks("x", whole.x)
+        for scale, name, values in ((config.scale, "x", whole.x), (config.target_scale, "y", whole.y[:, None])):
+            if scale == "standard":  # before the split, so that rows are the file's
+                refuse_marks(name, values)
     else:
         whole = load(str(config.name), **config.options())
     train, test = whole.split(config.test, config.split_seed) if config.test is not None else (whole, None)
