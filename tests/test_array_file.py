@@ -86,7 +86,7 @@ def test_read__refuses_numbers_that_lie_in_another_file(tmp_path):
     """They would read as fill values, and no hash would tell that they changed."""
     with h5py.File(tmp_path / "source.h5", "w") as file:
         file["x"] = X
-    layout = h5py.VirtualLayout(X.shape)
+    layout = h5py.VirtualLayout(X.shape, X.dtype)
     layout[:] = h5py.VirtualSource(tmp_path / "source.h5", "x", X.shape)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_virtual_dataset("x", layout)

@@ -83,7 +83,7 @@ REFUSALS = [
     (lambda: mf.Network("tanh").predict(WEIGHTED, X[:0]), "inputs must have shape (n, d), n >= 1, d >= 1: got (0, 3)"),
     (
         lambda: mf.Network("tanh").predict(WEIGHTED, X * np.nan),
-        "inputs must be finite: got NaN or inf in 2 rows, the first is row 0, column 0",
+        "inputs must be finite: got NaN or inf in 2 rows",
     ),
     (lambda: mf.Network("tanh").predict(WEIGHTED, X[:, :2]), "positions must have shape (M, 2)"),
     (lambda: mf.Network("tanh").predict(WEIGHTED._replace(s=np.ones(3)), X), "`s` and `w` must have one entry"),
