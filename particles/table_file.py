@@ -2,80 +2,30 @@
 
 pandas reads the numbers; for the line and column of what is amiss the csv module walks through the file once more.
 Found by itself: the separator (comma, semicolon, tab, bar, or a line `sep=;`), decimal commas, a byte order mark.
-A line that begins with # is a comment above the header; below it, it is a row if it has all cells.
 """
 
-import codecs
-import csv
-import io
-import itertools
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from particles.errors import InputError, StorageError, nearest
+from particles.table_rows import Table, is_number, opened
 
 if TYPE_CHECKING:
     import pandas
 
 Array = NDArray[np.float64]
-Row = tuple[int, list[str]]  # its line in the file, from 1, and its cells
 
-SEPARATORS = ",;\t|"
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "."}  # how tables say that there is nothing
 _TRUTH = {"true": 1.0, "false": 0.0}
-_LOOK = 20  # rows that must have the header's columns for a separator to be taken
 _DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ].*)?")
 _DECIMAL = re.compile(r"[+-]?\d*,\d*([eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")  # 1,234 may be a thousand
-
-
-class _Table(NamedTuple):
-    """A file's bytes, its separator and columns; begin: where its rows begin; lines: how many are above."""
-
-    path: Path
-    content: bytes
-    separator: str
-    names: list[str]
-    begin: int
-    lines: int
-    decimal: str = "."
-
-    def rows(self) -> Iterator[Row]:
-        """The rows below the header; neither comments nor rows without a cell."""
-        for line, cells in _split(_stream(self.content, self.begin), self.separator):
-            if any(cells) and not (cells[0].startswith("#") and self._comment(cells)):
-                yield self.lines + line, cells
-
-    def _comment(self, cells: list[str]) -> bool:
-        """Whether a line that begins with # is none of the data: neither all cells nor a number in one."""
-        return len(cells) != len(self.names) and not any(map(_is_number, cells[1:]))
-
-    def source(self) -> io.BytesIO | io.StringIO:
-        """The rows alone."""
-        if not self._uneven():
-            return _stream(self.content, self.begin)
-        kept = io.StringIO(newline="")
-        csv.writer(kept, delimiter=self.separator).writerows(cells for _, cells in self.rows())
-        kept.seek(0)
-        return kept
-
-    def _uneven(self) -> bool:
-        """Whether there may be comments or rows of empty cells, by the first bytes of all lines."""
-        letters = np.frombuffer(self.content, np.uint8)[self.begin :]
-        starts = np.concatenate([[0], np.flatnonzero(letters[:-2] == ord("\n")) + 1])
-        first, second = letters[starts], letters[np.minimum(starts + 1, len(letters) - 1)]
-        odd = np.isin(first, list(f"# \t{self.separator}".encode()))
-        return bool((odd | ((first == ord('"')) & np.isin(second, list(b'#" ')))).any())
-
-    def where(self, row: int) -> Row:
-        """The line and cells of a row by its number, from 0."""
-        return next(itertools.islice(self.rows(), row, None))
 
 
 def read(
@@ -85,7 +35,7 @@ def read(
 
     Raises InputError, with line and column, where a row is too short or too long, or a cell is no finite number.
     """
-    table = _opened(content, path)
+    table = opened(content, path)
     first = next(table.rows(), None)
     if first is None:
         raise InputError("a data file needs at least one row below its header", f"{path} without", "")
@@ -100,69 +50,10 @@ def read(
 
 def header(content: bytes, path: Path) -> list[str]:
     """The names of the columns, as the file has them; raises StorageError for a file that is no text."""
-    return _opened(content, path).names
+    return opened(content, path).names
 
 
-def _opened(content: bytes, path: Path) -> _Table:
-    content = content.removeprefix(codecs.BOM_UTF8)
-    if b"\n" not in content:
-        content = content.replace(b"\r", b"\n")
-    try:
-        content.decode()
-        return _headed(path, content)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise StorageError(f"{path} cannot be read as CSV: {error}. Save it as UTF-8 text.") from error
-
-
-def _headed(path: Path, content: bytes) -> _Table:
-    """The table with its header: the first line that is no comment, or the comment above it if that line is data."""
-    stream, separator, comment, lines, begin = io.BytesIO(content), "", b"", 0, 0
-    while line := stream.readline():
-        words = line.strip(b' \t\r\n"')
-        if lines == 0 and (said := re.fullmatch(rb"sep=([,;|:\t])", line.strip(b' \r\n"'))):
-            separator = said[1].decode()
-        elif words.startswith(b"#"):
-            comment = words.lstrip(b"#")
-        elif words.strip(SEPARATORS.encode()):
-            break
-        lines, begin = lines + 1, stream.tell()
-    separator = separator or _separator(path, content, begin)
-    above = next(_split(io.BytesIO(comment), separator), (0, []))[1]
-    stream.seek(begin)
-    used, names = next(_split(stream, separator), (0, []))
-    if len(names) > 1 and len(above) == len(names) and any(map(_is_number, names)):
-        return _Table(path, content, separator, above, begin, lines)
-    return _Table(path, content, separator, names, stream.tell(), lines + used)
-
-
-def _stream(content: bytes, begin: int) -> io.BytesIO:
-    stream = io.BytesIO(content)  # shares the bytes
-    stream.seek(begin)
-    return stream
-
-
-def _split(stream: io.BytesIO, separator: str) -> Iterator[Row]:
-    reader = csv.reader((line.decode() for line in stream), delimiter=separator, skipinitialspace=True)
-    for cells in reader:
-        if cells:
-            yield reader.line_num, [cell.strip() for cell in cells]
-
-
-def _separator(path: Path, content: bytes, begin: int) -> str:
-    """The only one that the header has; of several, the only one that splits the first rows as it splits the header."""
-    looks = {}
-    for one in SEPARATORS:
-        rows = [cells for _, cells in itertools.islice(_split(_stream(content, begin), one), _LOOK)]
-        if rows and len(rows[0]) > 1:
-            looks[one] = all(len(cells) == len(rows[0]) for cells in rows if any(cells))
-    even = [one for one, same in looks.items() if same] if len(looks) > 1 else list(looks)
-    if len(even) > 1:
-        got = f"{' or '.join(map(repr, even))} in {path}"
-        raise InputError("one separator must split a table", got, f"Put a line sep={even[0]} above the header.")
-    return even[0] if even else ","
-
-
-def _frame(table: _Table, words: str | None) -> "pandas.DataFrame":
+def _frame(table: Table, words: str | None) -> "pandas.DataFrame":
     """All columns as pandas reads them, by place: text where a cell is no number, and in the column `words`."""
     import pandas
 
@@ -183,7 +74,7 @@ def _frame(table: _Table, words: str | None) -> "pandas.DataFrame":
     return frame
 
 
-def _check_lengths(table: _Table) -> None:
+def _check_lengths(table: Table) -> None:
     for line, cells in table.rows():
         if len(cells) != len(table.names):
             remedy = "Mend that line."
@@ -197,19 +88,20 @@ def _is_text(column: "pandas.Series[Any]") -> bool:
     return column.dtype.kind not in "biuf"
 
 
-def _has_decimal_commas(table: _Table, frame: "pandas.DataFrame", columns: list[str]) -> bool:
+def _has_decimal_commas(table: Table, frame: "pandas.DataFrame", columns: list[str]) -> bool:
     """Whether cells such as 1,5 are numbers; InputError where they may be something else."""
     if table.separator == ",":
         return False
-    cells = [cell for name in columns if _is_text(column := frame[table.names.index(name)]) for cell in column]
-    commas = [cell for cell in cells if "," in cell and _DECIMAL.fullmatch(cell.strip())]
-    if commas and all(_THOUSANDS.fullmatch(cell.strip()) for cell in commas):
+    texts = [column for name in columns if _is_text(column := frame[table.names.index(name)])]
+    cells = (str(cell).strip() for column in texts for cell in column)
+    commas = [cell for cell in cells if _DECIMAL.fullmatch(cell)]
+    if commas and all(map(_THOUSANDS.fullmatch, commas)):
         got = f"{commas[0]!r} in {table.path}, a thousand or a fraction"
         raise InputError("a decimal comma must be one", got, "Write 1234 for a thousand, 1.234 for a fraction.")
     return bool(commas)
 
 
-def _numbers(table: _Table, frame: "pandas.DataFrame", columns: list[str], y: str) -> Array:
+def _numbers(table: Table, frame: "pandas.DataFrame", columns: list[str], y: str) -> Array:
     """The columns as numbers (n, k); InputError for the first cell in the file that is none."""
     found, faults = np.empty((len(frame), len(columns))), []
     for k, name in enumerate(columns):
@@ -238,7 +130,7 @@ def _number(cell: str, decimal: str) -> float:
         return math.nan
 
 
-def _words(table: _Table, frame: "pandas.DataFrame", y: str) -> NDArray[np.generic]:
+def _words(table: Table, frame: "pandas.DataFrame", y: str) -> NDArray[np.generic]:
     """The targets as they are: numbers if all are, else text."""
     place = table.names.index(y)
     words = [str(cell).strip() for cell in frame[place]]
@@ -250,10 +142,10 @@ def _words(table: _Table, frame: "pandas.DataFrame", y: str) -> NDArray[np.gener
     return _numbers(table, frame, [y], y)[:, 0]
 
 
-def _names(table: _Table, x: str | Sequence[str] | None, y: str) -> list[str]:
+def _names(table: Table, x: str | Sequence[str] | None, y: str) -> list[str]:
     """The inputs' columns; InputError for a header that is none."""
     header, path = table.names, table.path
-    if y not in header and all(_is_number(name) for name in header):
+    if y not in header and all(is_number(name) for name in header):
         got = f"numbers, {', '.join(header[:5])}, in {path}"
         raise InputError("the first line must name the columns", got, "Put a line such as a,b,y above them.")
     twice = [name for name in header if name and header.count(name) > 1]
@@ -271,27 +163,19 @@ def _names(table: _Table, x: str | Sequence[str] | None, y: str) -> list[str]:
     return names
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _amiss(table: _Table, row: int, place: int, y: str) -> InputError:
+def _amiss(table: Table, row: int, place: int, y: str) -> InputError:
     """A cell that is no number, and what helps; or its row, if that has too few cells."""
     _check_lengths(table)
     line, cells = table.where(row)
     cell, column = cells[place], table.names[place]
-    if cell.lower() in _MISSING or (_is_number(cell) and not ("." in cell and table.decimal == ",")):
+    if cell.lower() in _MISSING or (is_number(cell) and not ("." in cell and table.decimal == ",")):
         remedy = "Fill it in, or remove the row."
-    elif _is_number(cell.replace(".", "").replace(",", "")):
-        remedy = "Write 1.5 for a fraction and 1234 for a thousand, in every cell."
     elif _DATE.fullmatch(cell) and column == y:
         remedy = "A date is no number: write days since a day."
     elif _DATE.fullmatch(cell):
         remedy = "A date is no number: name the inputs' columns without it (`x`), or write days since a day."
+    elif is_number(cell.replace(".", "").replace(",", "")):
+        remedy = "Write 1.5 for a fraction and 1234 for a thousand, in every cell."
     elif column == y:
         remedy = "Of two classes say which is 1 and which -1: `positive` and `negative`, lists of labels."
     else:

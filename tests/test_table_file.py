@@ -141,6 +141,9 @@ BAD_TABLES = [
     ("a,b,y,note\n1,2,3,x\n4,5,6\n", mf.InputError, "the header's columns: got 3 for 4 in line 3 of "),
     ("a,b,y\n1,2,3\n4,5,6,7,8\n", mf.InputError, "the header's columns: got 5 for 3 in line 3 of "),
     ("# c\n\na,b,y\n\n# d\n,,\n1,2,3\n1,x,3\n", mf.InputError, "got 'x' in line 8, column 'b' of "),
+    ('a,b,y\n# x, "\n1,2,3\n# z, "\n4,5,6\n', mf.InputError, "got a quotation mark without an end before line 4 of "),
+    ("a;y\n99999999999999999999;x\n", mf.InputError, "got 'x' in line 2, column 'y' of "),
+    ("t,a,y\n03.04.2024,1,2\n", mf.InputError, "A date is no number"),
     ('a,b,y\n1,2,"3\n', mf.StorageError, "a.csv cannot be read as CSV: "),
     ("a,b,y\n1,2\0,3\n", mf.InputError, "in line 2, column 'b' of "),
 ]
