@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from particles import rules
-from particles.checks import number, whole
+from particles.checks import number, real_array, whole
 from particles.errors import InputError
 from particles.measure import Array, Measure, atoms_of, checked_count, checked_signs
 from particles.randomness import Purpose, checked_seed, generator
@@ -85,7 +85,7 @@ class Law(ABC):
         rule = self.rule(nodes)
         b, w = rule or rules.sobol(self.from_cube, self.cube_dim, nodes)
         if rule is None and along is not None and self.isotropic:
-            inputs = np.asarray(along, dtype=np.float64)
+            inputs = real_array("`along`", along)
             if inputs.ndim != 2 or inputs.shape[1] != self.dim:
                 raise InputError(f"`along` must have shape (n, {self.dim})", str(inputs.shape), "Append the bias's 1s.")
             b = b @ rules.principal_axes(inputs).T
@@ -297,11 +297,12 @@ class Atoms(Law):
     """
 
     def __init__(self, points: ArrayLike, weights: ArrayLike | None = None) -> None:
-        self.points = np.array(points, dtype=np.float64)
-        if self.points.ndim != 2 or self.points.size == 0 or not np.isfinite(self.points).all():
+        self.points = np.array(real_array("`points`", points))
+        if self.points.ndim != 2 or self.points.size == 0:
             raise InputError("`points` must be finite, of shape (k, dim), k >= 1", str(self.points.shape), "")
         count = len(self.points)
-        self.weights = np.full(count, 1.0 / count) if weights is None else np.array(weights, dtype=np.float64)
+        given = np.full(count, 1.0 / count) if weights is None else weights
+        self.weights = np.array(real_array("`weights`", given, finite=False))
         total = self.weights.sum()
         if self.weights.shape != (count,) or not (self.weights >= 0).all() or not 0 < total < np.inf:
             told = f"shape {self.weights.shape}, sum {total:g}"

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from particles import blocks
 from particles.activations import ACTIVATIONS, OURS, Activation, activation
-from particles.checks import number
+from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.kernels.blocks import NARROW, BlockKernels, block_kernels
 from particles.kernels.online import WindowKernels, online_kernel, window_kernels
@@ -94,12 +94,9 @@ class Network:
 
     def inputs(self, x: ArrayLike) -> Array:
         """The inputs as the particles see them, (n, d), a bias appended: finite float64."""
-        x = np.asarray(x, dtype=np.float64)
+        x = real_array("inputs", x)
         if x.ndim != 2 or x.shape[0] < 1 or x.shape[1] < 1:
             raise InputError("inputs must have shape (n, d), n >= 1, d >= 1", str(x.shape), "Reshape them.")
-        if not np.isfinite(x).all():
-            row = int(np.argwhere(~np.isfinite(x))[0][0])
-            raise InputError("inputs must be finite", f"NaN or inf in row {row}", "Remove or fill that row.")
         return np.concatenate([x, np.ones((len(x), 1))], axis=1) if self.bias else x
 
     def kernels(self, dtype: str, d: int) -> BlockKernels:

@@ -221,6 +221,11 @@ def test_toml__says_what_is_not_toml(tmp_path, content, message):
         read_toml(path)
 
 
+def test_toml__may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbfsteps = 3\r\n")
+    assert read_toml(tmp_path / "a.toml") == {"steps": 3}
+
+
 @pytest.mark.parametrize("name", ["none.toml", "."])
 def test_toml__must_be_a_file(tmp_path, name):
     with pytest.raises(ConfigError, match="no such file"):

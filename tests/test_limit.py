@@ -316,7 +316,10 @@ REFUSALS = {
     "dimension": (lambda: limit(NET, mf.Gaussian(4), X), r"as the inputs, 3 with a bias counted in: got dim=4"),
     "bias": (lambda: limit(mf.Network("relu", bias=True), LAW, X), r"as the inputs, 4 with a bias.*got dim=3"),
     "other": (lambda: limit(NET, LAW, X, np.ones((2, 5))), r"`other` must have as many columns as `x`, 3.*: got 5"),
-    "nan": (lambda: limit(NET, LAW, [[1.0, 2.0, np.nan]]), r"inputs must be finite: got NaN or inf in row 0"),
+    "nan": (
+        lambda: limit(NET, LAW, [[1.0, 2.0, np.nan]]),
+        r"inputs must be finite: got NaN or inf in 1 rows, the first is row 0, column 2",
+    ),
     "tolerance": (lambda: limit(NET, LAW, X, tolerance=0.0), r"`tolerance` must be a finite number > 0: got 0.0"),
     "reach": (
         lambda: limit(NET, mf.Uniform(3), X[:1] * [1, 2, 3], tolerance=1e-12),

@@ -35,7 +35,7 @@ class Placement(NamedTuple):
 def work_in(made: Plan, case: Case) -> tuple[Network, Work]:
     """What one run of a sweep has to do."""
     config = case.config
-    parts = build.parts(config, made.folder)
+    parts = build.parts(config, made.folder, case.identity)
     named = set(config.record.variables)
     rule = parts.regulariser or parts.method.regulariser
     anchored = bool({"displacement_rms", "displacement_max"} & named) or getattr(rule, "about", "") == "start"

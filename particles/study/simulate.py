@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from particles.checkpoint import Checkpoints
-from particles.checks import whole
+from particles.checks import in_range, whole
 from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.losses import loss as loss_row
@@ -108,6 +108,8 @@ def simulate(
         raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")
 
     made = recipe(net, source, dtype, method.average, observer.anchored, method.weighing)
+    for name, values in (("x", samples.x), ("y", samples.y), ("`test`", samples.x_test)):
+        in_range(name, values, dtype)
     population = (engine or Local()).populate(made, samples)
     try:
         problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps), np.inf)

@@ -154,10 +154,11 @@ def run_sweep(
 def _data_of(made: Plan, todo: list[Case]) -> dict[str, build.Data]:
     """The data of these runs, as far as they fit in one message; more is read where it is needed."""
     found: dict[str, build.Data] = {}
-    for config in (case.config for case in todo):
+    for case in todo:
+        config = case.config
         if build.data_key(config) not in found:
             try:
-                data = build.data(config.data, made.folder)
+                data = build.data(config.data, made.folder, case.identity)
             except ParticlesError:
                 continue  # the run itself says what is wrong
             if sum(part.x.nbytes for pair in (*found.values(), data) for part in pair if part) > _SENT_BYTES:
@@ -224,7 +225,7 @@ def _made(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
 def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Callable[[int, int], bool]) -> Run:
     """One run of a sweep, from its configuration."""
     config = case.config
-    objects = build.parts(config, errand.made.folder, errand.data.get(build.data_key(config)))
+    objects = build.parts(config, errand.made.folder, case.identity, errand.data.get(build.data_key(config)))
     return simulate(
         objects.net,
         build.start(config, objects, case.nodes),

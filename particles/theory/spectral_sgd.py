@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from particles.checks import number
+from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.kernels.compile import specialise
 from particles.measure import Array
@@ -90,8 +90,8 @@ def circle_sgd(
     >>> iterates.last[:, 1].round(3), iterates.average[:, 1].round(2)
     (array([1.]), array([0.99]))
     """
-    goal, angles = np.asarray(coefficients, dtype=np.float64), np.asarray(angle, dtype=np.float64)
-    rest = np.asarray(noise, dtype=np.float64)
+    goal, angles = real_array("`coefficients`", coefficients), real_array("`angle`", angle)
+    rest = real_array("`noise`", noise)
     if spectrum.dim != 2:
         raise InputError("Fourier modes are the circle's: the spectrum must have dim=2", str(spectrum.dim), "")
     if goal.ndim != 1 or not 0 < len(goal) <= len(spectrum.values):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import whole
+from particles.checks import real_array, whole
 from particles.data import Dataset
 from particles.errors import InputError
 from particles.measure import Array, Measure
@@ -49,7 +49,7 @@ class ProximalGibbs(NamedTuple):
 
     def log_density(self, b: ArrayLike, s: ArrayLike) -> Array:
         """log p_q(s, b) at positions (k, d) with signs (k,), of the joint law: (k,)."""
-        signs = np.asarray(s, dtype=np.float64)
+        signs = real_array("`s`", s)
         place = np.minimum(np.searchsorted(self.signs, signs), len(self.signs) - 1)
         if not np.array_equal(self.signs[place], signs):
             raise InputError("`s` must be signs of the measure", repr(s), f"Use {self.signs.tolist()}.")
