@@ -23,7 +23,7 @@ from particles.population import Population
 from particles.problem import Memory, Problem, mean_loss
 from particles.regularisers import L2
 from particles.shard import Shard
-from particles.steppers import Euler, Stepper, stepper
+from particles.steppers import Abandoned, Euler, Stepper, Stop, stepper
 
 _SWEEP_WORK = 2**20  # particles times iterations between two looks at a sweep: milliseconds, so that Ctrl-C is quick
 
@@ -49,12 +49,14 @@ def flow(
     record: Container[int],
     begin: int = 0,
     memory: Memory | None = None,
+    stop: Stop = lambda: False,
 ) -> Iterator[Snapshot]:
     """A method's iterates on a population, in place, from iteration `begin` (and the memory of then) to the last.
 
+    stop: asked between the parts of a step; a step that is given up ends the flow with the snapshot from before it.
     Raises DivergedError when an output, the loss or a particle leaves the numbers.
     """
-    stepping = stepper(problem, population, memory or {})
+    stepping = stepper(problem, population, memory or {}, stop)
     simple = isinstance(stepping, Euler) and problem.net.train == ("input",) and isinstance(problem.regulariser, L2)
     if simple and problem.samples.batches.batch == 1:
         yield from _sweeps(problem, population, observer, record, begin)
@@ -83,7 +85,11 @@ def _steps(
         values = observer.measure(iteration, population, g if whole else None) if iteration in record else None
         yield Snapshot(iteration, float(problem.times[iteration]), values, memory=stepping.memory)
         if iteration < steps:
-            move = stepping.move(iteration, g)
+            try:
+                move = stepping.move(iteration, g)
+            except Abandoned:
+                yield Snapshot(iteration, float(problem.times[iteration]), None, memory=stepping.memory)
+                return
 
 
 def _sweeps(
