@@ -45,5 +45,5 @@ LOSSES: dict[str, Loss] = {
 def loss(name: str) -> Loss:
     """The row called `name`."""
     if name not in LOSSES:
-        raise InputError("`loss` must be one of squared, logistic", name, nearest(name, LOSSES))
+        raise InputError(f"`loss` must be one of {', '.join(LOSSES)}", name, nearest(name, LOSSES))
     return LOSSES[name]

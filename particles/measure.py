@@ -101,7 +101,7 @@ def checked_count(count: int, signs: str) -> int:
 def checked_signs(signs: str) -> str:
     """The name of a rule for signs, if it is one."""
     if signs not in SIGNS:
-        raise InputError("`signs` must be one of positive, random, symmetric", repr(signs), nearest(str(signs), SIGNS))
+        raise InputError(f"`signs` must be one of {', '.join(SIGNS)}", repr(signs), nearest(str(signs), SIGNS))
     return signs
 
 

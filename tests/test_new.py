@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from test_cli import called
 
-from particles.study import starter
 from particles.study.config import read_toml
 from particles.study.plan import plan
 
@@ -68,14 +67,6 @@ def test_new__scales_targets_by_the_training_part(here, capsys):
     both = np.sort(np.concatenate([train.y, test.y]))
     slope, shift = np.polyfit(both, np.sort(y), 1)
     np.testing.assert_allclose(slope * both + shift, np.sort(y), rtol=1e-10)
-
-
-def test_new__takes_half_of_the_step_that_theory_allows(here):
-    """Linear activation, one constant neuron: the curvature is that of least squares; here only the rounding."""
-    for value in (0.0123, 0.99, 1.0, 7.77, 123.0):
-        found = starter._rounded_down(value)
-        assert 0.5 * value < found <= value
-        assert len(f"{found:g}".replace(".", "").strip("0")) == 1
 
 
 NAMES = [

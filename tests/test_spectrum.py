@@ -193,7 +193,8 @@ def test_decay__of_relu_is_the_papers_exponent(dim):
 def test_decay__of_a_power_law_is_exact():
     fit = spectra.decay(3.0 * np.arange(1.0, 301.0) ** -1.7, 10, 300)
     assert (fit.beta, fit.coefficient, fit.used) == pytest.approx((1.7, 3.0, 291), rel=1e-10)
-    assert fit.interval == pytest.approx((1.7, 1.7), abs=1e-9)
+    # The scatter is the root of 1 - r^2, a few roundings of 1: t beta sqrt(16 eps / 289) = 1.2e-8.
+    assert fit.interval == pytest.approx((1.7, 1.7), abs=1.2e-8)
 
 
 def test_decay__says_how_much_the_line_bends():

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from zipfile import BadZipFile
 
 import numpy as np
@@ -13,25 +13,16 @@ import numpy as np
 from particles.data import Dataset, checked_labels
 from particles.datasets import content_of, load, parsed
 from particles.errors import InputError, StorageError
-from particles.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
+from particles.laws import Atoms, Law
 from particles.losses import loss
 from particles.measure import Measure, Source
-from particles.methods import (
-    SGD,
-    AveragedSGD,
-    BirthDeath,
-    DualAveraging,
-    GradientDescent,
-    Langevin,
-    Method,
-    RungeKutta,
-)
+from particles.methods import Method
 from particles.network import Network
 from particles.observables import OBSERVABLES
 from particles.regularisers import L1, L2, Regulariser
 from particles.scaling import refuse_marks, scaled, standard_targets
 from particles.schedules import InverseSqrt, RobbinsMonro, Schedule
-from particles.study.relations import METHOD_OPTIONS
+from particles.study.relations import LAW_OPTIONS, LAWS, METHOD_OPTIONS, METHODS
 from particles.study.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig, StepConfig
 
 if TYPE_CHECKING:
@@ -118,15 +109,9 @@ def _verified(path: Path, sha256: str) -> bytes:
 
 
 def _law(config: LawConfig, dim: int, folder: Path, sha256: str) -> Law:
-    match config.name:
-        case "gaussian":
-            return Gaussian(dim, config.std, config.mean)
-        case "sphere":
-            return Sphere(dim, config.radius)
-        case "ball":
-            return Ball(dim, config.radius)
-        case "uniform":
-            return Uniform(dim, config.low, config.high)
+    if config.name != "atoms":
+        kind: Any = LAWS[config.name]
+        return cast(Law, kind(dim=dim, **{key: getattr(config, key) for key in LAW_OPTIONS[config.name]}))
     law = _atoms(folder / str(config.file), sha256)
     if law.dim != dim:
         raise InputError("atoms must have the inputs' dimension, a bias counted in", f"{law.dim} for {dim}", "")
@@ -147,23 +132,10 @@ def _atoms(path: Path, sha256: str) -> Atoms:
 
 
 def _method(config: MethodConfig) -> Method:
-    step = _schedule(config.step)
-    match config.name:
-        case "sgd":
-            return SGD(step, config.batch or 1, config.seed, config.average)
-        case "averaged_sgd":
-            return AveragedSGD(step, config.weight_decay, config.batch or 1, config.seed)
-        case "runge_kutta":
-            return RungeKutta(step, config.scheme, config.tolerance)
-        case "langevin":
-            return Langevin(step, _schedule(config.temperature), config.weight_decay, config.batch, config.seed)
-        case "dual_averaging":
-            temperature = config.temperature
-            assert isinstance(temperature, float | int)  # `relations.py`
-            return DualAveraging(step, temperature, config.weight_decay, config.inner, config.seed)
-        case "birth_death":
-            return BirthDeath(step, config.rate)
-    return GradientDescent(step, config.average)
+    values = {key: getattr(config, key) for key in METHOD_OPTIONS[config.name]}
+    values |= {key: _schedule(values[key]) for key in ("step", "temperature") if key in values}
+    kind: Any = METHODS[config.name]
+    return cast(Method, kind(**{key: value for key, value in values.items() if value is not None}))
 
 
 def _schedule(config: float | StepConfig) -> float | Schedule:

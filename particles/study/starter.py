@@ -19,7 +19,7 @@ from particles.laws import Gaussian
 from particles.losses import loss
 from particles.network import Network
 from particles.scaling import scaled
-from particles.stability import stable_step
+from particles.stability import rounded_down, stable_step
 from particles.study import build
 from particles.study.plan import plan
 from particles.study.schema import NAME
@@ -203,7 +203,7 @@ def _text(name: str, file: str, y: str, x: str | list[str] | None, data: Dataset
         steps=steps, every=max(1, steps // 20), nodes=nodes, labels=said, test=test, loss=chosen, activation=activation,
         loss_why="two labels; squared works as well" if labels else "regression",
         activation_why="or relu, erf, gelu, ..." if labels else "or tanh, ...; tanh is bounded by 1, targets are not",
-        counts=list(COUNTS), seed_list=list(SEEDS), step=_rounded_down(bound / 2.0), bound=bound,
+        counts=list(COUNTS), seed_list=list(SEEDS), step=rounded_down(bound / 2.0, 1), bound=bound,
         variables=json.dumps([*variables, "prediction"]),
     )  # fmt: skip
     return "".join(_aligned(line) for line in text.splitlines(keepends=True))
@@ -229,9 +229,3 @@ def _bound(data: Dataset, activation: str, chosen: str, std: float) -> float:
     x = net.inputs(scaled(data, None, "standard")[0].x)
     found = stable_step(net, Gaussian(x.shape[1], std).sample(256, 0), x, loss(chosen))
     return found if math.isfinite(found) else 2.0
-
-
-def _rounded_down(value: float) -> float:
-    """One significant digit, never more than `value`."""
-    size = 10.0 ** math.floor(math.log10(value))
-    return float(f"{math.floor(value / size) * size:.1g}")

@@ -12,6 +12,7 @@ from particles.measure import Array
 from particles.theory.kernel_flow import checked_gram, eigen
 
 _EXACT = 1e-9  # how far a norm, a label or an inner product may be off by rounding
+_MOST = 2**62  # steps; more than any machine makes
 
 
 def descent_step(gram: ArrayLike, curvature: float = 1.0) -> float:
@@ -125,6 +126,10 @@ def kernel_iterations(gram: ArrayLike, y: ArrayLike, eps: float, step: float | N
     last = 1
     while loss(last) > eps:
         last *= 2
+        if last > _MOST:
+            raise InputError(
+                f"`eps` must be reached in {_MOST:.0e} steps", f"a loss of {loss(last):g}", "Raise `step`."
+            )
     first = -1
     while last - first > 1:
         middle = (first + last) // 2
