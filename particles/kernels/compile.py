@@ -13,6 +13,8 @@ from typing import Any
 
 import numba
 import numba.extending
+from numba.core.errors import TypingError
+from numba.core.registry import cpu_target
 
 from particles.kernels.cache import KernelCache
 
@@ -32,6 +34,27 @@ def inline(function: Callable[..., Any]) -> Any:
     `forceinline`: LLVM left the long ones as calls, which cost 36 ns instead of 5.
     """
     return numba.extending.register_jitable(forceinline=True, **_OPTIONS)(function)
+
+
+def registered(formula: Any) -> Any:
+    """The formula, known to Numba in this process with all that it names; what came from another by value is not."""
+    if isinstance(formula, types.FunctionType) and not _is_known(formula):
+        cells = [cell.cell_contents for cell in formula.__closure__ or ()]
+        for value in (*cells, *(formula.__globals__.get(name) for name in _names(formula.__code__))):
+            if value is not formula:
+                registered(value)
+        inline(formula)
+    return formula
+
+
+def _is_known(function: Callable[..., Any]) -> bool:
+    typing = cpu_target.typing_context
+    typing.refresh()
+    try:
+        typing.resolve_value_type(function)
+    except (TypingError, ValueError):  # Numba raises either
+        return False
+    return True
 
 
 def plain(template: Callable[..., Any], **names: Any) -> Callable[..., Any]:
