@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from particles.derivatives import check_loss
 from particles.errors import InputError, nearest
 from particles.measure import Array
 
@@ -45,7 +46,10 @@ OURS = dict(LOSSES)  # the rows of this file, whose slopes are compiled as well;
 
 
 def loss(name: str) -> Loss:
-    """The row called `name`."""
+    """The row called `name`; one of the user's is checked once."""
     if not isinstance(name, str) or name not in LOSSES:
-        raise InputError(f"`loss` must be one of {', '.join(LOSSES)}", repr(name), nearest(str(name), LOSSES))
-    return LOSSES[name]
+        raise InputError(f"`loss` must be one of {', '.join(LOSSES)}", str(name), nearest(str(name), LOSSES))
+    row = LOSSES[name]
+    if OURS.get(name) is not row:
+        check_loss(row)
+    return row
