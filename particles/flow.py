@@ -17,6 +17,7 @@ import numpy as np
 
 from particles.errors import DivergedError
 from particles.kernels.online import WINDOW
+from particles.losses import OURS, Loss
 from particles.methods import Method
 from particles.moves import Leg, Move
 from particles.network import Network
@@ -59,16 +60,19 @@ def flow(
     Raises DivergedError when an output, the loss or a particle leaves the numbers.
     """
     stepping = stepper(problem, population, memory or {}, stop)
-    if sweeps(problem.net, problem.method, problem.regulariser):
+    if sweeps(problem.net, problem.method, problem.regulariser, problem.loss):
         yield from _sweeps(problem, population, observer, record, begin)
     else:
         yield from _steps(problem, population, observer, record, begin, stepping)
 
 
-def sweeps(net: Network, method: Method, rule: Regulariser) -> bool:
-    """Whether many iterations are one call: plain steps of one sample, input weights alone, no threshold."""
+def sweeps(net: Network, method: Method, rule: Regulariser, loss: Loss) -> bool:
+    """Whether many iterations are one call: plain steps of one sample, input weights alone, no threshold.
+
+    A loss of the user's has no compiled slope, and takes an iteration at a time.
+    """
     plain = type(method) not in STEPPERS and net.train == ("input",) and isinstance(rule, L2)
-    return plain and method.batch == 1
+    return plain and method.batch == 1 and OURS.get(loss.name) is loss
 
 
 def _steps(

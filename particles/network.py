@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles import blocks
-from particles.activations import ACTIVATIONS, OURS, Activation, activation
+from particles.activations import ACTIVATIONS, Activation, activation
 from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.kernels.blocks import NARROW, BlockKernels, block_kernels
@@ -18,24 +18,19 @@ from particles.measure import Array, Measure, Source, checked_measure, source_of
 LAYERS = ("input", "output")
 
 
-def cache_key(row: Activation) -> str | None:
-    """The row's name in the cache of compiled kernels; a user's formula can change unnoticed, so it is not kept."""
-    return row.name if OURS.get(row.name) is row else None
-
-
 @cache
 def _kernels(row: Activation, dtype: str, inputs: int | None) -> BlockKernels:
-    return block_kernels(row.sigma, row.derivative, cache_key(row), dtype, inputs)
+    return block_kernels(row.sigma, row.derivative, dtype, inputs)
 
 
 @cache
 def _online_kernel(row: Activation, dtype: str, loss: str) -> Any:
-    return online_kernel(row.sigma, row.derivative, row.pair, cache_key(row), dtype, loss)
+    return online_kernel(row.sigma, row.derivative, row.pair, dtype, loss)
 
 
 @cache
 def _window_kernels(row: Activation, dtype: str, loss: str) -> WindowKernels:
-    return window_kernels(row.sigma, row.derivative, row.pair, cache_key(row), dtype, loss)
+    return window_kernels(row.sigma, row.derivative, row.pair, dtype, loss)
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,8 @@ def work_in(made: Plan, case: Case) -> tuple[Network, Work]:
     config = case.config
     parts = build.parts(config, made.folder, case.identity)
     rule = parts.method.regulariser or parts.regulariser or NONE
-    return parts.net, work_of(
-        parts.net, case.particles, parts.train, parts.method, rule, config.steps, config.dtype, config.record.variables
-    )
+    what = parts.net, case.particles, parts.train, parts.method, rule, config.steps, config.dtype
+    return parts.net, work_of(*what, config.record.variables, config.loss)
 
 
 def place(made: Plan, todo: list[Case], engine: Ray, machines: list[Node], threads: int | None, kind: str) -> Placement:

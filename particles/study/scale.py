@@ -116,13 +116,14 @@ def work_of(
     steps: int,
     dtype: str = "float64",
     record: Iterable[str] = (),
+    loss: str = "squared",
 ) -> Work:
     """What a run has to do, from its objects; rule: the regulariser, the method's own or the run's."""
     train = data.holdout() if isinstance(data, Stream) else data
     d = train.x.shape[1] + net.bias
     copies = 1 + bool(method.average) + needs_start(record, rule) + (method.stages + 1 if method.stages > 1 else 0)
     copies += isinstance(method, RungeKutta) and method.tolerance is not None  # where a step that is divided began
-    one = sweeps(net, method, rule)
+    one = sweeps(net, method, rule, loss_row(loss))
     return Work(count, method.batch or len(train), d, steps * method.stages, dtype, copies, one)
 
 
