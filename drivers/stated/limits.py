@@ -1,0 +1,3 @@
+"""Stated errors of quadrature: the mean-field limit, the limiting tangent kernel, means under a law."""
+
+CHECKS = {}
