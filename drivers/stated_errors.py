@@ -78,11 +78,9 @@ def lines(chosen: dict[str, Check], problems: int) -> Iterator[tuple[str, Covera
         row = coverage(check, problems)
         low, high = row.interval
         median, most = (np.median(row.ratios), max(row.ratios)) if row.ratios else (np.nan, np.nan)
-        share = f"{100 * row.covered / max(row.answered, 1):.0f}%"
-        print(
-            f"{name:<34}{row.answered:>9}{share:>9}{f'[{low:.2f}, {high:.2f}]':>16}{median:>9.2f}{most:>8.2f}{row.seconds:>7.0f}",
-            flush=True,
-        )
+        share, between = f"{100 * row.covered / max(row.answered, 1):.0f}%", f"[{low:.2f}, {high:.2f}]"
+        cells = f"{row.answered:>9}{share:>9}{between:>16}{median:>9.2f}{most:>8.2f}{row.seconds:>7.0f}"
+        print(f"{name:<34}{cells}", flush=True)
         yield name, row
 
 

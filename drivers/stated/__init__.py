@@ -1,1 +1,1 @@
-"""Stated errors beside true ones: each module's CHECKS maps a public name to seed -> (stated, true), None if refused."""
+"""Stated errors beside true ones: a module's CHECKS maps a public name to seed -> (stated, true), or None."""
