@@ -50,13 +50,14 @@ def problem(seed: int) -> Problem:
     given = {"method": method, "record_every": 2, "steps": int(random.integers(6, 13)), "loss": loss,
              "signs": str(random.choice(["positive", "symmetric"]))}  # fmt: skip
     net = mf.Network(str(random.choice(["relu", "tanh", "sigmoid"])))
-    tolerance = 10.0 ** random.uniform(-2.3, -1.3)
+    tolerance = 10.0 ** random.uniform(-2.6, -1.6)
     return Problem(net, law_of(random, d), mf.Dataset(x, np.sign(y) if loss == "logistic" else y), given, tolerance)
 
 
 def true_limit(p: Problem) -> np.ndarray:
     """Predictions (T, n) by many more nodes."""
     numbers, nodes = SCRAMBLES if p.law.dim > 3 else FINE
+    nodes //= 4 if p.law.dim == 1 else 1  # Gauss rules on the line are slow to find
     signs, rest = p.given["signs"], {name: value for name, value in p.given.items() if name not in ("signs", "method")}
     runs = [
         mf.simulate(p.net, _quadrature(p.net, p.law, p.data, nodes, signs, k), p.data, p.given["method"], **rest)
