@@ -25,10 +25,8 @@ from particles.theory.refinement import (
     Level,
     exact,
     following,
-    half_width,
     out_of_reach,
     reachable,
-    replicates,
     rounding_of,
 )
 
@@ -159,7 +157,8 @@ class _Limit(NamedTuple):
 
 def _refined(limit: _Limit, goal: float, norm: int, most: int) -> MeanField:
     """Levels of growing size until the scatter of one is small enough, then one run on as many nodes."""
-    count, asked, levels = replicates(limit.law), _FIRST, list[Level]()
+    count, asked, levels = limit.law.replicates, _FIRST, list[Level]()
+    sobol = count == rules.SCRAMBLES
     width = np.empty((2, 0))  # of the mean of a level, in both norms
     while True:
         values: list[Array] = []
@@ -170,9 +169,9 @@ def _refined(limit: _Limit, goal: float, norm: int, most: int) -> MeanField:
             values.append(limit.values(run))
         if (rounding := limit.rounding(run)) > goal:
             raise InputError("`tolerance` must be above rounding", f"{goal:g} and {rounding:.1e}", "Use float64.")
-        width = _norms(half_width(values)) + rounding
+        width = _norms(rules.half_width(values)) + rounding
         levels.append(Level(asked, float(width[norm].max())))
-        lost = 2 * asked > most or out_of_reach(levels, goal, most, count)
+        lost = 2 * asked > most or out_of_reach(levels, goal, most, sobol)
         if lost or levels[-1].error <= goal:
             run, atoms = limit.run(asked)
             error = _both(width, limit.values(run), values)
@@ -180,9 +179,9 @@ def _refined(limit: _Limit, goal: float, norm: int, most: int) -> MeanField:
             found = _known(run, atoms, error, levels, goal)
             if run.status != "finished" or levels[-1].error <= goal:
                 return found
-            if lost or out_of_reach(levels, goal, most, count):
+            if lost or out_of_reach(levels, goal, most, sobol):
                 raise _refused(found, levels, goal, most)
-        asked = following(levels, asked, goal, most)
+        asked = following(levels, asked, goal, most, sobol)
 
 
 def _norms(apart: Array) -> Array:
@@ -200,7 +199,7 @@ def _single(run: Run, values: list[Array], before: Array) -> Array:
     """The error of a run on one rule that was stopped: by the other rules of its size, or by the level before."""
     T = run.dataset.sizes.get("time", 0)
     if len(values) > 1:
-        before = _norms(half_width(values) * np.sqrt(len(values)))
+        before = _norms(rules.half_width(values) * np.sqrt(len(values)))
     return before[:, :T] if before.size else np.full((2, T), np.inf)
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from particles import rules
 from particles.activations import OURS, relu_slopes, relu_values
 from particles.checks import number
 from particles.errors import InputError
@@ -20,7 +21,7 @@ from particles.network import Network
 from particles.population import cores
 from particles.theory import atoms, isotropic
 from particles.theory.isotropic import Pairs, cosines, supplement
-from particles.theory.refinement import exact, half_width, replicates
+from particles.theory.refinement import exact
 from particles.theory.tiles import Team, tile_values
 
 _BAND = 256  # rows at a time: what works on them holds a few such bands, not a few matrices
@@ -30,7 +31,7 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 class Limit(NamedTuple):
-    """gram : (n, n) or (n, m). error : of its largest absolute error; quadrature's has 95% confidence. how : where the values come from."""
+    """gram : (n, n) or (n, m). error : the largest absolute one; of quadrature, at 95% confidence. how : by what."""
 
     gram: Array
     error: float
@@ -234,7 +235,7 @@ def _filled(rule: Rule, rows: Array, columns: Array, team: Team) -> Limit:
 
 
 def _by_atoms(net: Network, law: Law, rows: Array, columns: Array, team: Team, wanted: float | None) -> Limit:
-    """The tangent kernel of the law's quadrature, of more nodes until the scatter of as good rules is below `wanted`."""
+    """The tangent kernel of the law's quadrature, refined until the scatter of rules is below `wanted`."""
 
     def gram(nodes: int, left: Array, right: Array, replicate: int | None = None) -> Array:
         measure = law.quadrature(nodes, along=rows, replicate=replicate)
@@ -246,13 +247,13 @@ def _by_atoms(net: Network, law: Law, rows: Array, columns: Array, team: Team, w
     if exact(law):
         found = gram(2, rows, columns)
         return Limit(found, rounding(found), "the sum over atoms")
-    count, (nodes, most), goal = replicates(law), _NODES, 1e-10 if wanted is None else wanted
+    count, (nodes, most), goal = law.replicates, _NODES, 1e-10 if wanted is None else wanted
     left, right = _compared(rows), _compared(columns)
     tall = rows[left]
     some = tall, tall if columns is rows else columns[right]  # one array twice where the matrix is symmetric
     while True:
         values = [gram(nodes // count, *some, replicate) for replicate in range(count)]
-        width = half_width(values).max()
+        width = rules.half_width(values).max()
         if width <= goal or nodes >= most:
             found = gram(nodes, rows, columns)
             apart = np.abs(found[np.ix_(left, right)] - np.mean(values, axis=0)).max()

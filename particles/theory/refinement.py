@@ -14,9 +14,6 @@ import numpy as np
 from particles.laws import Atoms, Law, Sphere
 from particles.measure import Array
 
-SCRAMBLES = 8  # Sobol sequences that are compared: of 4 to 16 the fewest nodes in all for one error
-TENSORS = 4  # rules in up to three dimensions, which are as exact for smooth integrands as twice their number
-_LEVEL = 0.975  # two-sided 95%
 _ROUNDINGS = 64.0  # of the largest value: differences below this are the computer's, not the rule's
 _RATES = (0.5, 4.0)  # of convergence in N that are believed when the next size is chosen
 
@@ -33,19 +30,6 @@ def exact(law: Law) -> bool:
     return isinstance(law, Atoms) or (isinstance(law, Sphere) and law.dim == 1)
 
 
-def replicates(law: Law) -> int:
-    """How many rules of one size are compared for this law."""
-    return SCRAMBLES if law.rule(2) is None else TENSORS
-
-
-def half_width(values: Sequence[Array]) -> Array:
-    """Half of the 95% interval about the mean of R independent values, entry by entry: R times (...) -> (...)."""
-    from scipy.special import stdtrit
-
-    R = len(values)
-    return np.asarray(stdtrit(R - 1, _LEVEL) * np.std(values, axis=0, ddof=1) / np.sqrt(R))
-
-
 def rate(levels: Sequence[Level]) -> float:
     """The power of N by which the error fell between the last two levels."""
     if len(levels) < 2:
@@ -60,19 +44,24 @@ def reachable(levels: Sequence[Level], most: int, faster: float = 0.0) -> float:
     return float(error * (nodes / most) ** (rate(levels) + faster))
 
 
-def out_of_reach(levels: Sequence[Level], goal: float, most: int, rules: int) -> bool:
+def out_of_reach(levels: Sequence[Level], goal: float, most: int, sobol: bool) -> bool:
     """Whether `most` nodes miss the goal even at a better rate, which tensor rules may come to after a while."""
     if len(levels) < 2:
         return False
-    return reachable(levels, most, 0.5 if rules == SCRAMBLES else 2.0 / (len(levels) - 1)) > goal
+    return reachable(levels, most, 0.5 if sobol else 2.0 / (len(levels) - 1)) > goal
 
 
-def following(levels: Sequence[Level], asked: int, goal: float, most: int) -> int:
-    """Nodes to try next: four times as many, and once there is a rate, as many as it asks for, rounded down."""
-    doublings = int(np.log2(max(levels[-1].error / goal, 1.0)) / rate(levels))
+def following(levels: Sequence[Level], asked: int, goal: float, most: int, sobol: bool) -> int:
+    """Nodes to try next: four times as many, and of Sobol points, once there is a rate, as many as it asks for.
+
+    The rate is known to about 1/4, and a level too small costs less than one too large.
+    """
+    doublings = int(np.log2(max(levels[-1].error / goal, 1.0)) / (rate(levels) + 0.25))
     if len(levels) < 2 or asked * 2**doublings > most:
         doublings = 2
-    return int(min(asked * 2 ** max(1, doublings), asked * (most // asked)))
+    if not sobol:
+        doublings = min(doublings, 2)
+    return int(asked * min(2 ** max(1, doublings), most // asked))
 
 
 def rounding_of(values: Array, dtype: str = "float64") -> float:
