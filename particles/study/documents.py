@@ -11,9 +11,9 @@
 
 axes: {name: values}. A run: key, coords, nodes (null for a finite network), status ("finished", "kept" from before,
 "diverged", "stopped", "failed", "missing"), message, file (null where there is none). A comparison: setting, counts,
-sup_distance (seeds averaged), limit_error, exponent, interval, theory, verdict ("holds", "does not hold", "cannot
-tell") and the same as holds: true, false, null. Recorded: {name: dims, values, units, equation}. An event: iteration,
-what.
+sup_distance (seeds averaged), limit_error (how far the limit moved since half the nodes), exponent, interval, theory,
+verdict ("holds", "does not hold", "cannot tell") and the same as holds: true, false, null. Recorded: {name: dims,
+values, units, equation}. An event: iteration, what.
 """
 
 import json

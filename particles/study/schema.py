@@ -180,7 +180,7 @@ class RecordConfig(_Model):
 
 
 class LimitConfig(_Model):
-    """M = infinity: quadrature atoms; run with `nodes` and with twice as many, which tells the error."""
+    """M = infinity: quadrature atoms; run with `nodes` and with twice as many, which tells how far it moves."""
 
     nodes: Annotated[int, Field(ge=2, le=MOST)] = Field(description="quadrature atoms that stand for M = infinity")
 
