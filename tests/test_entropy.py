@@ -63,12 +63,12 @@ def test_entropy__of_a_cloud_in_a_plane_is_finite():
 
 
 def test_entropy__counts_the_chance_of_the_signs():
-    """Signs drawn with 1/5 of one, whose particles are ten times as far: most of the spread is that of their number."""
+    """Signs drawn with 1/5 of one, whose particles are 100 times as far: most of the spread is that of their number."""
     found = []
     for seed in range(60):
         random = np.random.default_rng(seed)
         s = np.where(random.random(400) < 0.2, 1.0, -1.0)
-        b = random.standard_normal((400, 1)) * np.where(s > 0, 10.0, 1.0)[:, None]
+        b = random.standard_normal((400, 1)) * np.where(s > 0, 100.0, 1.0)[:, None]
         found.append(entropy(Measure(b, s, np.full(400, 1 / 400))))
     ratio = np.mean([e.error for e in found]) / np.std([e.value for e in found])
     assert 1.0 - 4 / math.sqrt(120) < ratio < 1.7
