@@ -156,7 +156,7 @@ def test_duality_gap__has_the_error_it_says_far_from_the_optimum(activation, los
     """There the particles' slopes count at order M^(-1/2): without them it was 0.4 to 0.6 of the spread over seeds."""
     x, net = np.random.default_rng(2).standard_normal((6, 1)), mf.Network(activation)
     data = mf.Dataset(x, np.sign(x[:, 0]))
-    settings = {"weight_decay": 0.1, "temperature": 0.02, "sampling": sampling}
+    settings = {"weight_decay": 0.1, "temperature": 0.02, "sampling": sampling, "draws": 2**13}
     found = [duality_gap(net, mf.Gaussian(1).sample(500, seed), data, loss, **settings) for seed in range(60)]
     ratio = np.mean([G.error for G in found]) / np.std([G.gap for G in found])
     assert 1.0 - 4 / math.sqrt(120) < ratio < 1.7
