@@ -7,7 +7,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: tests run si
 import hypothesis
 import numpy as np
 import pytest
-from support import studies
+from support import compiled, studies
 
 import particles as mf
 
@@ -58,6 +58,13 @@ def pytest_addoption(parser):
         "--changed", action="store_true", help="of the studies, those that changed since they were recorded"
     )
     parser.addoption("--record", action="store_true", help="record in tests/studies.json which studies passed")
+
+
+def pytest_configure(config):
+    """Where all tests are run by several workers: compile first what many of them use."""
+    whole = config.args_source == pytest.Config.ArgsSource.TESTPATHS and not config.option.collectonly
+    if whole and config.option.numprocesses and not hasattr(config, "workerinput"):
+        compiled.warm(config.option.numprocesses)
 
 
 @pytest.hookimpl(tryfirst=True)
