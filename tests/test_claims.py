@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
 from particles.study.claims import Claim, Settings, above, at_most, below, study, table, within
 from particles.study.plots import panels
@@ -84,6 +85,14 @@ def test_finish__writes_what_was_claimed_and_tells_by_its_code(config, tmp_path,
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".h5", ".png", ".svg"}
 
 
+def test_finish__without_its_figure_has_the_numbers_and_the_code(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **options: 1 / 0)
+    asked = study("two", Two, ["--config", str(config), "--out", str(tmp_path / "out")])
+    with pytest.warns(UserWarning, match="the figure could not be drawn"):
+        assert asked.finish([below("a", "2", 2.0, 1.0)], xr.Dataset({"a": ("k", [1.0])}), panels(1)[0]) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["two.h5"]
+
+
 def test_table__marks_what_does_not_hold():
     made = table("two", [below("a", "2", 1.0, 2.0), above("b", "2", 1.0, 2.0)])
     assert [cell.plain for cell in made.columns[-1].cells] == ["NO", "yes"]
@@ -116,18 +125,3 @@ def test_study__runs_as_a_script(name, tmp_path):
     with xr.open_dataset(tmp_path / f"{name}.h5", engine="h5netcdf") as data:
         assert data[variable].dims == dims and np.isfinite(data[variable].values).all()
         assert data.sizes["claim"] >= 5
-
-
-OF_MEASURES = (
-    "global_convergence", "gradient_flow", "langevin", "lazy_to_mean_field", "mean_field_limit", "quadratic_target",
-)  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*TINY, *OF_MEASURES])
-def test_study__holds_at_its_quick_size(name, tmp_path):
-    command = [sys.executable, DRIVERS / f"{name}.py", "--quick", "--out", tmp_path]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    with xr.open_dataset(tmp_path / f"{name}.h5", engine="h5netcdf") as data:
-        assert data.sizes["claim"] >= 5 and data["holds"].all()

@@ -7,6 +7,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from rich.console import Console
 from test_config import SMALL_TOML
@@ -57,6 +58,23 @@ def test_run__writes_its_files_and_names_them(cli, tmp_path):
 def test_run__draws_nothing_where_no_figure_is_wanted(cli, tmp_path):
     assert cli("run", "small.toml", *LIMIT, "--no-figure")[0] == 0
     assert not [*tmp_path.rglob("*.png"), *tmp_path.rglob("*.svg")]
+
+
+def fail_to_print(figure, page, **options):
+    raise RuntimeError("no latex\nand what it said")
+
+
+@pytest.mark.filterwarnings("always:.*could not be drawn")
+def test_run__whose_figure_fails_has_its_numbers_and_its_code(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(Figure, "savefig", fail_to_print)
+    code, out, err = cli("run", "small.toml", *LIMIT)
+    assert (code, err) == (0, "particles: the figure could not be drawn (RuntimeError: no latex)\n")
+    assert "wrote out/small/sweep.h5" in out and not list(tmp_path.rglob("*.png"))
+    code, out, err = cli("report", "out/small")
+    lines = err.splitlines()
+    assert code == 0 and len(lines) > 1 and all(line.startswith("particles: ") for line in lines)
+    page = (tmp_path / "out/small/report.html").read_text()
+    assert "the distance from the limit could not be drawn (RuntimeError: no latex)." in page
 
 
 def test_run__again_finds_all_finished(cli):

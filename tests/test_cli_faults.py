@@ -1,8 +1,10 @@
 """Bad words, files and numbers: one clear line, exit code 2, no traceback, and nothing written."""
 
 import errno
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ import h5py
 import pytest
 from test_cli import called
 from test_config import SMALL_TOML
+
+from particles.study import cli, commands
 
 HERE = ("run", "small.toml", "--out", "results")
 FILE = 'data={file="%s.csv",y="y"}'
@@ -188,3 +192,111 @@ def test_show__draws_in_letters_where_braille_cannot_be_written(folder, capsys):
         assert done.returncode == 0, done.stderr
         text = done.stdout.decode(encoding)
         assert "loss" in text and any(ord(letter) - 0x2800 in range(1, 256) for letter in text) == (mark != "*")
+
+
+class Failing(io.StringIO):
+    """A standard stream whose every write fails."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def write(self, text):
+        raise OSError(self.number, os.strerror(self.number))
+
+
+LOST = [(errno.EPIPE, 0, ""), (errno.ENOSPC, 2, "particles: stdout could not be written: No space left on device\n")]
+
+
+@pytest.mark.parametrize(("number", "wanted", "message"), LOST)
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_run__goes_on_where_its_words_cannot_be_written(folder, capsys, monkeypatch, number, wanted, message, options):
+    monkeypatch.setattr(sys, "stdout", Failing(number))
+    code, _, err = called(capsys, *HERE, "--no-figure", "--quiet", *options)
+    assert code == wanted and err.endswith(message)
+    assert len(list(folder.glob("results/small/runs/*.h5"))) == 1 and (folder / "results/small/sweep.h5").is_file()
+
+
+def test_fault__has_its_code_where_nobody_reads_stderr(folder, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Failing(errno.EPIPE))
+    assert called(capsys, "run", "none.toml")[0] == 2
+
+
+def test_module__runs_with_all_streams_closed(folder):
+    """Each of its files would get the number of a standard stream."""
+    words = f"exec {sys.executable} -m particles run small.toml --no-figure <&- >&- 2>&-"
+    assert subprocess.run(["bash", "-c", words]).returncode == 0
+    with h5py.File(folder / "out/small/sweep.h5") as file:
+        assert "loss" in file
+
+
+def test_words__that_the_terminal_cannot_encode_are_escaped(folder, capsys, monkeypatch):
+    page = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", page)
+    assert called(capsys, "run", "small.toml", "--out", "ü", "--no-figure", "--quiet")[0] == 0
+    assert b"wrote \\xfc/small/sweep.h5" in page.buffer.getvalue()
+
+
+def test_words__are_there_on_a_terminal_of_no_width(folder, capsys, monkeypatch):
+    page = io.StringIO()
+    page.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdout", page)
+    monkeypatch.setenv("COLUMNS", "0")
+    assert called(capsys, "check", "small.toml")[0] == 0
+    assert "no faults" in page.getvalue()
+
+
+ENDED = [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)]
+
+
+@pytest.mark.parametrize(("number", "wanted"), ENDED)
+def test_signal__while_the_program_loads_is_its_exit_code(folder, capsys, monkeypatch, number, wanted):
+    class Strike:
+        """A finder: what happens when `commands` is imported."""
+
+        def find_spec(self, name, path=None, target=None):
+            if name == "particles.study.commands":
+                signal.raise_signal(number)
+
+    def leave(code):
+        raise SystemExit(code)  # the process would be gone
+
+    monkeypatch.delitem(sys.modules, "particles.study.commands")
+    monkeypatch.delattr("particles.study.commands")
+    monkeypatch.setattr(sys, "meta_path", [Strike(), *sys.meta_path])
+    monkeypatch.setattr(os, "_exit", leave)
+    before = signal.getsignal(number)
+    assert called(capsys, "run", "small.toml") == (wanted, "", "")
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize(("number", "wanted"), ENDED)
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_signal__before_a_run_begins_is_its_exit_code(folder, capsys, monkeypatch, command, number, wanted):
+    monkeypatch.setattr(commands, "read_toml", lambda path: signal.raise_signal(number))
+    assert called(capsys, command, "small.toml") == (wanted, "", "")
+
+
+def test_signal__that_is_ignored_stays_ignored(folder, capsys, monkeypatch):
+    """A command in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with cli.ended_by(pytest.fail):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_configuration__may_come_through_a_pipe(folder, capsys):
+    """File names in it start from the current folder."""
+    reading, writing = os.pipe()
+    os.write(writing, SMALL_TOML.replace('name = "wine"', 'file = "good.csv"').encode())
+    os.close(writing)
+    code, out, err = called(capsys, "check", f"/dev/fd/{reading}")
+    os.close(reading)
+    assert (code, err) == (0, "") and "n=2" in out
+
+
+def test_configuration__without_end_is_refused(folder, capsys):
+    code, out, err = called(capsys, "check", "/dev/zero")
+    assert (code, out) == (2, "") and "no configuration: larger than" in err

@@ -17,8 +17,6 @@ import particles as mf
 from particles.study import figures, plots, summary
 from particles.study.convergence import Cloud, convergence, principal_plane
 
-pytestmark = pytest.mark.xdist_group("plots")  # one process: what its tests share is made once
-
 COUNTS, SEEDS, T = [8, 32, 128], [0, 1, 2], 5
 TIMES = np.linspace(0.0, 2.0, T)
 LIMIT_LOSS = np.exp(-TIMES)
@@ -267,3 +265,26 @@ def test_figure__says_what_it_shows(printed):
     told = "Distance of predictions from the limit: sup_t |g_M - g_infty|_n over neurons M: fit M^("
     assert told in Image.open(printed[0] / "a.png").text["Description"]
     assert told in (printed[0] / "a.svg").read_text()
+
+
+# `text.usetex` fails where there is no latex, the others would show.
+OTHERS = {"text.usetex": True, "font.family": ["none"], "axes.facecolor": "black", "savefig.bbox": "tight"}
+
+
+def test_drawing__does_not_depend_on_a_user_s_settings():
+    def page():
+        figure, (axes,) = plots.panels(1)
+        axes.plot([1, 2], [3, 4])
+        return plots.printed(figure, "png")
+
+    wanted = page()
+    with matplotlib.rc_context(OTHERS):
+        assert page() == wanted
+
+
+def test_figure__that_cannot_be_drawn_is_a_warning_and_a_note():
+    notes = []
+    with pytest.warns(UserWarning, match=r"the figure could not be drawn \(RuntimeError: no latex\)$"):  # noqa: SIM117
+        with plots.optional("the figure", notes):
+            raise RuntimeError("no latex\nand much more")
+    assert notes == ["the figure could not be drawn (RuntimeError: no latex)."]

@@ -4,7 +4,9 @@ import contextlib
 import errno
 import fcntl
 import json
+import re
 import resource
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,8 +15,9 @@ import xarray
 from test_sweep import contents, swept
 
 import particles as mf
+from particles import steppers
 from particles.errors import DamagedError
-from particles.study import summary
+from particles.study import summary, sweep
 from particles.study.results import open_final, open_root, open_tree, read
 
 EVERYTHING = tuple(row.name for row in mf.OBSERVABLES.values() if not (row.binary or row.name == "kernel_distance"))
@@ -333,3 +336,28 @@ def test_save__refuses_a_folder_that_is_a_file(tmp_path, result):
     with pytest.raises(mf.StorageError, match=r"could not be written: .* Choose a folder you may write to"):
         mf.save(result(), tmp_path / "out" / "run.h5")
     assert (tmp_path / "out").read_text() == "mine"
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+
+
+def cell(first):
+    """The second cell of the page's row that begins with these words."""
+    (line,) = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| {first} |")]
+    return set(re.findall(r"`(\w+)`", line.split("|")[2]))
+
+
+def test_page__names_what_is_in_a_run_s_file(tmp_path, result):
+    tree = open_tree(mf.save(result(), tmp_path / "run.h5"))
+    assert cell("group `final`") == set(tree["final"].data_vars)
+    assert cell("dimensions") - {"final"} == set(tree.sizes) | set(tree["final"].sizes)
+    divided = {"accepted_parts", "rejected_parts"}
+    assert cell("attributes") - divided - {"tolerance"} < set(tree.attrs) and not divided & set(tree.attrs)
+
+
+def test_pages__have_the_numbers_of_the_code():
+    text = {path.stem: path.read_text() for path in PAGE.parent.glob("*.md")}
+    assert sweep.GATHERED == 2**24 and "above 2^24 particles" in text["results"] and "2^24 particles" in text["cluster"]
+    parts = f"{steppers._PARTS:,}".replace(",", " ")
+    assert f"into {parts} parts at most" in text["mean_field"] and f"past {parts} parts" in mf.RungeKutta.__doc__
+    assert "`patience` (30 s)" in text["cluster"] and mf.Ray().patience == 30

@@ -80,7 +80,7 @@ class Findings:
         """The distance of predictions from the limit's at the recorded times that all share, as `mf.compare` has it.
 
         limit: the dataset of another run on the same samples (None: the finest limit of the sweep). coarse: the limit
-        with fewer nodes, whose distance is the quadrature error (None: of the sweep's own limits the next finest).
+        with fewer nodes, whose distance is the limit's change (None: of the sweep's own limits the next finest).
         -> distance (count, seed, time), sup_distance (count, seed), exponent with its interval.
         A sweep may have the dimensions count and seed; take one of any other (`ds.isel`) before. Of a
         sweep the runs that finished are taken.

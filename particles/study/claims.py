@@ -5,6 +5,7 @@ A study is a script in drivers/ with a configuration in configs/ that has two si
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ class Study(Generic[S]):
 
     def finish(self, claims: Sequence[Claim], data: "xarray.Dataset", figure: "Figure") -> int:
         """Print the table, write <name>.h5, .png and .svg; the exit code: 0 if every claim holds, else 1."""
-        from particles.study.plots import save
+        from particles.study.plots import optional, save
 
         console = Console(width=None if sys.stdout.isatty() else 160)
         console.print(table(self.name, claims))
@@ -109,7 +110,9 @@ class Study(Generic[S]):
         whole.to_netcdf(page, engine="h5netcdf")
         path = self.out / f"{self.name}.h5"
         write_whole(path, page.getbuffer())
-        written = [path, *save(figure, self.out / self.name)]
+        written = [path]
+        with optional("the figure"):
+            written += save(figure, self.out / self.name)
         print_line(console, "written: " + ", ".join(map(str, written)))
         return 0 if all(claim.holds for claim in claims) else 1
 
@@ -125,6 +128,8 @@ def study(name: str, kind: type[S], argv: Sequence[str] | None = None) -> Study[
     parser.add_argument("--set", action="append", default=[], metavar="key=value", help="one setting instead")
     parser.add_argument("--out", type=Path, default=Path("out") / name)
     given = parser.parse_args(argv)
+    if argv is None:
+        os.environ["MPLBACKEND"] = "agg"  # as the command line does
     path = given.config or Path(sys.argv[0]).resolve().parent.parent / "configs" / f"{name}.toml"
     try:
         settings = _settings(path, kind, "quick" if given.quick else "full", given.set)

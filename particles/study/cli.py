@@ -1,148 +1,65 @@
-"""The command `particles`: new, run, check, show, report, doctor, schema.
+"""The command `particles`: new, run, gather, check, show, report, doctor, schema.
 
 Exit codes: 0 all is well; 1 a run diverged or failed; 2 bad input; 75 stopped by SIGTERM or SIGUSR1, run again to
-go on; 130 stopped by Ctrl-C, likewise. With --json one document is on stdout and all else on stderr: `documents.py`
-lists the keys.
+go on; 130 stopped by Ctrl-C, likewise.
+
+This file imports nothing heavy: the rest takes a second to load, and a signal may come then.
 """
 
-import argparse
+import contextlib
+import os
+import signal
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
 
-from rich.console import Console
+from particles.study.streams import standard_streams
 
-from particles.errors import ParticlesError, StorageError
-from particles.study import build, doctor, documents, running, tables
-from particles.study.config import ConfigError, override, read_toml
-from particles.study.documents import Answer
-from particles.study.plan import Plan, plan
-from particles.study.usage import BAD_INPUT, OK, parser, wants_json
+OK, FAILED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
+CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: STOPPED, signal.SIGUSR1: STOPPED}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    as_json = wants_json(words)
-    console = Console(stderr=as_json, width=None if sys.stdout.isatty() else 120)
-    try:
+    if arguments is None:
+        os.environ["MPLBACKEND"] = "agg"  # figures go to files, and the user's backend may not be installed here
+    with standard_streams() as streams, ended_by(_leave):
         try:
-            answer = _answer(console, parser().parse_args(words))
-        except (ParticlesError, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            answer = _refused(error, words)
-        if as_json:
-            print(documents.text(answer.document))
-        return answer.code
-    except BrokenPipeError:
-        return OK
+            with ended_by(os._exit):  # an exception could be lost in a half-loaded module
+                from particles.study import commands
+            code = commands.run(words)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except SystemExit as ended:  # --help, or a signal
+            code = int(ended.code or OK)
+        streams.out.flush()
+        if streams.out.fault and not isinstance(streams.out.fault, BrokenPipeError):
+            print(f"particles: stdout could not be written: {streams.out.fault.strerror}", file=sys.stderr)
+            code = code or BAD_INPUT
+    return code
 
 
-def _answer(console: Console, chosen: argparse.Namespace) -> Answer:
-    match chosen.command:
-        case "new":
-            return _new(console, chosen)
-        case "show":
-            return _show(console, chosen)
-        case "report":
-            return _report(console, chosen)
-        case "doctor":
-            return _doctor(console, chosen)
-        case "schema":
-            return _schema(chosen.json)
-    made = _plan(chosen.config, chosen.set)
-    return _check(console, made) if chosen.command == "check" else running.run(console, made, chosen)
+def _leave(code: int) -> NoReturn:
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    raise SystemExit(code)
 
 
-def _refused(error: ParticlesError | OSError, words: list[str]) -> Answer:
-    """Bad input, told on stderr in a line; faults of a configuration are a line each, and then what to do next."""
-    message = str(error)
-    if not isinstance(error, ParticlesError):  # a path that no file can have, a disk that fails
-        message = f"{error.strerror or error}: {str(error.filename or 'a file')[:200]}"
-    faults = error.faults if isinstance(error, ConfigError) else []
-    print(f"particles: {message}", file=sys.stderr)
-    if words[:1] == ["run"] and faults and "no such file" not in message:
-        print("Mend it, and look at it with `particles check` before the next run.", file=sys.stderr)
-    return Answer(BAD_INPUT, {"error": {"message": message, "faults": faults, "exit_code": BAD_INPUT}})
-
-
-def _plan(path: Path, settings: list[str]) -> Plan:
-    raw = read_toml(path)
-    override(raw, settings)
-    made = plan(raw, path.resolve().parent, str(path))
-    build.check_all([case.config for case in made.cases], made.folder)
-    return made
-
-
-def _check(console: Console, made: Plan) -> Answer:
-    case = made.cases[0]
-    objects = build.parts(case.config, made.folder)
-    tables.print_line(console, f"{made.name}: {len(made.cases)} runs of {case.config.steps} steps")
-    for axis in made.axes:
-        tables.print_line(console, f"  {axis.name}: {', '.join(map(str, axis.values))}")
-    limits = sorted({c.nodes for c in made.cases if c.nodes})
-    if limits:
-        tables.print_line(console, f"  limit: {' and '.join(map(str, limits))} nodes")
-    tables.print_line(
-        console, f"  data: {objects.train!r}, test {objects.test!r}; law: {objects.law!r}; {objects.net!r}"
-    )
-    tables.print_line(console, "no faults")
-    said = {"name": made.name, "runs": len(made.cases), "steps": case.config.steps, "axes": documents.axes(made)}
-    said |= {"limit_nodes": limits, "samples": len(objects.train), "inputs": objects.train.x.shape[1]}
-    return Answer(OK, said | {"test_samples": len(objects.test) if objects.test else 0})
-
-
-def _doctor(console: Console, chosen: argparse.Namespace) -> Answer:
-    made = _plan(chosen.plan, chosen.set) if chosen.plan else None
-    machine = doctor.examine(console, chosen.ray)
-    costs = doctor.costs(console, made, chosen.ray, chosen.nodes, chosen.cores) if made else None
-    return Answer(OK, {"machine": machine, "plan": costs})
-
-
-def _new(console: Console, chosen: argparse.Namespace) -> Answer:
-    from particles.study import starter
-
-    made = starter.write(Path(), chosen.name, chosen.data, chosen.y, chosen.force)
-    tables.print_line(console, f"wrote {made.file}: {made.about}")
-    tables.print_line(console, f"next: particles run {made.file}")
-    said = {"file": made.file, "target": made.target, "config": made.config, "next": f"particles run {made.file}"}
-    return Answer(OK, said)
-
-
-def _show(console: Console, chosen: argparse.Namespace) -> Answer:
-    from particles.study.results import open_tree
-    from particles.study.summary import FILE
-
-    path = chosen.path
-    if path.is_dir():
-        if not (path / FILE).is_file():
-            raise StorageError(
-                f"{path} holds no {FILE}. Give a sweep's folder, out/NAME, or a file under its runs/; "
-                "`particles run CONFIG` makes them."
-            )
-        path = path / FILE
-    tree = open_tree(path)
-    if "config_hash" not in tree.attrs:
-        raise StorageError(f"{path} is no result of this program. Give a file under runs/, a sweep.h5 or its folder.")
-    tables.show(console, tree, path, plots=console.is_terminal if chosen.plots is None else chosen.plots)
-    return Answer(OK, documents.result(tree, path))
-
-
-def _report(console: Console, chosen: argparse.Namespace) -> Answer:
-    from particles.study import report
-
-    page = report.write(chosen.path, chosen.out)
-    tables.print_line(console, f"wrote {page}")
-    return Answer(OK, {"file": page})
-
-
-def _schema(as_json: bool) -> Answer:
-    from particles.study import json_schema
-
-    if not as_json:
-        print(json_schema.text(), end="")
-    return Answer(OK, json_schema.json_schema())
+@contextlib.contextmanager
+def ended_by(leave: Callable[[int], NoReturn]) -> Iterator[None]:
+    """While this lasts a signal that ends the command calls leave(its exit code); ignored ones stay ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard = [number for number in CODES if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda number, _: leave(CODES[signal.Signals(number)])) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,15 @@ class ConfigError(ParticlesError, ValueError):
         super().__init__(f"{source} has {number}:\n" + "\n".join(f"  {fault}" for fault in faults))
 
 
+_LARGEST = 2**24  # bytes of a configuration: a list of 10^5 seeds has 6 10^5
+
+
+def folder_of(path: Path) -> Path:
+    """Where file names in a configuration start: its own folder; of what comes through a pipe the current one."""
+    streamed = not path.is_file() or str(path.absolute()).startswith(("/dev/fd/", "/dev/stdin", "/proc/"))
+    return Path.cwd() if streamed else path.resolve().parent
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as a dictionary."""
     if path.is_dir():
@@ -27,13 +36,17 @@ def read_toml(path: Path) -> dict[str, Any]:
             str(path),
             ["no such file: it is a folder. Give the TOML file in it, or a finished sweep to `particles show`"],
         )
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(
             str(path),
             ["no such file. Give a TOML configuration; `particles new NAME --data FILE` writes one for your data"],
         )
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:  # a pipe as well, and perhaps one without end
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ConfigError(str(path), [f"no configuration: larger than {_LARGEST} bytes"])
+        return tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"not valid TOML: {error}"]) from error
     except RecursionError as error:

@@ -3,16 +3,17 @@
     any      {"error": {"message", "faults", "exit_code"}} where it ends in bad input
     new      file, target, config, next
     check    name, runs, steps, axes, limit_nodes, samples, test_samples, inputs
-    run      name, folder, status, exit_code, runs, files, comparison
+    run      name, folder, status, exit_code, runs, files, comparison; gather likewise
     show     path, kind ("run" or "sweep"), status, events, axes, time, recorded, comparison, provenance, config
     report   file
     doctor   machine, plan (null without --plan)
     schema   the JSON schema itself
 
 axes: {name: values}. A run: key, coords, nodes (null for a finite network), status ("finished", "kept" from before,
-"diverged", "stopped", "failed"), message, file (null where there is none). A comparison: setting, counts, sup_distance
-(seeds averaged), limit_error, exponent, interval, theory, verdict ("holds", "does not hold", "cannot tell") and the
-same as holds: true, false, null. Recorded: {name: dims, values, units, equation}. An event: iteration, what.
+"diverged", "stopped", "failed", "missing"), message, file (null where there is none). A comparison: setting, counts,
+sup_distance (seeds averaged), limit_error (how far the limit moved since half the nodes), exponent, interval, theory,
+verdict ("holds", "does not hold", "cannot tell") and the same as holds: true, false, null. Recorded: {name: dims,
+values, units, equation}. An event: iteration, what.
 """
 
 import json

@@ -96,6 +96,7 @@ def _checked_path(path: str | Path, suffixes: Sequence[str]) -> Path:
     return path
 
 
+@plots.styled
 def strip(shown: Reel) -> "Figure":
     """A reel as one figure: a row a run and one for g, a column a time."""
     from particles.study.screen import paint, screen, settle, titles
@@ -116,6 +117,7 @@ def strip(shown: Reel) -> "Figure":
     return made.figure
 
 
+@plots.styled
 def pictures(shown: Reel) -> "list[Image]":
     """Every frame of a movie: what moves is drawn over what was drawn once, about half the time of drawing all anew."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

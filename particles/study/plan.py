@@ -53,12 +53,13 @@ class Case(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A sweep: its axes, its runs, and the folder that file names in the configuration start from."""
+    """A sweep: its axes, its runs, the folder that file names in the configuration start from, and that itself."""
 
     name: str
     axes: list[Axis]
     cases: list[Case]
     folder: Path
+    raw: dict[str, Any]
 
 
 def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -> Plan:
@@ -83,10 +84,10 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
     found = list(dict.fromkeys(fault for _, single in runs for fault in faults(single)))
     if found:
         raise ConfigError(source, found)
-    finite, limits = [], {}
+    finite, limits, hashes = [], {}, dict[Path, str]()
     for coords, single in runs:
         config = Config.model_validate(single)
-        identity = build.identity(config, folder)
+        identity = build.identity(config, folder, hashes)
         finite.append(Case(coords, config, identity, None, fingerprint(identity)))
         if config.limit is not None and config.network.beta == 1.0:
             for nodes in (config.limit.nodes, 2 * config.limit.nodes):
@@ -95,7 +96,7 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
                 case = Case(_without_start(coords, axes), config, whole, nodes, fingerprint(whole))
                 limits[case.key] = case
     repeated = {case.key: case for case in [*finite, *limits.values()]}
-    return Plan(str(runs[0][1].get("name", "run")), axes, list(repeated.values()), folder)
+    return Plan(str(runs[0][1].get("name", "run")), axes, list(repeated.values()), folder, raw)
 
 
 def _repeated(values: list[Any]) -> list[Any]:

@@ -4,9 +4,11 @@ Measured series are solid and coloured, each with a marker of its own; those tha
 dark. Theory is dashed and grey, M = infinity black, an interval or a spread over seeds is shaded.
 """
 
+import contextlib
 import io
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
 from string import ascii_letters
@@ -59,17 +61,37 @@ _DOTS = 2000  # particles drawn of a cloud
 _WIDE = 10.0  # positive values that span this factor are drawn on a logarithmic scale
 
 
+@contextlib.contextmanager
+def house_style() -> Iterator[None]:
+    """The house's style over Matplotlib's own defaults, not over the user's settings (usetex, fonts, black axes)."""
+    from matplotlib import style
+
+    with style.context(["default", STYLE]):
+        yield
+
+
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
     """A function that draws, in the house's style."""
 
     @wraps(draw)
     def inside(*args: P.args, **options: P.kwargs) -> R:
-        import matplotlib
-
-        with matplotlib.rc_context(STYLE):
+        with house_style():
             return draw(*args, **options)
 
     return inside
+
+
+@contextlib.contextmanager
+def optional(what: str, notes: list[str] | None = None) -> Iterator[None]:
+    """A figure whose numbers are safe already: if it cannot be drawn that is a warning, and one of `notes`."""
+    try:
+        yield
+    except Exception as error:  # of Matplotlib, a font, the disk
+        reason = (str(error).splitlines() or [""])[0][:200]
+        message = f"{what} could not be drawn ({type(error).__name__}: {reason})"
+        warnings.warn(message, stacklevel=4)
+        if notes is not None:
+            notes.append(f"{message}.")
 
 
 @styled

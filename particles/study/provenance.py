@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_PACKAGES = ("meanfield-particles", "numpy", "numba", "llvmlite", "scipy", "h5py", "xarray", "ray")
+_PACKAGES = ("meanfield-particles", "numpy", "numba", "llvmlite", "scipy", "h5py", "xarray", "pandas", "ray")
 
 
 def canonical(value: Any) -> str:

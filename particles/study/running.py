@@ -5,7 +5,6 @@ import contextlib
 import signal
 import sys
 import threading
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,50 +12,121 @@ from rich.console import Console
 
 from particles.cluster.engine import Ray
 from particles.errors import InputError
-from particles.files import sole_user, write_whole
+from particles.files import write_whole
 from particles.population import Engine, Local
 from particles.study import documents, placement, tables
+from particles.study.cli import CODES, FAILED, OK
 from particles.study.documents import Answer
-from particles.study.plan import Plan
-from particles.study.sweep import Outcome, run_path, run_sweep
-from particles.study.usage import FAILED, INTERRUPTED, OK, STOPPED
+from particles.study.folder import settle
+from particles.study.parts import alone, beside_others, part_of
+from particles.study.plan import Case, Plan
+from particles.study.sweep import Outcome, earlier, run_path, run_sweep
 
-STOPPING = signal.SIGTERM, signal.SIGUSR1, signal.SIGINT  # batch systems send the first two before they end a job
+_NAMED = 5  # missing runs that are named
 
 
 def run(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
-    """Run what is not there yet and conclude."""
-    from particles.study.progress import Ticker
-
+    """Run what is not there yet and conclude; a part of a job array leaves that to `gather`."""
     out: Path = chosen.out / made.name
     _writable(out)
+    with contextlib.ExitStack() as stack:
+        todo, whole = _entered(stack, console, made, out, chosen)
+        outcomes, caught = _swept(console, todo, out, chosen)
+        if caught:
+            tables.print_line(console, f"stopped; run the same command again to go on. Results so far: {out}")
+            return _answer(made, out, outcomes, CODES[signal.Signals(caught[0])], "stopped", {})
+        concluded = {} if chosen.part else _conclude(console, whole, out, chosen.no_figure)
+    return _judged(made, out, outcomes, concluded)
+
+
+def gather(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
+    """Conclude a sweep whose runs are all there; nothing is computed."""
+    out: Path = chosen.out / made.name
+    outcomes = [earlier(case, out) or Outcome(case, "missing") for case in made.cases]
+    missing = [outcome.case for outcome in outcomes if outcome.status == "missing"]
+    if missing:
+        print(f"particles: {_lacking(missing, len(outcomes), out)}", file=sys.stderr)
+        return _answer(made, out, outcomes, FAILED, "missing", {})
+    _writable(out)
+    with alone(out):
+        concluded = _conclude(console, _settled(made, out), out, chosen.no_figure)
+    return _judged(made, out, outcomes, concluded)
+
+
+def _lacking(missing: list[Case], number: int, out: Path) -> str:
+    from particles.study.progress import name_of
+
+    names = "; ".join(map(name_of, missing[:_NAMED])) + (
+        f"; and {len(missing) - _NAMED} more" * (len(missing) > _NAMED)
+    )
+    remedy = "Submit the job array again, or let `particles run` make them: what is there is kept."
+    return f"{len(missing)} of {number} runs are missing in {out}: {names}. {remedy}"
+
+
+def _entered(
+    stack: contextlib.ExitStack, console: Console, made: Plan, out: Path, chosen: argparse.Namespace
+) -> tuple[Plan, Plan | None]:
+    """Hold the folder: the runs to make, and the plan that its sweep.h5 is about."""
+    if chosen.part is None:
+        stack.enter_context(alone(out))
+        return made, _settled(made, out)
+    if chosen.ray is not None:
+        raise InputError(
+            "--part is for tasks that share nothing but a folder", "--ray as well", "Leave out one of them."
+        )
+    moment = stack.enter_context(beside_others(out))
+    with moment:
+        whole = _settled(made, out)
+    todo = made._replace(cases=part_of(made, *chosen.part))
+    part = f"part {chosen.part.number} of {chosen.part.parts}"
+    tables.print_line(
+        console, f"{part}: {len(todo.cases)} of {len(made.cases)} runs; then: particles gather {chosen.config}"
+    )
+    return todo, whole
+
+
+def _settled(made: Plan, out: Path) -> Plan | None:
+    whole, notice = settle(made, out)
+    if notice:
+        print(f"particles: {notice}", file=sys.stderr)
+    return whole
+
+
+def _swept(console: Console, todo: Plan, out: Path, chosen: argparse.Namespace) -> tuple[list[Outcome], list[int]]:
+    """What became of the runs, and the signals that came meanwhile, which end them so that they can go on."""
+    from particles.study.progress import Ticker
+
     stop, caught = threading.Event(), []
 
     def ask_to_stop(number: int, frame: object) -> None:
         caught.append(number)
         stop.set()
 
-    def tell(message: Warning | str, *_: object, **__: object) -> None:
-        print(f"particles: {message}", file=sys.stderr)
-
-    before = {number: signal.signal(number, ask_to_stop) for number in STOPPING}
-    shown = warnings.showwarning
-    warnings.showwarning = tell
+    before = {number: signal.signal(number, ask_to_stop) for number in CODES}
     ticker = Ticker(console, chosen.quiet)
     try:
-        with sole_user(out), contextlib.ExitStack() as stack:
-            tasks, engine = _placed(stack, console, made, chosen)
-            outcomes = run_sweep(made, out, ticker, chosen.threads, chosen.checkpoint, stop, tasks, engine, chosen.keep)
+        with contextlib.ExitStack() as stack:
+            tasks, engine = _placed(stack, console, todo, chosen)
+            outcomes = run_sweep(
+                todo,
+                out,
+                ticker,
+                chosen.threads,
+                chosen.checkpoint,
+                stop,
+                tasks,
+                engine,
+                chosen.keep,
+                bool(chosen.part),
+            )
     finally:
         ticker.close()
-        warnings.showwarning = shown
         for number, handler in before.items():
             signal.signal(number, handler)
-    if caught:
-        tables.print_line(console, f"stopped; run the same command again to go on. Results so far: {out}")
-        code = INTERRUPTED if caught[0] == signal.SIGINT else STOPPED
-        return _answer(made, out, outcomes, code, "stopped", {})
-    concluded = _conclude(console, made, out, chosen.no_figure)
+    return outcomes, caught
+
+
+def _judged(made: Plan, out: Path, outcomes: list[Outcome], concluded: dict[str, Any]) -> Answer:
     bad = [outcome for outcome in outcomes if outcome.status in ("failed", "diverged")]
     if bad:
         print(f"particles: {len(bad)} of {len(outcomes)} runs failed or diverged, see above", file=sys.stderr)
@@ -94,17 +164,23 @@ def _placed(
     return None, None
 
 
-def _conclude(console: Console, made: Plan, out: Path, no_figure: bool) -> dict[str, Any]:
-    """The sweep's file, its tables and its figure."""
-    from particles.study import figures, summary
+def _conclude(console: Console, made: Plan | None, out: Path, no_figure: bool) -> dict[str, Any]:
+    """The sweep's file, its tables and its figure; nothing of a plan that cannot be made again."""
+    from particles.study import plots, summary
 
+    if made is None:
+        return {}
     result = summary.write(made, out)
     if result.table.data_vars:
         tables.swept(console, result.table, f"{made.name}, at the last recorded time, seeds averaged")
     for setting, compared in result.setups:
         tables.comparison(console, setting, compared)
-    written = [] if no_figure else figures.draw(made, out, result)
-    files = [result.path, *written]
+    files = [result.path]
+    if not no_figure:
+        with plots.optional("the figure"):
+            from particles.study import figures
+
+            files += figures.draw(made, out, result)
     for file in files:
         tables.print_line(console, f"wrote {file}")
     return {"files": files, "comparison": [documents.comparison(*pair) for pair in result.setups]}

@@ -31,7 +31,7 @@ class Screen(NamedTuple):
 
 def screen(shown: Reel, size: tuple[float, float], times: int | None = None) -> Screen:
     """Panels of `size` inches each, dressed and empty: a row for one time (None), or a column for each of `times`."""
-    with matplotlib.rc_context(plots.STYLE):
+    with plots.house_style():
         kinds = len(shown.tracks) + (shown.graph is not None)
         rows, columns = (1, kinds) if times is None else (kinds, times)
         figure = Figure(figsize=(size[0] * columns, size[1] * rows))
@@ -47,7 +47,7 @@ def screen(shown: Reel, size: tuple[float, float], times: int | None = None) -> 
 def paint(made: Screen, shown: Reel, at: int, place: int, kind: int) -> list[Artist]:
     """Draw time `at` of track `kind`, or of the functions g, on one panel: what was drawn, to be removed again."""
     panel = made.panels[place]
-    with matplotlib.rc_context(plots.STYLE):
+    with plots.house_style():
         if kind == len(shown.tracks):
             return _functions(panel, shown, at)
         if made.density:
@@ -57,7 +57,7 @@ def paint(made: Screen, shown: Reel, at: int, place: int, kind: int) -> list[Art
 
 def settle(made: Screen) -> None:
     """Lay the figure out now, and never again: what moves in a movie is the cloud alone."""
-    with matplotlib.rc_context(plots.STYLE):
+    with plots.house_style():
         made.figure.get_layout_engine().execute(made.figure)  # type: ignore[union-attr]
         made.figure.set_layout_engine("none")
 

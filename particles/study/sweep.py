@@ -16,6 +16,7 @@ from particles.files import clear_parts, make_folder, write_whole
 from particles.population import Engine, Local, Watch, cores
 from particles.reading import size_of
 from particles.study import build
+from particles.study.parts import sole_maker
 from particles.study.plan import Case, Plan
 from particles.study.results import Run, save, verified
 from particles.study.simulate import simulate
@@ -24,8 +25,9 @@ GATHERED = 2**24  # particles up to which a run's file holds them itself; more a
 
 
 class Outcome(NamedTuple):
-    """What became of one run: "finished", "kept" (from before), "diverged", "stopped", "failed"; what was said.
+    """What became of one run, and what was said.
 
+    status: "finished", "kept" (from before), "diverged", "stopped", "failed", "missing".
     events: what happened to it on its way.
     """
 
@@ -81,7 +83,8 @@ class Errand(NamedTuple):
     """What whoever makes a run must know besides its number.
 
     engine: where the run's particles go. mark: a file in `out` that must be seen, or the folder is not the same one.
-    data: what is sent along instead of being read by every process, by `build.data_key`.
+    data: what is sent along instead of being read by every process, by `build.data_key`. shared: whether other
+    processes make runs in `out` as well.
     """
 
     made: Plan
@@ -92,6 +95,7 @@ class Errand(NamedTuple):
     keep_every: int
     mark: str
     data: dict[str, build.Data] = {}
+    shared: bool = False
 
 
 def run_sweep(
@@ -104,17 +108,19 @@ def run_sweep(
     tasks: Engine | None = None,
     engine: Engine | None = None,
     keep_every: int = 0,
+    shared: bool = False,
 ) -> list[Outcome]:
     """Run what is not there yet, the largest first, each a task; each run's file is whole or not there.
 
     tasks: whose tasks the runs are, this machine's threads by default. engine: where each run's particles go, by
     default an equal share of those threads. `stop`: set it to end after the iterations under way; the runs' states are
-    kept and the next call goes on from them.
+    kept and the next call goes on from them. shared: other processes make runs in the same folder, perhaps the same.
     """
     stop, out = stop or threading.Event(), out.absolute()
     make_folder(out / "runs")
-    clear_parts(out / "runs")
-    clear_parts(out)
+    if not shared:
+        clear_parts(out / "runs")
+        clear_parts(out)
     before = {case.key: earlier(case, out) for case in made.cases}
     todo = sorted((case for case in made.cases if not before[case.key]), key=lambda case: -case.particles)
     monitor.begin(made.cases, todo)
@@ -123,7 +129,7 @@ def run_sweep(
     outcomes = [outcome for outcome in before.values() if outcome]
     mark = f".seen-{secrets.token_hex(8)}"
     data = {} if isinstance(tasks, Local) else _data_of(made, todo)
-    errand = Errand(made, todo, out, engine, checkpoint_seconds, keep_every, mark, data)
+    errand = Errand(made, todo, out, engine, checkpoint_seconds, keep_every, mark, data, shared)
     watch = Watch(
         lambda number, iteration: monitor.step(todo[number], iteration, todo[number].config.steps), stop.is_set
     )
@@ -148,10 +154,11 @@ def run_sweep(
 def _data_of(made: Plan, todo: list[Case]) -> dict[str, build.Data]:
     """The data of these runs, as far as they fit in one message; more is read where it is needed."""
     found: dict[str, build.Data] = {}
-    for config in (case.config for case in todo):
+    for case in todo:
+        config = case.config
         if build.data_key(config) not in found:
             try:
-                data = build.data(config.data, made.folder)
+                data = build.data(config.data, made.folder, case.identity)
             except ParticlesError:
                 continue  # the run itself says what is wrong
             if sum(part.x.nbytes for pair in (*found.values(), data) for part in pair if part) > _SENT_BYTES:
@@ -179,19 +186,37 @@ def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcom
         return Outcome(case, "stopped")
     if not (out / errand.mark).exists():
         return Outcome(case, "failed", f"this machine does not see {out}: results must go to a shared folder (--out)")
+    try:
+        return _shared(errand, case, note) if errand.shared else _made(errand, case, note)
+    except (ParticlesError, MemoryError, OSError) as error:
+        return Outcome(case, "failed", str(error) or type(error).__name__)
+
+
+def _shared(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
+    """A run that another process may be making, or may have made meanwhile."""
+    out = errand.out
+    with sole_maker(out / "runs" / f".{case.key}.lock", lambda: note(0)) as mine:
+        if not mine:
+            return Outcome(case, "stopped")
+        if before := earlier(case, out):
+            return before
+        clear_parts(out / "runs", f"{case.key}.h5")
+        return _made(errand, case, note)
+
+
+def _made(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
+    """The run itself; only for who may write its file."""
+    out = errand.out
     keep = out / "checkpoints" / case.key
     status, message = "finished", ""
     try:
-        try:
-            run = simulate_case(errand, case, keep, lambda iteration, steps: note(iteration))
-        except DivergedError as error:
-            assert isinstance(error.run, Run)
-            run, status, message = error.run, "diverged", str(error)
-        if run.status == "stopped":
-            return Outcome(case, "stopped")
-        save(run, run_path(out, case))
-    except (ParticlesError, MemoryError, OSError) as error:
-        return Outcome(case, "failed", str(error) or type(error).__name__)
+        run = simulate_case(errand, case, keep, lambda iteration, steps: note(iteration))
+    except DivergedError as error:
+        assert isinstance(error.run, Run)
+        run, status, message = error.run, "diverged", str(error)
+    if run.status == "stopped":
+        return Outcome(case, "stopped")
+    save(run, run_path(out, case))
     shutil.rmtree(keep, ignore_errors=True)
     events = run.events[:-1] if status == "diverged" else run.events  # the last is what the message says
     return Outcome(case, status, message, tuple(str(event["what"]) for event in events))
@@ -200,7 +225,7 @@ def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcom
 def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Callable[[int, int], bool]) -> Run:
     """One run of a sweep, from its configuration."""
     config = case.config
-    objects = build.parts(config, errand.made.folder, errand.data.get(build.data_key(config)))
+    objects = build.parts(config, errand.made.folder, case.identity, errand.data.get(build.data_key(config)))
     return simulate(
         objects.net,
         build.start(config, objects, case.nodes),

@@ -4,18 +4,17 @@ import argparse
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import shtab
 
 from particles.errors import ParticlesError
 from particles.study.placement import KINDS
 
-OK, FAILED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
 _CODES = """\
 exit codes:
   0    all is well
-  1    a run diverged or failed
+  1    a run diverged or failed; gather: or is missing
   2    bad input: an option, a configuration, a file
   75   stopped by SIGTERM or SIGUSR1; the same command again goes on
   130  stopped by Ctrl-C, likewise
@@ -62,15 +61,16 @@ def parser() -> Parser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     new = commands.add_parser("new", help="write a configuration for a data file of your own")
     run = commands.add_parser("run", help="run a configuration; run it again to go on where it stopped")
+    gather = commands.add_parser("gather", help="put the runs together that the parts of a job array made")
     check = commands.add_parser("check", help="check a configuration and say what it would run")
     show = commands.add_parser("show", help="print what a result file or folder holds")
     report = commands.add_parser("report", help="write a result as one page of HTML: a run, a sweep or a study")
     doctor = commands.add_parser("doctor", help="what this machine and a cluster offer, and what a run would cost")
     schema = commands.add_parser("schema", help="print the JSON schema of configurations, for editors")
     _new(new)
-    for command in (run, check):
+    for command in (run, gather, check):
         _path(command, "config", help="a TOML file, such as configs/quickstart.toml")
-    for command in (run, check, doctor):
+    for command in (run, gather, check, doctor):
         command.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="override, as start.count=[64,256]"
         )
@@ -83,6 +83,9 @@ def parser() -> Parser:
     _path(doctor, "--plan", metavar="CONFIG", help="time, traffic and memory of this configuration")
     doctor.add_argument("--nodes", type=_positive, help="plan for so many machines (default: those of --ray, or 1)")
     doctor.add_argument("--cores", type=_positive, help="plan for so many cores a machine")
+    for command in (run, gather):
+        _path(command, "--out", default=Path("out"), help="where results go, in a folder NAME (default: out)")
+        command.add_argument("--no-figure", action="store_true", help="leave the figure out")
     _run(run)
     _path(show, "path")
     _path(report, "path", help="a file under runs/, a sweep's folder, or a study's file")
@@ -90,17 +93,18 @@ def parser() -> Parser:
     show.add_argument(
         "--plots", action=argparse.BooleanOptionalAction, help="small plots (default: on a terminal, not in a pipe)"
     )
-    for command in (new, run, check, show, report, doctor, schema):
+    for command in (new, run, gather, check, show, report, doctor, schema):
         command.add_argument("--json", action="store_true", help="one JSON document on stdout, all else on stderr")
     return top
 
 
 def _new(new: argparse.ArgumentParser) -> None:
     new.add_argument("name", metavar="NAME", help="writes NAME.toml here; results will go to out/NAME")
-    _path(new, "--data", required=True, metavar="FILE", help="your data: CSV with a header, NPZ or HDF5")
+    _path(new, "--data", required=True, metavar="FILE", help="your data: CSV with a header, NPZ, HDF5 or netCDF")
     new.add_argument(
         "--y", metavar="COLUMN", help="the targets' column (default: y, target, label, ... if there is one)"
     )
+    new.add_argument("--x", nargs="+", metavar="COLUMN", help="the inputs' columns (default: all others)")
     new.add_argument("--force", action="store_true", help="write over a NAME.toml that is there")
 
 
@@ -110,13 +114,29 @@ def _run(run: argparse.ArgumentParser) -> None:
     )
     run.add_argument("--shards", type=_positive, help="with --ray, how many processes share one run's particles")
     run.add_argument("--keep", type=_positive, default=0, metavar="K", help="keep each K-th checkpoint for good")
-    _path(run, "--out", default=Path("out"), help="where results go, in a folder NAME (default: out)")
+    run.add_argument(
+        "--part", type=_part, metavar="I/N", help="this task's part of the runs, I from 0 or from 1; then `gather`"
+    )
     run.add_argument("--threads", type=_positive, help="cores to use (default: all); no result depends on it")
     run.add_argument(
         "--checkpoint", type=_seconds, default=30.0, metavar="SECONDS", help="least time between checkpoints"
     )
-    run.add_argument("--no-figure", action="store_true", help="leave the figure out")
     run.add_argument("--quiet", action="store_true", help="no progress")
+
+
+class Part(NamedTuple):
+    """Which of how many parts of a sweep."""
+
+    number: int
+    parts: int
+
+
+def _part(text: str) -> Part:
+    number, _, parts = text.partition("/")
+    plain = all(word.isascii() and word.isdigit() and len(word) < 7 for word in (number, parts))
+    if not plain or not 0 <= int(number) <= int(parts) or int(parts) < 1:
+        raise argparse.ArgumentTypeError(f"must be I/N, I from 0 to N, such as 2/6: got {text[:40]!r}")
+    return Part(int(number), int(parts))
 
 
 def wants_json(words: Sequence[str]) -> bool:

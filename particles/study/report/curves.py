@@ -31,7 +31,8 @@ def curves(source: Source) -> tuple[list[Picture], list[str]]:
         if len(kept) < len(lines):
             notes.append(f"{name}: {len(kept)} of {len(lines)} curves are drawn.")
         if kept:
-            found.append(_picture(name, source.root[name].attrs, kept))
+            with plots.optional(name, notes):
+                found.append(_picture(name, source.root[name].attrs, kept))
         else:
             notes.append(f"{name}: no finite number was recorded, so it is not drawn.")
     if len(names) > FIGURES:

@@ -15,9 +15,9 @@ from particles.errors import InputError
 from particles.files import write_whole
 from particles.study.compare import verdict
 from particles.study.convergence import distances
-from particles.study.plots import styled
+from particles.study.plots import optional, styled
 from particles.study.report.curves import curves
-from particles.study.report.film import clouds
+from particles.study.report.film import Clouds, clouds
 from particles.study.report.incidents import incidents
 from particles.study.report.pictures import ROOM, Picture, drawn, fitting, label, saved
 from particles.study.report.reproduction import reproduction
@@ -48,8 +48,10 @@ def write(path: Path, target: Path | None = None) -> Path:
 def page(source: Source) -> str:
     """The whole page: everything that came from the file is escaped by the template."""
     style, script = _text("page.css"), _text("page.js")
-    cloud, happened = clouds(source), incidents(source)
+    happened, cloud = incidents(source), Clouds(None, [], [])
     made, notes = _pictures(source)
+    with optional("the cloud", cloud.notes):
+        cloud = clouds(source)
     room = ROOM - sum(len(picture.source) for picture in made) - (len(cloud.film.still.source) if cloud.film else 0)
     still, lost = fitting(cloud.pictures, max(room, 0))
     if lost:
@@ -79,7 +81,9 @@ def _pictures(source: Source) -> tuple[list[Picture], list[str]]:
     """The figures that were saved, then a curve for every quantity, as far as the page has room."""
     found, notes = saved(source)
     if source.kind == SWEEP and not found:
-        found = [_distance(setting, compared) for setting, compared in source.setups[:8]]
+        for setting, compared in source.setups[:8]:
+            with optional("the distance from the limit", notes):
+                found.append(_distance(setting, compared))
     lines, more = curves(source)
     kept, lost = fitting([*found, *lines], ROOM * 3 // 4)
     if lost:

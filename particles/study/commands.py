@@ -1,0 +1,146 @@
+"""What each command does. With --json one document is on stdout, all else on stderr; `documents.py` lists its keys."""
+
+import argparse
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from rich.console import Console
+
+from particles.errors import ParticlesError, StorageError
+from particles.study import build, doctor, documents, running, tables
+from particles.study.cli import BAD_INPUT, OK
+from particles.study.config import ConfigError, folder_of, override, read_toml
+from particles.study.documents import Answer
+from particles.study.plan import Plan, plan
+from particles.study.usage import parser, wants_json
+
+
+def run(words: list[str]) -> int:
+    """Run a command line; the exit code."""
+    as_json = wants_json(words)
+    adapts = sys.stdout.isatty() and os.environ.get("COLUMNS") != "0"  # rich believes it and prints nothing
+    console = Console(stderr=as_json, width=None if adapts else 120)
+    shown = warnings.showwarning
+    warnings.showwarning = _tell
+    try:
+        answer = _answer(console, parser().parse_args(words))
+    except (ParticlesError, OSError) as error:
+        answer = _refused(error, words)
+    finally:
+        warnings.showwarning = shown
+    if as_json:
+        print(documents.text(answer.document))
+    return answer.code
+
+
+def _tell(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"particles: {message}", file=sys.stderr)
+
+
+def _answer(console: Console, chosen: argparse.Namespace) -> Answer:
+    match chosen.command:
+        case "new":
+            return _new(console, chosen)
+        case "show":
+            return _show(console, chosen)
+        case "report":
+            return _report(console, chosen)
+        case "doctor":
+            return _doctor(console, chosen)
+        case "schema":
+            return _schema(chosen.json)
+    made = _plan(chosen.config, chosen.set)
+    todo = {"check": _check, "gather": running.gather, "run": running.run}
+    return todo[chosen.command](console, made, chosen)
+
+
+def _refused(error: ParticlesError | OSError, words: list[str]) -> Answer:
+    """Bad input, told on stderr in a line; faults of a configuration are a line each, and then what to do next."""
+    message = str(error)
+    if not isinstance(error, ParticlesError):  # a path that no file can have, a disk that fails
+        message = f"{error.strerror or error}: {str(error.filename or 'a file')[:200]}"
+    faults = error.faults if isinstance(error, ConfigError) else []
+    print(f"particles: {message}", file=sys.stderr)
+    if words[:1] == ["run"] and faults and "no such file" not in message:
+        print("Mend it, and look at it with `particles check` before the next run.", file=sys.stderr)
+    return Answer(BAD_INPUT, {"error": {"message": message, "faults": faults, "exit_code": BAD_INPUT}})
+
+
+def _plan(path: Path, settings: list[str]) -> Plan:
+    raw = read_toml(path)
+    override(raw, settings)
+    made = plan(raw, folder_of(path), str(path))
+    build.check_all(made.cases, made.folder)
+    return made
+
+
+def _check(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
+    case = made.cases[0]
+    objects = build.parts(case.config, made.folder, case.identity)
+    tables.print_line(console, f"{made.name}: {len(made.cases)} runs of {case.config.steps} steps")
+    for axis in made.axes:
+        tables.print_line(console, f"  {axis.name}: {', '.join(map(str, axis.values))}")
+    limits = sorted({c.nodes for c in made.cases if c.nodes})
+    if limits:
+        tables.print_line(console, f"  limit: {' and '.join(map(str, limits))} nodes")
+    tables.print_line(
+        console, f"  data: {objects.train!r}, test {objects.test!r}; law: {objects.law!r}; {objects.net!r}"
+    )
+    tables.print_line(console, "no faults")
+    said = {"name": made.name, "runs": len(made.cases), "steps": case.config.steps, "axes": documents.axes(made)}
+    said |= {"limit_nodes": limits, "samples": len(objects.train), "inputs": objects.train.x.shape[1]}
+    return Answer(OK, said | {"test_samples": len(objects.test) if objects.test else 0})
+
+
+def _doctor(console: Console, chosen: argparse.Namespace) -> Answer:
+    made = _plan(chosen.plan, chosen.set) if chosen.plan else None
+    machine = doctor.examine(console, chosen.ray)
+    costs = doctor.costs(console, made, chosen.ray, chosen.nodes, chosen.cores) if made else None
+    return Answer(OK, {"machine": machine, "plan": costs})
+
+
+def _new(console: Console, chosen: argparse.Namespace) -> Answer:
+    from particles.study import starter
+
+    made = starter.write(Path(), chosen.name, chosen.data, chosen.y, chosen.force, chosen.x)
+    tables.print_line(console, f"wrote {made.file}: {made.about}")
+    tables.print_line(console, f"next: particles run {made.file}")
+    said = {"file": made.file, "target": made.target, "config": made.config, "next": f"particles run {made.file}"}
+    return Answer(OK, said)
+
+
+def _show(console: Console, chosen: argparse.Namespace) -> Answer:
+    from particles.study.results import open_tree
+    from particles.study.summary import FILE
+
+    path = chosen.path
+    if path.is_dir():
+        if not (path / FILE).is_file():
+            raise StorageError(
+                f"{path} holds no {FILE}. Give a sweep's folder, out/NAME, or a file under its runs/; "
+                "`particles run CONFIG` makes them."
+            )
+        path = path / FILE
+    tree = open_tree(path)
+    if "config_hash" not in tree.attrs:
+        raise StorageError(f"{path} is no result of this program. Give a file under runs/, a sweep.h5 or its folder.")
+    tables.show(console, tree, path, plots=console.is_terminal if chosen.plots is None else chosen.plots)
+    return Answer(OK, documents.result(tree, path))
+
+
+def _report(console: Console, chosen: argparse.Namespace) -> Answer:
+    from particles.study import report
+
+    page = report.write(chosen.path, chosen.out)
+    tables.print_line(console, f"wrote {page}")
+    return Answer(OK, {"file": page})
+
+
+def _schema(as_json: bool) -> Answer:
+    from particles.study import json_schema
+
+    if not as_json:
+        print(json_schema.text(), end="")
+    return Answer(OK, json_schema.json_schema())

@@ -1,0 +1,84 @@
+"""Which sweep a results folder holds: a plan that differs must not hide its runs.
+
+plan.json             the configuration of the sweep that sweep.h5 and the figure show, and the keys of its runs
+earlier/<id>/         the same of a sweep that was run in this folder before, with sweep.h5 and its figures
+earlier/<id>/runs     a link to runs/, so that this is a sweep's folder as well
+"""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from particles.errors import ParticlesError, StorageError
+from particles.files import write_whole
+from particles.study.plan import Plan, plan
+from particles.study.provenance import fingerprint
+from particles.study.summary import FILE as SWEEP
+
+FILE = "plan.json"
+_REMEDY = "For a folder of its own give --out or another name."
+
+
+class Settled(NamedTuple):
+    """whole: the plan that the folder's sweep.h5 is about, None where it cannot be made again; notice: what to say."""
+
+    whole: Plan | None
+    notice: str = ""
+
+
+def settle(made: Plan, out: Path) -> Settled:
+    """Note in the folder that this plan is run there; what it held is kept, as the larger sweep or set aside.
+
+    Only for who holds the folder.
+    """
+    mine, record = {case.key for case in made.cases}, _read(out / FILE)
+    before = set(record.get("runs", ()))
+    if mine < before:
+        whole = _planned(record)
+        stays = "is brought up to date" if whole else "stays as it is (its data or its folder have changed)"
+        notice = f"{out} holds a sweep of {len(before)} runs, and this is {len(mine)} of them: its {SWEEP} {stays}"
+        return Settled(whole, f"{notice}. {_REMEDY}")
+    notice = ""
+    if not before <= mine:
+        place = _set_aside(out, made.name, before)
+        notice = (
+            f"{out} held another sweep, of {len(before)} runs: its {SWEEP} and figure are now in {place}. {_REMEDY}"
+        )
+    if before != mine or record.get("config") != made.raw:
+        content = {"config": made.raw, "folder": str(made.folder), "runs": sorted(mine)}
+        write_whole(out / FILE, json.dumps(content).encode())
+    return Settled(made, notice)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} cannot be read ({error}). Restore it, or choose another folder (--out).") from error
+
+
+def _planned(record: dict[str, Any]) -> Plan | None:
+    """The plan of a record, if it still has the same runs."""
+    try:
+        whole = plan(record["config"], Path(record["folder"]))
+    except ParticlesError:
+        return None
+    return whole if {case.key for case in whole.cases} == set(record["runs"]) else None
+
+
+def _set_aside(out: Path, name: str, keys: set[str]) -> Path:
+    place = out / "earlier" / fingerprint(sorted(keys))[:8]
+    place.mkdir(parents=True, exist_ok=True)
+    figures = [
+        path for suffix in ("png", "svg") for path in (out / f"{name}.{suffix}", *out.glob(f"{name}-*.{suffix}"))
+    ]
+    for path in (out / FILE, out / SWEEP, out / "report.html", *figures):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, place / path.name)
+    with contextlib.suppress(OSError):  # it was set aside before, or the file system has no links
+        (place / "runs").symlink_to(Path("..", "..", "runs"), target_is_directory=True)
+    return place

@@ -1,0 +1,100 @@
+"""A sweep shared out to the tasks of a job array: each makes its part of the runs in one folder, and one gathers them.
+
+Tasks know nothing of each other. Each run has a lock file, so that two tasks that have the same run make it in turn and
+the second finds it finished. A mark tells whoever wants the whole folder that tasks are at work in it.
+"""
+
+import contextlib
+import heapq
+import random
+import secrets
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from particles.errors import BusyError
+from particles.files import held, make_folder, sole_user
+from particles.study.plan import Case, Plan
+
+_LOOK_SECONDS = 0.5  # between two looks whether another task is done with a run
+_PATIENCE_SECONDS = 60.0  # for the other tasks that begin at the same moment
+_MARK = ".part-{}.lock"
+
+
+def part_of(made: Plan, number: int, parts: int) -> list[Case]:
+    """The runs of one of so many parts: the largest run first, each to the part that has the least work by then.
+
+    number: counted from 0 or from 1; the last of `parts` is also part 0.
+    """
+    loads = [(0, part) for part in range(parts)]
+    mine: list[Case] = []
+    for case in sorted(made.cases, key=lambda case: (-work_of(case), case.key)):
+        load, part = heapq.heappop(loads)
+        heapq.heappush(loads, (load + work_of(case), part))
+        if part == number % parts:
+            mine.append(case)
+    return mine
+
+
+def work_of(case: Case) -> int:
+    """What a run costs beside the others of its sweep: particle-iterations."""
+    return case.particles * max(1, case.config.steps)
+
+
+@contextlib.contextmanager
+def beside_others(out: Path) -> Iterator[contextlib.AbstractContextManager[None]]:
+    """Work in a folder beside other tasks; BusyError where one process has all of it. Gives a hold for a moment.
+
+    The mark comes before the look at the folder's lock, and in `alone` after it: one of two always sees the other.
+    """
+    make_folder(out)
+    with held(out / _MARK.format(secrets.token_hex(6))):
+        yield _momentary(out)
+
+
+@contextlib.contextmanager
+def _momentary(out: Path) -> Iterator[None]:
+    """The folder for a moment, once the other tasks that want it for a moment had it."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(sole_user(out))
+                break
+            except BusyError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(random.uniform(0.01, 0.2))
+        yield
+
+
+@contextlib.contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Hold a whole folder; BusyError where another process has it, or tasks are at work in it."""
+    with sole_user(out):
+        for mark in out.glob(_MARK.format("*")):  # one that a killed task left behind is free
+            with held(
+                mark, f"{out} is in use by tasks of a job array. Wait for them, or choose another folder (--out)."
+            ):
+                pass
+        yield
+
+
+@contextlib.contextmanager
+def sole_maker(lock: Path, stop: Callable[[], bool]) -> Iterator[bool]:
+    """Hold one run's lock file, waiting while another has it; False if asked to stop meanwhile."""
+    waiting = False
+    with contextlib.ExitStack() as stack:
+        while not stop():
+            try:
+                stack.enter_context(held(lock))
+            except BusyError:
+                if not waiting:
+                    warnings.warn(f"{lock} is held by another process, which makes this run: waiting", stacklevel=2)
+                waiting = True
+                time.sleep(_LOOK_SECONDS)
+                continue
+            yield True
+            return
+        yield False

@@ -1,0 +1,216 @@
+"""A sweep's folder: what another plan leaves of it, and a sweep that is made in parts."""
+
+import contextlib
+import json
+import shutil
+import time
+from types import SimpleNamespace
+
+import pytest
+from test_cli import called, set_
+from test_config import SMALL_TOML
+from test_plan import planned
+
+import particles as mf
+from particles.files import held, sole_user
+from particles.study import parts
+from particles.study.parts import part_of, work_of
+
+SWEEP = ("start.count=[8,16]", "start.seed=[0,1]", "limit.nodes=16")
+ONE = ("start.count=16", "start.seed=1")
+
+
+@pytest.fixture
+def cli(tmp_path, capsys, monkeypatch):
+    """A caller of the command in a folder with small.toml: cli("run", "start.count=8", more=["--no-figure"])."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL_TOML)
+
+    def call(command, *settings, more=("--no-figure",), file="small.toml"):
+        quiet = ("--quiet",) if command == "run" else ()
+        return called(capsys, command, file, *set_(*settings), *quiet, *more)
+
+    return call
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out" / "small"
+
+
+def content(folder):
+    return mf.open_sweep(folder).load()
+
+
+def test_run__of_a_part_of_the_folder_s_sweep_leaves_it_there(cli, out):
+    cli("run", *SWEEP, more=())
+    whole, figure = content(out), (out / "small.png").read_bytes()
+    code, printed, err = cli("run", *ONE, more=())
+    assert code == 0 and err.startswith(
+        f"particles: {out.relative_to(out.parents[1])} holds a sweep of 6 runs, and this is 1"
+    )
+    assert len(err.splitlines()) == 1 and "--out or another name" in err
+    assert content(out).identical(whole) and (out / "small.png").read_bytes() == figure
+    assert "wrote out/small/sweep.h5" in printed
+
+
+def test_run__of_a_part_of_a_sweep_that_is_not_complete_fills_its_place(cli, out):
+    cli("run", *SWEEP)
+    whole = content(out)
+    for path in (*(out / "runs").iterdir(), out / "sweep.h5"):
+        path.unlink()
+    assert cli("run", *ONE)[0] == 0
+    part = content(out)
+    assert part["status"].values.tolist() == [["missing", "missing"], ["missing", "finished"]]
+    assert part["loss"].sel(count=16, seed=1).equals(whole["loss"].sel(count=16, seed=1))
+
+
+def test_run__of_another_plan_sets_the_earlier_sweep_aside(cli, out):
+    cli("run", *SWEEP, more=())
+    whole = content(out)
+    code, _, err = cli("run", *SWEEP, "steps=4")
+    (earlier,) = (out / "earlier").iterdir()
+    assert code == 0 and f"its sweep.h5 and figure are now in out/small/earlier/{earlier.name}" in err
+    assert {path.name for path in earlier.iterdir()} == {"plan.json", "sweep.h5", "small.png", "small.svg", "runs"}
+    assert content(earlier).drop_attrs().identical(whole.drop_attrs())
+    assert content(out).sizes["time"] == 5 and not (out / "small.png").exists()
+    assert cli("run", *SWEEP, more=())[0] == 0  # and back
+    assert content(out).drop_attrs().identical(whole.drop_attrs())
+    assert len(list((out / "earlier").iterdir())) == 2
+
+
+def test_run__of_a_larger_plan_takes_the_folder_over(cli, out):
+    cli("run", *ONE)
+    assert cli("run", *SWEEP)[2] == ""
+    assert content(out).sizes["count"] == 2 and not (out / "earlier").exists()
+
+
+def test_sweep__that_cannot_be_planned_again_stays_as_it_is(cli, out, tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text("x,y\n1,2\n2,3\n")
+    cli("run", 'data={file=["a.csv","b.csv"]}')
+    before = (out / "sweep.h5").read_bytes()
+    (tmp_path / "b.csv").unlink()
+    code, printed, err = cli("run", 'data={file="a.csv"}')
+    assert code == 0 and "its sweep.h5 stays as it is" in err and "wrote" not in printed
+    assert (out / "sweep.h5").read_bytes() == before
+
+
+def test_sweep__of_changed_data_is_another(cli, out, tmp_path):
+    for content_of_file in ("x,y\n1,2\n2,3\n", "x,y\n1,2\n2,4\n"):
+        (tmp_path / "a.csv").write_text(content_of_file)
+        code, _, err = cli("run", 'data={file="a.csv"}')
+    assert code == 0 and "held another sweep" in err and len(list((out / "earlier").iterdir())) == 1
+
+
+COSTS = ("start.count=[8,16,1024]", "start.seed=[0,1,2]", "limit.nodes=512", "steps=[2,3]")
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 6, 40])
+def test_parts__share_every_run_out_once_and_evenly(number):
+    made = planned(*COSTS)
+    shared = [part_of(made, part, number) for part in range(number)]
+    assert sorted(case.key for part in shared for case in part) == sorted(case.key for case in made.cases)
+    loads = [sum(map(work_of, part)) for part in shared]
+    assert max(loads) - min(loads) <= max(map(work_of, made.cases))
+    for part in shared:
+        assert [work_of(case) for case in part] == sorted(map(work_of, part), reverse=True)
+    assert part_of(made, number, number) == shared[0]  # counted from 1: the same parts
+
+
+def test_parts__in_one_folder_gathered_are_the_sweep(cli, out, tmp_path):
+    for part in ("1/3", "3/3", "2/3"):
+        code, printed, err = cli("run", *SWEEP, more=["--part", part])
+        assert (code, err) == (0, "") and f"part {part[0]} of 3: " in printed
+        assert not (out / "sweep.h5").exists() and not list(out.glob("*.png"))
+    code, printed, err = cli("gather", *SWEEP, more=())
+    assert (code, err) == (0, "") and "wrote out/small/small.png" in printed
+    cli("run", *SWEEP, more=["--out", "alone"])
+    alone = tmp_path / "alone" / "small"
+    assert content(out).drop_attrs().identical(content(alone).drop_attrs())
+    assert {path.name for path in out.iterdir()} == {"plan.json", "runs", "sweep.h5", "small.png", "small.svg"}
+    for path in (alone / "runs").iterdir():
+        mine, wanted = mf.open(out / "runs" / path.name), mf.open(path)
+        assert mine.dataset.identical(wanted.dataset) and mine.measure.b.tobytes() == wanted.measure.b.tobytes()
+
+
+def test_gather__names_the_runs_that_are_missing_and_writes_nothing(cli, out):
+    cli("run", *SWEEP, more=["--part", "0/2"])
+    code, printed, err = cli("gather", *SWEEP)
+    assert (code, printed) == (1, "") and err.startswith("particles: 4 of 6 runs are missing in out/small: ")
+    assert "seed=" in err and "Submit the job array again" in err and not (out / "sweep.h5").exists()
+    code, printed, _ = cli("gather", *SWEEP, more=["--json"])
+    told = json.loads(printed)
+    assert told["status"] == "missing" and told["exit_code"] == code == 1
+    assert [run["status"] for run in told["runs"]].count("missing") == 4
+
+
+def test_gather__where_nothing_was_run_makes_no_folder(cli, out):
+    assert cli("gather", *SWEEP)[0] == 1 and not out.exists()
+
+
+def test_gather__has_the_code_of_a_run_that_diverged(cli, out):
+    wild = ("method.step=1e6", 'network.activation="quadratic"', "steps=60")
+    assert cli("run", *wild, more=["--part", "1/1"])[0] == 1
+    assert cli("gather", *wild)[0] == 1 and (out / "sweep.h5").exists()
+
+
+@pytest.mark.filterwarnings("always:.*waiting")
+def test_part__waits_for_a_run_that_another_makes_and_leaves_it(cli, out, tmp_path, monkeypatch):
+    cli("run", *ONE, more=["--out", "alone"])
+    (made,) = (tmp_path / "alone/small/runs").iterdir()
+    (out / "runs").mkdir(parents=True)
+    other = contextlib.ExitStack()
+    other.enter_context(held(out / "runs" / f".{made.stem}.lock"))
+
+    def finish(seconds):
+        shutil.copy(made, out / "runs" / made.name)
+        other.close()
+
+    monkeypatch.setattr(parts, "time", SimpleNamespace(sleep=finish, monotonic=time.monotonic))
+    code, _, err = cli("run", *ONE, more=["--part", "1/1"])
+    assert code == 0 and "is held by another process, which makes this run: waiting" in err
+    assert (out / "runs" / made.name).read_bytes() == made.read_bytes()
+    assert {path.name for path in (out / "runs").iterdir()} == {made.name}
+
+
+def test_part__leaves_files_that_others_are_writing(cli, out):
+    (out / "runs").mkdir(parents=True)
+    other = out / "runs" / ".0123456789abcdef.h5.1-2.part"
+    other.write_bytes(b"half")
+    assert cli("run", *ONE, more=["--part", "1/1"])[0] == 0 and other.exists()
+    assert cli("run", *ONE)[0] == 0 and not other.exists()
+
+
+@pytest.mark.parametrize("command", ["run", "gather"])
+def test_folder__is_not_taken_from_tasks_at_work(cli, out, command):
+    cli("run", *ONE)
+    with parts.beside_others(out) as moment, parts.beside_others(out) as another:
+        for turn in (moment, another):
+            with turn:
+                pass
+        code, _, err = cli(command, *ONE)
+    assert code == 2 and "is in use by tasks of a job array" in err
+    assert cli(command, *ONE)[0] == 0
+
+
+def test_part__is_refused_where_one_process_has_the_folder(cli, out, monkeypatch):
+    monkeypatch.setattr(parts, "_PATIENCE_SECONDS", 0.0)
+    out.mkdir(parents=True)
+    with sole_user(out):
+        code, _, err = cli("run", *ONE, more=["--part", "1/1"])
+    assert code == 2 and "is in use by another run" in err
+
+
+BAD = ["3/2", "1/0", "1", "-1/2", "1/2/3", "a/2", "1.0/2", "1/9999999"]
+
+
+@pytest.mark.parametrize("part", BAD)
+def test_part__that_is_none_is_refused(cli, part):
+    code, printed, err = cli("run", more=[f"--part={part}"])
+    assert (code, printed) == (2, "") and "argument --part: must be I/N" in err
+
+
+def test_part__has_no_cluster(cli):
+    code, _, err = cli("run", more=["--part", "1/2", "--ray", "local"])
+    assert code == 2 and "--part is for tasks that share nothing but a folder" in err
