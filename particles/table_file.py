@@ -36,8 +36,7 @@ def read(
     Raises InputError, with line and column, where a row is too short or too long, or a cell is no finite number.
     """
     table = opened(content, path)
-    first = next(table.rows(), None)
-    if first is None:
+    if next(table.rows(), None) is None:
         raise InputError("a data file needs at least one row below its header", f"{path} without", "")
     inputs = _names(table, x, y)
     frame = _frame(table, y if text else None)
