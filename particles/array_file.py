@@ -64,21 +64,21 @@ def _opened(content: bytes, npz: bool) -> Iterator[Mapping[str, Any]]:
             yield file
 
 
-def _variable(path: Path, name: str, found: Any) -> _Variable:
-    if isinstance(found, np.ndarray):
-        return _Variable((None,) * found.ndim, found, {})
-    if hasattr(found, "typecode"):  # netCDF 3
-        attrs = {key: getattr(found, key) for key in _CONVENTIONS if hasattr(found, key)}
-        return _Variable(found.dimensions, np.array(found.data), attrs)
-    if not hasattr(found, "dtype"):
-        inner = [key for key, one in found.items() if getattr(one, "ndim", 0) == 2]
+def _variable(path: Path, name: str, item: Any) -> _Variable:
+    if isinstance(item, np.ndarray):
+        return _Variable((None,) * item.ndim, item, {})
+    if hasattr(item, "typecode"):  # netCDF 3
+        attrs = {key: getattr(item, key) for key in _CONVENTIONS if hasattr(item, key)}
+        return _Variable(item.dimensions, np.array(item.data), attrs)
+    if not hasattr(item, "dtype"):
+        inner = [key for key, one in item.items() if getattr(one, "ndim", 0) == 2]
         remedy = f"Name an array: {f'{name}/{inner[0]}' if inner else 'one with rows and columns'}."
         raise InputError(f"{name!r} in {path} must be an array", "a group, as pandas writes a table", remedy)
-    if found.is_virtual or found.external:  # neither its numbers nor their hash would be the file's
+    if item.is_virtual or item.external:  # neither its numbers nor their hash would be the file's
         rule = f"{name!r} in {path} must be an array of the file itself"
         raise InputError(rule, "a view of other files", "Copy its numbers into this file.")
-    dims = tuple(dim[0].name if len(dim) else None for dim in found.dims)
-    return _Variable(dims, found[()], {key: found.attrs[key] for key in found.attrs if key in _CONVENTIONS})
+    dims = tuple(dim[0].name if len(dim) else None for dim in item.dims)
+    return _Variable(dims, item[()], {key: item.attrs[key] for key in item.attrs if key in _CONVENTIONS})
 
 
 def _numbers(name: str, variable: _Variable) -> Array:

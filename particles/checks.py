@@ -45,7 +45,7 @@ def share(name: str, value: Any) -> float:
 
 
 def real_array(name: str, values: Any, *, finite: bool = True) -> NDArray[np.float64]:
-    """A user's numbers as a float64 array; the one door for arrays, lists, tables and labelled arrays.
+    """A user's numbers as a float64 array; the one entrance for arrays, lists, tables and labelled arrays.
 
     Refused, by place: masked cells, imaginary parts, dates, text, what is no number, and unless `finite` is False NaN
     and inf. True and False are 1 and 0. A float64 array comes back as it is, not copied.
@@ -60,10 +60,10 @@ def real_array(name: str, values: Any, *, finite: bool = True) -> NDArray[np.flo
             rule = f"{name} must be real"
             raise InputError(rule, f"an imaginary part in {_place(given.imag != 0)}", "Pass real and imaginary parts.")
         given = given.real
-    found = np.asarray(given, dtype=np.float64)
-    if finite and not np.isfinite(found).all():
-        raise InputError(f"{name} must be finite", _not_finite(values, found), "Remove or fill those rows.")
-    return found
+    numbers = np.asarray(given, dtype=np.float64)
+    if finite and not np.isfinite(numbers).all():
+        raise InputError(f"{name} must be finite", _not_finite(values, numbers), "Remove or fill those rows.")
+    return numbers
 
 
 def _refuse_masked(name: str, values: Any, *rows: int) -> None:
@@ -100,23 +100,23 @@ def _array(name: str, values: Any) -> NDArray[Any]:
 
 def _from_objects(rule: str, given: NDArray[Any]) -> NDArray[np.float64]:
     """An array of Python's numbers of any kind; a table with columns of different types is one."""
-    found = np.empty(given.shape)
+    numbers = np.empty(given.shape)
     for place, value in np.ndenumerate(given):
         try:
             if isinstance(value, str | bytes | np.datetime64 | np.timedelta64):
                 raise TypeError
-            found[place] = float(value)
+            numbers[place] = float(value)
         except (TypeError, ValueError, OverflowError) as error:
             got = f"{str(value)[:40]!r} ({type(value).__name__}) in {_words(place)}"
             raise InputError(rule, got, "Encode text as numbers; fill or remove what is missing.") from error
-    return found
+    return numbers
 
 
-def _not_finite(values: Any, found: NDArray[np.float64]) -> str:
+def _not_finite(values: Any, numbers: NDArray[np.float64]) -> str:
     """Where numbers are NaN or inf: how many rows, the first of them, its first column, by name where there is one."""
-    bad = ~np.isfinite(found)
+    bad = ~np.isfinite(numbers)
     if bad.ndim == 0:
-        return str(found)
+        return str(numbers)
     rows = bad.reshape(len(bad), -1).any(axis=1)
     where = _place(bad)
     columns = getattr(values, "columns", None)
@@ -138,7 +138,7 @@ def _words(place: tuple[int, ...]) -> str:
 
 def vector(name: str, values: ArrayLike, n: int) -> NDArray[np.float64]:
     """A finite vector (n,), one number a sample."""
-    found = real_array(f"`{name}`", values)
-    if found.shape != (n,):
-        raise InputError(f"`{name}` must be finite, of shape ({n},)", str(found.shape), "One number a sample.")
-    return found
+    numbers = real_array(f"`{name}`", values)
+    if numbers.shape != (n,):
+        raise InputError(f"`{name}` must be finite, of shape ({n},)", str(numbers.shape), "One number a sample.")
+    return numbers

@@ -147,7 +147,16 @@ def read(
     Dataset(n=4, d=2)
     """
     path = Path(path)
+    checked_kind(path)
     return parsed(content_of(path), path, x, y, positive, negative)
+
+
+def checked_kind(path: Path) -> str:
+    """The ending of a data file's name, which tells how it is read."""
+    kind = path.suffix.lower()
+    if kind not in KINDS:
+        raise InputError("a data file must end in .csv, .npz, .h5, .hdf5 or .nc", repr(str(path)), "")
+    return kind
 
 
 def content_of(path: Path) -> bytes:
@@ -180,9 +189,7 @@ def arrays(
     content: bytes, path: Path, x: str | Sequence[str] | None, y: str, text: bool = False
 ) -> tuple[Array, NDArray[np.generic]]:
     """Inputs and targets as a file has them; text: the targets' column of a CSV may be of words."""
-    kind = path.suffix.lower()
-    if kind not in KINDS:
-        raise InputError("a data file must end in .csv, .npz, .h5, .hdf5 or .nc", repr(str(path)), "")
+    kind = checked_kind(path)
     try:
         if kind == ".csv":
             return table_file.read(content, path, x, y, text)

@@ -36,8 +36,7 @@ def read(
     Raises InputError, with line and column, where a row is too short or too long, or a cell is no finite number.
     """
     table = opened(content, path)
-    first = next(table.rows(), None)
-    if first is None:
+    if next(table.rows(), None) is None:
         raise InputError("a data file needs at least one row below its header", f"{path} without", "")
     inputs = _names(table, x, y)
     frame = _frame(table, y if text else None)
@@ -103,20 +102,20 @@ def _has_decimal_commas(table: Table, frame: "pandas.DataFrame", columns: list[s
 
 def _numbers(table: Table, frame: "pandas.DataFrame", columns: list[str], y: str) -> Array:
     """The columns as numbers (n, k); InputError for the first cell in the file that is none."""
-    found, faults = np.empty((len(frame), len(columns))), []
+    numbers, faults = np.empty((len(frame), len(columns))), []
     for k, name in enumerate(columns):
         place = table.names.index(name)
         if _is_text(frame[place]):
-            found[:, k] = [_number(str(cell), table.decimal) for cell in frame[place]]
+            numbers[:, k] = [_number(str(cell), table.decimal) for cell in frame[place]]
         else:
-            found[:, k] = frame[place].to_numpy()
-        bad = ~np.isfinite(found[:, k])
+            numbers[:, k] = frame[place].to_numpy()
+        bad = ~np.isfinite(numbers[:, k])
         if bad.any():
             faults.append((int(np.argmax(bad)), place))
     if faults:
         row, place = min(faults)
         raise _amiss(table, row, place, y)
-    return found
+    return numbers
 
 
 def _number(cell: str, decimal: str) -> float:

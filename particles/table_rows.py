@@ -88,8 +88,8 @@ def _headed(path: Path, content: bytes) -> Table:
     stream, separator, comment, lines, begin = io.BytesIO(content), "", b"", 0, 0
     while line := stream.readline():
         words = line.strip(b' \t\r\n"')
-        if lines == 0 and (said := re.fullmatch(rb"sep=([,;|:\t])", line.strip(b' \r\n"'))):
-            separator = said[1].decode()
+        if lines == 0 and (line_of_excel := re.fullmatch(rb"sep=([,;|:\t])", line.strip(b' \r\n"'))):
+            separator = line_of_excel[1].decode()
         elif words.startswith(b"#"):
             comment = words.lstrip(b"#")
         elif words.strip(SEPARATORS.encode()):

@@ -99,10 +99,10 @@ def identity(config: Config, folder: Path, hashes: dict[Path, str]) -> Identity:
 def _verified(path: Path, sha256: str) -> bytes:
     """A file's bytes, if they are still those of the run's identity."""
     content = content_of(path)
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != sha256:
         raise StorageError(
-            f"{path} was changed after its run was named: its SHA-256 is {found}, the run's is {sha256}. "
+            f"{path} was changed after its run was named: its SHA-256 is {actual}, the run's is {sha256}. "
             "Put the old file back, or run the configuration again: it then makes new runs of the new file."
         )
     return content

@@ -12,7 +12,7 @@ import numpy as np
 
 from particles import table_file
 from particles.data import Dataset
-from particles.datasets import arrays, content_of, two_classes
+from particles.datasets import arrays, checked_kind, content_of, two_classes
 from particles.errors import InputError, StorageError, nearest
 from particles.files import write_whole
 from particles.laws import Gaussian
@@ -91,6 +91,7 @@ def write(
         raise StorageError(f"{file} is there and is not written over. Choose another name, or say --force.")
     if file.is_dir():
         raise StorageError(f"{file} is a folder. Choose another name.")
+    checked_kind(data)
     content = content_of(data)
     target, inputs = _target(content, data, y), _inputs(data, x)
     samples, classes = _samples(content, data, inputs, target)
