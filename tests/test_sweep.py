@@ -79,6 +79,7 @@ def stamps(out):
 def test_sweep__names_files_by_their_key(tmp_path):
     made, outcomes = swept(tmp_path, COUNTS, "limit.nodes=16")
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {f"{case.key}.h5" for case in made.cases}
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     assert statuses(outcomes) == ["finished"] * 5
 
 
