@@ -79,6 +79,8 @@ def _remedy(error: OSError) -> str:
         return "Free some space, or choose another folder, and run again: finished runs are kept."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return "Choose a folder you may write to (--out)."
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "Raise the number of files that may be open (ulimit -n), then run again: finished runs are kept."
     return "Check the disk, then run again: finished runs are kept."
 
 

@@ -1,7 +1,7 @@
 """Reading files, and what may be said of one that cannot be read.
 
-DamagedError is for contents that are not what was written. A file that cannot be read now (no permission, a disk or a
-network that fails, too many open files) may be whole: that is a plain StorageError, and the file stays as it is.
+DamagedError is for contents that are not what was written. A file that cannot be read now (no permission, no memory, a
+disk or a network that fails, too many open files) may be whole: that is a plain StorageError, and the file stays.
 """
 
 import errno
@@ -69,6 +69,8 @@ def hdf5_error(path: Path, error: Exception) -> StorageError:
     """
     text = str(error)
     number = getattr(error, "errno", None) or next(map(int, _ERRNO.findall(text)), None)
+    if isinstance(error, MemoryError) or "allocation failed" in text:  # HDF5 has no number for it
+        number = errno.ENOMEM
     head = b""
     try:
         with path.open("rb") as file:
@@ -102,4 +104,6 @@ def _remedy(number: int | None) -> str:
         return "Raise the number of files that may be open (ulimit -n)."
     if number in (errno.EAGAIN, errno.EBUSY, errno.ETXTBSY):
         return "Another program has it locked: wait, then try again."
+    if number == errno.ENOMEM:
+        return "Free some memory, then try again."
     return "Check the disk, then try again."

@@ -1,9 +1,12 @@
 """Small problems and clouds that many tests share."""
 
+import contextlib
 import os
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: tests run side by side, and BLAS's threads spin
 
+import h5py
 import hypothesis
 import numpy as np
 import pytest
@@ -49,6 +52,26 @@ def cloud():
         if not equal:
             s, w = random.standard_normal(M), random.random(M) + 0.1
         return mf.Measure(b, s, w / w.sum())
+
+    return make
+
+
+@pytest.fixture
+def unreadable():
+    """A maker of contexts in which HDF5 meets an error of the system where it opens one of the `chosen` files."""
+
+    @contextlib.contextmanager
+    def make(number, chosen):
+        real = h5py.File
+
+        def opened(name, *arguments, **options):
+            if isinstance(name, str | Path) and chosen(Path(name).absolute()):
+                raise OSError(number, os.strerror(number))
+            return real(name, *arguments, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(h5py, "File", opened)
+            yield
 
     return make
 

@@ -144,25 +144,19 @@ def test_command__that_diverges_ends_with_1(folder, capsys):
 
 
 @pytest.mark.filterwarnings("default")
-def test_run__whose_result_cannot_be_read_now_ends_with_1_and_leaves_it(folder, capsys, monkeypatch):
+def test_run__whose_result_cannot_be_read_now_ends_with_1_and_leaves_it(folder, capsys, unreadable):
     words = ("run", "small.toml", "--no-figure", "--quiet", "--set", "start.seed=[0,1]")
     assert called(capsys, *words)[0] == 0
-    path, real = sorted(Path("out/small/runs").glob("*.h5"))[0], h5py.File
+    path = min(Path("out/small/runs").glob("*.h5"))
     before = path.read_bytes()
-
-    def opened(name, *arguments, **options):
-        if name == path or name == path.absolute():
-            raise OSError(errno.EIO, "Input/output error")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(h5py, "File", opened)
-    code, out, err = called(capsys, *words, "--json")
-    said = json.loads(out)
-    assert (code, said["status"], path.read_bytes()) == (1, "failed", before)
-    assert sorted(run["status"] for run in said["runs"]) == ["failed", "kept"]
-    assert f"{path.name} cannot be read now: Input/output error. It may be whole and stays as it is" in err
-    code, out, err = called(capsys, "show", str(path))
-    assert (code, out) == (2, "") and "cannot be read now" in err and "delete" not in err
+    with unreadable(errno.EIO, lambda other: other.name == path.name):
+        code, out, err = called(capsys, *words, "--json")
+        said = json.loads(out)
+        assert (code, said["status"], path.read_bytes()) == (1, "failed", before)
+        assert sorted(run["status"] for run in said["runs"]) == ["failed", "kept"]
+        assert f"{path.name} cannot be read now: Input/output error. It may be whole and stays as it is" in err
+        code, out, err = called(capsys, "show", str(path))
+        assert (code, out) == (2, "") and "cannot be read now" in err and "delete" not in err
 
 
 COMPLETED = [("particles ru", ["run"]), ("particles run --thr", ["--threads"]), ("particles show --pl", ["--plots"])]

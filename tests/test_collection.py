@@ -2,7 +2,6 @@
 
 import errno
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -106,18 +105,6 @@ def test_sweep__pads_smaller_clouds_with_nan(tmp_path):
     assert np.isnan(position.values).tolist() == [[False] * 8 + [True] * 8, [False] * 16]
 
 
-def unreadable(monkeypatch, path, number):
-    """HDF5 meets a disk that fails at this file."""
-    real = h5py.File
-
-    def opened(name, *arguments, **options):
-        if name == path:
-            raise OSError(number, os.strerror(number))
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(h5py, "File", opened)
-
-
 def test_sweep__names_runs_that_are_missing_damaged_or_diverged(tmp_path):
     made, _ = summed(
         tmp_path, "start.count=[8, 16, 24]", "method.step=[1e-3, 1e6]", 'network.activation="quadratic"', "steps=20"
@@ -134,14 +121,14 @@ def test_sweep__names_runs_that_are_missing_damaged_or_diverged(tmp_path):
     assert np.isnan(data["loss"].sel(step=1e-3).values).all(axis=1).tolist() == [True, True, False]
 
 
-def test_sweep__names_runs_that_cannot_be_read_now(tmp_path, monkeypatch):
+def test_sweep__names_runs_that_cannot_be_read_now(tmp_path, unreadable):
     """With sweep.h5 the run keeps its place; without, nobody knows of it, and that is said."""
     made, _ = summed(tmp_path, COUNTS)
-    unreadable(monkeypatch, run_path(tmp_path, made.cases[0]), errno.EIO)
-    assert mf.open_sweep(tmp_path)["status"].values.tolist() == ["unreadable", "finished"]
-    (tmp_path / "sweep.h5").unlink()
-    with pytest.warns(UserWarning, match="left out of the dataset: .* cannot be read now: Input/output error"):
-        assert mf.open_sweep(tmp_path)["status"].values == "finished"
+    with unreadable(errno.EIO, lambda path: path == run_path(tmp_path, made.cases[0])):
+        assert mf.open_sweep(tmp_path)["status"].values.tolist() == ["unreadable", "finished"]
+        (tmp_path / "sweep.h5").unlink()
+        with pytest.warns(UserWarning, match="left out of the dataset: .* cannot be read now: Input/output error"):
+            assert mf.open_sweep(tmp_path)["status"].values == "finished"
 
 
 def test_sweep__is_numbers_and_coordinates(tmp_path):

@@ -68,6 +68,7 @@ def test_write__leaves_the_old_file_when_the_process_dies(tmp_path, moment):
         (errno.EDQUOT, SPACE),
         (errno.EFBIG, SPACE),
         (errno.EROFS, "Choose a folder you may write to"),
+        (errno.EMFILE, "Raise the number of files that may be open"),
         (errno.EIO, "Check the disk, then run again"),
     ],
 )

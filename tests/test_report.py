@@ -254,18 +254,11 @@ def test_report__says_which_runs_of_a_sweep_are_missing(tmp_path, swept):
     assert {row[-1] for row in rows(reader, "run")[:2]} == {"missing", "diverged"}
 
 
-def test_report__says_which_runs_of_a_sweep_cannot_be_read_now(tmp_path, swept, monkeypatch):
+def test_report__says_which_runs_of_a_sweep_cannot_be_read_now(tmp_path, swept, unreadable):
     made, out = swept
     shutil.copytree(out, tmp_path / "small")
-    real = h5py.File
-
-    def opened(name, *arguments, **options):
-        if "runs" in str(name):
-            raise PermissionError(errno.EACCES, "Permission denied")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(h5py, "File", opened)
-    _, reader = read(report.write(tmp_path / "small"))
+    with unreadable(errno.EACCES, lambda path: path.parent.name == "runs"):
+        _, reader = read(report.write(tmp_path / "small"))
     words = "".join(reader.text)
     assert f"{len(made.cases)} of {len(made.cases)} runs cannot be read now" in words and "damaged" not in words
     assert {row[-1] for row in rows(reader, "run")} == {"unreadable"}

@@ -289,12 +289,14 @@ FAULTS = [
     PermissionError(errno.EACCES, "Unable to synchronously open file"),
     BlockingIOError(errno.EAGAIN, "unable to lock file"),
     # h5py's words where it is no OSError, as measured
+    MemoryError("Unable to allocate 256 GiB"),
+    OSError("Can't synchronously read data (memory allocation failed for raw data chunk)"),
     KeyError("Unable to synchronously open object (file read failed: time = ..., errno = 5, error message = '...')"),
     RuntimeError("Unable to get group info (file read failed: time = ..., errno = 116, error message = '...')"),
 ]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_read__does_not_call_damaged_what_cannot_be_read_now(tmp_path, result, fault):
     path = mf.save(result(("loss",)), tmp_path / "run.h5")
 

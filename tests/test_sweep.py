@@ -79,6 +79,7 @@ def stamps(out):
 def test_sweep__names_files_by_their_key(tmp_path):
     made, outcomes = swept(tmp_path, COUNTS, "limit.nodes=16")
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {f"{case.key}.h5" for case in made.cases}
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     assert statuses(outcomes) == ["finished"] * 5
 
 
@@ -140,17 +141,10 @@ def test_sweep__runs_a_damaged_file_anew(tmp_path, harm):
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.EACCES, errno.EAGAIN])
-def test_sweep__leaves_a_file_alone_that_cannot_be_read_now(tmp_path, monkeypatch, number):
+def test_sweep__leaves_a_file_alone_that_cannot_be_read_now(tmp_path, unreadable, number):
     made, _ = swept(tmp_path, COUNTS)
-    before, path, real = stamps(tmp_path), run_path(tmp_path, made.cases[1]), h5py.File
-
-    def opened(name, *arguments, **options):
-        if name == path.absolute():
-            raise OSError(number, os.strerror(number))
-        return real(name, *arguments, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(h5py, "File", opened)
+    before, path = stamps(tmp_path), run_path(tmp_path, made.cases[1])
+    with unreadable(number, lambda other: other == path):
         with pytest.warns(UserWarning, match=f"{path.name} cannot be read now: {os.strerror(number)}"):
             _, outcomes = swept(tmp_path, COUNTS)
         with pytest.warns(UserWarning, match=r"a run is left out of sweep.h5: .* cannot be read now"):

@@ -285,5 +285,5 @@ def read(path: Path, reader: Callable[[h5py.File], T]) -> T:
             return reader(file)
     except StorageError:
         raise
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError, MemoryError) as error:
         raise hdf5_error(path, error) from error

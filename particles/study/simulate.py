@@ -64,13 +64,15 @@ def simulate(
     listed; the first and the last always. positions: how many particles "position" records, the first ones (None: all).
     test: samples for the test_ quantities. config: what is stored as the configuration (None: these arguments).
     checkpoints: a folder; if it holds a state of the same configuration the run goes on from there, with the same bits.
+    Runs of different configurations may share it; the same run twice at once is refused.
     checkpoint_seconds: the least time between two saves. keep_every: besides the two newest, each k-th one stays.
     final: a folder in which the shards leave the last measure, each its own particles, instead of sending them here:
     `run.measure` is then None, and a file that the run is saved to refers to that folder.
     progress: called with (iteration, steps) after each (one-sample SGD: every few milliseconds); a true answer stops
     the run, its state kept in `checkpoints`. True shows a bar on a terminal or in a notebook, and nothing elsewhere.
 
-    Raises InputError for bad arguments, DivergedError (its `run` holds what was recorded) when the numbers are lost.
+    Raises InputError for bad arguments, DivergedError (its `run` holds what was recorded) when the numbers are lost,
+    StorageError where a checkpoint cannot be written, or not be read now: it stays, and nothing begins anew.
     Ctrl-C ends the run after the iteration under way and returns what was recorded, with status "stopped"; pressed
     again it is KeyboardInterrupt, and the checkpoints are what is left. Of a step that a tolerance divides only the
     part under way is finished, then the step is undone; `progress` is asked after each part too.

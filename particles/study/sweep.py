@@ -3,6 +3,7 @@
 Runs are tasks of an engine: threads here, or processes of a Ray cluster. On a cluster all machines must see the folder.
 """
 
+import contextlib
 import secrets
 import shutil
 import threading
@@ -147,6 +148,9 @@ def run_sweep(
         raise
     finally:
         (out / mark).unlink(missing_ok=True)
+        if not shared:  # another task may be about to begin in it
+            with contextlib.suppress(OSError):  # it has states of runs that were stopped
+                (out / "checkpoints").rmdir()
     told = {outcome.case.key for outcome in outcomes}
     return [*outcomes, *(Outcome(case, "stopped") for case in todo if case.key not in told)]
 
