@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from particles.activations import ACTIVATIONS, OURS, Activation
 from particles.errors import LostError
 from particles.kernels.compile import inline
+from particles.machine import Processor, processor
 from particles.moves import Field, Leg, Move, Partial, Recipe, Where
 from particles.network import Network
 from particles.samples import Samples
@@ -88,6 +89,9 @@ def actor_class(ray: Any) -> type:
         def pulse(self) -> bool:
             """Answered beside whatever the shard is computing."""
             return True
+
+        def processor(self) -> Processor:
+            return processor()
 
         def build(self, stamp: tuple[int, int], order: Order, samples: Samples | None) -> None:
             self.call(stamp, "build", (order, samples))
