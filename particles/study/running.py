@@ -20,7 +20,7 @@ from particles.study.documents import Answer
 from particles.study.folder import settle
 from particles.study.parts import alone, beside_others, part_of
 from particles.study.plan import Case, Plan
-from particles.study.sweep import Outcome, ended, kept, run_path, run_sweep
+from particles.study.sweep import Outcome, earlier, run_path, run_sweep
 
 _NAMED = 5  # missing runs that are named
 
@@ -42,8 +42,7 @@ def run(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
 def gather(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
     """Conclude a sweep whose runs are all there; nothing is computed."""
     out: Path = chosen.out / made.name
-    found = [(case, ended(out, case)) for case in made.cases]
-    outcomes = [kept(case, out, status) if status else Outcome(case, "missing") for case, status in found]
+    outcomes = [earlier(case, out) or Outcome(case, "missing") for case in made.cases]
     missing = [outcome.case for outcome in outcomes if outcome.status == "missing"]
     if missing:
         print(f"particles: {_lacking(missing, len(outcomes), out)}", file=sys.stderr)

@@ -119,12 +119,12 @@ def run_sweep(
     if not shared:
         clear_parts(out / "runs")
         clear_parts(out)
-    before = {case.key: ended(out, case) for case in made.cases}
+    before = {case.key: earlier(case, out) for case in made.cases}
     todo = sorted((case for case in made.cases if not before[case.key]), key=lambda case: -case.particles)
     monitor.begin(made.cases, todo)
     workers = max(1, min(threads or cores(), len(todo)))
     tasks, engine = tasks or Local(workers), engine or Local((threads or cores()) // workers)
-    outcomes = [kept(case, out, status) for case in made.cases if (status := before[case.key])]
+    outcomes = [outcome for outcome in before.values() if outcome]
     mark = f".seen-{secrets.token_hex(8)}"
     data = {} if isinstance(tasks, Local) else _data_of(made, todo)
     notice = tasks.notice() if todo else ""
@@ -167,11 +167,12 @@ def _data_of(made: Plan, todo: list[Case]) -> dict[str, build.Data]:
     return found
 
 
-def kept(case: Case, out: Path, status: str) -> Outcome:
-    """A run that had ended before."""
+def earlier(case: Case, out: Path) -> Outcome | None:
+    """What became of a run in an earlier call; None where it is to be run."""
+    status = ended(out, case)
     if status == "diverged":
         return Outcome(case, "diverged", f"it diverged before; {run_path(out, case)} holds what was recorded")
-    return Outcome(case, "kept")
+    return Outcome(case, "kept") if status else None
 
 
 def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcome:
@@ -193,8 +194,8 @@ def _shared(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
     with sole_maker(out / "runs" / f".{case.key}.lock", lambda: note(0)) as mine:
         if not mine:
             return Outcome(case, "stopped")
-        if status := ended(out, case):
-            return kept(case, out, status)
+        if outcome := earlier(case, out):
+            return outcome
         clear_parts(out / "runs", f"{case.key}.h5")
         return _made(errand, case, note)
 
