@@ -103,7 +103,7 @@ def elementwise(name, dtype, pool_size):
     row, random = mf.ACTIVATIONS[name], np.random.default_rng(0)
     total = 0.0
     for f in (row.sigma, row.derivative):
-        kernel = specialise(_apply, None, formula=f, WIDTH=LANES[dtype])
+        kernel = specialise(_apply, formula=f, WIDTH=LANES[dtype])
         arrays = [(random.standard_normal(1024).astype(dtype), np.empty(1024, dtype)) for _ in range(pool_size)]
         kernel(*arrays[0], 1)
         best = np.inf

@@ -53,6 +53,9 @@ class Classification(Settings):
         return [("i", beta) for beta in self.betas] + [("ii", 0.0)] * (0.0 in self.betas)
 
 
+RARE = 2**12  # points that are drawn for one outside the gap, at most
+
+
 def form(x):
     """x_1 x_2 + x_3 x_4 + ...: (n, d) -> (n,)."""
     return np.sum(x[:, ::2] * x[:, 1::2], axis=1)
@@ -63,6 +66,12 @@ def labelled(settings, count, seed, purpose=Purpose.INPUT):
     x, drawn = np.empty((0, settings.dim)), count
     while len(x) < count:
         drawn *= 2
+        if drawn > RARE * count:
+            rule, got = (
+                "`gap` must leave room for points",
+                f"{settings.gap:g}, {len(x)} of {drawn // 2} points outside it",
+            )
+            raise mf.InputError(rule, got, "Lower `gap` or `dim`: |q(x)| is about dim^(-1/2).")
         x = mf.Sphere(settings.dim).rows(seed, 0, drawn, purpose)
         x = x[np.abs(form(x)) >= settings.gap]
     return mf.Dataset(x[:count], np.sign(form(x[:count])))

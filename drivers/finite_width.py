@@ -30,5 +30,5 @@ compared = mf.compare(runs, limit, coarse)
 for count, distances in zip(compared["count"].values, compared["sup_distance"].values, strict=True):
     mean = distances.mean()
     print(f"M = {count:5d}   sup_t |g_M - g_inf| = {mean:.4f}   times sqrt(M) = {mean * count**0.5:.3f}")
-print(f"quadrature error of the limit: {float(compared['sup_limit_error']):.1e}")
+print(f"change of the limit since half the nodes: {float(compared['sup_limit_error']):.1e}")
 print(verdict(compared))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from particles.derivatives import check_activation
 from particles.errors import InputError, nearest
 from particles.kernels import special
 from particles.kernels.compile import inline
@@ -218,7 +219,10 @@ OURS = dict(ACTIVATIONS)  # the rows of this file; a user's come later
 
 
 def activation(name: str) -> Activation:
-    """The row called `name`."""
+    """The row called `name`; one of the user's is checked once."""
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise InputError("`activation` must be one of the table's rows", repr(name), nearest(str(name), ACTIVATIONS))
-    return ACTIVATIONS[name]
+    row = ACTIVATIONS[name]
+    if OURS.get(name) is not row:
+        check_activation(row)
+    return row

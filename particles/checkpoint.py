@@ -1,15 +1,17 @@
 """Checkpoints of a run: immutable files in a folder, enough to go on to the bits it would have had.
 
-    particles-<iteration>-<chance>-<first>.h5   the particles, written by whoever holds them (`segments.py`)
-    rows-<iteration>-<run>.h5                   what was recorded since the checkpoint before
-    checkpoint-<iteration>-<run>.h5             all particles as one virtual dataset, for xarray; nothing here reads it
-    checkpoint-<iteration>-<run>.json           the manifest, written last: every file with its size and SHA-256
+    particles-<iteration>-<run>-<chance>-<first>.h5   the particles, written by whoever holds them (`segments.py`)
+    rows-<iteration>-<run>.h5                         what was recorded since the checkpoint before
+    checkpoint-<iteration>-<run>.h5                   all particles as one virtual dataset, for xarray
+    checkpoint-<iteration>-<run>.json                 the manifest, written last: every file, its size and SHA-256
 
 A checkpoint is its manifest; files without one are what a kill left. The newest checkpoint whose files all verify is
-the one to go on from, by any number of shards, threads or nodes. <run> begins the hash of the run's configuration, so
-that another's checkpoints in the same folder are left out, and left alone.
+the one to go on from, by any number of shards, threads or nodes. One whose files cannot be read now may be whole: it
+ends the run with an error and stays. <run> is the hash of the run's configuration: a run reads, writes and removes
+files of that name only, so runs of different configurations share a folder. Two of the same exclude each other.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -22,12 +24,13 @@ from typing import Any, NamedTuple
 
 import h5py
 
-from particles.errors import StorageError
-from particles.files import clear_parts, write_whole
+from particles.errors import DamagedError, StorageError
+from particles.files import clear_parts, held, make_folder, remove, write_whole
 from particles.machine import processor
 from particles.observables import Values
 from particles.population import Population
 from particles.problem import Memory
+from particles.reading import content_of, names_in
 from particles.segments import (
     Segment,
     check_segments,
@@ -41,9 +44,7 @@ from particles.views import shape_of, virtual
 Row = tuple[int, Values]  # what was recorded at one iteration
 Event = dict[str, Any]  # what happened to a run: iteration, what
 FORMAT = 1
-_MANIFEST = re.compile(r"checkpoint-(\d{12})-[0-9a-z]{1,8}\.json")
-_PARTICLES = re.compile(r"particles-(\d{12})-[0-9a-f]{6}-\d+\.h5")
-_OURS = re.compile(r"(checkpoint|particles|rows)-\d{12}[-.].*")
+_MANIFEST = re.compile(r"checkpoint-\d{12}-\w+\.json")
 _MEMORY = "memory"
 _KEPT = 2
 
@@ -87,21 +88,29 @@ class Checkpoints:
 
     def __init__(self, folder: Path, config_hash: str, keep_every: int = 0) -> None:
         self.folder, self.config_hash, self.keep_every = folder, config_hash, keep_every
-        self._run = config_hash[:8]
+        self._own = re.compile(rf"(checkpoint|particles|rows)-(\d{{12}})-{config_hash}[-.].*")
         self._pages: list[Page] = []  # that the newest checkpoint stands on
         self._number = 0
         self.left_out: list[str] = []  # what to know of the last resumption, such as checkpoints that were unusable
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from this run's files meanwhile; BusyError where one has them."""
+        make_folder(self.folder)
+        message = (
+            f"{self.folder} is in use by another run of the same configuration. Wait for its end, or choose another "
+            "folder for `checkpoints`."
+        )
+        with held(self.folder / f".{self.config_hash}.lock", message):
+            yield
 
     def save(
         self, iteration: int, population: Population, rows: list[Row], events: list[Event], memory: Memory | None = None
     ) -> None:
         """Keep the rows recorded since the last save and the state after `iteration` steps."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"{self.folder} could not be written: {error.strerror}. Choose another.") from error
+        make_folder(self.folder)
         # A shard that was given up for lost may still write: under another name than its successor's.
-        stem = f"particles-{iteration:012d}-{secrets.token_hex(3)}"
+        stem = f"particles-{iteration:012d}-{self.config_hash}-{secrets.token_hex(3)}"
         segments = [part for parts in population.each(write_segments, self.folder, stem) for part in parts]
         checked_seen(self.folder, segments)
         page = self._write_rows(iteration, rows, memory or {})
@@ -115,18 +124,21 @@ class Checkpoints:
         self._prune(iteration)
 
     def resume(self, population: Population) -> Resumed | None:
-        """Put the newest whole checkpoint of this run in place; None where there is none."""
+        """Put the newest whole checkpoint of this run in place; None where there is none.
+
+        Raises StorageError where one cannot be read now: an older one would be taken, and the newer be lost.
+        """
         self.left_out.clear()
         self._pages, self._number = [], 0
         if not self.folder.is_dir():
             return None
-        clear_parts(self.folder)
+        clear_parts(self.folder, f"*-{self.config_hash}[-.]*")
         for manifest in self._newest_first():
             try:
                 pages = [self._read_rows(page) for page in manifest.pages]
                 population.each(check_segments, self.folder, manifest.segments)
                 population.each(read_segments, self.folder, manifest.segments)
-            except StorageError as error:
+            except DamagedError as error:
                 self._left_out(self._path(manifest.iteration, "json"), str(error))
                 continue
             if manifest.processor not in ("", here := processor().family):
@@ -141,24 +153,30 @@ class Checkpoints:
 
     def _newest_first(self) -> Iterator[Manifest]:
         """Every manifest of this run that reads as one; the others are told."""
-        names = [path.name for path in self.folder.iterdir()]
-        found = {name: int(match[1]) for name in names if (match := _MANIFEST.fullmatch(name))}
-        begun = {int(match[1]) for name in names if (match := _PARTICLES.fullmatch(name))}
-        bare = {self._path(iteration, "json").name: iteration for iteration in begun - set(found.values())}
-        for name in sorted(found | bare, reverse=True):
+        own = self._files()
+        done = {iteration for name, (kind, iteration) in own.items() if kind == "checkpoint" and name.endswith(".json")}
+        begun = {iteration for kind, iteration in own.values() if kind == "particles"}
+        others = 0 if own else sum(map(bool, map(_MANIFEST.fullmatch, names_in(self.folder))))
+        if others:
+            self._say(f"checkpoints in {self.folder} left out: all {others} are of other configurations")
+        for iteration in sorted(done | begun, reverse=True):
+            path = self._path(iteration, "json")
             try:
-                manifest = self._read(self.folder / name)
-            except StorageError as error:
-                self._left_out(self.folder / name, str(error))
-            else:
-                yield manifest
+                yield self._read(path, iteration in done)
+            except DamagedError as error:
+                self._left_out(path, str(error))
 
-    def _read(self, path: Path) -> Manifest:
-        if not path.is_file():
-            raise StorageError(f"{path} is missing, so it was not finished")
+    def _files(self) -> dict[str, tuple[str, int]]:
+        """The names of this run's files with their kind and iteration."""
+        matches = map(self._own.fullmatch, names_in(self.folder))
+        return {match[0]: (match[1], int(match[2])) for match in matches if match}
+
+    def _read(self, path: Path, done: bool = True) -> Manifest:
+        if not done:
+            raise DamagedError(f"{path} is missing, so it was not finished")
         manifest = _unpacked(path)
         if manifest.config_hash != self.config_hash:
-            raise StorageError("it belongs to another configuration")
+            raise DamagedError("it belongs to another configuration")
         return manifest
 
     def _left_out(self, path: Path, why: str) -> None:
@@ -170,25 +188,24 @@ class Checkpoints:
 
     def _prune(self, iteration: int) -> None:
         """Keep the two newest checkpoints and every k-th; files that belong to none are left by a kill."""
-        kept: list[Manifest] = []
-        files: set[str] = set()
-        for path in sorted(self.folder.glob("checkpoint-*.json"), reverse=True):
+        own, kept, files = self._files(), 0, set[str]()
+        for name in sorted((name for name in own if name.endswith(".json")), reverse=True):
             try:
-                manifest = _unpacked(path)
-            except StorageError:
+                manifest = self._read(self.folder / name)
+            except DamagedError:
                 continue
-            mine = manifest.config_hash == self.config_hash
+            except StorageError as error:
+                warnings.warn(f"no older checkpoint is removed: {error}", stacklevel=5)
+                return
             often = self.keep_every and manifest.number % self.keep_every == 0
             # After a fall-back there may be manifests from beyond: the run is no longer there.
-            if mine and (manifest.iteration > iteration or (len(kept) >= _KEPT and not often)):
+            if manifest.iteration > iteration or (kept >= _KEPT and not often):
                 continue
-            if mine:
-                kept.append(manifest)
-            files |= {path.name, path.with_suffix(".h5").name}
+            kept += 1
+            files |= {name, f"{name.removesuffix('.json')}.h5"}
             files |= {segment.file for segment in manifest.segments} | {page.file for page in manifest.pages}
-        for path in list(self.folder.iterdir()):
-            if _OURS.fullmatch(path.name) and path.name not in files:
-                path.unlink(missing_ok=True)
+        for name in own.keys() - files:
+            remove(self.folder / name)
 
     def _write_rows(self, iteration: int, rows: list[Row], memory: Memory) -> Page:
         page = io.BytesIO()
@@ -198,7 +215,7 @@ class Checkpoints:
                     file.create_dataset(f"{at:020d}/{name}", data=value)
             for name, value in memory.items():
                 file.create_dataset(f"{_MEMORY}/{name}", data=value)
-        content, name = page.getbuffer(), f"rows-{iteration:012d}-{self._run}.h5"
+        content, name = page.getbuffer(), f"rows-{iteration:012d}-{self.config_hash}.h5"
         write_whole(self.folder / name, content)
         return Page(name, len(content), hashlib.sha256(content).hexdigest())
 
@@ -219,7 +236,7 @@ class Checkpoints:
         return page.getbuffer()
 
     def _path(self, iteration: int, ending: str) -> Path:
-        return self.folder / f"checkpoint-{iteration:012d}-{self._run}.{ending}"
+        return self.folder / f"checkpoint-{iteration:012d}-{self.config_hash}.{ending}"
 
 
 def _digest(content: Any) -> str:
@@ -234,18 +251,16 @@ def _packed(manifest: Manifest) -> bytes:
 
 
 def _unpacked(path: Path) -> Manifest:
-    """A manifest from its file; StorageError says what is wrong with it."""
+    """A manifest from its file; DamagedError says what is wrong with it."""
     try:
-        content = json.loads(path.read_bytes())
-        told = content.pop("sha256")
-        if told != _digest(content):
-            raise StorageError(f"{path} is damaged: its SHA-256 is not what was written")
+        content = json.loads(content_of(path))
+        digest = content.pop("sha256")
+        if digest != _digest(content):
+            raise DamagedError(f"{path} is damaged: its SHA-256 is not what was written")
         if content.pop("format") != FORMAT:
-            raise StorageError(f"{path} was written by another version of this program")
+            raise StorageError(f"{path} was written by another version of this program. Go on with that, or remove it.")
         segments = [Segment(**item) for item in content.pop("segments")]
         pages = [Page(**item) for item in content.pop("pages")]
         return Manifest(**content, segments=segments, pages=pages)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, StorageError):
-            raise
-        raise StorageError(f"{path} cannot be read as a manifest ({error})") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedError(f"{path} cannot be read as a manifest ({error})") from error

@@ -1,4 +1,4 @@
-"""Numbers that a user gives, checked where they enter."""
+"""Numbers and arrays that a user gives, checked where they enter."""
 
 import math
 from typing import Any
@@ -44,9 +44,101 @@ def share(name: str, value: Any) -> float:
     return float(value)
 
 
+def real_array(name: str, values: Any, *, finite: bool = True) -> NDArray[np.float64]:
+    """A user's numbers as a float64 array; the one entrance for arrays, lists, tables and labelled arrays.
+
+    Refused, by place: masked cells, imaginary parts, dates, text, what is no number, and unless `finite` is False NaN
+    and inf. True and False are 1 and 0. A float64 array comes back as it is, not copied.
+    """
+    _refuse_masked(name, values)
+    for row, inner in enumerate(values if isinstance(values, list | tuple) else ()):
+        if isinstance(inner, np.ma.MaskedArray):
+            _refuse_masked(name, inner, row)
+    given = _array(name, values)
+    if given.dtype.kind == "c":
+        if (given.imag != 0).any():
+            rule = f"{name} must be real"
+            raise InputError(rule, f"an imaginary part in {_place(given.imag != 0)}", "Pass real and imaginary parts.")
+        given = given.real
+    numbers = np.asarray(given, dtype=np.float64)
+    if finite and not np.isfinite(numbers).all():
+        raise InputError(f"{name} must be finite", _not_finite(values, numbers), "Remove or fill those rows.")
+    return numbers
+
+
+def _refuse_masked(name: str, values: Any, *rows: int) -> None:
+    """InputError for a masked cell, which numpy.asarray would take; rows: where the values are in a list."""
+    if np.ma.is_masked(values):
+        where = _words((*rows, *map(int, np.argwhere(np.ma.getmaskarray(values))[0])))
+        raise InputError(f"{name} must have no missing or masked cell", f"one in {where}", "Fill or remove those rows.")
+
+
+def in_range(name: str, values: NDArray[np.float64], dtype: str) -> None:
+    """InputError for finite numbers (n,) or (n, d) that overflow in a float type."""
+    most = float(np.finfo(dtype).max)
+    if (large := np.abs(values) > most).any():
+        got = f"{values[large][0]:g} in {_place(large)}"
+        raise InputError(f"{name} must be at most {most:.3g} in {dtype}", got, "Scale it, or use float64.")
+
+
+def _array(name: str, values: Any) -> NDArray[Any]:
+    """The array that values are, of a dtype that converts to float64 by value; InputError for every other."""
+    rule = f"{name} must be an array of real numbers"
+    try:
+        given = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; a tensor that has gradients
+        raise InputError(rule, str(error), "Rows must be of one length, entries numbers.") from error
+    if given.dtype.kind in "mM":
+        raise InputError(rule, f"dates or durations, {given.dtype}", "Turn them into numbers, days say.")
+    if given.dtype.kind == "O":
+        return _from_objects(rule, given)
+    if given.dtype.kind not in "biufc":
+        got = f"text, {str(given.flat[0])[:40]!r}" if given.dtype.kind in "SU" and given.size else str(given.dtype)
+        raise InputError(rule, got, "Encode text as numbers.")
+    return given
+
+
+def _from_objects(rule: str, given: NDArray[Any]) -> NDArray[np.float64]:
+    """An array of Python's numbers of any kind; a table with columns of different types is one."""
+    numbers = np.empty(given.shape)
+    for place, value in np.ndenumerate(given):
+        try:
+            if isinstance(value, str | bytes | np.datetime64 | np.timedelta64):
+                raise TypeError
+            numbers[place] = float(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            got = f"{str(value)[:40]!r} ({type(value).__name__}) in {_words(place)}"
+            raise InputError(rule, got, "Encode text as numbers; fill or remove what is missing.") from error
+    return numbers
+
+
+def _not_finite(values: Any, numbers: NDArray[np.float64]) -> str:
+    """Where numbers are NaN or inf: how many rows, the first of them, its first column, by name where there is one."""
+    bad = ~np.isfinite(numbers)
+    if bad.ndim == 0:
+        return str(numbers)
+    rows = bad.reshape(len(bad), -1).any(axis=1)
+    where = _place(bad)
+    columns = getattr(values, "columns", None)
+    if columns is not None and bad.ndim == 2:
+        where += f" ({columns[int(np.argwhere(bad)[0][1])]!r})"
+    return f"NaN or inf in {int(rows.sum())} rows, the first is {where}"
+
+
+def _place(bad: NDArray[np.bool_]) -> str:
+    return _words(tuple(map(int, np.argwhere(bad)[0])))
+
+
+def _words(place: tuple[int, ...]) -> str:
+    """An index in words: row 3, column 1, both from 0."""
+    if not place:
+        return "the value"
+    return f"row {place[0]}" + (f", column {', '.join(map(str, place[1:]))}" if len(place) > 1 else "")
+
+
 def vector(name: str, values: ArrayLike, n: int) -> NDArray[np.float64]:
     """A finite vector (n,), one number a sample."""
-    found = np.asarray(values, dtype=np.float64)
-    if found.shape != (n,) or not np.isfinite(found).all():
-        raise InputError(f"`{name}` must be finite, of shape ({n},)", str(found.shape), "One number a sample.")
-    return found
+    numbers = real_array(f"`{name}`", values)
+    if numbers.shape != (n,):
+        raise InputError(f"`{name}` must be finite, of shape ({n},)", str(numbers.shape), "One number a sample.")
+    return numbers

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number
+from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.laws import Law
 from particles.measure import Array
@@ -24,23 +24,18 @@ class Dataset:
     """
 
     def __init__(self, x: ArrayLike, y: ArrayLike) -> None:
-        self.x, self.y = _floats("x", x), _floats("y", y)
+        self.x, self.y = (np.array(real_array(name, a), order="C") for name, a in (("x", x), ("y", y)))
         if self.x.ndim != 2 or self.y.ndim != 1:
-            raise InputError(
-                "x must have shape (n, d) and y shape (n,)", f"{self.x.shape} and {self.y.shape}", "Reshape them."
-            )
+            remedy = "Pass y[:, 0]." if self.y.shape[1:] == (1,) else "Reshape them."
+            raise InputError("x must have shape (n, d) and y shape (n,)", f"{self.x.shape} and {self.y.shape}", remedy)
+        named = tuple(getattr(x, "dims", ())), tuple(getattr(y, "dims", ()))  # those of xarray
+        if all(named) and named[0][0] != named[1][0] and named[1][0] in named[0]:
+            raise InputError("x's first dimension must be y's", f"{named[0]} and {named[1]}", "Pass x.T.")
         if len(self.x) != len(self.y):
-            raise InputError("x and y must have one row a sample each", f"{len(self.x)} and {len(self.y)}", "")
+            remedy = "Pass x.T: a row is a sample." if self.x.shape[1] == len(self.y) else ""
+            raise InputError("x and y must have one row a sample each", f"{len(self.x)} and {len(self.y)}", remedy)
         if self.x.size == 0:
             raise InputError("a data set needs at least one sample and one input", f"shape {self.x.shape}", "")
-        for name, values in (("x", self.x), ("y", self.y[:, None])):
-            bad = ~np.isfinite(values).all(axis=1)
-            if bad.any():
-                raise InputError(
-                    f"{name} must be finite",
-                    f"NaN or inf in {int(bad.sum())} rows, the first is row {int(np.argmax(bad))}",
-                    "Remove or fill those rows.",
-                )
 
     def __len__(self) -> int:
         return len(self.x)
@@ -58,13 +53,6 @@ class Dataset:
         order = generator(checked_seed(seed), Purpose.SPLIT).permutation(len(self))
         kept, out = np.sort(order[held:]), np.sort(order[:held])
         return Dataset(self.x[kept], self.y[kept]), Dataset(self.x[out], self.y[out])
-
-
-def _floats(name: str, values: ArrayLike) -> Array:
-    try:
-        return np.array(values, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be an array of real numbers", str(error), "Encode text as numbers.") from error
 
 
 def checked_labels(y: Array) -> None:
@@ -101,7 +89,7 @@ class Stream:
     def rows(self, first: int, last: int, purpose: Purpose = Purpose.INPUT) -> Dataset:
         """Samples [first, last): x (last - first, d), y (last - first,)."""
         x = self.inputs.rows(self.seed, first, last, purpose)
-        y = np.array(self.target(x), dtype=np.float64)
+        y = np.array(real_array("`target`", self.target(x), finite=False))
         if y.shape != (len(x),):
             raise InputError("`target` must map (k, d) to (k,)", f"{x.shape} to {y.shape}", "Drop the extra axis.")
         if self.noise > 0:

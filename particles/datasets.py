@@ -3,24 +3,24 @@
 `load(name, ...)` makes one by name; to add one, append a row to `SETS`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from particles import spreadsheet
+from particles import array_file, table_file
 from particles.checks import whole
 from particles.data import Dataset, Stream
 from particles.errors import InputError, StorageError, nearest
 from particles.laws import Gaussian, Law, Sphere
 from particles.measure import Array
 from particles.randomness import Purpose, checked_seed
+from particles.scaling import scaled
 
-SCALES = ("none", "standard", "unit")
+KINDS = (".csv", ".npz", ".h5", ".hdf5", ".nc")
 _TEACHER_NEURONS = 4
-Samples = tuple[Array, NDArray[np.generic]]  # inputs (n, d) and targets (n,)
 
 
 def _taught(law: Law, n: int, seed: int, noise: float) -> Dataset:
@@ -127,35 +127,6 @@ def load(name: str, scale: str = "none", **options: Any) -> Dataset:
     return scaled(SETS[name](**options), None, scale)[0]
 
 
-def scaled(train: Dataset, test: Dataset | None, how: str) -> tuple[Dataset, Dataset | None]:
-    """Inputs made comparable: "standard" (mean 0, variance 1 a column, of the training part), "unit" (|x| = 1)."""
-    if how not in SCALES:
-        raise InputError("`scale` must be none, standard or unit", repr(how), nearest(how, SCALES))
-    if how == "none":
-        return train, test
-    mean, spread = train.x.mean(axis=0), train.x.std(axis=0)
-    # A constant column carries nothing and becomes zero, also where rounding leaves it a spread.
-    spread[spread <= 1e-12 * np.abs(train.x).max(axis=0)] = np.inf
-
-    def change(x: Array) -> Array:
-        if how == "standard":
-            return np.asarray((x - mean) / spread)
-        size = np.linalg.norm(x, axis=1, keepdims=True)
-        if (size == 0).any():
-            raise InputError('scale = "unit" needs inputs other than 0', f"row {int(np.argmin(size))} is 0", "Drop it.")
-        return np.asarray(x / size)
-
-    return Dataset(change(train.x), train.y), Dataset(change(test.x), test.y) if test else None
-
-
-def standard_targets(train: Dataset, test: Dataset | None) -> tuple[Dataset, Dataset | None]:
-    """Targets of mean 0 and variance 1 in the training part, so that a network of outputs about 1 can reach them."""
-    mean, spread = train.y.mean(), train.y.std()
-    if spread <= 1e-12 * np.abs(train.y).max():
-        raise InputError("targets to be scaled must differ", f"{mean:g} in all {len(train)} samples", "Leave it out.")
-    return Dataset(train.x, (train.y - mean) / spread), Dataset(test.x, (test.y - mean) / spread) if test else None
-
-
 def read(
     path: str | Path,
     x: str | Sequence[str] | None = None,
@@ -165,66 +136,68 @@ def read(
 ) -> Dataset:
     """A data set from a file: CSV with a header line, NPZ, or HDF5/netCDF, with variables by name.
 
-    CSV: `y` names the target's column, `x` the inputs' (None: all others). NPZ, HDF5: `x` names one array (n, d)
-    (None: "x"), `y` one (n,). positive, negative: the targets are classes; those whose label is 1 and -1, the samples
-    of others are left out. Classes are whole numbers, or in a CSV any text. Raises StorageError for a file that cannot
-    be read, InputError for what is not in it.
+    CSV: `y` names the target's column, `x` the inputs' (None: all others); separators and decimal commas are found,
+    True and False are 1 and 0. NPZ, HDF5: `x` names one array (n, d) (None: "x"), `y` one (n,), packed numbers are
+    decoded as netCDF has it. positive, negative: the targets are classes; those whose label is 1 and -1, the samples of
+    others are left out. Classes are whole numbers, or in a CSV any text. Raises StorageError for a file that cannot be
+    read, InputError for what is not in it, or missing there.
 
     >>> np.savetxt("mine.csv", np.eye(4)[:, :3], delimiter=",", header="age,dose,effect", comments="")
     >>> mf.read("mine.csv", y="effect")
     Dataset(n=4, d=2)
     """
+    path = Path(path)
+    checked_kind(path)
+    return parsed(content_of(path), path, x, y, positive, negative)
+
+
+def checked_kind(path: Path) -> str:
+    """The ending of a data file's name, which tells how it is read."""
+    kind = path.suffix.lower()
+    if kind not in KINDS:
+        raise InputError("a data file must end in .csv, .npz, .h5, .hdf5 or .nc", repr(str(path)), "")
+    return kind
+
+
+def content_of(path: Path) -> bytes:
+    """A data file's bytes: it is read once, and what is hashed is what is parsed."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise StorageError(f"no such data file: {path}. Paths are relative to the configuration's folder.") from error
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def parsed(
+    content: bytes,
+    path: Path,
+    x: str | Sequence[str] | None,
+    y: str,
+    positive: Sequence[int | str] | None,
+    negative: Sequence[int | str] | None,
+) -> Dataset:
+    """The data set that a file's bytes are; its name tells the kind."""
     if positive is None or negative is None:
         if positive is not None or negative is not None:
             raise InputError("a file's classes need both `positive` and `negative`", "one of them", "Give both.")
-        return Dataset(*arrays(path, x, y))
-    return two_classes(*arrays(path, x, y, text=True), positive, negative)
+        return Dataset(*arrays(content, path, x, y))
+    return two_classes(*arrays(content, path, x, y, text=True), positive, negative)
 
 
 def arrays(
-    path: str | Path, x: str | Sequence[str] | None, y: str, text: bool = False
+    content: bytes, path: Path, x: str | Sequence[str] | None, y: str, text: bool = False
 ) -> tuple[Array, NDArray[np.generic]]:
     """Inputs and targets as a file has them; text: the targets' column of a CSV may be of words."""
-    path = Path(path)
-    kind = path.suffix.lower()
-    if kind not in _READERS:
-        raise InputError("a data file must end in .csv, .npz, .h5, .hdf5 or .nc", repr(str(path)), "")
-    if not path.is_file():
-        raise StorageError(f"no such data file: {path}. Paths are relative to the configuration's folder.")
+    kind = checked_kind(path)
     try:
-        return _READERS[kind](path, x, y, text)
+        if kind == ".csv":
+            return table_file.read(content, path, x, y, text)
+        if x is not None and not isinstance(x, str):
+            raise InputError("`x` must be one array's name here", str(x), "Lists of columns are for CSV files.")
+        data = Dataset(*array_file.read(content, path, x, y))
+        return data.x, data.y
     except (InputError, StorageError):
         raise
     except Exception as error:
         raise StorageError(f"{path} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}") from error
-
-
-def _read_npz(path: Path, x: str | Sequence[str] | None, y: str, text: bool) -> Samples:
-    with np.load(path, allow_pickle=False) as file:
-        return _from_arrays(path, file, x, y)
-
-
-def _read_hdf5(path: Path, x: str | Sequence[str] | None, y: str, text: bool) -> Samples:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        return _from_arrays(path, file, x, y)
-
-
-def _from_arrays(path: Path, there: Mapping[str, Any], x: str | Sequence[str] | None, y: str) -> Samples:
-    if x is not None and not isinstance(x, str):
-        raise InputError("`x` must be one array's name here", str(x), "Lists of columns are for CSV files.")
-    for name in (x or "x", y):
-        if name not in there:
-            raise InputError(f"{path} must hold the variables asked for", f"no {name!r}", nearest(name, there))
-    data = Dataset(there[x or "x"], there[y])
-    return data.x, data.y
-
-
-_READERS: dict[str, Callable[[Path, Any, str, bool], Samples]] = {
-    ".csv": spreadsheet.read,
-    ".npz": _read_npz,
-    ".h5": _read_hdf5,
-    ".hdf5": _read_hdf5,
-    ".nc": _read_hdf5,
-}

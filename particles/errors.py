@@ -57,7 +57,7 @@ class BusyError(StorageError):
 class DivergedError(ParticlesError, ArithmeticError):
     """A run left the numbers: iteration, likely cause, a step that theory allows. `run` holds what was recorded.
 
-    iteration: at which it was seen; None where time has no iterations.
+    iteration: at which it was seen; None where time has no iterations. remedy: what to do, "" where it is the step.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
@@ -70,9 +70,9 @@ class DivergedError(ParticlesError, ArithmeticError):
 
     run: object = None
 
-    def __init__(self, message: str, iteration: int | None = None) -> None:
+    def __init__(self, message: str, iteration: int | None = None, remedy: str = "") -> None:
         super().__init__(message)
-        self.iteration = iteration
+        self.iteration, self.remedy = iteration, remedy
 
 
 class LostError(ParticlesError):

@@ -1,7 +1,7 @@
 """Files that are whole or not there: written under another name, flushed to disk, renamed. Locks between processes.
 
 Some file systems have no locks (Lustre, NFS) or cannot flush a folder (CIFS, FUSE). There the program goes on and says
-once what is not guarded.
+once what is not guarded. `particles/reading.py` is the other direction.
 """
 
 import contextlib
@@ -148,4 +148,12 @@ def clear_parts(folder: Path, name: str = "*") -> None:
     Only who holds those files' lock may: a part may be another process's that is writing it.
     """
     for part in folder.glob(f".{name}.*.part"):
-        part.unlink(missing_ok=True)
+        remove(part)
+
+
+def remove(path: Path) -> None:
+    """Remove a file that is of no more use; one that cannot be removed now stays, and that is said."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        warnings.warn(f"{path} could not be removed: {error.strerror}. It may be deleted.", stacklevel=3)

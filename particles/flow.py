@@ -17,13 +17,16 @@ import numpy as np
 
 from particles.errors import DivergedError
 from particles.kernels.online import WINDOW
+from particles.losses import OURS, Loss
+from particles.methods import Method
 from particles.moves import Leg, Move
+from particles.network import Network
 from particles.observables import Observer, Values
 from particles.population import Population
 from particles.problem import Memory, Problem, mean_loss
-from particles.regularisers import L2
+from particles.regularisers import L2, Regulariser
 from particles.shard import Shard
-from particles.steppers import Euler, Stepper, stepper
+from particles.steppers import STEPPERS, Abandoned, Stepper, Stop, stepper
 
 _SWEEP_WORK = 2**20  # particles times iterations between two looks at a sweep: milliseconds, so that Ctrl-C is quick
 
@@ -49,17 +52,27 @@ def flow(
     record: Container[int],
     begin: int = 0,
     memory: Memory | None = None,
+    stop: Stop = lambda: False,
 ) -> Iterator[Snapshot]:
     """A method's iterates on a population, in place, from iteration `begin` (and the memory of then) to the last.
 
+    stop: asked between the parts of a step; a step that is given up ends the flow with the snapshot from before it.
     Raises DivergedError when an output, the loss or a particle leaves the numbers.
     """
-    stepping = stepper(problem, population, memory or {})
-    simple = isinstance(stepping, Euler) and problem.net.train == ("input",) and isinstance(problem.regulariser, L2)
-    if simple and problem.samples.batches.batch == 1:
+    stepping = stepper(problem, population, memory or {}, stop)
+    if sweeps(problem.net, problem.method, problem.regulariser, problem.loss):
         yield from _sweeps(problem, population, observer, record, begin)
     else:
         yield from _steps(problem, population, observer, record, begin, stepping)
+
+
+def sweeps(net: Network, method: Method, rule: Regulariser, loss: Loss) -> bool:
+    """Whether many iterations are one call: plain steps of one sample, input weights alone, no threshold.
+
+    A loss of the user's has no compiled slope, and takes an iteration at a time.
+    """
+    plain = type(method) not in STEPPERS and net.train == ("input",) and isinstance(rule, L2)
+    return plain and method.batch == 1 and OURS.get(loss.name) is loss
 
 
 def _steps(
@@ -83,7 +96,11 @@ def _steps(
         values = observer.measure(iteration, population, g if whole else None) if iteration in record else None
         yield Snapshot(iteration, float(problem.times[iteration]), values, memory=stepping.memory)
         if iteration < steps:
-            move = stepping.move(iteration, g)
+            try:
+                move = stepping.move(iteration, g)
+            except Abandoned:
+                yield Snapshot(iteration, float(problem.times[iteration]), None, memory=stepping.memory)
+                return
 
 
 def _sweeps(

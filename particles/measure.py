@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.checks import whole
+from particles.checks import real_array, whole
 from particles.errors import InputError, nearest
 
 Array = NDArray[np.float64]
@@ -101,13 +101,14 @@ def checked_count(count: int, signs: str) -> int:
 def checked_signs(signs: str) -> str:
     """The name of a rule for signs, if it is one."""
     if signs not in SIGNS:
-        raise InputError("`signs` must be one of positive, random, symmetric", repr(signs), nearest(str(signs), SIGNS))
+        raise InputError(f"`signs` must be one of {', '.join(SIGNS)}", repr(signs), nearest(str(signs), SIGNS))
     return signs
 
 
 def checked_measure(measure: Measure, dim: int) -> Measure:
     """The measure with float64 contiguous arrays, if shapes and values make one on R^dim."""
-    b, s, w = (np.ascontiguousarray(a, dtype=np.float64) for a in measure)
+    named = zip("bsw", measure, strict=True)
+    b, s, w = (np.ascontiguousarray(real_array(f"`{name}`", a, finite=False)) for name, a in named)
     if b.ndim != 2 or b.shape[0] < 1 or b.shape[1] != dim:
         raise InputError(
             f"positions must have shape (M, {dim}): the inputs have {dim} columns, a bias counted in",

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles import blocks
-from particles.activations import ACTIVATIONS, OURS, Activation, activation
-from particles.checks import number
+from particles.activations import ACTIVATIONS, Activation, activation
+from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.kernels.blocks import NARROW, BlockKernels, block_kernels
 from particles.kernels.online import WindowKernels, online_kernel, window_kernels
@@ -18,24 +18,19 @@ from particles.measure import Array, Measure, Source, checked_measure, source_of
 LAYERS = ("input", "output")
 
 
-def cache_key(row: Activation) -> str | None:
-    """The row's name in the cache of compiled kernels; a user's formula can change unnoticed, so it is not kept."""
-    return row.name if OURS.get(row.name) is row else None
-
-
 @cache
 def _kernels(row: Activation, dtype: str, inputs: int | None) -> BlockKernels:
-    return block_kernels(row.sigma, row.derivative, cache_key(row), dtype, inputs)
+    return block_kernels(row.sigma, row.derivative, dtype, inputs)
 
 
 @cache
 def _online_kernel(row: Activation, dtype: str, loss: str) -> Any:
-    return online_kernel(row.sigma, row.derivative, row.pair, cache_key(row), dtype, loss)
+    return online_kernel(row.sigma, row.derivative, row.pair, dtype, loss)
 
 
 @cache
 def _window_kernels(row: Activation, dtype: str, loss: str) -> WindowKernels:
-    return window_kernels(row.sigma, row.derivative, row.pair, cache_key(row), dtype, loss)
+    return window_kernels(row.sigma, row.derivative, row.pair, dtype, loss)
 
 
 @dataclass(frozen=True)
@@ -94,12 +89,9 @@ class Network:
 
     def inputs(self, x: ArrayLike) -> Array:
         """The inputs as the particles see them, (n, d), a bias appended: finite float64."""
-        x = np.asarray(x, dtype=np.float64)
+        x = real_array("inputs", x)
         if x.ndim != 2 or x.shape[0] < 1 or x.shape[1] < 1:
             raise InputError("inputs must have shape (n, d), n >= 1, d >= 1", str(x.shape), "Reshape them.")
-        if not np.isfinite(x).all():
-            row = int(np.argwhere(~np.isfinite(x))[0][0])
-            raise InputError("inputs must be finite", f"NaN or inf in row {row}", "Remove or fill that row.")
         return np.concatenate([x, np.ones((len(x), 1))], axis=1) if self.bias else x
 
     def kernels(self, dtype: str, d: int) -> BlockKernels:

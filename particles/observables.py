@@ -4,7 +4,7 @@ To add one: append a row to `OBSERVABLES`, with a partial in `INTEGRALS` if it n
 recorded never changes a run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -175,6 +175,9 @@ OBSERVABLES: dict[str, Observable] = {
     )
 }  # fmt: skip
 
+# The rows of this file; a user's come later.
+OURS, OUR_INTEGRALS = dict(OBSERVABLES), dict(INTEGRALS)
+
 
 def _kernel(at: Scene) -> Kernel:
     assert at.kernel is not None
@@ -213,8 +216,7 @@ class Observer:
     @property
     def anchored(self) -> bool:
         """Whether the start is needed: for displacements, or for a pull to it."""
-        pulled = not isinstance(self.rule, L1) and self.rule.about == "start"
-        return pulled or bool(NEEDS_START & self.sums.keys())
+        return needs_start([row.name for row in self.rows], self.rule)
 
     def names(self) -> list[tuple[str, Observable]]:
         """Every variable that `measure` returns, with its row; the average iterate's are called averaged_*."""
@@ -245,6 +247,12 @@ class Observer:
         return Scene(
             g, self.y, g_test, self.y_test, self.loss, self.alpha, integral, population, self.positions, kernel
         )
+
+
+def needs_start(names: Iterable[str], rule: Regulariser) -> bool:
+    """Whether the start is kept beside the particles: for one of these observables, or for a pull to it."""
+    pulled = not isinstance(rule, L1) and rule.about == "start"
+    return pulled or any(NEEDS_START.intersection(_row(name).integrals) for name in names)
 
 
 def _row(name: str) -> Observable:

@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     TEACHER = 7
     NOISE = 9
     TRANSPORT = 8
+    QUADRATURE = 10
 
 
 def generator(seed: int, purpose: Purpose, block: int = 0, step: int = 0) -> np.random.Generator:

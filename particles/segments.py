@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from particles import blocks
 from particles.blocks import Floats
-from particles.errors import StorageError
+from particles.errors import DamagedError, StorageError
 from particles.files import write_whole
 from particles.kernels.blocks import BLOCK
+from particles.reading import content_of, size_of
 from particles.shard import Shard
 
 _SEEN_SECONDS = 10.0
@@ -73,16 +74,13 @@ def _write(shard: Shard, folder: Path, stem: str, begin: int, end: int) -> Segme
 
 
 def verified_bytes(folder: Path, file: str, size: int, sha256: str) -> bytes:
-    """The contents of a file that must have this size and hash; StorageError names it if it does not."""
+    """The contents of a file that must have this size and hash; DamagedError names it if it does not."""
     path = folder / file
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read ({error.strerror})") from error
+    content = content_of(path)
     if len(content) != size:
-        raise StorageError(f"{path} is cut: {len(content)} of {size} bytes")
+        raise DamagedError(f"{path} is cut: {len(content)} of {size} bytes")
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise StorageError(f"{path} is damaged: its SHA-256 is not what was written")
+        raise DamagedError(f"{path} is damaged: its SHA-256 is not what was written")
     return content
 
 
@@ -91,7 +89,7 @@ def checked_seen(folder: Path, segments: Iterable[Segment]) -> None:
     end = time.monotonic() + _SEEN_SECONDS
     for segment in segments:
         path = folder / segment.file
-        while not path.is_file() or path.stat().st_size != segment.bytes:
+        while size_of(path) != segment.bytes:
             if time.monotonic() > end:
                 raise StorageError(
                     f"a run's files must be in a folder that every node sees: {path} was written by a shard and is not "
@@ -101,7 +99,7 @@ def checked_seen(folder: Path, segments: Iterable[Segment]) -> None:
 
 
 def check_segments(shard: Shard, folder: Path, segments: Iterable[Segment]) -> None:
-    """Whether the files that begin among this shard's particles are whole; StorageError names the first that is not."""
+    """Whether the files that begin among this shard's particles are whole; DamagedError names the first that is not."""
     begin = shard.first * BLOCK
     for segment in segments:
         if begin <= segment.first < begin + shard.count:
@@ -109,7 +107,7 @@ def check_segments(shard: Shard, folder: Path, segments: Iterable[Segment]) -> N
 
 
 def read_segments(shard: Shard, folder: Path, segments: Iterable[Segment]) -> None:
-    """Put what was saved in place of the shard's particles; StorageError if a file is not whole or one is missing."""
+    """Put what was saved in place of the shard's particles; DamagedError if a file is not whole or one is missing."""
     begin, found = shard.first * BLOCK, 0
     for segment in segments:
         first, last = max(begin, segment.first), min(begin + shard.count, segment.last)
@@ -122,14 +120,14 @@ def read_segments(shard: Shard, folder: Path, segments: Iterable[Segment]) -> No
                     _put(values, file[_FIELDS[key]], first - begin, first - segment.first, last - first, shard)
         found += last - first
     if found != shard.count:
-        raise StorageError(f"{folder}: its files hold {found} of the {shard.count} particles from {begin} on")
+        raise DamagedError(f"{folder}: its files hold {found} of the {shard.count} particles from {begin} on")
     shard.moved()
 
 
 def _put(values: Floats, saved: h5py.Dataset, place: int, offset: int, count: int, shard: Shard) -> None:
     """Particles [offset, offset + count) of a file as the shard's particles from `place` on, a multiple of BLOCK."""
     if saved.dtype != values.dtype:
-        raise StorageError(f"{saved.name} was saved as {saved.dtype}, not {values.dtype}")
+        raise DamagedError(f"{saved.name} was saved as {saved.dtype}, not {values.dtype}")
     rows: NDArray[Any] = saved[offset : offset + count]
     first, last = place // BLOCK, -(-(place + count) // BLOCK)
     full = np.zeros(((last - first) * BLOCK, *rows.shape[1:]), values.dtype)

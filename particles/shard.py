@@ -5,6 +5,7 @@ tells of its blocks are branches of the one tree of sums, so it does not matter 
 """
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from particles import blocks
 from particles.blocks import Branches, Floats, climb
+from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
 from particles.kernels.online import WINDOW
 from particles.layer import Layer
@@ -52,7 +54,7 @@ class Shard:
         self.mean_s = self.cloud.s.copy() if averaged else empty
         K, d = len(self.cloud.b), self.cloud.d
         self.threads = min(threads, K)
-        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+        self._pool = _team(self.threads) if self.threads > 1 else None
         self._chunk = max(1, _CHUNK_BYTES // (BLOCK * (d + 1) * self.cloud.b.itemsize))
         self._signs: tuple[Floats, Floats] | None = None  # of the one-sample sweep, made when there is one
         self._slots: Floats = empty  # likewise
@@ -355,6 +357,21 @@ class Shard:
             mine[...] = saved
         self._held = None
         self.moved()
+
+
+def _team(threads: int) -> ThreadPoolExecutor:
+    """A pool whose threads have all begun: those of a one-sample sweep wait for each other, so none may be missing."""
+    pool, together = ThreadPoolExecutor(threads), threading.Barrier(threads)
+    try:
+        for job in [pool.submit(together.wait) for _ in range(threads)]:
+            job.result()
+    except RuntimeError as error:
+        together.abort()
+        pool.shutdown()
+        raise InputError(
+            "`threads` must be as many as the system starts", f"{threads} ({error})", "Lower it."
+        ) from error
+    return pool
 
 
 def regularised(v: Array, w: Array, start: Array, rule: Regulariser) -> Array:

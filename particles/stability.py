@@ -1,35 +1,151 @@
-"""The largest step that theory allows at the start, for the message of a run that diverged."""
+"""The largest step that is stable at the start, and what a run that diverged advises.
+
+Near the start the residuals of n samples follow a linear recursion of the tangent kernel (3.1). With phi_i the gradient
+of g(x_i), l'' in it, and Sigma = E phi phi^T, whose eigenvalues are those of l'' K_w / n:
+
+    descent                 b' = b - eta (Sigma + lam) b             stable below 2 / (lam_max(Sigma) + lam)
+    batches of B samples    Sigma is a mean of B draws, and the second moment A of b follows
+                            A' = A - eta L(A) + eta^2 S(A)           stable below 1 / lam_max(L^-1 S)
+        L(A) = (Sigma + lam) A + A (Sigma + lam)
+        S(A) = (E phi phi^T A phi phi^T - Sigma A Sigma) / B + (Sigma + lam) A (Sigma + lam)
+
+(Mulayoff and Michaeli 2024, exact for the squared loss.) For Gaussian inputs and linear neurons: 2 B / (d + B + 1).
+"""
+
+import math
 
 import numpy as np
 
 from particles.losses import Loss
 from particles.measure import Array, Measure, Source, source_of
+from particles.methods import BirthDeath, DualAveraging, Method
 from particles.network import Network
+from particles.problem import Problem
 from particles.regularisers import L2, NONE, Regulariser
+from particles.schedules import InverseSqrt, RobbinsMonro
 
-_SAMPLES, _PARTICLES = 256, 4096
+_SAMPLES, _LONGEST, _PARTICLES = 256, 32, 4096
+_NOTHING = 1e-12  # of the largest eigenvalue
+_ROUNDS, _SETTLED = 200, 1e-5  # of the power iteration; the advice is half of what it finds
 
 
-def stable_step(net: Network, start: Measure | Source, x: Array, loss: Loss, rule: Regulariser = NONE) -> float:
-    """2 / (l'' lam_max(K_w) / n + lam): beyond it descent on the linearised loss grows (section 3.1, flow time).
+def stable_step(
+    net: Network,
+    start: Measure | Source,
+    x: Array,
+    loss: Loss,
+    rule: Regulariser = NONE,
+    method: Method | None = None,
+) -> float:
+    """Beyond it the linearised iteration grows, in mean square with batches; flow time. 0 where the kernel overflows.
 
-    Estimated from at most 256 samples and the first 4096 particles of the start; inputs as the network sees them.
+    method: None is gradient descent. Estimated from at most 256 samples, the longest inputs among them, and the first
+    4096 particles of the start; inputs as the network sees them.
     """
-    few = x[:: max(1, len(x) // _SAMPLES)][:_SAMPLES]
+    few, share = _chosen(x)
+    with np.errstate(all="ignore"):  # this is called when a run has overflowed
+        gram = loss.curvature * _gram(net, start, few, method.rate if isinstance(method, BirthDeath) else 0.0)
+        root = np.sqrt(share)
+        gram = root[:, None] * gram * root
+    if not np.isfinite(gram).all():
+        return 0.0
+    values, vectors = np.linalg.eigh(gram)
+    pull = rule.weight if isinstance(rule, L2) else 0.0
+    top = float(values[-1])
+    if isinstance(method, DualAveraging):
+        top *= method.inner  # so many steps follow one slope
+    rate = 0.5 * (top + pull)
+    if method is not None and method.batch is not None and top > 0.0:
+        some = values > _NOTHING * top
+        rate = max(rate, _noisy_rate(values[some], vectors[:, some], share, pull, method.batch))
+    return 1.0 / rate if rate > 0.0 else np.inf
+
+
+def _chosen(x: Array) -> tuple[Array, Array]:
+    """At most 256 inputs and their shares of the mean: the longest, which alone can make a step too large, and others.
+
+    x : (n, d) -> (k, d), (k,)
+    """
+    n, most = len(x), _SAMPLES - _LONGEST
+    if n <= _SAMPLES:
+        return x, np.full(n, 1.0 / n)
+    with np.errstate(all="ignore"):
+        order = np.argsort(np.einsum("ik,ik->i", x, x), kind="stable")
+    longest, others = order[n - _LONGEST :], np.sort(order[: n - _LONGEST])
+    others = others[:: -(-len(others) // most)]
+    shares = np.concatenate([np.full(_LONGEST, 1.0), np.full(len(others), (n - _LONGEST) / len(others))]) / n
+    return x[np.concatenate([longest, others])], shares
+
+
+def _gram(net: Network, start: Measure | Source, x: Array, growth: float) -> Array:
+    """K_w at the start, with the kernel of weights that grow: x (k, d) -> (k, k)."""
     start = source_of(start) if isinstance(start, Measure) else start
     first = min(_PARTICLES, start.count)
     (b, s), w = start.part(0, first), start.weights(0, first)
     if not w.any():  # passengers alone: take them for the measure
         w = np.ones(len(w))
     w = w / w.sum()
-    with np.errstate(all="ignore"):  # this is called when a run has overflowed
-        slope = np.vectorize(net.row.derivative, otypes=[float])(few @ b.T) * s
-        gram = np.zeros((len(few), len(few)))
-        if "input" in net.train:
-            gram += (slope * w) @ slope.T * (few @ few.T)
-        if "output" in net.train:
-            value = np.vectorize(net.row.sigma, otypes=[float])(few @ b.T)
-            gram += (value * w) @ value.T
-        top = float(np.linalg.eigvalsh(gram)[-1]) if np.isfinite(gram).all() else np.inf
-    rate = loss.curvature * top / len(few) + (rule.weight if isinstance(rule, L2) else 0.0)
-    return 2.0 / rate if rate > 0 else np.inf
+    gram = np.zeros((len(x), len(x)))
+    if "input" in net.train:
+        slope = np.vectorize(net.row.derivative, otypes=[float])(x @ b.T) * s
+        gram += (slope * w) @ slope.T * (x @ x.T)
+    if "output" in net.train or growth:
+        value = np.vectorize(net.row.sigma, otypes=[float])(x @ b.T)
+        gram += (value * w) @ value.T * ("output" in net.train)
+        apart = value * s - (value * s @ w)[:, None]
+        gram += growth * (apart * w) @ apart.T
+    return gram
+
+
+def _noisy_rate(values: Array, vectors: Array, share: Array, pull: float, batch: int) -> float:
+    """lam_max(L^-1 S) by powers of L^-1/2 S L^-1/2, whose norms rise; Sigma's pairs (r,), (k, r), shares (k,)."""
+    phi = vectors * np.sqrt(values)  # times share^-1/2
+    both = values + pull
+    mean = np.multiply.outer(both, both) - np.multiply.outer(values, values) / batch
+    scale = 1.0 / np.sqrt(np.add.outer(both, both))
+    A, rate = np.eye(len(values)) / math.sqrt(len(values)), 0.0
+    for _ in range(_ROUNDS):
+        inner = scale * A
+        size = np.sum((phi @ inner) * phi, axis=1) / (batch * share)
+        A = scale * ((phi.T * size) @ phi + mean * inner)
+        before, rate = rate, float(np.linalg.norm(A))
+        A /= rate
+        if rate - before <= _SETTLED * rate:
+            break
+    return rate
+
+
+def advice(problem: Problem, start: Source, moved: bool) -> str:
+    """The likely cause of a divergence and the remedy; never a step above half of the one that failed."""
+    if not moved:
+        return "No step was taken yet: the data or the start are too large for this float type. Scale them."
+    method, failed = problem.method, float(problem.sizes[0])
+    safe = stable_step(problem.net, start, problem.samples.x, problem.loss, problem.regulariser, method)
+    if safe == 0.0:
+        return "The tangent kernel overflows at the start: the data or the start are too large. Scale them."
+    step = rounded_down(min(safe, failed) / 2.0, 2)
+    who, why = "gradient descent is stable", "2 / (lam_max / n + weight decay) for the tangent kernel, 3.1; flow time"
+    if method.batch is not None:
+        who, why = f"batches of {method.batch} are stable in mean square", "for the tangent kernel, 3.1; flow time"
+    elif isinstance(method, DualAveraging):
+        who = f"{method.inner} steps under one slope are stable"
+        why = f"2 / ({method.inner} lam_max / n + weight decay) for the tangent kernel, 3.1; flow time"
+    grown = " The kernel has grown since." if safe > failed else ""
+    return (
+        f"The likely cause is the step: it starts at {failed:.4g}, and {who} at this start below about {safe:.4g} "
+        f"({why}).{grown} Try {_setting(method, step)}. What was recorded before is kept."
+    )
+
+
+def _setting(method: Method, step: float) -> str:
+    """How a method is told to begin with this step."""
+    given = method.step
+    if isinstance(given, RobbinsMonro):
+        return f"c = {rounded_down(step * (1.0 + given.t0), 2):g}, which begins with a step of about {step:g}"
+    return f"c = {step:g}" if isinstance(given, InverseSqrt) else f"step = {step:g}"
+
+
+def rounded_down(value: float, digits: int) -> float:
+    """So many significant digits, never more than `value`, which is finite and positive."""
+    size = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
+    return float(f"{math.floor(value / size) * size:.{digits}g}")

@@ -2,7 +2,8 @@
 
 A stepper is called once an iteration, with the outputs g at the iteration's samples. It returns the last move of the
 iteration, which the flow sends with its request for the next sums, or None where the particles are there already. What
-a stepper must know besides the particles is its `memory`, which checkpoints keep.
+a stepper must know besides the particles is its `memory`, which checkpoints keep. A step of many parts asks `stop`
+between them.
 """
 
 import math
@@ -22,14 +23,23 @@ from particles.schedules import Schedule
 from particles.shard import Shard
 
 _SMALLEST = 1e-9  # of a step: a part this small means that the flow cannot be followed
+# Of a step, accepted or not: 15 s of the smallest problem. A smooth flow needs about one part for each 3 / lam_max of
+# flow time; along a kink parts are about as short as the tolerance.
+_PARTS = 20_000
+
+Stop = Callable[[], bool]  # whether the run is to end
 
 MASS = Partial(lambda block: np.atleast_1d(np.sum(block.w)), "sum")
+
+
+class Abandoned(Exception):
+    """A step was given up because the run is to end; the particles are where the step began."""
 
 
 class Euler:
     """b' = b + eta v: gradient descent (3) and SGD (4)."""
 
-    def __init__(self, problem: Problem, population: Population, memory: Memory) -> None:
+    def __init__(self, problem: Problem, population: Population, memory: Memory, stop: Stop) -> None:
         self.problem, self.population, self.memory = problem, population, memory
 
     def move(self, iteration: int, g: Array) -> Move | None:
@@ -40,7 +50,7 @@ class Euler:
 class Noisy:
     """b' = b + eta v + sqrt(2 eta tau) xi: mean-field Langevin."""
 
-    def __init__(self, problem: Problem, population: Population, memory: Memory) -> None:
+    def __init__(self, problem: Problem, population: Population, memory: Memory, stop: Stop) -> None:
         assert isinstance(problem.method, Langevin)
         self.problem, self.memory, self.seed = problem, memory, problem.method.seed
         self.temperatures = temperatures(problem.method.temperature, len(problem.sizes))
@@ -57,7 +67,7 @@ class Averaging:
     memory: "slopes" (n,), sum_s s slope_s over the outer iterations so far.
     """
 
-    def __init__(self, problem: Problem, population: Population, memory: Memory) -> None:
+    def __init__(self, problem: Problem, population: Population, memory: Memory, stop: Stop) -> None:
         assert isinstance(problem.method, DualAveraging)
         self.problem, self.memory, self.method = problem, memory, problem.method
 
@@ -76,21 +86,27 @@ class Averaging:
 
 
 class Staged:
-    """A Runge-Kutta step, as it is or divided until its error is small. No memory: each step finds its parts anew."""
+    """A Runge-Kutta step, as it is or divided until its error is small; each step finds its parts anew.
 
-    def __init__(self, problem: Problem, population: Population, memory: Memory) -> None:
+    memory: with a tolerance "parts" (2,), how many were accepted and rejected so far.
+    """
+
+    def __init__(self, problem: Problem, population: Population, memory: Memory, stop: Stop) -> None:
         assert isinstance(problem.method, RungeKutta)
         if isinstance(problem.regulariser, L1):
             raise InputError("Runge-Kutta steps need a smooth regulariser", repr(problem.regulariser), "Use L2.")
-        self.problem, self.population, self.memory = problem, population, memory
+        self.problem, self.population, self.memory, self.stop = problem, population, memory, stop
         self.tableau: Tableau = problem.method.tableau
         self.tolerance = problem.method.tolerance
         self.of = problem.method.stages
 
     def move(self, iteration: int, g: Array) -> Move | None:
+        """All stages but the last, and its move; of a step with a tolerance everything."""
         whole = float(self.problem.sizes[iteration])
         if self.tolerance is None:
             return self._stages(iteration, g, whole)
+        counts = self.memory.setdefault("parts", np.zeros(2, dtype=np.int64))
+        before = counts.copy()
         done, part = 0.0, whole
         while done < whole:
             part = min(part, whole - done)
@@ -98,18 +114,38 @@ class Staged:
             after, error = self._tried(iteration, g, part)
             if error <= self.tolerance:
                 done, g = whole if last else done + part, after
+                counts[0] += 1
             else:
                 self.population.each(Shard.rewind)
+                counts[1] += 1
+                if part == whole:  # the first part: this is where the step began
+                    self.population.each(Shard.hold)
             if done >= whole:
                 return None
             part *= min(5.0, max(0.2, 0.9 * (self.tolerance / error) ** (1.0 / self.tableau.order))) if error else 5.0
-            if part < _SMALLEST * whole:
-                told = f"a step of {whole:g} could not be divided enough at iteration {iteration}"
-                raise DivergedError(told, iteration)
+            tried = int((counts - before).sum())
+            if part < _SMALLEST * whole or tried >= _PARTS:
+                self.population.each(Shard.back)
+                raise self._stuck(iteration, done, part, tried)
+            if self.stop():
+                counts[:] = before
+                self.population.each(Shard.back)
+                raise Abandoned
         return None
 
+    def _stuck(self, iteration: int, done: float, part: float, tried: int) -> DivergedError:
+        """The error of a step that came no further than `done`."""
+        whole, reached = float(self.problem.sizes[iteration]), float(self.problem.times[iteration]) + done
+        return DivergedError(
+            f"the step of {whole:g} at iteration {iteration} came to flow time {reached:.6g} in {tried} parts, "
+            f"the last of length {part:.1e}",
+            iteration,
+            "Parts become this short where the flow slides along a kink of the activation, or where the tolerance is "
+            f"below rounding. Raise `tolerance` = {self.tolerance:g}, take shorter steps (each may have {_PARTS} "
+            "parts), or use GradientDescent.",
+        )
+
     def _stages(self, iteration: int, g: Array, eta: float) -> Move:
-        """All stages but the last, and its move."""
         rows = [*self.tableau.rows, self.tableau.ends]
         for number, row in enumerate(rows):
             field = self.problem.field(iteration, g)
@@ -143,7 +179,7 @@ class Staged:
 class Reweighing:
     """A descent step with w' = w e^(-eta rate (V - int V dmu)) before it, up to what makes the weights sum to 1."""
 
-    def __init__(self, problem: Problem, population: Population, memory: Memory) -> None:
+    def __init__(self, problem: Problem, population: Population, memory: Memory, stop: Stop) -> None:
         assert isinstance(problem.method, BirthDeath)
         if problem.net.train != ("input",) or population.alpha != 1.0:
             told = f"train={problem.net.train}, alpha={population.alpha:g}"
@@ -176,7 +212,7 @@ def temperatures(temperature: float | Schedule, steps: int) -> Array:
 
 
 Stepper = Euler | Noisy | Averaging | Staged | Reweighing
-STEPPERS: dict[type, Callable[[Problem, Population, Memory], Stepper]] = {
+STEPPERS: dict[type, Callable[[Problem, Population, Memory, Stop], Stepper]] = {
     RungeKutta: Staged,
     Langevin: Noisy,
     DualAveraging: Averaging,
@@ -184,6 +220,6 @@ STEPPERS: dict[type, Callable[[Problem, Population, Memory], Stepper]] = {
 }
 
 
-def stepper(problem: Problem, population: Population, memory: Memory) -> Stepper:
+def stepper(problem: Problem, population: Population, memory: Memory, stop: Stop) -> Stepper:
     """The stepper of a problem's method; memory: of the run that goes on, empty at its start."""
-    return STEPPERS.get(type(problem.method), Euler)(problem, population, memory)
+    return STEPPERS.get(type(problem.method), Euler)(problem, population, memory, stop)

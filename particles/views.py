@@ -7,6 +7,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from particles.files import clear_parts, remove
 from particles.population import Population
 from particles.segments import Segment, checked_seen, write_segments
 from particles.shard import Shard
@@ -37,12 +38,13 @@ class Left(NamedTuple):
 
 def left_in(population: Population, folder: Path, name: str) -> Left:
     """Have the shards write their particles into a folder, in place of what a run of that name left there."""
+    clear_parts(folder, f"last-{name}-*")
     stem = f"last-{name}-{secrets.token_hex(3)}"
     written = [segment for parts in population.each(write_segments, folder, stem) for segment in parts]
     checked_seen(folder, written)
     for path in folder.glob(f"last-{name}-*.h5"):
         if not path.name.startswith(stem):
-            path.unlink(missing_ok=True)
+            remove(path)
     return Left(folder, population.each(shape_of)[0], population.count, written)
 
 

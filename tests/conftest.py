@@ -7,12 +7,22 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: tests run si
 import hypothesis
 import numpy as np
 import pytest
+from support import compiled, studies
 
 import particles as mf
 
 # The same examples every time and nothing kept on disk: a failure here is a failure everywhere.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None, max_examples=50)
 hypothesis.settings.load_profile("same")
+
+
+@pytest.fixture(scope="session")
+def three_nodes():
+    """A Ray cluster on loopback, of three nodes of three cores each, as far as Ray knows; started by the first test."""
+    from particles.cluster import testing
+
+    with testing.cluster(nodes=3, cpus=3) as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -41,3 +51,45 @@ def cloud():
         return mf.Measure(b, s, w / w.sum())
 
     return make
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--changed", action="store_true", help="of the studies, those that changed since they were recorded"
+    )
+    parser.addoption("--record", action="store_true", help="record in tests/studies.json which studies passed")
+
+
+def pytest_configure(config):
+    """Where all tests are run by several workers: compile first what many of them use."""
+    whole = config.args_source == pytest.Config.ArgsSource.TESTPATHS and not config.option.collectonly
+    if whole and config.option.numprocesses and not hasattr(config, "workerinput"):
+        compiled.warm(config.option.numprocesses)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """A file's tests in one process: what they compile and share is made once. Unchanged studies are left out."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    if config.getoption("--changed"):
+        known = studies.recorded()
+        named = {item: item.callspec.params["study"] for item in items if item.get_closest_marker("study")}
+        same = {item for item, name in named.items() if known.get(name) == studies.fingerprint(name)}
+        config.hook.pytest_deselected(items=list(same))
+        items[:] = [item for item in items if item not in same]
+
+
+def pytest_runtest_logreport(report):
+    name = dict(report.user_properties).get("study")
+    if name and report.when == "call" and report.passed:
+        _passed.append(name)
+
+
+def pytest_sessionfinish(session):
+    if session.config.getoption("--record") and not hasattr(session.config, "workerinput"):
+        studies.record({name: studies.fingerprint(name) for name in _passed})
+
+
+_passed = []  # the studies of this session, in xdist's controller too

@@ -1,4 +1,4 @@
-"""What every run of the tests tries, and what waits for the slow studies: compiling one case takes seconds."""
+"""What every run of the tests tries, and what waits for the slow tests: compiling one case takes seconds."""
 
 import pytest
 

@@ -149,6 +149,11 @@ def test_kernel_iterations__are_those_of_naive_descent(case, eps, step):
     assert bounds.kernel_iterations(gram, y, eps, step) == count
 
 
+def test_kernel_iterations__that_no_machine_makes_are_refused():
+    with pytest.raises(mf.InputError, match=r"`eps` must be reached in 5e\+18 steps: got a loss of 0\.[45]"):
+        bounds.kernel_iterations([[0.5, 0.0], [0.0, 0.5]], [1.0, -1.0], 0.01, step=1e-310)
+
+
 def test_kernel_iterations__may_be_finite_where_the_gram_matrix_is_singular():
     gram = np.ones((2, 2))
     assert bounds.kernel_iterations(gram, [1.0, 1.0], 1e-3, 1.0) == 1  # what is in its range is learnt at once

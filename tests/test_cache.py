@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import particles
-from particles.kernels import compile as module
+import particles as mf
+from particles.kernels import cache as module, compile, online
 
 PATIENCE = 120.0
 PREDICT = """
@@ -87,7 +87,7 @@ def test_cache__saves_the_next_process_all_compiling(filled):
 @pytest.fixture
 def copied(tmp_path):
     """A copy of the package that a test may edit."""
-    shutil.copytree(Path(particles.__file__).parent, tmp_path / "copy" / "particles")
+    shutil.copytree(Path(mf.__file__).parent, tmp_path / "copy" / "particles")
     return tmp_path / "copy"
 
 
@@ -105,9 +105,9 @@ def test_cache__does_not_give_stale_code_after_an_edit_in_another_file(filled, c
     assert kept == [0, 1]
 
 
-@pytest.mark.parametrize("name", ["kernels/special.py", "kernels/lanes.py", "kernels/compile.py", "activations.py"])
+@pytest.mark.parametrize("name", ["kernels/special.py", "kernels/lanes.py", "kernels/circle.py", "activations.py"])
 def test_source_hash__changes_with_every_file_that_is_compiled(copied, monkeypatch, name):
-    monkeypatch.setattr(module, "__file__", str(copied / "particles" / "kernels" / "compile.py"))
+    monkeypatch.setattr(module, "__file__", str(copied / "particles" / "kernels" / "cache.py"))
     same = module._source_hash()
     with (copied / "particles" / name).open("a") as file:
         file.write("# more\n")
@@ -137,17 +137,146 @@ def test_folder__is_the_user_s_where_none_is_named(monkeypatch, tmp_path):
     assert module.cache_folder() == tmp_path / "meanfield-particles" / f"kernels-{module._SOURCE_HASH}"
 
 
-def test_folder__is_none_where_it_cannot_be_made(monkeypatch, tmp_path):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("PARTICLES_CACHE", str(tmp_path / "file"))
+def homeless(monkeypatch):
+    """No HOME, and a user that the system does not list: a container with a number for a user."""
+
+    def unlisted(user):
+        raise KeyError(user)
+
+    for name in ("PARTICLES_CACHE", "HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unlisted)
+
+
+def test_folder__is_none_for_a_user_without_a_home(monkeypatch):
+    homeless(monkeypatch)
     assert module.cache_folder() is None
 
 
-def test_specialise__leaves_numba_s_own_folder_alone(monkeypatch, tmp_path):
-    monkeypatch.setenv("PARTICLES_CACHE", str(tmp_path))
-    before = module.numba_config.CACHE_DIR
-    module.specialise(lambda v: v, "key")
-    assert before == module.numba_config.CACHE_DIR
+# Of each loss its slope, and -(step / alpha) l'(g, y) at the numbers below by hand.
+FORCES = {"squared": (online.squared_slope, 0.05), "logistic": (online.logistic_slope, 0.15 / (1 + np.exp(0.06)))}
+
+
+def forces():
+    """{loss: (is the force as by hand?, was it read from disk?)}, by kernels of one template, as in a fresh process."""
+    compile._known.clear()
+    answers = {}
+    for name, (slope, expected) in FORCES.items():
+        kernel = compile.specialise(online.force_of, loss_slope=compile.inlined(slope))
+        value = kernel(0.2, 0.3, 1.0, 2.0)  # g, y, step, alpha
+        answers[name] = (value == pytest.approx(expected, rel=1e-12), sum(kernel.stats.cache_hits.values()) == 1)
+    return answers
+
+
+COMPILED = dict.fromkeys(FORCES, (True, False))
+READ = dict.fromkeys(FORCES, (True, True))
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """The kernels' folder, not made yet."""
+    monkeypatch.setenv("PARTICLES_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(compile, "_known", {})
+    return module.cache_folder()
+
+
+def test_kernels__of_one_template_are_kept_apart(folder):
+    assert (forces(), forces()) == (COMPILED, READ)
+    assert len(files(folder)) == len(FORCES)
+
+
+def foreign_locator(monkeypatch, folder):
+    monkeypatch.setattr("numba.core.config.CACHE_LOCATOR_CLASSES", "UserWideCacheLocator")
+
+
+def numba_s_folder(monkeypatch, folder):
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(folder.parent / "numba"))
+
+
+def read_only(monkeypatch, folder):
+    folder.mkdir(parents=True)
+
+    def refused(path, content):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(module, "_write", refused)  # root may write anywhere
+
+
+def in_the_way(monkeypatch, folder):
+    folder.parent.touch()
+
+
+def unset(monkeypatch, folder):
+    monkeypatch.setenv("PARTICLES_CACHE", "")
+
+
+def foreign_numba(monkeypatch, folder):
+    monkeypatch.delattr("numba.core.compiler.CompileResult._reduce")
+
+
+@pytest.mark.parametrize("state, second", [
+    (foreign_locator, READ), (numba_s_folder, READ), (read_only, COMPILED), (in_the_way, COMPILED), (unset, COMPILED),
+    (lambda monkeypatch, folder: homeless(monkeypatch), COMPILED), (foreign_numba, COMPILED),
+])  # fmt: skip
+def test_kernels__are_right_in_every_state_of_the_cache(folder, monkeypatch, tmp_path, state, second):
+    state(monkeypatch, folder)
+    assert (forces(), forces()) == (COMPILED, second)
+    assert not list(tmp_path.rglob("*.nb[ci]")) and not list(tmp_path.rglob("*.part"))
+
+
+def test_kernels__are_read_from_a_folder_that_cannot_be_written(folder, monkeypatch):
+    forces()
+    before = files(folder)
+    monkeypatch.setattr(module, "_write", lambda *_: pytest.fail("a warm cache was written to"))
+    assert forces() == READ
+    assert files(folder) == before
+
+
+def test_kernels__on_a_full_disk_are_compiled_and_leave_no_parts(folder):
+    """A limit on the size of files stands in for a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, hard))
+    try:
+        assert (forces(), forces()) == (COMPILED, COMPILED)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not files(folder)
+
+
+def test_kernels__are_not_taken_from_another_one_s_file(folder):
+    forces()
+    one, two = folder.iterdir()
+    content = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(content)
+    assert (forces(), forces()) == (COMPILED, READ)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:100], lambda b: b"", lambda b: b[:-1] + bytes([b[-1] ^ 1])])
+def test_kernels__that_are_damaged_are_made_anew(folder, damage):
+    forces()
+    for path in folder.iterdir():
+        path.write_bytes(damage(path.read_bytes()))
+    assert (forces(), forces()) == (COMPILED, READ)
+
+
+def test_kernels__of_a_user_s_formula_are_not_kept(folder):
+    """It can change while the package's sources stay."""
+
+    def slope(g, y):
+        return g + y
+
+    kernel = compile.specialise(online.force_of, loss_slope=compile.inline(slope))
+    assert kernel(0.2, 0.3, 1.0, 2.0) == -0.25
+    assert not folder.exists()
+
+
+def test_kernels__that_do_not_name_the_activation_are_compiled_once_for_all():
+    """The product's panels are a third of what an activation costs to compile."""
+    one, two = (mf.Network(name).kernels("float64", 9) for name in ("tanh", "relu"))
+    assert one.move_blocks is two.move_blocks
+    assert one.sum_groups is not two.sum_groups
+    assert one.sum_groups.identity != two.sum_groups.identity
 
 
 @pytest.mark.slow
@@ -166,23 +295,3 @@ def test_cache__off_keeps_nothing(monkeypatch, tmp_path):
     np.testing.assert_allclose(outputs, expected(), rtol=1e-13)
     assert hits == 0
     assert not files(tmp_path) and not list(package.rglob("*.nb[ci]"))
-
-
-def limited():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
-
-
-@pytest.mark.slow
-def test_cache__on_a_full_disk_costs_time_only(tmp_path):
-    """A limit on the size of files stands in for a full disk."""
-    outputs, _, _ = ended(started(tmp_path, preexec_fn=limited))
-    np.testing.assert_allclose(outputs, expected(), rtol=1e-13)
-
-
-@pytest.mark.slow
-def test_cache__that_is_damaged_is_made_anew(filled, tmp_path):
-    shutil.copytree(filled[0], tmp_path / "cache")
-    for path in (tmp_path / "cache").rglob("*.nb[ci]"):
-        path.write_bytes(path.read_bytes()[:100])
-    outputs, _, _ = ended(started(tmp_path / "cache"))
-    np.testing.assert_allclose(outputs, expected(), rtol=1e-13)

@@ -1,6 +1,9 @@
 """Checkpoints: a run that was stopped, killed or damaged goes on to the bits it would have had."""
 
+import errno
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import xarray as xr
 import particles as mf
 from particles import checkpoint, segments
 from particles.checkpoint import Checkpoints
+from particles.errors import BusyError
 from particles.machine import Processor
 from particles.moves import recipe
 
@@ -149,7 +153,7 @@ DAMAGE = [
     (flip, "particles", "is damaged: its SHA-256 is not what was written"),
     (cut, "particles", "is cut: [0-9]+ of [0-9]+ bytes"),
     (empty, "particles", "is cut: 0 of"),
-    (remove, "particles", "cannot be read .No such file"),
+    (remove, "particles", "is missing"),
     (flip, "rows", "is damaged"),
     (flip, "checkpoint", "is damaged|cannot be read as a manifest"),
     (cut, "checkpoint", "cannot be read as a manifest"),
@@ -162,7 +166,7 @@ def test_resume__falls_back_where_the_newest_checkpoint_is_damaged(run, tmp_path
     run(folder=tmp_path, stop_at=12)
     harm(newest(tmp_path, kind))
     seen = []
-    with pytest.warns(UserWarning, match=f"checkpoint-000000000012-[0-9a-f]{{8}}.json left out: .*({why})"):
+    with pytest.warns(UserWarning, match=f"checkpoint-000000000012-[0-9a-f]{{16}}.json left out: .*({why})"):
         again = run(folder=tmp_path, progress=lambda iteration, steps: seen.append(iteration))
     assert seen[0] == 11
     assert "checkpoint-000000000012-" in again.events[0]["what"] and "left out" in again.events[0]["what"]
@@ -180,6 +184,111 @@ def test_resume__starts_anew_where_nothing_can_be_read(run, tmp_path, kind):
         again = run(folder=tmp_path)
     assert again.events[-1] == {"iteration": 0, "what": "began anew"}
     same(again, run())
+
+
+def unreadable(patch, path, number):
+    """As a disk, a network or a limit of open files may fail for a while."""
+    real = Path.read_bytes
+
+    def read(self):
+        if self == path:
+            raise OSError(number, os.strerror(number))
+        return real(self)
+
+    patch.setattr(Path, "read_bytes", read)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [("checkpoint", errno.EMFILE), ("rows", errno.EACCES), ("particles", errno.EIO), ("particles", errno.ESTALE)],
+)
+def test_resume__leaves_everything_where_the_newest_checkpoint_cannot_be_read_now(
+    run, tmp_path, monkeypatch, kind, number
+):
+    """Going on from an older one, the newer would be removed though nothing is wrong with it."""
+    run(folder=tmp_path, stop_at=3)
+    before = contents(tmp_path)
+    with monkeypatch.context() as patch:
+        unreadable(patch, newest(tmp_path, kind), number)
+        with pytest.raises(mf.StorageError, match=f"cannot be read now: {os.strerror(number)}. It may be whole"):
+            run(folder=tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_resume__goes_on_from_the_newest_checkpoint_when_it_can_be_read_again(run, tmp_path, monkeypatch):
+    run(folder=tmp_path, stop_at=12)
+    with monkeypatch.context() as patch:
+        unreadable(patch, newest(tmp_path, "particles"), errno.EIO)
+        with pytest.raises(mf.StorageError):
+            run(folder=tmp_path)
+    again = run(folder=tmp_path)
+    assert [event["iteration"] for event in again.events] == [12]
+    same(again, run())
+
+
+def test_resume__where_the_folder_cannot_be_listed_does_not_begin_anew(run, tmp_path, monkeypatch):
+    run(folder=tmp_path, stop_at=3)
+    before = contents(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.listdir", lambda folder: (_ for _ in ()).throw(OSError(errno.EMFILE, "Too many open files")))
+        with pytest.raises(mf.StorageError, match="cannot be read now: Too many open files"):
+            run(folder=tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_save__removes_nothing_while_a_manifest_cannot_be_read(run, tmp_path, monkeypatch):
+    run(folder=tmp_path, stop_at=3)
+    before = set(contents(tmp_path))
+    first = states(tmp_path)[0]  # the run goes on from the second, so it meets this one when it saves
+
+    with monkeypatch.context() as patch:
+        unreadable(patch, first, errno.EIO)
+        with pytest.warns(UserWarning, match="no older checkpoint is removed: .* cannot be read now"):
+            run(folder=tmp_path, stop_at=4)
+    assert before < set(contents(tmp_path))
+
+
+def test_checkpoint__of_another_version_is_left_to_it(run, tmp_path, monkeypatch):
+    run(folder=tmp_path, stop_at=3)
+    before = contents(tmp_path)
+    monkeypatch.setattr("particles.checkpoint.FORMAT", 2)
+    with pytest.raises(mf.StorageError, match="was written by another version of this program"):
+        run(folder=tmp_path)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.filterwarnings("ignore:checkpoints in .* left out")
+def test_checkpoints__of_two_runs_at_once_share_a_folder(run, tmp_path):
+    """The other begins, saves, removes and ends while this one is under way, and stops at the same iteration."""
+    others = []
+
+    def meanwhile(iteration, steps):
+        if iteration == 9:
+            others.append(run("L1", tmp_path, stop_at=12))
+        return iteration == 12
+
+    run("GD", tmp_path, progress=meanwhile)
+    assert len(states(tmp_path)) == 4
+    for case in ("L1", "GD"):
+        seen = []
+        same(run(case, tmp_path, progress=lambda at, _, seen=seen: seen.append(at)), run(case))
+        assert seen[0] == 12
+
+
+def test_checkpoints__of_the_same_run_twice_at_once_are_refused(run, tmp_path):
+    def meanwhile(iteration, steps):
+        if iteration == 9:
+            before = contents(tmp_path)
+            with pytest.raises(BusyError, match="in use by another run of the same configuration"):
+                run(folder=tmp_path)
+            assert contents(tmp_path) == before
+
+    same(run(folder=tmp_path, progress=meanwhile), run())
+    assert not [name for name in contents(tmp_path) if name.endswith(".lock")]
 
 
 def test_resume__reads_files_cut_in_any_way(run, tmp_path, monkeypatch):
@@ -224,9 +333,14 @@ def test_checkpoints__keep_every_kth(run, tmp_path):
 
 
 def test_resume__clears_what_a_killed_writer_left(run, tmp_path):
-    (tmp_path / ".particles-000000000003.h5.1-2.part").write_bytes(b"half")
+    """Of this configuration only: another's may be one that is being written."""
+    run(folder=tmp_path, stop_at=3)
+    own = newest(tmp_path, "particles")
+    parts = [tmp_path / f".{name}.0f.part" for name in (own.name, "particles-000000000003-0123-4567-0.h5")]
+    for part in parts:
+        part.write_bytes(b"half")
     run(folder=tmp_path)
-    assert not list(tmp_path.glob(".*"))
+    assert list(tmp_path.glob(".*")) == parts[1:]
 
 
 class Clock:
@@ -260,12 +374,14 @@ OTHERS = [{"case": "SGD"}, {"dtype": "float32"}, {"record": ("loss",)}, {"record
 @pytest.mark.parametrize("other", OTHERS, ids=str)
 def test_resume__leaves_states_of_another_run_out(run, tmp_path, other):
     run(folder=tmp_path, stop_at=12)
-    with pytest.warns(UserWarning, match="it belongs to another configuration"):
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.warns(UserWarning, match="left out: all 2 are of other configurations"):
         again = run(folder=tmp_path, **other)
     same(again, run(**other))
+    assert {path: path.read_bytes() for path in before} == before
 
 
-@pytest.mark.filterwarnings("ignore:checkpoint .* left out")
+@pytest.mark.filterwarnings("ignore:checkpoints in .* left out")
 def test_resume__works_beside_states_of_another_run(run, tmp_path):
     run("SGD", tmp_path, stop_at=12)
     run("GD", tmp_path, stop_at=5)
@@ -288,7 +404,7 @@ def test_resume__continues_a_stream(cloud, tmp_path):
 
 def test_checkpoint__that_cannot_be_written_is_an_error(run, tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(mf.StorageError, match="could not be written"):
+    with pytest.raises(mf.StorageError, match=r"could not be made: File exists\. Choose a folder"):
         run(folder=tmp_path / "file")
 
 
@@ -329,6 +445,22 @@ def test_final__is_left_in_files_and_told_apart_from_checkpoints(run, tmp_path):
         mf.open(again)
     with pytest.raises(mf.InputError, match="`final` and `checkpoints` must be two folders"):
         run(folder=tmp_path / "last", final=tmp_path / "last")
+
+
+def test_final__is_one_run_s_at_a_time_and_any_number_of_others(run, tmp_path):
+    def meanwhile(iteration, steps):
+        if iteration == 9:
+            run("L1", final=tmp_path)
+            with pytest.raises(BusyError, match="in use by another run of the same configuration"):
+                run(final=tmp_path)
+
+    left = run(final=tmp_path, progress=meanwhile)
+    assert all((left.left.folder / segment.file).is_file() for segment in left.left.segments)
+    assert len(list(tmp_path.iterdir())) == 2
+    part = tmp_path / f".{left.left.segments[0].file}.0f.part"
+    part.write_bytes(b"half")
+    run(final=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_checkpoints__may_be_given_by_a_relative_path(run, tmp_path, monkeypatch):

@@ -125,18 +125,3 @@ def test_study__runs_as_a_script(name, tmp_path):
     with xr.open_dataset(tmp_path / f"{name}.h5", engine="h5netcdf") as data:
         assert data[variable].dims == dims and np.isfinite(data[variable].values).all()
         assert data.sizes["claim"] >= 5
-
-
-OF_MEASURES = (
-    "global_convergence", "gradient_flow", "langevin", "lazy_to_mean_field", "mean_field_limit", "quadratic_target",
-)  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*TINY, *OF_MEASURES])
-def test_study__holds_at_its_quick_size(name, tmp_path):
-    command = [sys.executable, DRIVERS / f"{name}.py", "--quick", "--out", tmp_path]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    with xr.open_dataset(tmp_path / f"{name}.h5", engine="h5netcdf") as data:
-        assert data.sizes["claim"] >= 5 and data["holds"].all()

@@ -167,7 +167,7 @@ BAD = [
     ([], "required: COMMAND"),
     (["show", "none.h5"], "no such file: none.h5"),
     (["show", "."], "holds no sweep.h5"),
-    (["show", "small.toml"], "small.toml cannot be read as a result"),
+    (["show", "small.toml"], "small.toml is no result of this program"),
     (["show", "other.h5"], "other.h5"),
 ]
 

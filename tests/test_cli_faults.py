@@ -63,7 +63,9 @@ BAD = {
     "engine without ray": ([*HERE, "--engine", "shards"], "need a cluster"),
     "engine unknown": ([*HERE, "--engine", "gpu"], "invalid choice: 'gpu'"),
     "show nothing": (["show", "none.h5"], "no such file: none.h5"),
-    "show text": (["show", "small.toml"], "cannot be read as a result"),
+    "show text": (["show", "small.toml"], "is no result of this program"),
+    "show a table": (["show", "good.csv"], "is no result of this program"),
+    "report text": (["report", "small.toml"], "is no result of this program"),
     "show half a file": (["show", "half.h5"], "cannot be read as a result"),
     "show a folder": (["show", "folder"], "holds no sweep.h5"),
     "show another's": (["show", "other.h5"], "cannot be read as a result"),
@@ -139,6 +141,28 @@ def test_command__that_diverges_ends_with_1(folder, capsys):
     assert event["what"].startswith("diverged: ") and 0 < event["iteration"] < 60
     assert f"iteration {event['iteration']}" in event["what"] and event["what"][10:] in said["runs"][0]["message"]
     assert f"at iteration {event['iteration']}: diverged: " in called(capsys, "show", str(file))[1]
+
+
+@pytest.mark.filterwarnings("default")
+def test_run__whose_result_cannot_be_read_now_ends_with_1_and_leaves_it(folder, capsys, monkeypatch):
+    words = ("run", "small.toml", "--no-figure", "--quiet", "--set", "start.seed=[0,1]")
+    assert called(capsys, *words)[0] == 0
+    path, real = sorted(Path("out/small/runs").glob("*.h5"))[0], h5py.File
+    before = path.read_bytes()
+
+    def opened(name, *arguments, **options):
+        if name == path or name == path.absolute():
+            raise OSError(errno.EIO, "Input/output error")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(h5py, "File", opened)
+    code, out, err = called(capsys, *words, "--json")
+    said = json.loads(out)
+    assert (code, said["status"], path.read_bytes()) == (1, "failed", before)
+    assert sorted(run["status"] for run in said["runs"]) == ["failed", "kept"]
+    assert f"{path.name} cannot be read now: Input/output error. It may be whole and stays as it is" in err
+    code, out, err = called(capsys, "show", str(path))
+    assert (code, out) == (2, "") and "cannot be read now" in err and "delete" not in err
 
 
 COMPLETED = [("particles ru", ["run"]), ("particles run --thr", ["--threads"]), ("particles show --pl", ["--plots"])]

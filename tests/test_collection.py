@@ -1,6 +1,8 @@
 """A sweep's folder as one dataset: every array of every run at its place, read when asked for."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -54,7 +56,9 @@ def test_sweep__and_its_table_say_the_same(tmp_path, settings):
     _, tree = summed(tmp_path, *settings)
     data, table = mf.open_sweep(tmp_path), tree.to_dataset()
     for name in table.variables:
-        xarray.testing.assert_identical(data[name].drop_vars("iteration", errors="ignore"), table[name])
+        more = data[name].coords.keys() - table[name].coords.keys()
+        assert more <= {"status", "iteration", "time"}
+        xarray.testing.assert_identical(data[name].drop_vars(more), table[name])
 
 
 def test_sweep__reads_only_what_is_asked_for(tmp_path, monkeypatch):
@@ -102,6 +106,18 @@ def test_sweep__pads_smaller_clouds_with_nan(tmp_path):
     assert np.isnan(position.values).tolist() == [[False] * 8 + [True] * 8, [False] * 16]
 
 
+def unreadable(monkeypatch, path, number):
+    """HDF5 meets a disk that fails at this file."""
+    real = h5py.File
+
+    def opened(name, *arguments, **options):
+        if name == path:
+            raise OSError(number, os.strerror(number))
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(h5py, "File", opened)
+
+
 def test_sweep__names_runs_that_are_missing_damaged_or_diverged(tmp_path):
     made, _ = summed(
         tmp_path, "start.count=[8, 16, 24]", "method.step=[1e-3, 1e6]", 'network.activation="quadratic"', "steps=20"
@@ -116,6 +132,52 @@ def test_sweep__names_runs_that_are_missing_damaged_or_diverged(tmp_path):
         ["finished", "diverged"],
     ]
     assert np.isnan(data["loss"].sel(step=1e-3).values).all(axis=1).tolist() == [True, True, False]
+
+
+def test_sweep__names_runs_that_cannot_be_read_now(tmp_path, monkeypatch):
+    """With sweep.h5 the run keeps its place; without, nobody knows of it, and that is said."""
+    made, _ = summed(tmp_path, COUNTS)
+    unreadable(monkeypatch, run_path(tmp_path, made.cases[0]), errno.EIO)
+    assert mf.open_sweep(tmp_path)["status"].values.tolist() == ["unreadable", "finished"]
+    (tmp_path / "sweep.h5").unlink()
+    with pytest.warns(UserWarning, match="left out of the dataset: .* cannot be read now: Input/output error"):
+        assert mf.open_sweep(tmp_path)["status"].values == "finished"
+
+
+def test_sweep__is_numbers_and_coordinates(tmp_path):
+    """So that arithmetic is arithmetic with what was recorded; times are no numbers to be doubled."""
+    summed(tmp_path, COUNTS, "method.step=[0.1, 0.2]")
+    data = mf.open_sweep(tmp_path)
+    twice = data * 2
+    np.testing.assert_array_equal(twice["loss"].values, 2 * data["loss"].values)
+    np.testing.assert_array_equal(twice["time"].values, data["time"].values)
+    assert twice["status"].identical(data["status"])
+    assert data.sel(count=8, step=0.1)["status"].item() == "finished"
+
+
+@pytest.mark.parametrize("kept", ["folder", "file in it"])
+def test_sweep__that_was_moved_compares_with_its_own_limits(tmp_path, kept):
+    summed(tmp_path / "first", COUNTS, LIMIT)
+    wanted = mf.open_sweep(tmp_path / "first")
+    if kept == "file in it":
+        wanted.to_netcdf(tmp_path / "first" / "all.nc", engine="h5netcdf")
+    distance = wanted.mf.compare()["distance"].values
+    moved = (tmp_path / "first").rename(tmp_path / "second")
+    with (
+        xarray.open_dataset(moved / "all.nc", engine="h5netcdf")
+        if kept == "file in it"
+        else mf.open_sweep(moved) as data
+    ):
+        assert all(str(moved) in file for file in data.mf.limits)
+        np.testing.assert_array_equal(data.mf.compare()["distance"].values, distance)
+
+
+def test_limits__of_a_dataset_kept_elsewhere_are_those_of_its_sweep_s_folder(tmp_path):
+    summed(tmp_path / "sweep", COUNTS, LIMIT)
+    data = mf.open_sweep(tmp_path / "sweep")
+    data.to_netcdf(tmp_path / "all.nc", engine="h5netcdf")
+    with xarray.open_dataset(tmp_path / "all.nc", engine="h5netcdf") as kept:
+        assert kept.mf.limits == data.mf.limits == data.isel(count=[1, 0]).mf.limits
 
 
 def test_sweep__says_which_file_fails_its_checksum(tmp_path):
@@ -137,7 +199,7 @@ def test_sweep__says_which_file_fails_its_checksum(tmp_path):
     [
         (lambda path: None, r"is no sweep's folder: it lacks runs/. Give out/NAME"),
         (lambda path: (path / "runs").mkdir(), "holds no run that can be read"),
-        (lambda path: [(path / "runs").mkdir(), (path / "sweep.h5").write_text("?")], "cannot be read as a result"),
+        (lambda path: [(path / "runs").mkdir(), (path / "sweep.h5").write_text("?")], "is no result of this program"),
     ],
 )
 def test_sweep__refuses_a_folder_without_runs(tmp_path, make, message):

@@ -1,11 +1,16 @@
 """Configurations: every fault at once, by its dotted path, with the nearest known key."""
 
 import copy
+import dataclasses
+import inspect
 import tomllib
 from pathlib import Path
 
 import pytest
 
+import particles as mf
+from particles.datasets import SETS
+from particles.study import build, relations, schema
 from particles.study.config import ConfigError, override, read_toml
 from particles.study.plan import plan
 
@@ -221,6 +226,11 @@ def test_toml__says_what_is_not_toml(tmp_path, content, message):
         read_toml(path)
 
 
+def test_toml__may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbfsteps = 3\r\n")
+    assert read_toml(tmp_path / "a.toml") == {"steps": 3}
+
+
 @pytest.mark.parametrize("name", ["none.toml", "."])
 def test_toml__must_be_a_file(tmp_path, name):
     with pytest.raises(ConfigError, match="no such file"):
@@ -261,3 +271,55 @@ def test_set__refuses_what_is_no_setting(setting, message):
     with pytest.raises(ConfigError) as caught:
         small(setting)
     assert message in str(caught.value)
+
+
+def defaults(kind):
+    """The defaults of a class's settings."""
+    found = {field.name: field.default for field in dataclasses.fields(kind)}
+    return {name: value for name, value in found.items() if value is not dataclasses.MISSING}
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        *((schema.MethodConfig, kind) for kind in relations.METHODS.values()),
+        *((schema.LawConfig, kind) for kind in relations.LAWS.values()),
+        (schema.NetworkConfig, mf.Network),
+        (schema.StepConfig, mf.RobbinsMonro),
+        (schema.RegulariserConfig, mf.L2),
+    ],
+)
+def test_config__has_the_defaults_of_the_classes(model, kind):
+    for name, value in defaults(kind).items():
+        found = model.model_fields[name].default
+        found = tuple(found) if isinstance(found, list) else found
+        assert found == value or (name, found) == ("batch", None), name  # left out, it is the method's own
+
+
+def test_config__has_the_defaults_of_a_call():
+    call = {name: part.default for name, part in inspect.signature(mf.simulate).parameters.items()}
+    model = schema.Config.model_fields
+    assert (model["loss"].default, model["dtype"].default) == (call["loss"], call["dtype"])
+    record = schema.RecordConfig()
+    assert (record.every, tuple(record.variables)) == (call["record_every"], call["record"])
+    drawn = inspect.signature(mf.Gaussian.sample).parameters
+    assert schema.StartConfig(count=1).signs == drawn["signs"].default
+
+
+def test_config__has_a_key_for_every_option():
+    """Of all methods, laws and data sets."""
+    for model, kinds in ((schema.MethodConfig, relations.METHOD_OPTIONS), (schema.LawConfig, relations.LAW_OPTIONS)):
+        assert set(model.model_fields) == set().union({"name"}, *kinds.values())
+    taken = set().union(*(inspect.signature(make).parameters for make in SETS.values()))
+    keys = dict.fromkeys(("n", "dim", "seed"), 2) | {"noise": 0.1, "positive": [1], "negative": [2]}
+    assert set(schema.DataConfig(**keys).options()) == taken == set(keys)
+
+
+@pytest.mark.parametrize("name", relations.METHODS)
+def test_config__of_a_method_is_that_method(name):
+    """Every option has a value of its own, and each arrives where it belongs."""
+    values = {"step": 0.25, "batch": 3, "seed": 5, "average": True, "weight_decay": 0.5, "scheme": "bogacki-shampine",
+              "tolerance": 1e-3, "temperature": 0.125, "inner": 7, "rate": 2.0}  # fmt: skip
+    mine = {key: value for key, value in values.items() if key in relations.METHOD_OPTIONS[name]}
+    made = build._method(schema.MethodConfig(name=name, **mine))
+    assert type(made) is relations.METHODS[name] and dataclasses.asdict(made) == mine

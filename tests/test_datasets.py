@@ -9,7 +9,6 @@ import sklearn.datasets
 import xarray
 
 import particles as mf
-from particles.datasets import scaled
 
 SETS = [  # name, n, d, whether the targets are labels
     ("circle", 256, 2, False),
@@ -92,46 +91,6 @@ def test_load__refuses(options, message):
     assert message in str(caught.value)
 
 
-def columns(seed):
-    x = np.random.default_rng(seed).standard_normal((20, 3)) * [1.0, 5.0, 0.0] + [0.0, 3.0, 2.0]
-    return mf.Dataset(x, x[:, 0])
-
-
-def test_scale__standard_is_the_training_part_s_on_both_parts():
-    train, test = columns(0), columns(1)
-    mean, spread = train.x.mean(axis=0), train.x.std(axis=0)
-    near, far = scaled(train, test, "standard")
-    np.testing.assert_allclose(near.x[:, :2], ((train.x - mean) / spread.clip(1e-9))[:, :2], rtol=1e-14)
-    np.testing.assert_allclose(far.x[:, :2], ((test.x - mean) / spread.clip(1e-9))[:, :2], rtol=1e-14)
-
-
-def test_scale__standard_makes_a_constant_column_zero():
-    near, far = scaled(columns(0), columns(1), "standard")
-    assert (near.x[:, 2] == 0.0).all() and (far.x[:, 2] == 0.0).all()
-
-
-def test_scale__standard_makes_a_constant_column_zero_that_has_no_exact_mean():
-    """0.1 thirty times: the rounded mean is not 0.1, and the rounded spread is not 0."""
-    data = mf.Dataset(np.column_stack([np.full(30, 0.1), np.arange(30.0)]), np.zeros(30))
-    assert np.abs(scaled(data, None, "standard")[0].x[:, 0]).max() < 1e-6
-
-
-def test_scale__unit_makes_every_input_s_norm_1():
-    for part in scaled(columns(0), columns(1), "unit"):
-        np.testing.assert_allclose(np.linalg.norm(part.x, axis=1), 1.0, rtol=1e-15)
-
-
-def test_scale__unit_refuses_an_input_of_norm_0():
-    with pytest.raises(mf.InputError, match=r'scale = "unit" needs inputs other than 0: got row 1 is 0'):
-        scaled(mf.Dataset([[1.0], [0.0]], [0.0, 0.0]), None, "unit")
-
-
-@pytest.mark.parametrize("how", ["none", "standard", "unit"])
-def test_scale__leaves_targets_alone(how):
-    for part, before in zip(scaled(columns(0), columns(1), how), (columns(0), columns(1)), strict=True):
-        assert (part.y == before.y).all()
-
-
 def write_csv(path, x, y):
     lines = [",".join(map(repr, map(float, [*row, target]))) for row, target in zip(x, y, strict=True)]
     path.write_text("\n".join(["a,b,c,y", *lines]))
@@ -157,25 +116,6 @@ def test_read__gives_the_same_samples_from_every_kind_of_file(kind, tmp_path, sa
     WRITERS[kind](path, data.x, data.y)
     got = mf.read(path)
     assert (got.x.tobytes(), got.y.tobytes()) == (data.x.tobytes(), data.y.tobytes())
-
-
-SPREADSHEETS = [
-    "a,b,y\r\n1,2,3\r\n",
-    "\ufeffy,a,b\n3,1,2\n",
-    " a , b ,y\n 1, 2 ,3",
-    "y,a,b\n3,1,2\n",
-    '\ufeff"a", "b","y"\r\n"1","2","3"\r\n',
-    "a,b,y\r1,2,3\r",
-    "\na,b,y\n\n# measured twice\n1e0,+2,3.\n\n",
-]
-
-
-@pytest.mark.parametrize("text", SPREADSHEETS)
-def test_read__takes_csv_as_spreadsheets_write_it(tmp_path, text):
-    path = tmp_path / "mine.csv"
-    path.write_bytes(text.encode())
-    data = mf.read(path)
-    assert (data.x.tolist(), data.y.tolist()) == ([[1.0, 2.0]], [3.0])
 
 
 @pytest.mark.parametrize(("x", "rows"), [(None, [[1, 2]]), ("b", [[2]]), (["b", "a"], [[2, 1]])])
@@ -229,30 +169,6 @@ def test_read__refuses_a_class_that_is_missing(tmp_path):
 
 
 BAD_FILES = [  # name, contents, error, message
-    ("a.csv", "a,b,y\n1,nan,3\n", mf.InputError, "cells must be finite numbers: got 'nan' in line 2, column 'b' of "),
-    ("a.csv", "a,b,y\n1,2,inf\n", mf.InputError, "finite numbers: got 'inf' in line 2, column 'y' of "),
-    ("a.csv", "a,b,y\n1,NA,3\n", mf.InputError, "a.csv. Fill it in, or remove the row."),
-    ("a.csv", "a,sex,y\n1,male,3\n", mf.InputError, "Name the inputs' columns (`x`), or encode the text as numbers."),
-    ("a.csv", "a,y\n1,0\n2,benign\n", mf.InputError, "got 'benign' in line 3, column 'y' of "),
-    ("a.csv", "a,y\n1,benign\n", mf.InputError, "which is 1 and which -1: `positive` and `negative`"),
-    ("a.csv", 'a,y\n1,"two\nlines"\n', mf.InputError, "in line 3, column 'y'"),
-    ("a.csv", "a;b;y\n1;2;3\n", mf.InputError, "columns must be parted by commas: got ';' in the header of "),
-    ("a.csv", "a\tb\ty\n1\t2\t3\n", mf.InputError, "columns must be parted by commas: got '\\t' in the header of "),
-    ("a.csv", "1,2,3\n4,5,6\n", mf.InputError, "the first line must name the columns: got numbers, 1, 2, 3, in "),
-    ("a.csv", ",a,y\n0,1,2\n", mf.InputError, "a header must name each column: got none for column 1 of "),
-    ("a.csv", "a,y,\n1,2,\n", mf.InputError, "a header must name each column: got none for column 3 of "),
-    ("a.csv", "a,b,y\n", mf.InputError, "a data file needs at least one row"),
-    ("a.csv", "a,b,y\n\n\n", mf.InputError, "a data file needs at least one row"),
-    ("a.csv", "", mf.InputError, "a data file needs at least one row"),
-    ("a.csv", "a,b,y\n1,2,3\n4,5\n", mf.InputError, "the header's columns: got 2 for 3 in line 3 of "),
-    ("a.csv", "a,b,y\n1,2\n4,5\n", mf.InputError, "every row must have the header's columns: got 2 for 3"),
-    ("a.csv", "a,b,y\r\n\r\n1,2,3\r\n4,5,6,7\r\n", mf.InputError, "the header's columns: got 4 for 3 in line 4 of "),
-    ("a.csv", "a,b,y\n1,,3\n", mf.InputError, "cells must be finite numbers: got '' in line 2, column 'b' of "),
-    ("a.csv", "a,b,yy\n1,2,3\n", mf.InputError, "must hold the variables asked for: got no 'y'. Did you mean 'yy'?"),
-    ("a.csv", "y\n1\n", mf.InputError, "input"),
-    ("a.csv", "a,a,y\n1,2,3\n", mf.InputError, "a header must name each column once: got 'a' again in "),
-    ("a.csv", b"\xff\xfe\x00", mf.StorageError, "a.csv cannot be read as CSV: "),
-    ("a.csv", "größe,y\n1,2\n".encode("latin-1"), mf.StorageError, "Save it as UTF-8 text."),
     ("a.npz", {"xx": np.ones((2, 1)), "y": np.ones(2)}, mf.InputError, "got no 'x'. Did you mean 'xx'?"),
     ("a.npz", {"x": np.ones((2, 1)), "y": np.ones(3)}, mf.InputError, "one row a sample each: got 2 and 3"),
     ("a.npz", {"x": np.array([[None]]), "y": np.ones(1)}, mf.StorageError, "Object arrays cannot be loaded"),

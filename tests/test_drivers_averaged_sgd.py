@@ -78,10 +78,3 @@ def test_growth__compares_the_largest_ratios_of_both_halves(driver):
         [[[1.0, 1.0], [3.0, 3.0], [2.0, 2.0], [1.0, 1.0]], [[2.0, 2.0], [1.0, 1.0], [6.0, 6.0], [0.0, 0.0]]]
     )
     assert driver.growth(risks, np.array([1.0, 1.0, 1.0, 2.0])) == pytest.approx((2.0, 2.0, 2.0))
-
-
-@pytest.mark.slow
-def test_averaged_sgd__quick_size_holds(tmp_path):
-    command = [sys.executable, str(DRIVER), "--quick", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr

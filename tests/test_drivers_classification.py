@@ -3,11 +3,14 @@
 import importlib.util
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray
+
+import particles as mf
 
 ROOT = Path(__file__).resolve().parent.parent
 DRIVER = ROOT / "drivers" / "classification.py"
@@ -85,8 +88,8 @@ def test_labelled__keeps_the_gap_and_nests(driver):
     assert np.array_equal(few.x, many.x[:20])
 
 
-@pytest.mark.slow
-def test_classification__quick_size_holds(tmp_path):
-    command = [sys.executable, str(DRIVER), "--quick", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_labelled__ends_where_points_are_too_rare(driver, monkeypatch):
+    """In 100 dimensions |q| is about 0.1, and a gap of 0.49 nine times that."""
+    monkeypatch.setattr(driver, "RARE", 64)
+    with pytest.raises(mf.InputError, match=r"`gap` must leave room for points: got 0\.49, 0 of 256 points outside it"):
+        driver.labelled(types.SimpleNamespace(dim=100, gap=0.49), 4, 3)

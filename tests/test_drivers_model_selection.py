@@ -122,10 +122,3 @@ def test_model_selection__refuses_one_split(tmp_path):
     done = run(tmp_path, "--set", "splits=1")
     assert done.returncode == 2
     assert "splits: input should be greater than or equal to 3" in done.stderr
-
-
-@pytest.mark.slow
-def test_model_selection__quick_size_holds(tmp_path):
-    command = [sys.executable, str(DRIVER), "--quick", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -23,11 +23,11 @@ def modules_after(statement):
     [
         "import particles",
         "import particles; particles.Gaussian(2).sample(8, seed=0)",
-        "import particles; particles.Network('tanh'); particles.simulate",
+        "import particles; particles.Network('tanh'); particles.simulate; particles.read",
     ],
 )
 def test_import__leaves_heavy_packages_alone(statement):
-    assert not modules_after(statement) & {"ray", "matplotlib", "sklearn"}
+    assert not modules_after(statement) & {"ray", "matplotlib", "sklearn", "pandas"}
 
 
 @pytest.mark.parametrize("name", mf.__all__)
@@ -61,3 +61,14 @@ def test_face__lists_what_dir_shows():
 def test_face__has_no_other_names():
     with pytest.raises(AttributeError, match="particles"):
         _ = mf.Gausian
+
+
+def test_face__keeps_a_function_when_the_file_of_its_name_is_loaded(monkeypatch):
+    """Loading a file sets it in its package under its name: lazy-loader below 0.6 has the file there from then on."""
+    stub = ast.parse(Path(mf.theory.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    names = [line.module for line in stub.body if line.module in {name.name for name in line.names}]
+    assert "first_variation" in names
+    for name in names:
+        assert not isinstance(getattr(mf.theory, name), ModuleType), name
+        monkeypatch.setattr(mf.theory, name, sys.modules[f"particles.theory.{name}"])
+        assert not isinstance(getattr(mf.theory, name), ModuleType), name

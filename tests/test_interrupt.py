@@ -79,6 +79,22 @@ def test_interrupt__loses_nothing(method, simulate, monkeypatch, tmp_path):
         assert [a.tobytes() for a in mine] == [a.tobytes() for a in wanted]
 
 
+def test_interrupt__amid_the_parts_of_a_step_goes_back_to_where_it_began(cloud, samples, monkeypatch, tmp_path):
+    def go(steps=4, **settings):
+        method = mf.RungeKutta(5.0, tolerance=1e-7)
+        return mf.simulate(NET, cloud(M=20), samples(n=9), method, steps=steps, record="loss", **settings)
+
+    parts = [sum(go(steps).dataset.attrs[f"{kind}_parts"] for kind in ("accepted", "rejected")) for steps in (1, 2)]
+    with monkeypatch.context() as patch:
+        pressed(patch, "probe", at=parts[0] + 3)
+        run = go(checkpoints=tmp_path)
+    assert parts[1] > parts[0] + 4 and run.status == "stopped" and run.dataset["iteration"].values.tolist() == [0, 1]
+    assert run.measure.b.tobytes() == go(1).measure.b.tobytes()
+    resumed, whole = go(checkpoints=tmp_path), go()
+    assert resumed.dataset["loss"].equals(whole.dataset["loss"]) and "went on" in str(resumed.events)
+    assert resumed.measure.b.tobytes() == whole.measure.b.tobytes()
+
+
 @pytest.mark.parametrize("method", ["GD", "SGD", "Runge-Kutta", "birth and death"])
 def test_interrupt__twice_is_keyboardinterrupt_and_spoils_nothing(method, simulate, monkeypatch, tmp_path):
     with monkeypatch.context() as patch:

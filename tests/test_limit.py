@@ -1,6 +1,5 @@
 """The limiting tangent kernel against mpmath, against sums written out, and as the limit of finite networks."""
 
-import functools
 import itertools
 
 import mpmath
@@ -8,6 +7,8 @@ import naive
 import numpy as np
 import pytest
 from daily import some
+from references import limit as digits, stored
+from references.limit import products
 from scipy import special, stats
 
 import particles as mf
@@ -19,22 +20,7 @@ EACH = pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 SOME = pytest.mark.parametrize("name", some(sorted(ACTIVATIONS), "relu", "tanh"))
 SMOOTH = pytest.mark.parametrize("name", sorted({*ACTIVATIONS} - {"relu"}))
 LAYERS = pytest.mark.parametrize("layer", ["input", "output"])
-# sigma and sigma' once more, in mpmath.
-SIGMA = {
-    "smooth_relu": (
-        lambda v: (v + mpmath.sqrt(v**2 + mpmath.mpf(0.1) ** 2)) / 2,
-        lambda v: (1 + v / mpmath.sqrt(v**2 + mpmath.mpf(0.1) ** 2)) / 2,
-    ),
-    "sigmoid": (lambda v: 1 / (1 + mpmath.exp(-v)), lambda v: mpmath.sech(v / 2) ** 2 / 4),
-    "tanh": (mpmath.tanh, lambda v: mpmath.sech(v) ** 2),
-    "erf": (mpmath.erf, lambda v: 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-v * v)),
-    "gelu": (lambda v: v * mpmath.ncdf(v), lambda v: mpmath.ncdf(v) + v * mpmath.npdf(v)),
-    "softplus": (lambda v: mpmath.log1p(mpmath.exp(v)), lambda v: 1 / (1 + mpmath.exp(-v))),
-    "sin": (mpmath.sin, mpmath.cos),
-    "cos": (mpmath.cos, lambda v: -mpmath.sin(v)),
-    "quadratic": (lambda v: v * v, lambda v: 2 * v),
-    "linear": (lambda v: v, lambda v: mpmath.mpf(1)),
-}
+DIGITS = stored("limit")
 
 
 def inputs(n, d, seed=0):
@@ -44,70 +30,8 @@ def inputs(n, d, seed=0):
     return x * (random.uniform(0.3, 1.7, n) / np.linalg.norm(x, axis=1))[:, None]
 
 
-def turned(angle, long=1.7, short=0.3):
-    """Two inputs in R^3 at this angle, along no axis."""
-    axes = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
-    return np.stack([long * axes[0], short * (np.cos(angle) * axes[0] + np.sin(angle) * axes[1])])
-
-
-PAIRS = {
-    "long": turned(0.9, 1.7, 1.6),
-    "unlike": turned(1.2),
-    "wide": turned(2.5, 1.2, 1.1),
-    "equal": turned(0.0, 1.3, 1.3),
-    **{f"near {gap}": turned(gap) for gap in (0.02, 1e-3, 1e-6, 1e-9)},
-    **{f"opposite but {gap}": turned(np.pi - gap, 0.8, 1.7) for gap in (0.02, 1e-3)},
-}
+PAIRS = dict(zip(digits.PAIRS, DIGITS["inputs"], strict=True))
 EACH_PAIR = pytest.mark.parametrize("pair", PAIRS)
-
-
-def products(x):
-    """(|x|^2, x.x', |x'|^2) of two inputs, exactly."""
-    rows = [[mpmath.mpf(float(v)) for v in row] for row in x]
-    return tuple(
-        mpmath.fsum(a * b for a, b in zip(*two, strict=True)) for two in ((rows[0],) * 2, rows, (rows[1],) * 2)
-    )
-
-
-@functools.cache
-def density(pair, step=0.06):
-    """Points sinh(t) / 10 on both axes, and the weight of (b.x, b.x') there, 30 digits: the trapezoidal rule in t.
-
-    In t all poles of the activations are at least 0.7 away, and the Gaussian dies like one of e^|t|.
-    """
-    with mpmath.workdps(34):
-        q11, q12, q22 = products(PAIRS[pair])
-        rest = q11 * q22 - q12**2
-        t = [mpmath.mpf(step) * k for k in range(-int(6.1 / step), int(6.1 / step) + 1)]
-        point, speed = [mpmath.sinh(v) / 10 for v in t], [mpmath.cosh(v) / 10 * mpmath.mpf(step) for v in t]
-        scale = 1 / (2 * mpmath.pi * mpmath.sqrt(rest))
-        alone = [[mpmath.exp(-q * v * v / (2 * rest)) for v in point] for q in (q22, q11)]
-        joint = [[a * b * c * e * scale * mpmath.exp(q12 / rest * u * v)
-                  for v, b, e in zip(point, alone[1], speed, strict=True)]
-                 for u, a, c in zip(point, alone[0], speed, strict=True)]  # fmt: skip
-        return point, joint
-
-
-def plane(pair, f, step=0.06):
-    """E f(b.x) f(b.x') to about 30 digits."""
-    point, joint = density(pair, step)
-    with mpmath.workdps(34):
-        values = [f(v) for v in point]
-        return mpmath.fsum(a * mpmath.fdot(row, values) for a, row in zip(values, joint, strict=True))
-
-
-def relu_kernel(x, layer):
-    """60 digits. sigma': the other input's half-line given b.x, the rest by quadrature; sigma: over angles."""
-    with mpmath.workdps(60):
-        q11, q12, q22 = products(x)
-        size, rest = mpmath.sqrt(q11 * q22), mpmath.sqrt(max(q11 * q22 - q12**2, mpmath.mpf(10) ** -58))
-        if layer == "output":
-            angle = mpmath.atan2(rest, q12)
-            edges = mpmath.linspace(angle - mpmath.pi / 2, mpmath.pi / 2, 3)
-            return size / mpmath.pi * mpmath.quad(lambda t: mpmath.cos(t) * mpmath.cos(t - angle), edges)
-        bend = rest / abs(q12)  # b.x over |x| there: where the half-line's share moves
-        edges = sorted({mpmath.mpf(0), *(v for k in (1, 3, 6, 12, 25) if (v := k * bend) < 20), *range(1, 21, 2)})
-        return q12 * mpmath.quad(lambda z: mpmath.npdf(z) * mpmath.ncdf(z * q12 / rest), edges)
 
 
 def formula(name, layer, b, w, rows, columns=None):
@@ -140,10 +64,7 @@ def entry(name, layer, x):
 @SMOOTH
 @LAYERS
 def test_limit__has_ten_digits_of_mpmath(name, layer):
-    truth = plane("long", SIGMA[name][layer == "input"])
-    if layer == "input":
-        truth *= products(PAIRS["long"])[1]
-    assert entry(name, layer, PAIRS["long"]) == pytest.approx(float(truth), rel=1e-12)
+    assert entry(name, layer, PAIRS["long"]) == pytest.approx(DIGITS[f"smooth-{name}-{layer}"].item(), rel=1e-12)
 
 
 @SMOOTH
@@ -151,7 +72,7 @@ def test_limit__has_ten_digits_of_mpmath(name, layer):
 def test_mpmath__has_converged(name):
     """The oracle of the test above, at another step and for another pair."""
     with mpmath.workdps(34):
-        coarse, fine = (plane("unlike", SIGMA[name][0], step) for step in (0.06, 0.045))
+        coarse, fine = (digits.plane("unlike", digits.SIGMA[name][0], step) for step in (0.06, 0.045))
         assert abs(coarse / fine - 1) < 1e-24
     assert entry(name, "output", PAIRS["unlike"]) == pytest.approx(float(fine), rel=1e-12)
 
@@ -159,7 +80,8 @@ def test_mpmath__has_converged(name):
 @EACH_PAIR
 @LAYERS
 def test_limit_of_relu__has_ten_digits_of_mpmath(pair, layer):
-    assert entry("relu", layer, PAIRS[pair]) == pytest.approx(float(relu_kernel(PAIRS[pair], layer)), rel=1e-11, abs=0)
+    truth = DIGITS[f"relu-{layer}"][list(PAIRS).index(pair)]
+    assert entry("relu", layer, PAIRS[pair]) == pytest.approx(truth, rel=1e-11, abs=0)
 
 
 @SMOOTH
@@ -394,7 +316,10 @@ REFUSALS = {
     "dimension": (lambda: limit(NET, mf.Gaussian(4), X), r"as the inputs, 3 with a bias counted in: got dim=4"),
     "bias": (lambda: limit(mf.Network("relu", bias=True), LAW, X), r"as the inputs, 4 with a bias.*got dim=3"),
     "other": (lambda: limit(NET, LAW, X, np.ones((2, 5))), r"`other` must have as many columns as `x`, 3.*: got 5"),
-    "nan": (lambda: limit(NET, LAW, [[1.0, 2.0, np.nan]]), r"inputs must be finite: got NaN or inf in row 0"),
+    "nan": (
+        lambda: limit(NET, LAW, [[1.0, 2.0, np.nan]]),
+        r"inputs must be finite: got NaN or inf in 1 rows, the first is row 0, column 2",
+    ),
     "tolerance": (lambda: limit(NET, LAW, X, tolerance=0.0), r"`tolerance` must be a finite number > 0: got 0.0"),
     "reach": (
         lambda: limit(NET, mf.Uniform(3), X[:1] * [1, 2, 3], tolerance=1e-12),

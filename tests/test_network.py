@@ -81,7 +81,10 @@ REFUSALS = [
     (lambda: mf.Network("tanh", beta=0.5).predict(WEIGHTED, X), "`beta` below 1 needs equal weights"),
     (lambda: mf.Network("tanh").predict(WEIGHTED, X[0]), "inputs must have shape (n, d), n >= 1, d >= 1: got (3,)"),
     (lambda: mf.Network("tanh").predict(WEIGHTED, X[:0]), "inputs must have shape (n, d), n >= 1, d >= 1: got (0, 3)"),
-    (lambda: mf.Network("tanh").predict(WEIGHTED, X * np.nan), "inputs must be finite: got NaN or inf in row 0"),
+    (
+        lambda: mf.Network("tanh").predict(WEIGHTED, X * np.nan),
+        "inputs must be finite: got NaN or inf in 2 rows",
+    ),
     (lambda: mf.Network("tanh").predict(WEIGHTED, X[:, :2]), "positions must have shape (M, 2)"),
     (lambda: mf.Network("tanh").predict(WEIGHTED._replace(s=np.ones(3)), X), "`s` and `w` must have one entry"),
     (lambda: mf.Network("tanh").predict(WEIGHTED._replace(w=2 * WEIGHTED.w), X), "sum to 1: got a sum of 2"),

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from test_cli import called
 
-from particles.study import starter
 from particles.study.config import read_toml
 from particles.study.plan import plan
 
@@ -62,20 +61,12 @@ def test_new__scales_targets_by_the_training_part(here, capsys):
     from particles.study import build
 
     made = plan(read_toml(here / "mine.toml"), here)
-    train, test = build.data(made.cases[0].config.data, here)
+    train, test = build.data(made.cases[0].config.data, here, made.cases[0].identity)
     assert abs(train.y.mean()) < 1e-12 and train.y.std() == pytest.approx(1.0)
     y = np.loadtxt("many.csv", delimiter=",", skiprows=1)[:, 2]
     both = np.sort(np.concatenate([train.y, test.y]))
     slope, shift = np.polyfit(both, np.sort(y), 1)
     np.testing.assert_allclose(slope * both + shift, np.sort(y), rtol=1e-10)
-
-
-def test_new__takes_half_of_the_step_that_theory_allows(here):
-    """Linear activation, one constant neuron: the curvature is that of least squares; here only the rounding."""
-    for value in (0.0123, 0.99, 1.0, 7.77, 123.0):
-        found = starter._rounded_down(value)
-        assert 0.5 * value < found <= value
-        assert len(f"{found:g}".replace(".", "").strip("0")) == 1
 
 
 NAMES = [
@@ -138,13 +129,43 @@ def test_new__takes_two_classes_of_text(here, capsys):
     assert called(capsys, "check", "mine.toml")[0] == 0
 
 
+TABLES = [
+    ("Länge;Güte\n1,5;2,5\n2,5;1\n3;4\n", ("--y", "Güte")),
+    ("sep=;\na;y\n1,5;2,5\n2,5;1\n", ()),
+    ("# Spectrometer\n# of May, 2024\na,b,y\n1,2,3\n4,5,7\n", ()),
+    ("a,is_north,y\n1,True,3\n4,False,7\n", ()),
+    ("date,a,y\n2024-01-01,2,3\n2024-01-02,5,7\n", ("--x", "a")),
+    ("id,a b,c,y\n#1,2,3,4\n#2,5,7,8\n", ("--x", "a b", "c")),
+]
+
+
+@pytest.mark.parametrize(("text", "options"), TABLES, ids=[repr(text) for text, _ in TABLES])
+def test_new__writes_what_reads_the_table_again(here, capsys, text, options):
+    (here / "table.csv").write_text(text, encoding="utf-8")
+    assert called(capsys, "new", "mine", "--data", "table.csv", *options)[0] == 0
+    assert called(capsys, "check", "mine.toml")[0] == 0
+    assert tomllib.loads((here / "mine.toml").read_text(encoding="utf-8"))["data"].get("x", ["a", "b"])[0][0] == "a"
+
+
+def test_new__takes_arrays_by_other_names(here, capsys):
+    np.savez(here / "arrays.npz", features=np.eye(4), labels=np.arange(4.0))
+    assert "Choose one of: features, labels." in called(capsys, "new", "mine", "--data", "arrays.npz")[2]
+    options = ("--x", "features", "--y", "labels")
+    assert called(capsys, "new", "mine", "--data", "arrays.npz", *options)[0] == 0
+    assert called(capsys, "check", "mine.toml")[0] == 0
+
+
 DATA = [
     ("a,y\n1,red\n2,green\n3,blue\n", (), "or of two classes: got 3 kinds of text, 'blue', 'green', 'red', in 'y' of "),
     ("a,b\n1,2\n", (), "none that say so: a, b. Add --y COLUMN"),
     ("y,label\n1,2\n", (), "several that say so"),
     ("a,b\n1,2\n", ("--y", "c"), "--y must name a column"),
     ("y\n1\n2\n", (), "two columns or more"),
-    ("a;y\n1;2\n", (), "parted by commas"),
+    ("a y\n1 2\n", (), "separated by commas, semicolons, tabs or bars: got 'a y' in bad.csv"),
+    ("t,a,y\n2024-01-01,1,2\n", (), "name the inputs' columns without it (--x COLUMN ...), or write days"),
+    ("t,a,y\nred,1,2\n", (), "Name the inputs' columns (--x COLUMN ...), or encode the text as numbers."),
+    ("t,a,y\nred,1,2\n", ("--x", "b"), "must hold the variables asked for: got no 'b'."),
+    ("a,y\n" + "1,2\n0,1\n" * 9 + "1e30,3\n", (), "x to be scaled must be of one size: got 1e+30 in row 18, column 0"),
     ("", (), "two columns or more"),
     ("a,y\n", (), "at least one row"),
     ("a,y\n1,red\n", (), "red"),

@@ -1,6 +1,7 @@
 """The windowed one-sample sweep against the same iterations one by one; no bit depends on threads or stops."""
 
 import itertools
+import threading
 
 import naive
 import numpy as np
@@ -128,6 +129,21 @@ def test_sweep__tells_of_particles_that_are_lost(bad):
     _, finite = population.sweep(Leg(x, y, np.full(WINDOW, SIZE), "squared", mf.L2(0.0), 1))
     assert not finite
     population.close()
+
+
+def test_sgd__refuses_threads_that_cannot_be_started(monkeypatch):
+    """Threads of a sweep wait for each other: with one missing the others would wait for ever."""
+    begin, begun = threading.Thread.start, []
+
+    def start_one(thread):
+        begun.append(thread)
+        if len(begun) > 1:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    with pytest.raises(mf.InputError, match="`threads` must be as many as the system starts: got 2"):
+        populated(start(1100, 2), "sigmoid", "float64", threads=2)
 
 
 def test_sgd__of_one_sample_is_the_same_run_swept_or_stepped():

@@ -39,7 +39,7 @@ def blocks(page):
 
 
 def runnable(page):
-    """Whether a page has code; the gallery's studies, each with its command, are `test_claims.py`'s slow ones."""
+    """Whether a page has code; the gallery's studies, each with its command, are of `test_studies.py`."""
     return page.name != "gallery.md" and any(map(runs, blocks(page)))
 
 
@@ -48,7 +48,7 @@ def runs(block):
 
 
 def named(page):
-    """Quick pages are of every day; those that call programs, which compile and start Ray, are slow studies."""
+    """Quick pages are of every day; those that call programs, which compile and start Ray, are slow."""
     slow = any(block.language == "sh" and runs(block) for block in blocks(page))
     marks = [pytest.mark.slow, pytest.mark.xdist_group("cluster")] if slow else []
     return pytest.param(page, id=page.stem, marks=marks)

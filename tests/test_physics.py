@@ -1,5 +1,7 @@
 """What the flow must do whatever the numbers are: lose energy at its rate, keep symmetries, say so when it diverges."""
 
+import dataclasses
+import itertools
 import re
 
 import naive
@@ -7,8 +9,13 @@ import numpy as np
 import pytest
 
 import particles as mf
+from particles.data import Batches
 from particles.losses import loss as loss_row
-from particles.stability import stable_step
+from particles.measure import source_of
+from particles.problem import Problem
+from particles.regularisers import NONE
+from particles.samples import Samples
+from particles.stability import advice, rounded_down, stable_step
 
 BETAS = pytest.mark.parametrize("beta", [0.5, 1.0])
 LOSSES = pytest.mark.parametrize("loss", ["squared", "logistic"])
@@ -136,3 +143,112 @@ def test_stable_step__is_where_a_linear_network_turns(factor, grows, cloud, samp
     step = factor * stable_step(net, start, data.x, loss_row("squared"))
     losses = mf.simulate(net, start, data, mf.GradientDescent(step), steps=200).dataset.loss.values
     assert (losses[-1] > losses[-2]) == grows
+
+
+def spread(x, step, batch, pull=0.0):
+    """By how much one step of SGD on linear neurons multiplies E b b^T: every batch that can be drawn, in turn."""
+    n, d = x.shape
+    factors = [
+        np.eye(d) - step * (x[list(drawn)].T @ x[list(drawn)] / batch + pull * np.eye(d))
+        for drawn in itertools.product(range(n), repeat=batch)
+    ]
+    return np.abs(np.linalg.eigvals(np.mean([np.kron(factor, factor) for factor in factors], axis=0))).max()
+
+
+@pytest.mark.parametrize(("batch", "pull"), [(1, 0.0), (1, 0.7), (2, 0.0), (2, 0.7)])
+def test_stable_step__of_batches_is_where_the_mean_square_grows(batch, pull, cloud, samples):
+    net, x = mf.Network("linear"), samples(n=12).x
+    safe = stable_step(net, cloud(M=9), x, loss_row("squared"), mf.L2(pull), mf.SGD(1.0, batch=batch))
+    assert spread(x, 0.999 * safe, batch, pull) < 1.0 < spread(x, 1.001 * safe, batch, pull)
+    assert safe < 0.8 * stable_step(net, cloud(M=9), x, loss_row("squared"), mf.L2(pull))
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_stable_step__of_gaussian_inputs_is_2b_over_d_plus_b_plus_1(batch, cloud):
+    x = np.random.default_rng(0).standard_normal((4000, 5))
+    safe = stable_step(mf.Network("linear"), cloud(M=9, d=5), x, loss_row("squared"), method=mf.SGD(1.0, batch=batch))
+    assert safe == pytest.approx(2 * batch / (5 + batch + 1), rel=0.1)
+
+
+def test_stable_step__of_many_samples_looks_at_the_longest(cloud):
+    """One outlier among 5000 samples is half of the curvature."""
+    x = np.full((5000, 1), 0.1)
+    x[1234] = np.sqrt(50.0)
+    safe = stable_step(mf.Network("linear"), cloud(M=9, d=1), x, loss_row("squared"))
+    assert safe == pytest.approx(2 / 0.02, rel=1e-3)
+
+
+def test_stable_step__of_dual_averaging_and_of_birth_and_death_know_their_methods(cloud, samples):
+    x, net, row = samples(n=30).x, mf.Network("tanh"), loss_row("squared")
+    plain = stable_step(net, cloud(), x, row)
+    assert stable_step(net, cloud(), x, row, method=mf.DualAveraging(1.0, 0.1, 0.0, inner=7)) == pytest.approx(
+        plain / 7
+    )
+    still = stable_step(net, cloud(), x, row, method=mf.BirthDeath(1.0, rate=0.0))
+    assert stable_step(net, cloud(), x, row, method=mf.BirthDeath(1.0, rate=50.0)) < 0.5 * still == 0.5 * plain
+
+
+NOISY = {
+    "sgd": mf.SGD(9.0, batch=2),
+    "averaged": mf.AveragedSGD(9.0, 0.1, batch=2),
+    "langevin": mf.Langevin(9.0, 0.01, weight_decay=0.1, batch=2),
+    "dual averaging": mf.DualAveraging(60.0, 0.01, weight_decay=0.1),
+    "robbins-monro": mf.SGD(mf.RobbinsMonro(90.0, t0=9.0), batch=2),
+    "inverse root": mf.SGD(mf.InverseSqrt(9.0), batch=2),
+}
+
+
+@pytest.mark.parametrize("method", NOISY.values(), ids=NOISY.keys())
+def test_divergence__with_batches_advises_a_step_that_does_not_diverge(method):
+    """The step 9 is far above what batches of 2 bear; descent on all samples is stable up to 3.5."""
+    random = np.random.default_rng(2)
+    data = mf.Dataset(random.standard_normal((40, 5)), random.standard_normal(40))
+    start, settings = mf.Gaussian(5).sample(20, seed=0), {"record": ("loss",), "record_every": 999}
+    net = mf.Network("linear")
+    with pytest.raises(mf.DivergedError) as caught:
+        mf.simulate(net, start, data, method, steps=400, **settings)
+    name, found = re.search(r"Try (step|c) = ([\d.e+-]*\d)", str(caught.value)).groups()
+    given = method.step if name == "step" else method.step.c
+    advised = float(found) if name == "step" else dataclasses.replace(method.step, c=float(found))
+    assert float(found) <= 0.5 * given
+    run = mf.simulate(net, start, data, dataclasses.replace(method, step=advised), steps=2000, **settings)
+    assert run.dataset.loss.values[-1] < 10 * run.dataset.loss.values[0]
+
+
+def message_of(net, start, data, step):
+    """What a run of descent at this step would be told, had it diverged."""
+    samples = Samples(net, Batches(data, None, 0), data)
+    problem = Problem(
+        net, loss_row("squared"), NONE, samples, mf.GradientDescent(step), np.full(9, step), np.zeros(10), 1.0
+    )
+    return advice(problem, source_of(start), moved=True)
+
+
+@pytest.mark.parametrize("failed", [1e-3, 1 / 3, 0.0123456])
+def test_divergence__never_advises_more_than_half_of_what_failed(failed, cloud, samples):
+    """Whatever the start says: the kernel may grow on the way."""
+    message = message_of(mf.Network("tanh", train=("input", "output")), cloud(), samples(), failed)
+    step = float(re.search(r"Try step = ([\d.e+-]*\d)\. ", message)[1])
+    assert 0.45 * failed < step <= 0.5 * failed and "The kernel has grown since." in message
+
+
+def test_divergence__of_a_start_whose_kernel_overflows_advises_no_step(cloud, samples):
+    data = samples()
+    message = message_of(mf.Network("linear"), cloud(), mf.Dataset(1e160 * data.x, data.y), 1.0)
+    assert message.endswith("are too large. Scale them.") and "Try" not in message
+
+
+@pytest.mark.parametrize("batch", [1, 3, None])
+def test_divergence__before_the_first_step_blames_no_step(batch, cloud, samples):
+    data = samples()
+    far = mf.Dataset(data.x, np.full(len(data), 1e200))
+    method = mf.SGD(0.1, batch=batch) if batch else mf.GradientDescent(0.1)
+    with pytest.raises(mf.DivergedError, match=r"the loss is inf at iteration 0\. No step was taken yet"):
+        mf.simulate(mf.Network("tanh"), cloud(), far, method, steps=3)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "found"), [(0.0123, 1, 0.01), (0.99, 1, 0.9), (7.77, 2, 7.7), (123.0, 2, 120.0)]
+)
+def test_rounded_down__has_its_digits_and_is_no_more(value, digits, found):
+    assert rounded_down(value, digits) == found

@@ -17,8 +17,6 @@ import particles as mf
 from particles.study import figures, plots, summary
 from particles.study.convergence import Cloud, convergence, principal_plane
 
-pytestmark = pytest.mark.xdist_group("plots")  # one process: what its tests share is made once
-
 COUNTS, SEEDS, T = [8, 32, 128], [0, 1, 2], 5
 TIMES = np.linspace(0.0, 2.0, T)
 LIMIT_LOSS = np.exp(-TIMES)

@@ -47,13 +47,6 @@ METHODS = {
 RECORD = ("loss", "prediction", "test_loss", "dissipation", "displacement_max", "mean_position", "position")
 
 
-@pytest.fixture(scope="module")
-def three_nodes():
-    """Three nodes of three cores each, as far as Ray knows."""
-    with testing.cluster(nodes=3, cpus=3) as cluster:
-        yield cluster
-
-
 def run(method, engine=None, dtype="float64", start=None, **settings):
     chance = np.random.default_rng(0)
     data, test = (mf.Dataset(chance.standard_normal((9, 3)), chance.standard_normal(9)) for _ in range(2))

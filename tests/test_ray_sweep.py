@@ -10,7 +10,6 @@ from test_plan import planned
 from test_sweep import DIVERGING, Silent, all_contents, statuses, swept
 
 import particles as mf
-from particles.cluster import testing
 from particles.study import sweep as module
 from particles.study.cli import main
 from particles.study.progress import Ticker
@@ -21,12 +20,6 @@ pytestmark = pytest.mark.xdist_group("cluster")  # clusters in turn: some tests 
 MANY = ("start.count=[8, 300]", "start.seed=[0, 1, 2]", "limit.nodes=16")
 
 
-@pytest.fixture(scope="module")
-def two_nodes():
-    with testing.cluster(nodes=2, cpus=2) as cluster:
-        yield cluster
-
-
 def on_cluster(cluster, out, *settings, monitor=None, **more):
     monitor = monitor or Silent()
     made = planned(*settings, folder=out)
@@ -35,17 +28,17 @@ def on_cluster(cluster, out, *settings, monitor=None, **more):
     return made, {outcome.case.key: outcome for outcome in found}
 
 
-def test_sweep__on_a_cluster_writes_the_same_files(two_nodes, tmp_path):
+def test_sweep__on_a_cluster_writes_the_same_files(three_nodes, tmp_path):
     swept(tmp_path / "here", *MANY)
-    made, outcomes = on_cluster(two_nodes, tmp_path / "there", *MANY)
+    made, outcomes = on_cluster(three_nodes, tmp_path / "there", *MANY)
     assert statuses(outcomes) == ["finished"] * len(made.cases)
     assert all_contents(tmp_path / "there") == all_contents(tmp_path / "here")
     assert not list((tmp_path / "there").glob(".seen-*"))
 
 
 @pytest.mark.slow
-def test_sweep__on_a_cluster_reports_what_failed_and_goes_on(two_nodes, tmp_path):
-    _, outcomes = on_cluster(two_nodes, tmp_path, *DIVERGING, "start.seed=[0, 1]")
+def test_sweep__on_a_cluster_reports_what_failed_and_goes_on(three_nodes, tmp_path):
+    _, outcomes = on_cluster(three_nodes, tmp_path, *DIVERGING, "start.seed=[0, 1]")
     assert statuses(outcomes) == ["diverged", "diverged", "finished", "finished"]
     for outcome in outcomes.values():
         if outcome.status == "diverged":
@@ -67,15 +60,15 @@ class Seen(Silent):
 
 
 @pytest.mark.slow
-def test_sweep__on_a_cluster_shows_progress_and_stops(two_nodes, tmp_path):
+def test_sweep__on_a_cluster_shows_progress_and_stops(three_nodes, tmp_path):
     long = ("steps=800", "start.count=[3000]", "record.every=400")
     monitor = Seen(stops=True)
-    _, outcomes = on_cluster(two_nodes, tmp_path / "there", *long, monitor=monitor)
+    _, outcomes = on_cluster(three_nodes, tmp_path / "there", *long, monitor=monitor)
     assert statuses(outcomes) == ["stopped"]
     assert list((tmp_path / "there" / "checkpoints").rglob("checkpoint-*.json"))
     monitor = Seen(stops=False)
     with pytest.warns(UserWarning, match="went on from the checkpoint"):
-        _, outcomes = on_cluster(two_nodes, tmp_path / "there", *long, monitor=monitor)
+        _, outcomes = on_cluster(three_nodes, tmp_path / "there", *long, monitor=monitor)
     assert statuses(outcomes) == ["finished"] and monitor.steps
     swept(tmp_path / "here", *long)
     assert all_contents(tmp_path / "there" / "runs") == all_contents(tmp_path / "here" / "runs")
@@ -89,11 +82,11 @@ def test_sweep__says_where_the_folder_is_not_shared(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("engine", some([None, "shards"], None))
-def test_run__leaves_many_particles_in_files_and_refers_to_them(engine, two_nodes, small_file, tmp_path, monkeypatch):
+def test_run__leaves_many_particles_in_files_and_refers_to_them(engine, three_nodes, small_file, tmp_path, monkeypatch):
     words = ["run", str(small_file), "--set", "start.count=[600, 700]", "--no-figure"]
     assert main([*words, "--out", str(tmp_path / "whole")]) == 0
     monkeypatch.setattr(module, "GATHERED", 650)
-    there = ["--ray", two_nodes.address, "--engine", engine] if engine else []
+    there = ["--ray", three_nodes.address, "--engine", engine] if engine else []
     assert main([*words, "--out", str(tmp_path / "parts"), *there]) == 0
     one, two = (sorted((tmp_path / name / "small" / "runs").glob("*.h5")) for name in ("whole", "parts"))
     assert [path.name for path in one] == [path.name for path in two]
@@ -113,30 +106,30 @@ def test_run__leaves_many_particles_in_files_and_refers_to_them(engine, two_node
 @pytest.mark.parametrize(
     ("engine", "told"),
     [
-        pytest.param("shards", "in 2 shards of 2 threads", marks=pytest.mark.slow),
-        pytest.param("tasks", "as tasks on 4 cores", marks=pytest.mark.exhaustive),
+        pytest.param("shards", "in 3 shards of 3 threads", marks=pytest.mark.slow),
+        pytest.param("tasks", "as tasks on 9 cores", marks=pytest.mark.exhaustive),
         pytest.param("auto", "runs go", marks=pytest.mark.exhaustive),
     ],
 )
-def test_run__goes_where_it_is_told_and_says_so(engine, told, two_nodes, small_file, tmp_path, capsys):
+def test_run__goes_where_it_is_told_and_says_so(engine, told, three_nodes, small_file, tmp_path, capsys):
     words = ["run", str(small_file), "--set", "start.count=[600, 700]", "--no-figure"]
     assert main([*words, "--out", str(tmp_path / "here")]) == 0
     capsys.readouterr()
-    code = main([*words, "--out", str(tmp_path / "there"), "--ray", two_nodes.address, "--engine", engine])
+    code = main([*words, "--out", str(tmp_path / "there"), "--ray", three_nodes.address, "--engine", engine])
     out = capsys.readouterr().out
     assert code == 0 and told in " ".join(out.split())
     assert all_contents(tmp_path / "there") == all_contents(tmp_path / "here")
 
 
 @pytest.mark.slow
-def test_run__in_shards_ends_with_75_on_sigusr1_and_goes_on(two_nodes, small_file, tmp_path, monkeypatch):
+def test_run__in_shards_ends_with_75_on_sigusr1_and_goes_on(three_nodes, small_file, tmp_path, monkeypatch):
     def stopped_at(ticker, case, iteration, steps):
         if iteration == 20:
             os.kill(os.getpid(), signal.SIGUSR1)
 
     words = ["run", str(small_file), "--set", "start.count=3000", "--set", "steps=2000", "--set", "record.every=500"]
     words += ["--no-figure", "--quiet"]
-    there = [*words, "--out", str(tmp_path / "there"), "--ray", two_nodes.address, "--engine", "shards"]
+    there = [*words, "--out", str(tmp_path / "there"), "--ray", three_nodes.address, "--engine", "shards"]
     with monkeypatch.context() as patch:
         patch.setattr(Ticker, "step", stopped_at)
         assert main(there) == 75

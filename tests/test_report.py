@@ -1,6 +1,7 @@
 """The report of a result: one page that says what the file says, escapes all of it, and needs nothing else."""
 
 import base64
+import errno
 import hashlib
 import html
 import json
@@ -253,6 +254,24 @@ def test_report__says_which_runs_of_a_sweep_are_missing(tmp_path, swept):
     assert {row[-1] for row in rows(reader, "run")[:2]} == {"missing", "diverged"}
 
 
+def test_report__says_which_runs_of_a_sweep_cannot_be_read_now(tmp_path, swept, monkeypatch):
+    made, out = swept
+    shutil.copytree(out, tmp_path / "small")
+    real = h5py.File
+
+    def opened(name, *arguments, **options):
+        if "runs" in str(name):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(h5py, "File", opened)
+    _, reader = read(report.write(tmp_path / "small"))
+    words = "".join(reader.text)
+    assert f"{len(made.cases)} of {len(made.cases)} runs cannot be read now" in words and "damaged" not in words
+    assert {row[-1] for row in rows(reader, "run")} == {"unreadable"}
+    assert "The moving cloud is left out: " in words and "cannot be read now: Permission denied" in words
+
+
 def test_report__film_holds_the_recorded_positions(tmp_path, run):
     """The coordinates on the page, unpacked by hand, are the file's."""
     path = run(tmp_path / "a.h5", d=2)
@@ -375,7 +394,7 @@ def test_report__thins_a_cloud_of_many_particles_and_times(tmp_path):
 
 REFUSED = {
     "nothing": (lambda folder: folder / "none.h5", "no such file"),
-    "text": (lambda folder: (folder / "a.h5", (folder / "a.h5").write_text("x"))[0], "cannot be read as a result"),
+    "text": (lambda folder: (folder / "a.h5", (folder / "a.h5").write_text("x"))[0], "is no result of this program"),
     "empty folder": (lambda folder: folder, "holds no sweep.h5"),
     "other HDF5": (lambda folder: (folder / "b.h5", h5py.File(folder / "b.h5", "w").close())[0], "is no result"),
 }

@@ -1,6 +1,12 @@
 """Result files: plain xarray reads the same from them, every variable is described, damage is noticed."""
 
+import contextlib
+import errno
+import fcntl
 import json
+import re
+import resource
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,8 +15,10 @@ import xarray
 from test_sweep import contents, swept
 
 import particles as mf
-from particles.study import summary
-from particles.study.results import open_root, open_tree
+from particles import steppers
+from particles.errors import DamagedError
+from particles.study import summary, sweep
+from particles.study.results import open_final, open_root, open_tree, read
 
 EVERYTHING = tuple(row.name for row in mf.OBSERVABLES.values() if not (row.binary or row.name == "kernel_distance"))
 DESCRIBED = {"long_name", "units", "equation"}
@@ -166,7 +174,7 @@ def harmed(path, how):
 def test_open__says_which_file_is_damaged_and_what_to_do(tmp_path, result, how):
     path = mf.save(result(), tmp_path / "run.h5")
     harmed(path, how)
-    with pytest.raises(mf.StorageError, match=r"run.h5 cannot be read as a result .*run again"):
+    with pytest.raises(DamagedError, match=r"run.h5 cannot be read as a result .*run again"):
         mf.open(path)
 
 
@@ -202,12 +210,108 @@ def test_open__refuses_a_sweep_s_file(tmp_path):
         mf.open(summary.write(made, tmp_path).path)
 
 
-def test_open__does_not_tell_to_delete_what_it_did_not_write(tmp_path):
-    path = tmp_path / "quickstart.toml"
-    path.write_text("steps = 3")
-    with pytest.raises(mf.StorageError) as caught:
+@pytest.mark.parametrize("name", ["quickstart.toml", "data.csv"])
+def test_open__does_not_tell_to_delete_what_it_did_not_write(tmp_path, name):
+    (tmp_path / name).write_text("steps = 3")
+    with pytest.raises(mf.StorageError, match="is no result of this program: it is no HDF5 file") as caught:
+        mf.open(tmp_path / name)
+    assert "delete" not in str(caught.value)
+
+
+@contextlib.contextmanager
+def locked(path):
+    """As another program that writes to a file has it."""
+    with path.open("rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def test_open__needs_no_lock(tmp_path, cloud, samples):
+    """Nor for the files that a run's file refers to."""
+    net, method, last = mf.Network("tanh"), mf.GradientDescent(0.1), tmp_path / "last"
+    path = mf.save(mf.simulate(net, cloud(), samples(), method, steps=3, final=last), tmp_path / "run.h5")
+    whole = mf.open(path)
+    with locked(path), locked(next(last.glob("*.h5"))):
+        again = mf.open(path)
+        found, _ = open_final(path, lambda count: slice(count))
+    for measure in (again.measure, found):
+        assert [a.tobytes() for a in measure] == [a.tobytes() for a in whole.measure]
+
+
+@pytest.mark.parametrize("mode", ["r", "r+"])
+def test_open__reads_what_this_process_has_open_already(tmp_path, result, mode):
+    run = result()
+    path = mf.save(run, tmp_path / "run.h5")
+    with h5py.File(path, mode):
+        assert mf.open(path).dataset.identical(run.dataset)
+
+
+@contextlib.contextmanager
+def no_more_files():
+    """A process that has as many files open as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_open__with_too_many_files_open_says_so(tmp_path, result):
+    path = mf.save(result(), tmp_path / "run.h5")
+    with (
+        no_more_files(),
+        pytest.raises(mf.StorageError, match=r"run.h5 cannot be read now: Too many open files\..*ulimit -n") as caught,
+    ):
         mf.open(path)
-    assert "Delete it" not in str(caught.value)
+    assert not isinstance(caught.value, DamagedError) and "delete" not in str(caught.value)
+
+
+def test_open__takes_no_nan_for_particles_that_could_not_be_read(tmp_path, cloud, samples, monkeypatch):
+    """HDF5 gives NaN for a file of a virtual dataset that it cannot open, and says nothing."""
+    net, method = mf.Network("tanh"), mf.GradientDescent(0.1)
+    run = mf.simulate(net, cloud(), samples(), method, steps=3, final=tmp_path / "last")
+    path = mf.save(run, tmp_path / "run.h5")
+    real = h5py.Dataset.__getitem__
+
+    def starved(self, key, **options):
+        with no_more_files() if self.name == "/final/position" else contextlib.nullcontext():
+            return real(self, key, **options)
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", starved)
+    for opened in (mf.open, lambda path: open_final(path, lambda count: slice(count))):
+        with pytest.raises(mf.StorageError, match="cannot be read now: a file that it refers to"):
+            opened(path)
+
+
+FAULTS = [
+    OSError(errno.EIO, "Can't synchronously read data"),
+    PermissionError(errno.EACCES, "Unable to synchronously open file"),
+    BlockingIOError(errno.EAGAIN, "unable to lock file"),
+    # h5py's words where it is no OSError, as measured
+    KeyError("Unable to synchronously open object (file read failed: time = ..., errno = 5, error message = '...')"),
+    RuntimeError("Unable to get group info (file read failed: time = ..., errno = 116, error message = '...')"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+def test_read__does_not_call_damaged_what_cannot_be_read_now(tmp_path, result, fault):
+    path = mf.save(result(("loss",)), tmp_path / "run.h5")
+
+    def reader(file):
+        raise fault
+
+    with pytest.raises(mf.StorageError, match=r"cannot be read now: .*\. It may be whole and stays as it is") as caught:
+        read(path, reader)
+    assert not isinstance(caught.value, DamagedError)
+
+
+def test_read__meets_the_disk_s_fault_where_hdf5_does_not_name_it(tmp_path, monkeypatch):
+    path = tmp_path / "run.h5"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(10))
+    monkeypatch.setattr(type(path), "open", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "")))
+    with pytest.raises(mf.StorageError, match="cannot be read now: Input/output error"):
+        mf.open(path)
 
 
 def test_files__carry_checksums_on_all_arrays_of_numbers(tmp_path, result):
@@ -230,3 +334,28 @@ def test_save__refuses_a_folder_that_is_a_file(tmp_path, result):
     with pytest.raises(mf.StorageError, match=r"could not be written: .* Choose a folder you may write to"):
         mf.save(result(), tmp_path / "out" / "run.h5")
     assert (tmp_path / "out").read_text() == "mine"
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+
+
+def cell(first):
+    """The second cell of the page's row that begins with these words."""
+    (line,) = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| {first} |")]
+    return set(re.findall(r"`(\w+)`", line.split("|")[2]))
+
+
+def test_page__names_what_is_in_a_run_s_file(tmp_path, result):
+    tree = open_tree(mf.save(result(), tmp_path / "run.h5"))
+    assert cell("group `final`") == set(tree["final"].data_vars)
+    assert cell("dimensions") - {"final"} == set(tree.sizes) | set(tree["final"].sizes)
+    divided = {"accepted_parts", "rejected_parts"}
+    assert cell("attributes") - divided - {"tolerance"} < set(tree.attrs) and not divided & set(tree.attrs)
+
+
+def test_pages__have_the_numbers_of_the_code():
+    text = {path.stem: path.read_text() for path in PAGE.parent.glob("*.md")}
+    assert sweep.GATHERED == 2**24 and "above 2^24 particles" in text["results"] and "2^24 particles" in text["cluster"]
+    parts = f"{steppers._PARTS:,}".replace(",", " ")
+    assert f"into {parts} parts at most" in text["mean_field"] and f"past {parts} parts" in mf.RungeKutta.__doc__
+    assert "`patience` (30 s)" in text["cluster"] and mf.Ray().patience == 30

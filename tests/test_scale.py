@@ -5,9 +5,15 @@ import pytest
 from test_plan import planned
 
 import particles as mf
+from particles import flow
 from particles.cluster.shards import spans
+from particles.data import Batches
+from particles.losses import loss as loss_row
 from particles.moves import recipe
+from particles.observables import Observer
 from particles.population import cores
+from particles.regularisers import NONE
+from particles.samples import Samples
 from particles.shard import Shard
 from particles.study import placement
 from particles.study.cli import main
@@ -49,11 +55,61 @@ def test_best__uses_the_machines_where_the_work_is_large_and_one_where_it_is_sma
 
 @pytest.mark.parametrize(
     ("method", "batch", "copies", "one"),
-    [(mf.GradientDescent(0.1), 30, 1, False), (mf.SGD(0.1), 1, 1, True), (mf.AveragedSGD(0.1, 0.1), 1, 2, True)],
+    [
+        (mf.GradientDescent(0.1), 30, 1, False),
+        (mf.SGD(0.1), 1, 1, True),
+        (mf.AveragedSGD(0.1), 1, 3, True),  # the start, for its pull
+        (mf.RungeKutta(0.1), 30, 1 + 7, False),
+        (mf.RungeKutta(0.1, tolerance=1e-6), 30, 1 + 8 + 1, False),
+    ],
 )
 def test_work__is_that_of_the_method(method, batch, copies, one, samples):
-    work = work_of(mf.Network("tanh", bias=True), 100, samples(n=30), method, 5, "float64", anchored=False)
+    rule = method.regulariser or NONE
+    work = work_of(mf.Network("tanh", bias=True), 100, samples(n=30), method, rule, 5)
     assert (work.M, work.n, work.d, work.copies, work.one_sample) == (100, batch, 4, copies, one)
+
+
+BOTH = ("input", "output")
+ONE_SAMPLE = {
+    "SGD": (mf.SGD(0.1), ("input",), NONE),
+    "averaged": (mf.AveragedSGD(0.1), ("input",), None),
+    "L2": (mf.SGD(0.1), ("input",), mf.L2(0.1)),
+    "L1": (mf.SGD(0.1), ("input",), mf.L1(0.1)),
+    "both layers": (mf.SGD(0.1), BOTH, NONE),
+    "two samples": (mf.SGD(0.1, batch=2), ("input",), NONE),
+    "langevin": (mf.Langevin(0.1, 0.1, batch=1), ("input",), None),
+    "descent": (mf.GradientDescent(0.1), ("input",), NONE),
+}
+
+
+@pytest.mark.parametrize(("method", "train", "rule"), ONE_SAMPLE.values(), ids=ONE_SAMPLE.keys())
+def test_work__is_a_one_sample_sweep_where_the_flow_makes_one(method, train, rule, cloud, samples, monkeypatch):
+    def swept(*_):
+        raise RuntimeError("swept")
+
+    net, one = mf.Network("tanh", train=train), False
+    monkeypatch.setattr(flow, "_sweeps", swept)
+    monkeypatch.setattr(flow, "_steps", lambda *_: iter(()))
+    try:
+        mf.simulate(net, cloud(), samples(), method, steps=1, regulariser=rule)
+    except RuntimeError:
+        one = True
+    assert work_of(net, 5, samples(), method, rule or method.regulariser, 1).one_sample == one
+
+
+def test_work__has_the_start_beside_it_for_all_that_look_at_it(cloud, samples):
+    """Where the start is not kept it is NaN."""
+    net, data, row = mf.Network("tanh"), samples(loss="logistic"), loss_row("squared")
+    looked = Samples(net, Batches(data, None, 0), data, data)
+    names = [name for name, observable in mf.OBSERVABLES.items() if not observable.kernel]
+    observer = Observer(tuple(names), net, row, NONE, looked, False, 1.0, 5)
+    population = mf.Local(1).populate(recipe(net, cloud()), looked)
+    found = observer.measure(0, population, None)
+    population.close()
+    moved = {name for name in names if np.isnan(found[name]).any()} | {"pattern_flips"}  # NaN is no flip
+    assert {
+        name for name in names if work_of(net, 5, data, mf.GradientDescent(0.1), NONE, 1, record=[name]).copies > 1
+    } == moved
 
 
 def test_probe__finds_positive_constants():
@@ -89,8 +145,9 @@ def test_placement__puts_in_shards_what_no_machine_holds(monkeypatch):
 def test_work_in__counts_the_start_where_it_is_kept():
     made = planned('record.variables=["loss"]')
     assert work_in(made, made.cases[0])[1].copies == 1
-    made = planned('record.variables=["displacement_rms"]')
-    assert work_in(made, made.cases[0])[1].copies == 2
+    for name in ("displacement_rms", "pattern_flips"):
+        made = planned(f'record.variables=["{name}"]')
+        assert work_in(made, made.cases[0])[1].copies == 2
 
 
 def test_doctor__says_what_is_here_and_what_a_run_would_cost(capsys):

@@ -43,7 +43,7 @@ def naive(values, goal, angle, noise):
 @pytest.mark.parametrize("python", [False, True])
 def test_circle_sgd__is_the_recursion(known, python, monkeypatch):
     if python:
-        monkeypatch.setattr(spectral_sgd, "_loop", lambda: plain(spectral_sgd._descend))
+        monkeypatch.setattr(spectral_sgd, "_loop", lambda: plain(spectral_sgd.descend))
     goal = np.random.default_rng(1).standard_normal(25)  # also on degrees that the kernel does not see
     angle, noise = drawn(60, 3)
     found = circle_sgd(known, goal, angle, noise, ETA, LAM)

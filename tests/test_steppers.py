@@ -1,10 +1,13 @@
 """The methods beyond descent: declared orders, naive twins, exact laws, and the same bits however they are run."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
 import particles as mf
+from particles import steppers
 from particles.methods import SCHEMES
 from particles.schedules import InverseSqrt
 
@@ -251,3 +254,57 @@ def test_method__refuses_what_it_cannot_do(start, data):
         end(mf.RungeKutta(0.1), 1, start, data, regulariser=mf.L1(0.1))
     with pytest.raises(mf.InputError, match="birth and death need beta = 1"):
         end(mf.BirthDeath(0.1), 1, start, data, mf.Network("tanh", beta=0.5))
+
+
+KINK = mf.Dataset([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]], [-1.0, -1.0])  # ReLU's least loss is on its kink
+
+
+def sliding(step=0.5, **settings):
+    """One particle on b' = -(b + 1) / 2 to the kink b = 0, and pushed back to it from both sides from then on."""
+    start = mf.Measure(np.array([[0.5, 0.0, 0.0]]), np.ones(1), np.ones(1))
+    return mf.simulate(mf.Network("relu"), start, KINK, mf.RungeKutta(step, tolerance=1e-9), steps=9, **settings)
+
+
+def test_runge_kutta__along_a_kink_ends_and_says_how_far_it_came(monkeypatch):
+    monkeypatch.setattr(steppers, "_PARTS", 200)
+    with pytest.raises(mf.DivergedError) as caught:
+        sliding()
+    message, run = str(caught.value), caught.value.run
+    reached = float(re.search(r"came to flow time ([\d.]*\d) in 200 parts, the last of length", message)[1])
+    assert reached == pytest.approx(2 * np.log(1.5), abs=1e-3)  # where it comes to the kink
+    assert "Raise `tolerance` = 1e-09, take shorter steps" in message and "Try step" not in message
+    assert run.dataset.iteration.values.tolist() == [0, 1]
+    assert run.measure.b[0, 0] == pytest.approx(1.5 * np.exp(-0.25) - 1, abs=1e-8)  # where the step began, not amid it
+
+
+def test_runge_kutta__gives_up_a_step_for_whoever_is_told_of_its_progress(tmp_path):
+    """Amid the second step the run is stopped, and what is kept is the iteration before it, once."""
+    asked = []
+
+    def progress(iteration, steps):
+        asked.append(iteration)
+        return asked.count(1) == 30
+
+    run = sliding(progress=progress, checkpoints=tmp_path, checkpoint_seconds=0.0, record=("loss",))
+    assert run.status == "stopped" and asked == [0] * asked.count(0) + [1] * 30
+    assert run.dataset.iteration.values.tolist() == [0, 1]
+    assert run.measure.b[0, 0] == pytest.approx(1.5 * np.exp(-0.25) - 1, abs=1e-8)
+    again = sliding(progress=lambda iteration, steps: True, checkpoints=tmp_path, record=("loss",))
+    assert "went on" in str(again.events) and again.dataset.iteration.values.tolist() == [0, 1]
+
+
+def test_runge_kutta__says_in_how_many_parts_it_went(start, data, tmp_path):
+    def attributes(method, **settings):
+        return mf.simulate(mf.Network("tanh"), start, data, method, steps=4, record=("loss",), **settings).dataset.attrs
+
+    whole = attributes(mf.RungeKutta(4.0, tolerance=1e-7))
+    assert whole["accepted_parts"] > 8 and whole["rejected_parts"] >= 4
+    attributes(
+        mf.RungeKutta(4.0, tolerance=1e-7), checkpoints=tmp_path, progress=lambda iteration, steps: iteration == 2
+    )
+    resumed = attributes(mf.RungeKutta(4.0, tolerance=1e-7), checkpoints=tmp_path)
+    assert "went on" in resumed["events"]
+    assert [resumed[name] for name in ("accepted_parts", "rejected_parts")] == [
+        whole["accepted_parts"], whole["rejected_parts"]
+    ]  # fmt: skip
+    assert "accepted_parts" not in attributes(mf.RungeKutta(0.1))

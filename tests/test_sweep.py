@@ -1,6 +1,10 @@
 """Sweeps: what is there is kept, what is damaged or missing is run, and no run stops another."""
 
+import errno
+import hashlib
+import os
 import threading
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,8 +13,9 @@ from test_plan import planned
 
 import particles as mf
 from particles.errors import StorageError
-from particles.study import sweep as module
+from particles.study import build, summary, sweep as module
 from particles.study.results import save
+from particles.study.summary import gather
 from particles.study.sweep import run_path, run_sweep
 
 COUNTS = "start.count=[8, 16, 24]"
@@ -135,6 +140,46 @@ def test_sweep__runs_a_damaged_file_anew(tmp_path, harm):
     assert all_contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.EACCES, errno.EAGAIN])
+def test_sweep__leaves_a_file_alone_that_cannot_be_read_now(tmp_path, monkeypatch, number):
+    made, _ = swept(tmp_path, COUNTS)
+    before, path, real = stamps(tmp_path), run_path(tmp_path, made.cases[1]), h5py.File
+
+    def opened(name, *arguments, **options):
+        if name == path.absolute():
+            raise OSError(number, os.strerror(number))
+        return real(name, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(h5py, "File", opened)
+        with pytest.warns(UserWarning, match=f"{path.name} cannot be read now: {os.strerror(number)}"):
+            _, outcomes = swept(tmp_path, COUNTS)
+        with pytest.warns(UserWarning, match=r"a run is left out of sweep.h5: .* cannot be read now"):
+            assert gather(made, tmp_path).keys() == {made.cases[0].key, made.cases[2].key}
+    assert [outcomes[case.key].status for case in made.cases] == ["kept", "failed", "kept"]
+    assert "It may be whole and stays as it is" in outcomes[made.cases[1].key].message
+    assert stamps(tmp_path) == before
+    assert statuses(swept(tmp_path, COUNTS)[1]) == ["kept"] * 3
+
+
+def test_sweep__leaves_a_run_alone_whose_file_cannot_be_looked_at(tmp_path, monkeypatch):
+    """Not even whether there is one is known."""
+    made, _ = swept(tmp_path, COUNTS)
+    before, path, real = stamps(tmp_path), run_path(tmp_path, made.cases[1]).absolute(), Path.stat
+
+    def stat(self, **options):
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(self, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", stat)
+        with pytest.warns(UserWarning, match="cannot be read now: Permission denied"):
+            _, outcomes = swept(tmp_path, COUNTS)
+    assert [outcomes[case.key].status for case in made.cases] == ["kept", "failed", "kept"]
+    assert stamps(tmp_path) == before
+
+
 @pytest.mark.parametrize("error", [MemoryError("no room"), MemoryError(), StorageError("disk full. Free some space.")])
 def test_sweep__goes_on_after_a_run_that_failed(tmp_path, monkeypatch, error):
     real = module.simulate
@@ -227,6 +272,63 @@ def test_sweep__takes_a_data_file_s_new_contents(tmp_path):
         made, _ = swept(tmp_path, 'data={file="a.csv"}')
         with h5py.File(run_path(tmp_path, made.cases[0])) as file:
             assert file["target"][()].tolist() == [y, y]
+
+
+def csv(path, y):
+    path.write_text(f"a,b,y\n1,2,{y}\n3,4,{y}\n")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def atoms(path, y):
+    np.savez(path, points=np.full((2, 13), y))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+NAMED = [("a.csv", csv, 'data={file="a.csv"}'), ("p.npz", atoms, 'law={name="atoms",file="p.npz"}')]
+
+
+@pytest.mark.parametrize(("file", "write", "setting"), NAMED, ids=["data", "atoms"])
+def test_sweep__computes_with_the_file_that_its_runs_are_named_by(tmp_path, file, write, setting):
+    """The file is changed after the configuration was checked, as while a sweep goes on."""
+    write(tmp_path / file, 1.0)
+    swept(tmp_path / "whole", COUNTS, setting, folder=tmp_path)
+    made = planned(COUNTS, setting, folder=tmp_path)
+    build.check_all(made.cases, tmp_path)
+    write(tmp_path / file, 2.0)
+    assert {outcome.status for outcome in run_sweep(made, tmp_path / "edited", Silent())} == {"finished"}
+    assert all_contents(tmp_path / "edited" / "runs") == all_contents(tmp_path / "whole" / "runs")
+
+
+@pytest.mark.parametrize(("file", "write", "setting"), NAMED, ids=["data", "atoms"])
+def test_sweep__refuses_a_changed_file_with_both_hashes(tmp_path, file, write, setting):
+    """Where it must be read again, as in a process of a cluster."""
+    old = write(tmp_path / file, 1.0)
+    made = planned(COUNTS, setting, folder=tmp_path)
+    new = write(tmp_path / file, 2.0)
+    build._data.cache_clear()
+    build._atoms.cache_clear()
+    with pytest.raises(StorageError, match=f"its SHA-256 is {new}, the run's is {old}"):
+        build.check_all(made.cases, tmp_path)
+    outcomes = run_sweep(made, tmp_path / "out", Silent())
+    assert all(outcome.status == "failed" and old in outcome.message and new in outcome.message for outcome in outcomes)
+    assert not list((tmp_path / "out" / "runs").glob("*.h5"))
+
+
+def test_plan__reads_a_file_once_for_all_its_runs(tmp_path, monkeypatch):
+    csv(tmp_path / "a.csv", 1.0)
+    reads = []
+    monkeypatch.setattr(build, "content_of", lambda path: reads.append(path) or path.read_bytes())
+    made = planned(COUNTS, 'data={file="a.csv"}', folder=tmp_path)
+    assert len(reads) == 1 and len(made.cases) > 1
+
+
+def test_sweep__does_not_mix_two_contents_of_a_file(tmp_path):
+    for y in (1.0, 2.0):
+        csv(tmp_path / "a.csv", y)
+        made, outcomes = swept(tmp_path, COUNTS, 'data={file="a.csv"}')
+        assert set(statuses(outcomes)) == {"finished"}
+        found = summary.write(made, tmp_path).found
+        assert {key: data["target"].values.tolist() for key, data in found.items()} == {key: [y, y] for key in outcomes}
 
 
 def test_sweep__removes_what_killed_writers_left(tmp_path):

@@ -198,6 +198,19 @@ def test_write_gram__begins_anew_where_nothing_can_be_believed(tmp_path, damage,
     assert len(engine.made) == 6
 
 
+def test_write_gram__leaves_its_tiles_alone_where_they_cannot_be_read_now(tmp_path, monkeypatch):
+    (path, *asked), _ = stopped(tmp_path)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr(gram_file, "open_hdf5", fails_with(errno.EIO))
+        with pytest.raises(mf.StorageError, match=r"gram.h5.part cannot be read now: Input/output error\. It may be"):
+            written(path, *asked)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+    engine = Serial()
+    written(path, *asked, engine)
+    assert len(engine.made) == 2
+
+
 @pytest.mark.parametrize("other", ["network", "measure", "inputs", "tile"])
 def test_write_gram__begins_anew_for_other_arguments(tmp_path, other):
     (path, net, measure, x), _ = stopped(tmp_path)

@@ -7,12 +7,10 @@ one nor one that was given up for lost can slip a number in.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from particles.activations import ACTIVATIONS, OURS, Activation
+from particles.cluster.rows import adopt
 from particles.errors import LostError
-from particles.kernels.compile import inline
 from particles.machine import Processor, processor
 from particles.moves import Field, Leg, Move, Partial, Recipe, Where
-from particles.network import Network
 from particles.samples import Samples
 from particles.shard import Shard
 from particles.walk import Walk
@@ -22,7 +20,7 @@ class Order(NamedTuple):
     """What an actor is told to make: its part of a population's recipe, with the blocks that it is."""
 
     recipe: Recipe
-    row: Activation | None  # of an activation that is the user's own
+    rows: bytes  # the activation, if it is the user's own
     threads: int
     span: tuple[int, int]
 
@@ -43,12 +41,7 @@ class ShardActor:
         return getattr(self, f"_{name}")(*args)
 
     def _build(self, order: Order, samples: Samples | None) -> None:
-        if order.row is not None:
-            # Formulas come by value; what makes them compile into kernels does not travel with them.
-            row = order.row
-            pair = row.pair and inline(row.pair)
-            row = row._replace(sigma=inline(row.sigma), derivative=inline(row.derivative), pair=pair)
-            ACTIVATIONS[row.name] = row
+        adopt(order.rows)
         self.shard = Shard(order.recipe, order.threads, samples and samples.owned(), order.span)
 
     def _advance(self, move: Move | None, where: Where, keep: bool) -> Any:
@@ -97,8 +90,3 @@ def actor_class(ray: Any) -> type:
             self.call(stamp, "build", (order, samples))
 
     return Actor
-
-
-def own_row(net: Network) -> Activation | None:
-    """The activation's row, if the workers cannot know it."""
-    return None if OURS.get(net.activation) is net.row else net.row

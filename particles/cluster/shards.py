@@ -13,8 +13,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from particles.blocks import blocks_of, root
-from particles.cluster.actor import Order, actor_class, own_row
+from particles.cluster.actor import Order, actor_class
 from particles.cluster.connection import Node, nodes, short
+from particles.cluster.rows import packed
 from particles.errors import ClusterError, InputError, LostError
 from particles.machine import mixture, processor
 from particles.measure import Array
@@ -117,11 +118,11 @@ class RayPopulation:
         runs = spans(self.blocks, len(homes))
         self._number += 1
         stamp, edge = (self._epoch, self._number), _edges(self.count)
-        start, row = self.recipe.start, own_row(self.recipe.net)
+        start, rows = self.recipe.start, packed(self.ray, self.recipe.net.activation)
         parts = [self.recipe._replace(start=start.cut(edge(first), edge(last))) for first, last in runs]
         # The data's reference stands for the data only as an argument of its own.
         refs = [
-            actor.build.remote(stamp, Order(part, row, self.threads, run), self._put)
+            actor.build.remote(stamp, Order(part, rows, self.threads, run), self._put)
             for actor, part, run in zip(self._actors, parts, runs, strict=True)
         ]
         self._answers(refs)

@@ -7,6 +7,7 @@ from typing import Any
 
 from particles.cluster.board import Board
 from particles.cluster.connection import nodes, short
+from particles.cluster.rows import adopt, packed
 from particles.errors import ClusterError
 from particles.machine import Processor, processor
 from particles.population import Watch
@@ -47,7 +48,7 @@ def run_tasks(
     shared: sent once. watch: work gets a third argument, to note with. spare: jobs handed out beyond the cores, so that
     no core waits for its next. What `work` raises comes back as the result it is: an exception.
     """
-    sent = ray.put(shared)
+    sent, rows = ray.put(shared), packed(ray)
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(_call)
     board = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote() if watch else None
     room = sum(node.cpus for node in nodes(ray)) + spare
@@ -57,7 +58,7 @@ def run_tasks(
     try:
         while True:
             while len(waiting) < room and not (watch and watch.stop()) and (job := next(following, None)):
-                waiting[task.remote(work, sent, job[1], board, job[0])] = job[0]
+                waiting[task.remote(rows, work, sent, job[1], board, job[0])] = job[0]
             if not waiting:
                 return
             if watch and watch.stop() and not stopping:
@@ -104,7 +105,8 @@ def _processor() -> Processor:
     return processor()
 
 
-def _call(work: Callable[..., Any], shared: Any, job: Any, board: Any, number: int) -> Any:
+def _call(rows: bytes, work: Callable[..., Any], shared: Any, job: Any, board: Any, number: int) -> Any:
+    adopt(rows)
     return work(shared, job) if board is None else work(shared, job, Pen(board, number))
 
 

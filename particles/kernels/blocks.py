@@ -29,37 +29,29 @@ class BlockKernels(NamedTuple):
 def block_kernels(
     sigma: Any,
     derivative: Any,
-    key: str | None,
     dtype: str,
     inputs: int | None,
     make: Any = specialise,
     join: Any = inlined,
 ) -> BlockKernels:
-    """The loops of one activation. inputs: how many, up to NARROW, or None for any number; key: its name in the cache
-    (None: not kept).
-    """
+    """The loops of one activation. inputs: how many, up to NARROW, or None for any number."""
     lanes, narrow = LANES[dtype], inputs is not None
     settled: dict[str, Any] = {"LANES": lanes, "INPUTS": inputs, "sigma": sigma, "derivative": derivative}
     settled["product"] = None if narrow else product.product_loops(lanes, make, join)
-    kept = None if key is None else f"{key}-{dtype}-{inputs or 'any'}"
     small = {"row_of": join(forward.row_of), "samples_at_once": join(forward.samples_at_once)}
     sums = join(forward.narrow_sums if narrow else forward.wide_sums, **settled, **small)
     force = join(push.narrow_force if narrow else push.wide_force, **settled, **small)
     noises = {"philox": join(noise.philox), "log_of": join(noise.log_of), "turn": join(noise.turn)}
     return BlockKernels(
-        make(forward.sum_groups, kept, LANES=lanes, block_sums=sums, merge=join(forward.merge), **small),
-        make(push.velocity_blocks, kept, LANES=lanes, tile_force=force, **small),
-        make(move.move_blocks, f"any-{dtype}", LANES=lanes, shrink=join(move.shrink)),
-        make(move.stage_blocks, f"any-{dtype}", LANES=lanes),
-        make(move.average_blocks, f"any-{dtype}", LANES=lanes),
-        make(noise.shake_blocks, f"any-{dtype}", LANES=lanes, **noises),
+        make(forward.sum_groups, LANES=lanes, block_sums=sums, merge=join(forward.merge), **small),
+        make(push.velocity_blocks, LANES=lanes, tile_force=force, **small),
+        make(move.move_blocks, LANES=lanes, shrink=join(move.shrink)),
+        make(move.stage_blocks, LANES=lanes),
+        make(move.average_blocks, LANES=lanes),
+        make(noise.shake_blocks, LANES=lanes, **noises),
     )
 
 
 def plain_block_kernels(sigma: Any, derivative: Any, dtype: str, inputs: int | None) -> BlockKernels:
     """The same loops as ordinary Python, for the tests."""
-
-    def make(template: Any, key: str | None, **names: Any) -> Any:
-        return plain(template, **names)
-
-    return block_kernels(sigma, derivative, None, dtype, inputs, make=make, join=plain)
+    return block_kernels(sigma, derivative, dtype, inputs, make=plain, join=plain)

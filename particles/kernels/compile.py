@@ -1,29 +1,31 @@
-"""The one owner of every compile option, and of where compiled code is kept.
+"""The one owner of every compile option.
 
 A kernel is written as a plain Python function (a *template*) that calls names such as `sigma`, which its own module
 does not settle. `specialise` gives those names their meaning and compiles the result; `plain` does the same without
 compiling, which is the twin the tests run.
 """
 
-import contextlib
 import hashlib
-import os
-import threading
+import sys
 import types
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
 import numba.extending
-from numba import config as numba_config
+from numba.core.errors import TypingError
+from numba.core.registry import cpu_target
+
+from particles.kernels.cache import KernelCache
 
 # error_model="numpy" first of all: Python's ZeroDivisionError branch keeps a division from becoming vector code.
 # No fast-math flag at all: the order of every sum is written down (lanes.py), and a NaN must stay visible, since it is
 # how a diverging run is found.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
-_lock = threading.Lock()
+_SOURCES = "particles.kernels.", "particles.activations"  # the modules that `cache` hashes
+
+_known: dict[tuple[Any, str], Any] = {}
 
 
 def inline(function: Callable[..., Any]) -> Any:
@@ -34,41 +36,25 @@ def inline(function: Callable[..., Any]) -> Any:
     return numba.extending.register_jitable(forceinline=True, **_OPTIONS)(function)
 
 
-def _source_hash() -> str:
-    """One hash of all that is compiled, the Numba version and this CPU: an edit of any of them starts a new folder.
-
-    Numba's own check looks at one file only and returned stale code after an edit in another.
-    """
-    digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for path in [*sorted(here.glob("*.py")), here.parent / "activations.py"]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    import llvmlite.binding as llvm
-
-    cpu = (numba.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    chosen = [getattr(numba_config, name, None) for name in ("CPU_NAME", "CPU_FEATURES", "OPT")]
-    digest.update(repr((cpu, chosen)).encode())
-    return digest.hexdigest()[:16]
+def registered(formula: Any) -> Any:
+    """The formula, known to Numba in this process with all that it names; what came from another by value is not."""
+    if isinstance(formula, types.FunctionType) and not _is_known(formula):
+        cells = [cell.cell_contents for cell in formula.__closure__ or ()]
+        for value in (*cells, *(formula.__globals__.get(name) for name in _names(formula.__code__))):
+            if value is not formula:
+                registered(value)
+        inline(formula)
+    return formula
 
 
-def cache_folder() -> Path | None:
-    """Where compiled kernels are kept, or None: `PARTICLES_CACHE` (empty turns it off) or the user's cache folder."""
-    chosen = os.environ.get("PARTICLES_CACHE")
-    if chosen == "":
-        return None
-    if chosen is None:
-        import platformdirs
-
-        chosen = platformdirs.user_cache_dir("meanfield-particles")
-    folder = Path(chosen) / f"kernels-{_SOURCE_HASH}"
+def _is_known(function: Callable[..., Any]) -> bool:
+    typing = cpu_target.typing_context
+    typing.refresh()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # a read-only home: compile anew each time rather than fail
-        return None
-    return folder
-
-
-_SOURCE_HASH = _source_hash()
+        typing.resolve_value_type(function)
+    except (TypingError, ValueError):  # Numba raises either
+        return False
+    return True
 
 
 def plain(template: Callable[..., Any], **names: Any) -> Callable[..., Any]:
@@ -83,50 +69,55 @@ def plain(template: Callable[..., Any], **names: Any) -> Callable[..., Any]:
 
 def inlined(template: Callable[..., Any], **names: Any) -> Any:
     """The template with `names` as its globals, to be compiled into every kernel that calls it."""
-    return inline(plain(template, **names))
+    return _once(inline, template, names)
 
 
-class _Forgiving:
-    """Numba's cache of one kernel, where a damaged file or a full disk costs a compilation and nothing else."""
-
-    def __init__(self, cache: Any) -> None:
-        self._cache = cache
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cache, name)
-
-    def load_overload(self, signature: Any, context: Any) -> Any:
-        try:
-            return self._cache.load_overload(signature, context)
-        except Exception:  # whatever unpacking half a file raises
-            with contextlib.suppress(Exception):
-                self._cache.flush()
-            return None
-
-    def save_overload(self, signature: Any, compiled: Any) -> None:
-        with contextlib.suppress(Exception):
-            self._cache.save_overload(signature, compiled)
+def specialise(template: Callable[..., Any], **names: Any) -> Any:
+    """The template with `names` as its globals, compiled, and kept on disk if all of it is this package's own."""
+    return _once(_compiled, template, names)
 
 
-def specialise(template: Callable[..., Any], key: str | None, **names: Any) -> Any:
-    """The template with `names` as its globals, compiled. `key` names this specialisation in the cache; None: not kept.
-
-    Each specialisation has a folder of its own. Two processes that fill one cache at once then write the same
-    contents (Numba numbers the files of a shared folder; a race there can pair one kernel's index with another's code).
-    """
-    function = plain(template, **names)
-    folder = cache_folder() if key is not None else None
-    if folder is None:
-        return numba.njit(**_OPTIONS)(function)
-    with _lock:  # the dispatcher reads CACHE_DIR once, here; other users of Numba in this process keep theirs
-        settings: Any = numba_config
-        before = settings.CACHE_DIR
-        settings.CACHE_DIR = str(folder / str(key))
-        try:
-            dispatcher = numba.njit(cache=True, **_OPTIONS)(function)
-        finally:
-            settings.CACHE_DIR = before
-    # `_cache` is Numba's own; should it go one day, its cache works as it comes.
-    if hasattr(dispatcher, "_cache"):
-        dispatcher._cache = _Forgiving(dispatcher._cache)
+def _compiled(function: Callable[..., Any]) -> Any:
+    dispatcher = numba.njit(**_OPTIONS)(function)
+    identity = getattr(function, "identity", None)
+    if identity and hasattr(dispatcher, "_cache"):  # Numba's own name; without it nothing is kept
+        dispatcher._cache = KernelCache(function.__name__, identity)
     return dispatcher
+
+
+def _once(finish: Callable[[Any], Any], template: Callable[..., Any], names: dict[str, Any]) -> Any:
+    """The template with `names` settled, finished once a process: what does not name sigma serves all activations."""
+    function, identity = plain(template, **names), _settled(template, names)
+    if identity is None:
+        return finish(function)
+    if (finish, identity) not in _known:
+        vars(function)["identity"] = identity
+        _known[finish, identity] = finish(function)
+    return _known[finish, identity]
+
+
+def _settled(template: Callable[..., Any], names: dict[str, Any]) -> str | None:
+    """A hash of the template and of what the names in its code stand for; None if a part is not this package's."""
+    used = set(_names(template.__code__))
+    parts = [template.__name__, _identity(template)]
+    for name in sorted(used & names.keys()):
+        parts += [name, _identity(names[name])]
+    return None if None in parts else hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
+
+
+def _identity(value: Any) -> str | None:
+    """What a settled name stands for; None where that can change while the hash of the sources stays."""
+    if value is None or isinstance(value, int | float | str):
+        return repr(value)
+    if identity := getattr(value, "identity", None):
+        return str(identity)
+    module, name = getattr(value, "__module__", None) or "", getattr(value, "__qualname__", "")
+    ours = module == "math" or module.startswith(_SOURCES)
+    return f"{module}.{name}" if ours and getattr(sys.modules.get(module), name, None) is value else None

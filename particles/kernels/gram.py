@@ -125,14 +125,13 @@ def _settled() -> dict[str, Any]:
     return {"LANES": lanes, "product": loops, "samples_at_once": inlined(samples_at_once)}
 
 
-def gram_kernels(sigma: Any, derivative: Any, key: str | None) -> GramKernels:
-    """The loops of one activation. `key` names it in the cache (None: not kept)."""
+def gram_kernels(sigma: Any, derivative: Any) -> GramKernels:
+    """The loops of one activation."""
     settled = _settled()
-    values, slopes = (None if key is None else f"{key}-{kind}" for kind in ("values", "slopes"))
     return GramKernels(
-        specialise(features, values, feature=sigma, **settled),
-        specialise(features, slopes, feature=derivative, **settled),
-        specialise(apply_block, key, sigma=sigma, derivative=derivative, **settled),
+        specialise(features, feature=sigma, **settled),
+        specialise(features, feature=derivative, **settled),
+        specialise(apply_block, sigma=sigma, derivative=derivative, **settled),
     )
 
 
@@ -140,6 +139,4 @@ def gram_kernels(sigma: Any, derivative: Any, key: str | None) -> GramKernels:
 def product_kernels() -> ProductKernels:
     """The loops over features in float64."""
     settled = _settled()
-    return ProductKernels(
-        *(specialise(loop, "any-float64", **settled) for loop in (turn, add_products, inner_products))
-    )
+    return ProductKernels(*(specialise(loop, **settled) for loop in (turn, add_products, inner_products)))

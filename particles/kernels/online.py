@@ -319,25 +319,19 @@ _PIECES = look_ahead, turn_window, relate, sum_blocks, force_of, settle, close_w
 
 
 def online_kernel(
-    sigma: Any, derivative: Any, pair: Any, key: str | None, dtype: str, loss: str, make: Any = specialise,
-    join: Any = inlined,
-) -> Any:  # fmt: skip
-    """`sweep` of one activation, float type and loss, compiled. `key` names it in the cache (None: not kept)."""
+    sigma: Any, derivative: Any, pair: Any, dtype: str, loss: str, make: Any = specialise, join: Any = inlined
+) -> Any:
+    """`sweep` of one activation, float type and loss, compiled."""
     names = _settled(sigma, derivative, pair, dtype, loss, join)
-    return make(sweep, None if key is None else f"{key}-{dtype}-{loss}", **names)
+    return make(sweep, **names)
 
 
-def window_kernels(sigma: Any, derivative: Any, pair: Any, key: str | None, dtype: str, loss: str) -> WindowKernels:
-    """The pieces of one activation, float type and loss, compiled. `key` names them in the cache (None: not kept)."""
+def window_kernels(sigma: Any, derivative: Any, pair: Any, dtype: str, loss: str) -> WindowKernels:
+    """The pieces of one activation, float type and loss, compiled."""
     names = _settled(sigma, derivative, pair, dtype, loss, inlined)
-    kept = None if key is None else f"{key}-{dtype}-{loss}"
-    return WindowKernels(*(specialise(piece, kept, **names) for piece in _PIECES))
+    return WindowKernels(*(specialise(piece, **names) for piece in _PIECES))
 
 
 def plain_online_kernel(sigma: Any, derivative: Any, pair: Any, dtype: str, loss: str) -> Any:
     """The same as ordinary Python, for the tests."""
-
-    def make(template: Any, key: str | None, **names: Any) -> Any:
-        return plain(template, **names)
-
-    return online_kernel(sigma, derivative, pair, None, dtype, loss, make=make, join=plain)
+    return online_kernel(sigma, derivative, pair, dtype, loss, make=plain, join=plain)

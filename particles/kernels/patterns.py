@@ -236,8 +236,8 @@ def pattern_kernels() -> PatternKernels:
     lanes = LANES_OF["float64"]
     loops = product_loops(lanes, specialise, inlined)
     return PatternKernels(
-        specialise(pack, "any-float64", LANES=lanes, product=loops),
-        specialise(count, "any"),
-        specialise(weigh, "any"),
+        specialise(pack, LANES=lanes, product=loops),
+        specialise(count),
+        specialise(weigh),
         tables().reshape(-1),
     )

@@ -61,4 +61,4 @@ def product_loops(lanes: int, make: Any, join: Any) -> Any:
     """`product` for this many lanes, its panels of one to six rows compiled into it."""
     names = ("one", "two", "three", "four", "five", "six")
     panels = {name: join(panel, LANES=lanes, COUNT=count) for count, name in enumerate(names, 1)}
-    return make(product, None, LANES=lanes, rest=make(rest, None, **panels), **panels)
+    return make(product, LANES=lanes, rest=make(rest, **panels), **panels)

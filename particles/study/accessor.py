@@ -6,6 +6,7 @@ alone does not load xarray.
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,15 +58,29 @@ class Findings:
 
     @property
     def limits(self) -> dict[str, dict[str, Any]]:
-        """The files of a sweep's runs of M = infinity with their settings and `nodes`, the finest last."""
-        found: dict[str, dict[str, Any]] = json.loads(self._ours().attrs.get("limits", "{}"))
+        """The files of a sweep's runs of M = infinity with their settings and `nodes`, the finest last.
+
+        They are listed by their names in the sweep's folder: that of the file which this dataset was opened from, else
+        the one that `mf.open_sweep` opened.
+        """
+        listed: dict[str, dict[str, Any]] = json.loads(self._ours().attrs.get("limits", "{}"))
+        found = {str(self._in_folder(name)): setting for name, setting in listed.items()}
         return dict(sorted(found.items(), key=lambda item: int(item[1]["nodes"])))
+
+    def _in_folder(self, name: str) -> Path:
+        """A file of the sweep's folder, which may have been moved or copied with this dataset in it."""
+        from particles.reading import size_of
+
+        source = Path(str(self._data.encoding.get("source", "")))
+        folders = [source, source.parent, Path(self._data.attrs.get("folder", ""))]
+        places = [folder / name for folder in folders if folder.name]
+        return next((place for place in places if size_of(place) is not None), places[-1] if places else Path(name))
 
     def compare(self, limit: xarray.Dataset | None = None, coarse: xarray.Dataset | None = None) -> xarray.Dataset:
         """The distance of predictions from the limit's at the recorded times that all share, as `mf.compare` has it.
 
         limit: the dataset of another run on the same samples (None: the finest limit of the sweep). coarse: the limit
-        with fewer nodes, whose distance is the quadrature error (None: of the sweep's own limits the next finest).
+        with fewer nodes, whose distance is the limit's change (None: of the sweep's own limits the next finest).
         -> distance (count, seed, time), sup_distance (count, seed), exponent with its interval.
         A sweep may have the dimensions count and seed; take one of any other (`ds.isel`) before. Of a
         sweep the runs that finished are taken.

@@ -1,35 +1,32 @@
 """A configuration turned into objects, once, at the top; nothing below knows that there was one."""
 
 import hashlib
+import io
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from zipfile import BadZipFile
 
 import numpy as np
 
 from particles.data import Dataset, checked_labels
-from particles.datasets import load, read, scaled, standard_targets
+from particles.datasets import content_of, load, parsed
 from particles.errors import InputError, StorageError
-from particles.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
+from particles.laws import Atoms, Law
 from particles.losses import loss
 from particles.measure import Measure, Source
-from particles.methods import (
-    SGD,
-    AveragedSGD,
-    BirthDeath,
-    DualAveraging,
-    GradientDescent,
-    Langevin,
-    Method,
-    RungeKutta,
-)
+from particles.methods import Method
 from particles.network import Network
 from particles.observables import OBSERVABLES
 from particles.regularisers import L1, L2, Regulariser
+from particles.scaling import refuse_marks, scaled, standard_targets
 from particles.schedules import InverseSqrt, RobbinsMonro, Schedule
-from particles.study.relations import METHOD_OPTIONS
+from particles.study.relations import LAW_OPTIONS, LAWS, METHOD_OPTIONS, METHODS
 from particles.study.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig, StepConfig
+
+if TYPE_CHECKING:
+    from particles.study.plan import Case
 
 
 class Parts(NamedTuple):
@@ -44,13 +41,14 @@ class Parts(NamedTuple):
 
 
 Data = tuple[Dataset, Dataset | None]  # samples to train on and to test with
+Identity = dict[str, Any]  # what decides a run's numbers, as plain values
 
 
-def parts(config: Config, folder: Path, known: Data | None = None) -> Parts:
-    """The objects that a configuration describes; its files are looked for from `folder`; known: its data."""
-    train, test = known or data(config.data, folder)
+def parts(config: Config, folder: Path, identity: Identity, known: Data | None = None) -> Parts:
+    """The objects that a configuration describes, of files whose hashes are those in its identity; known: its data."""
+    train, test = known or data(config.data, folder, identity)
     net = Network(config.network.activation, config.network.beta, config.network.bias, tuple(config.network.train))
-    law = _law(config.law, train.x.shape[1] + net.bias, folder)
+    law = _law(config.law, train.x.shape[1] + net.bias, folder, identity["law"].get("sha256", ""))
     return Parts(net, law, train, test, _method(config.method), _regulariser(config.regulariser))
 
 
@@ -58,7 +56,11 @@ def parts(config: Config, folder: Path, known: Data | None = None) -> Parts:
 def _data(text: str, folder: Path, sha256: str) -> Data:
     config = DataConfig.model_validate_json(text)
     if config.file is not None:
-        whole = read(folder / config.file, config.x, config.y, config.positive, config.negative)
+        path = folder / config.file
+        whole = parsed(_verified(path, sha256), path, config.x, config.y, config.positive, config.negative)
+        for scale, name, values in ((config.scale, "x", whole.x), (config.target_scale, "y", whole.y[:, None])):
+            if scale == "standard":  # before the split, so that rows are the file's
+                refuse_marks(name, values)
     else:
         whole = load(str(config.name), **config.options())
     train, test = whole.split(config.test, config.split_seed) if config.test is not None else (whole, None)
@@ -72,78 +74,68 @@ def data_key(config: Config) -> str:
     return config.data.model_dump_json()
 
 
-def data(config: DataConfig, folder: Path) -> Data:
+def data(config: DataConfig, folder: Path, identity: Identity) -> Data:
     """The samples (train, test); the runs of a sweep share one copy."""
-    return _data(config.model_dump_json(), folder, _file_hash(folder / config.file) if config.file else "")
+    return _data(config.model_dump_json(), folder, identity["data"].get("sha256", ""))
 
 
-def identity(config: Config, folder: Path) -> dict[str, Any]:
-    """What decides a run's numbers, as plain values: the configuration less its name, files by their contents."""
+def identity(config: Config, folder: Path, hashes: dict[Path, str]) -> Identity:
+    """What decides a run's numbers, as plain values: the configuration less its name, files by their contents.
+
+    hashes: those of the files that were read before, so that all runs of a sweep have one; others are added.
+    """
     plain = config.model_dump(exclude={"name", "limit"}, exclude_none=True)
     takes = METHOD_OPTIONS[config.method.name] | {"name"}  # another method's options decide nothing
     plain["method"] = {key: value for key, value in plain["method"].items() if key in takes}
     for section in ("data", "law"):
         if (name := plain[section].get("file")) is not None:
-            plain[section]["sha256"] = _file_hash(folder / name)
+            path = folder / name
+            if path not in hashes:
+                hashes[path] = hashlib.sha256(content_of(path)).hexdigest()
+            plain[section]["sha256"] = hashes[path]
     return plain
 
 
-def _file_hash(path: Path) -> str:
-    try:
-        status = path.stat()
-        return _hash_of(path, status.st_mtime_ns, status.st_size)
-    except OSError as error:
-        raise StorageError(f"no such data file: {path}. Paths are relative to the configuration's folder.") from error
+def _verified(path: Path, sha256: str) -> bytes:
+    """A file's bytes, if they are still those of the run's identity."""
+    content = content_of(path)
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != sha256:
+        raise StorageError(
+            f"{path} was changed after its run was named: its SHA-256 is {actual}, the run's is {sha256}. "
+            "Put the old file back, or run the configuration again: it then makes new runs of the new file."
+        )
+    return content
 
 
-@lru_cache(maxsize=64)
-def _hash_of(path: Path, changed: int, size: int) -> str:
-    """A file's hash, computed once for all runs of a sweep as long as the file stays as it is."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _law(config: LawConfig, dim: int, folder: Path) -> Law:
-    match config.name:
-        case "gaussian":
-            return Gaussian(dim, config.std, config.mean)
-        case "sphere":
-            return Sphere(dim, config.radius)
-        case "ball":
-            return Ball(dim, config.radius)
-        case "uniform":
-            return Uniform(dim, config.low, config.high)
-    return _atoms(folder / str(config.file), dim)
-
-
-def _atoms(path: Path, dim: int) -> Law:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            law = Atoms(arrays["points"], arrays.get("weights"))
-    except (OSError, ValueError, KeyError) as error:
-        raise StorageError(f"{path} cannot be read as atoms: {error}. Save an NPZ with `points` (k, dim).") from error
+def _law(config: LawConfig, dim: int, folder: Path, sha256: str) -> Law:
+    if config.name != "atoms":
+        kind: Any = LAWS[config.name]
+        return cast(Law, kind(dim=dim, **{key: getattr(config, key) for key in LAW_OPTIONS[config.name]}))
+    law = _atoms(folder / str(config.file), sha256)
     if law.dim != dim:
         raise InputError("atoms must have the inputs' dimension, a bias counted in", f"{law.dim} for {dim}", "")
     return law
 
 
+@lru_cache(maxsize=8)
+def _atoms(path: Path, sha256: str) -> Atoms:
+    """The atoms of a file; the runs of a sweep share one copy."""
+    content = _verified(path, sha256)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return Atoms(arrays["points"], arrays.get("weights"))
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise StorageError(f"{path} cannot be read as atoms: {error}. Save an NPZ with `points` (k, dim).") from error
+
+
 def _method(config: MethodConfig) -> Method:
-    step = _schedule(config.step)
-    match config.name:
-        case "sgd":
-            return SGD(step, config.batch or 1, config.seed, config.average)
-        case "averaged_sgd":
-            return AveragedSGD(step, config.weight_decay, config.batch or 1, config.seed)
-        case "runge_kutta":
-            return RungeKutta(step, config.scheme, config.tolerance)
-        case "langevin":
-            return Langevin(step, _schedule(config.temperature), config.weight_decay, config.batch, config.seed)
-        case "dual_averaging":
-            temperature = config.temperature
-            assert isinstance(temperature, float | int)  # `relations.py`
-            return DualAveraging(step, temperature, config.weight_decay, config.inner, config.seed)
-        case "birth_death":
-            return BirthDeath(step, config.rate)
-    return GradientDescent(step, config.average)
+    values = {key: getattr(config, key) for key in METHOD_OPTIONS[config.name]}
+    values |= {key: _schedule(values[key]) for key in ("step", "temperature") if key in values}
+    kind: Any = METHODS[config.name]
+    return cast(Method, kind(**{key: value for key, value in values.items() if value is not None}))
 
 
 def _schedule(config: float | StepConfig) -> float | Schedule:
@@ -160,15 +152,16 @@ def _regulariser(config: RegulariserConfig | None) -> Regulariser | None:
     return L1(config.weight) if config.name == "l1" else L2(config.weight, config.about)
 
 
-def check_all(configs: Iterable[Config], folder: Path) -> None:
+def check_all(cases: "Iterable[Case]", folder: Path) -> None:
     """Make every different set of objects once: what is wrong with data or law is said before any run begins."""
     seen = set()
-    for config in configs:
+    for case in cases:
+        config = case.config
         text = config.model_dump_json(exclude={"start", "limit", "steps", "method"})
         if text in seen:
             continue
         seen.add(text)
-        made = parts(config, folder)
+        made = parts(config, folder, case.identity)
         wanted = [OBSERVABLES[name] for name in config.record.variables]
         if loss(config.loss).binary or any(row.binary for row in wanted):
             checked_labels(made.train.y)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import whole
+from particles.checks import real_array, whole
 from particles.errors import InputError, nearest
 from particles.measure import Array, Measure
 from particles.study.convergence import Cloud, principal_plane
@@ -70,7 +70,7 @@ def plane_of(camera: Camera, label: str, table: "xarray.Dataset", w: Array) -> P
     """The plane (or line) for a run's positions, w : (T or 1, M) their weights; InputError for axes that do not fit."""
     b, dim = table["position"], table.sizes["dim"]
     if camera.axes is not None:
-        axes = np.asarray(camera.axes, dtype=np.float64)
+        axes = real_array("`axes`", camera.axes, finite=False)
         if axes.shape not in ((dim, 1), (dim, 2)) or not np.isfinite(axes).all():
             raise InputError(
                 f"`axes` must be finite, of shape ({dim}, 2) or ({dim}, 1)", str(axes.shape), "A column a direction."

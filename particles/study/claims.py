@@ -92,9 +92,19 @@ class Study(Generic[S]):
 
         console = Console(width=None if sys.stdout.isatty() else 160)
         console.print(table(self.name, claims))
-        whole = data.assign(as_dataset(claims).data_vars).assign_attrs(
-            {"study": self.name, "size": "quick" if self.quick else "full", "settings": self.settings.model_dump_json()}
-            | {key: str(value) for key, value in provenance().items()}
+        columns = as_dataset(claims)
+        texts = [str(name) for name, values in columns.items() if values.dtype.kind == "U"]
+        whole = (
+            data.assign(columns.data_vars)
+            .set_coords(texts)
+            .assign_attrs(
+                {
+                    "study": self.name,
+                    "size": "quick" if self.quick else "full",
+                    "settings": self.settings.model_dump_json(),
+                }
+                | {key: str(value) for key, value in provenance().items()}
+            )
         )
         page = io.BytesIO()
         whole.to_netcdf(page, engine="h5netcdf")

@@ -1,6 +1,7 @@
 """The folder of a sweep as one dataset over its axes, opened without reading what the runs recorded."""
 
 import json
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,8 @@ import h5py
 import numpy as np
 import xarray
 
-from particles.errors import StorageError
+from particles.errors import DamagedError, StorageError
+from particles.reading import names_in, size_of
 from particles.study import grid, hdf5
 from particles.study.backend import SweepBackend
 from particles.study.provenance import canonical
@@ -32,9 +34,10 @@ def open_sweep(path: str | Path) -> xarray.Dataset:
     """All runs of a sweep's folder (`out/NAME`) as one dataset: each axis a dimension, arrays read when asked for.
 
     Runs of different M share the dimensions `particle` and `sample`, padded with NaN to the largest. A run that is
-    missing or ended early is NaN from there on; the variable `status` says which: "finished", "diverged", "stopped",
-    "missing", "damaged". Where runs record at different flow times (step sizes as an axis) their rows lie along
-    `record`, and `time` is a variable. The runs of the limit are not on the grid; `ds.mf.limits` lists their files.
+    missing or ended early is NaN from there on; the coordinate `status` says which: "finished", "diverged", "stopped",
+    "missing", "damaged", "unreadable" (now: it may be whole). Where runs record at different flow times (step sizes as
+    an axis) their rows lie along `record`, and `time` is a coordinate over the grid. The runs of the limit are not on
+    the grid; `ds.mf.limits` lists their files.
 
     The axes are those of sweep.h5, or, in a folder that has none yet, what the runs' configurations differ in (settings
     that go together are an axis each then, with holes).
@@ -58,7 +61,7 @@ def opened(folder: Path) -> xarray.Dataset:
     folder = folder.parent if folder.name == FILE else folder
     if not (folder / "runs").is_dir():
         raise StorageError(f"{folder} is no sweep's folder: it lacks runs/. Give out/NAME as `particles run` wrote it.")
-    sweep = _listed(folder) if (folder / FILE).is_file() else _found(folder)
+    sweep = _found(folder) if size_of(folder / FILE) is None else _listed(folder)
     shape = [len(axis.values) for axis in sweep.axes]
     status = np.full(shape, "missing", dtype=object)
     known: dict[str, grid.Form | None] = {}
@@ -68,13 +71,25 @@ def opened(folder: Path) -> xarray.Dataset:
         path = run_file(folder, key)
         try:
             status[place], records[place] = read(path, partial(_header, path, known))
+        except DamagedError:
+            status[place] = "damaged"
         except StorageError:
-            status[place] = "damaged" if path.is_file() else "missing"
+            status[place] = "unreadable" if _there(path) else "missing"
     data = grid.assembled(sweep.axes, records)
-    said = {"long_name": "how each run ended, or that its file is missing or damaged", "units": "1", "equation": "-"}
-    data["status"] = (tuple(axis.name for axis in sweep.axes), status.astype(str), said)
-    limits = {str(run_file(folder, key)): setting for key, setting in sweep.limits.items()}
-    return data.assign_attrs(sweep.attrs, limits=json.dumps(limits))
+    about = {"long_name": "how each run ended, or that its file is missing or damaged", "units": "1", "equation": "-"}
+    # Coordinates, so that arithmetic with the dataset is arithmetic with what was recorded.
+    coords = {"status": (tuple(axis.name for axis in sweep.axes), status.astype(str), about)}
+    data = data.assign_coords(coords).set_coords([name for name in ("time", "iteration") if name in data])
+    limits = {str(run_file(Path(), key)): setting for key, setting in sweep.limits.items()}
+    return data.assign_attrs(sweep.attrs, folder=str(folder), limits=json.dumps(limits))
+
+
+def _there(path: Path) -> bool:
+    """Whether there may be a file."""
+    try:
+        return size_of(path) is not None
+    except StorageError:
+        return True
 
 
 def _header(path: Path, known: dict[str, grid.Form | None], file: h5py.File) -> tuple[str, grid.Record]:
@@ -119,11 +134,14 @@ def _found(folder: Path) -> Sweep:
     from particles.study.plan import axis_name
 
     configs = {}
-    for file_path in sorted((folder / "runs").glob("*.h5")):
+    runs_folder = folder / "runs"
+    for name in sorted(name for name in names_in(runs_folder) if name.endswith(".h5") and not name.startswith(".")):
         try:
-            configs[file_path.stem] = read(file_path, lambda file: json.loads(file.attrs["config"]))
-        except StorageError:
-            continue  # of a damaged file nobody knows which run it was
+            configs[name.removesuffix(".h5")] = read(runs_folder / name, lambda file: json.loads(file.attrs["config"]))
+        except DamagedError:
+            continue  # nobody knows which run it was
+        except StorageError as error:
+            warnings.warn(f"a run is left out of the dataset: {error}", stacklevel=2)
     if not configs:
         raise StorageError(f"{folder}/runs holds no run that can be read. Run the sweep, or give another folder.")
     finite = [key for key, config in configs.items() if "nodes" not in config.get("start", {})] or list(configs)

@@ -72,13 +72,13 @@ def _plan(path: Path, settings: list[str]) -> Plan:
     raw = read_toml(path)
     override(raw, settings)
     made = plan(raw, folder_of(path), str(path))
-    build.check_all([case.config for case in made.cases], made.folder)
+    build.check_all(made.cases, made.folder)
     return made
 
 
 def _check(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
     case = made.cases[0]
-    objects = build.parts(case.config, made.folder)
+    objects = build.parts(case.config, made.folder, case.identity)
     tables.print_line(console, f"{made.name}: {len(made.cases)} runs of {case.config.steps} steps")
     for axis in made.axes:
         tables.print_line(console, f"  {axis.name}: {', '.join(map(str, axis.values))}")
@@ -104,7 +104,7 @@ def _doctor(console: Console, chosen: argparse.Namespace) -> Answer:
 def _new(console: Console, chosen: argparse.Namespace) -> Answer:
     from particles.study import starter
 
-    made = starter.write(Path(), chosen.name, chosen.data, chosen.y, chosen.force)
+    made = starter.write(Path(), chosen.name, chosen.data, chosen.y, chosen.force, chosen.x)
     tables.print_line(console, f"wrote {made.file}: {made.about}")
     tables.print_line(console, f"next: particles run {made.file}")
     said = {"file": made.file, "target": made.target, "config": made.config, "next": f"particles run {made.file}"}

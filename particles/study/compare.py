@@ -82,8 +82,10 @@ def compare(
     """The distance of finite networks from their limit, and how it falls with M.
 
     runs: datasets of `simulate` by (count, seed), all with "prediction" recorded at the limit's times. limit: the
-    finest quadrature. coarse: the same with half the nodes; their distance is the stated quadrature error.
-    -> distance (count, seed, time), sup_distance (count, seed), limit_error (time), exponent with its 95% interval.
+    finest quadrature. coarse: the same with half the nodes; their distance says how far the limit still
+    moves, which is no bound of its error (`mf.mean_field` states one).
+    -> distance (count, seed, time), sup_distance (count, seed), limit_error (that distance, time), exponent with its
+    95% interval.
     Raises InputError for runs on other samples or times, and for a count that lacks a seed which another has.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
@@ -109,8 +111,8 @@ def compare(
         {
             "distance": _labelled(("count", "seed", "time"), table, "rms over samples of g_M - g_limit"),
             "sup_distance": _labelled(("count", "seed"), top, "sup over recorded times of the distance"),
-            "limit_error": _labelled("time", error, "distance of the limit with N and with 2N quadrature nodes"),
-            "sup_limit_error": _labelled((), error.max(), "sup over recorded times of the quadrature error"),
+            "limit_error": _labelled("time", error, "change of the limit since half the quadrature nodes"),
+            "sup_limit_error": _labelled((), error.max(), "sup over recorded times of that change"),
             "exponent": _labelled((), slope.value, "fitted power of M in the sup distance"),
             "exponent_low": _labelled((), slope.low, "lower end of the exponent's 95% interval"),
             "exponent_high": _labelled((), slope.high, "upper end of the exponent's 95% interval"),

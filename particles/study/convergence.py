@@ -58,7 +58,7 @@ def convergence(
 
 
 def distances(axes: "Axes", compared: "xarray.Dataset") -> None:
-    """The distance from the limit against M with the fit and its interval, theory's line and the limit's own error."""
+    """The distance from the limit against M with the fit and its interval, theory's line and the limit's own change."""
     counts, top = compared["count"].values, compared["sup_distance"].values
     for count, values, shade in zip(counts, top, plots.shades_of(len(counts)), strict=True):
         axes.plot(np.full(len(values), count), values, "o", color=shade, alpha=0.7)
@@ -75,7 +75,7 @@ def distances(axes: "Axes", compared: "xarray.Dataset") -> None:
         plots.theory(axes, counts, centre[1] * (counts / centre[0]) ** -0.5, "theory $M^{-1/2}$")
     error = float(compared["sup_limit_error"])
     if error > 0:
-        axes.axhline(error, color=plots.LIMIT["color"], lw=1, ls=":", label="quadrature error of the limit")
+        axes.axhline(error, color=plots.LIMIT["color"], lw=1, ls=":", label="change of the limit since half the nodes")
     axes.set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel=r"$\sup_t\ \|g_M - g_\infty\|_n$")
     axes.set_title("Distance of predictions from the limit")
     plots.legend(axes, 0.2, loc="upper right")

@@ -1,8 +1,9 @@
 """The way of one run through stops and faults: recorded rows, checkpoints, and going on where something was lost."""
 
+import contextlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from particles.checkpoint import Checkpoints, Event, Row
 from particles.errors import ClusterError, DivergedError, LostError
+from particles.files import held, make_folder
 from particles.flow import Snapshot, flow
 from particles.measure import Measure
 from particles.observables import Observer
@@ -38,8 +40,21 @@ class Ending(NamedTuple):
     error: DivergedError | None = None
 
 
+@contextlib.contextmanager
+def own_files(keeper: Checkpoints | None, final: Path | None, name: str) -> Iterator[None]:
+    """Keep other processes from this run's checkpoints and last particles; BusyError where one has them."""
+    with contextlib.ExitStack() as stack:
+        if keeper:
+            stack.enter_context(keeper.held())
+        if final:
+            make_folder(final)
+            message = f"{final} is in use by another run of the same configuration. Wait, or choose another `final`."
+            stack.enter_context(held(final / f".{name}.lock", message))
+        yield
+
+
 class Course:
-    """One run: `rows` and `events` grow as it goes; `moved` says whether any step was recorded."""
+    """One run: `rows` and `events` grow as it goes; `memory` is what its method knows besides the particles."""
 
     def __init__(
         self,
@@ -58,6 +73,7 @@ class Course:
         self.final, self.name = final, name
         self.rows: list[Row] = []
         self.events: list[Event] = []
+        self.memory: Memory = {}
         self._at = 0
         self._interrupt = Interrupt()
 
@@ -128,18 +144,24 @@ class Course:
     def _go(self) -> str:
         if self.problem.hopeless == np.inf:
             first = mean_loss(self.problem.loss, self.population.sum(0), self.problem.samples.targets(0))
-            self.problem = self.problem._replace(hopeless=_HOPELESS * ((first if np.isfinite(first) else 0.0) + 1.0))
+            if not np.isfinite(first):  # before anything is recorded, so that no step is blamed
+                raise DivergedError(f"the loss is {first:.3g} at iteration 0", 0)
+            self.problem = self.problem._replace(hopeless=_HOPELESS * (first + 1.0))
         (begin, memory), steps, asked = self._resume(), len(self.problem.sizes), False
-        saved, last = len(self.rows), time.monotonic()
-        for snapshot in flow(self.problem, self.population, self.observer, self.plan, begin, memory):
-            self._at = snapshot.iteration
-            asked = asked or self._asked(snapshot.iteration, steps)
-            stop = asked and snapshot.whole and snapshot.iteration < steps
-            due = snapshot.whole and snapshot.iteration > begin
+        saved, kept, last = len(self.rows), begin, time.monotonic()
+
+        def end() -> bool:
+            nonlocal asked
+            asked = asked or self._asked(self._at, steps)
+            return asked
+
+        for snapshot in flow(self.problem, self.population, self.observer, self.plan, begin, memory, end):
+            self._at, self.memory = snapshot.iteration, snapshot.memory
+            stop = end() and snapshot.whole and snapshot.iteration < steps
+            due = snapshot.whole and snapshot.iteration > kept
             if self.keeper and due and (stop or time.monotonic() - last > self.seconds):
-                # Before this iteration's row: a resumed run records it again.
                 self._save(self.keeper, snapshot, saved)
-                saved, last = len(self.rows), time.monotonic()
+                saved, kept, last = len(self.rows), snapshot.iteration, time.monotonic()
             if snapshot.values is not None:
                 self.rows.append((snapshot.iteration, snapshot.values))
             if stop:
@@ -154,7 +176,9 @@ class Course:
             return True
 
     def _save(self, keeper: Checkpoints, snapshot: Snapshot, saved: int) -> None:
-        keeper.save(snapshot.iteration, self.population, self.rows[saved:], self.events, snapshot.memory)
+        """The rows before this iteration's: a resumed run records it again, and a step given up has done so already."""
+        rows = [row for row in self.rows[saved:] if row[0] < snapshot.iteration]
+        keeper.save(snapshot.iteration, self.population, rows, self.events, snapshot.memory)
 
     def _resume(self) -> tuple[int, Memory]:
         """The iteration to begin at and the method's memory, the state in place and the rows before it in `rows`."""

@@ -10,7 +10,7 @@ from rich.table import Table
 from particles.blocks import blocks_of
 from particles.cluster.connection import Node
 from particles.cluster.engine import Ray
-from particles.kernels.compile import cache_folder
+from particles.kernels.cache import cache_folder
 from particles.population import cores
 from particles.study.placement import memory_here, work_in
 from particles.study.plan import Plan

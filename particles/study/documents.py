@@ -11,13 +11,14 @@
 
 axes: {name: values}. A run: key, coords, nodes (null for a finite network), status ("finished", "kept" from before,
 "diverged", "stopped", "failed", "missing"), message, file (null where there is none). A comparison: setting, counts,
-sup_distance (seeds averaged), limit_error, exponent, interval, theory, verdict ("holds", "does not hold", "cannot
-tell") and the same as holds: true, false, null. Recorded: {name: dims, values, units, equation}. An event: iteration,
-what.
+sup_distance (seeds averaged), limit_error (how far the limit moved since half the nodes), exponent, interval, theory,
+verdict ("holds", "does not hold", "cannot tell") and the same as holds: true, false, null. Recorded: {name: dims,
+values, units, equation}. An event: iteration, what.
 """
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,7 +65,7 @@ def outcomes(found: list[Outcome], out: Path) -> list[dict[str, Any]]:
     told = []
     for outcome in found:
         case, path = outcome.case, run_path(out, outcome.case)
-        file = path if path.is_file() else None
+        file = path if os.path.isfile(path) else None  # of one that may not be looked at, none
         told.append({"key": case.key, "coords": case.coords, "nodes": case.nodes, "status": outcome.status}
                     | {"message": outcome.message, "file": file})  # fmt: skip
     return told

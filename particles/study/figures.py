@@ -63,7 +63,7 @@ def _convergence(
 
 
 def _start(made: Plan, case: Case) -> Measure:
-    start = build.start(case.config, build.parts(case.config, made.folder), case.nodes)
+    start = build.start(case.config, build.parts(case.config, made.folder, case.identity), case.nodes)
     return start if isinstance(start, Measure) else atoms_of(start)
 
 

@@ -1,7 +1,7 @@
-"""The limit M = infinity to a stated tolerance (3.4): a run on the law's quadrature, refined until it stops moving.
+"""The limit M = infinity to a stated tolerance (3.4): runs on rules of the law, refined until their scatter is small.
 
-A run of `simulate` on N weighted atoms stands for all particles of the law as far as N goes. Here N is doubled until
-the predictions, at every recorded time of the whole horizon, are known to the tolerance asked for.
+A run of `simulate` on N weighted atoms stands for all particles of the law as far as N goes. Several rules of one size,
+whose errors are independent, tell how far that is (`theory.refinement`); then one run on all their nodes is the answer.
 """
 
 from collections.abc import Iterable
@@ -14,16 +14,24 @@ from particles import rules
 from particles.checks import number, whole
 from particles.data import Dataset, Stream
 from particles.errors import InputError, nearest
-from particles.laws import Atoms, Gaussian, Law, Sphere
+from particles.laws import Atoms, Gaussian, Law
 from particles.measure import Array, Measure, checked_signs
 from particles.methods import DualAveraging, Langevin, Method
 from particles.network import Network
+from particles.randomness import Purpose, generator
 from particles.study.results import Run
 from particles.study.simulate import DEFAULT_RECORD, simulate
-from particles.theory.refinement import error_left, rounding_of
+from particles.theory.refinement import (
+    Level,
+    exact,
+    following,
+    out_of_reach,
+    reachable,
+    rounding_of,
+)
 
-_FIRST = 2**8  # nodes of the first try
-_TAIL = 8.5  # standard deviations; a Gaussian has 2e-17 of its mass beyond
+_FIRST = 2**10  # nodes of the first level, of all its rules together
+NORMS = ("max", "rms")
 OPTIONS = ("loss", "regulariser", "record_every", "positions", "engine", "dtype", "checkpoints", "checkpoint_seconds",
            "keep_every", "progress")  # fmt: skip
 
@@ -31,14 +39,17 @@ OPTIONS = ("loss", "regulariser", "record_every", "positions", "engine", "dtype"
 class MeanField(NamedTuple):
     """The limit's run on the finest quadrature, and how well it is known.
 
-    error : (T,) an estimate, at every recorded time, of the largest error of a prediction. nodes: how many atoms were
-    tried, the last ones in `run`. changes: the largest change of a prediction that each refinement made, one fewer.
+    error : (T,) at every recorded time the largest error of a prediction over the samples, with 95% confidence at each
+    time. rms : (T,) the same of the root mean square over the samples. nodes: how many atoms were tried, all rules of a
+    level together; the last are those of `run`. errors: what each level stated, largest over time, in the norm that
+    was asked for; the last is that of `run`.
     """
 
     run: Run
     error: Array
     nodes: tuple[int, ...]
-    changes: tuple[float, ...]
+    errors: tuple[float, ...]
+    rms: Array
 
 
 class ToleranceError(InputError):
@@ -50,7 +61,7 @@ class ToleranceError(InputError):
     ...     mf.mean_field(net, law, data, mf.RungeKutta(0.5), steps=4, tolerance=1e-6, most=1024)
     ... except mf.ToleranceError as error:
     ...     print(error.found.nodes, bool(error.found.error.max() < 0.01))
-    (256, 529, 1024) True
+    (1024, 1024) True
     """
 
     found: MeanField | None = None
@@ -64,6 +75,7 @@ def mean_field(
     *,
     steps: int,
     tolerance: float = 1e-6,
+    norm: str = "max",
     signs: str = "positive",
     record: Iterable[str] = DEFAULT_RECORD,
     test: Dataset | None = None,
@@ -72,18 +84,21 @@ def mean_field(
 ) -> MeanField:
     """The run of the law itself, M = infinity (3.4, beta = 1), its predictions right to `tolerance` at all times.
 
-    A quadrature of 256 nodes, then of twice as many, and so on: at least two doublings, and until `error_left` of their
-    changes is below the tolerance, at all samples of the training and the test set. It is the limit of the steps as
-    they are: `GradientDescent(step)` keeps its step, and `RungeKutta` goes on to the flow. The quadrature is the law's
-    own, but for a Gaussian in up to three dimensions an equidistant rule (`_equidistant`).
+    Eight independent Sobol scrambles of N nodes are run (of four shifted or turned tensor rules in up to three
+    dimensions), and N grows until Student's 95% interval of their mean is narrow enough at every recorded time, for all
+    samples of the training and the test set. The answer is one run on all their nodes in one rule, and its error that
+    interval (`theory.refinement`); no rate of convergence is assumed. It is the limit of the steps as they are:
+    `GradientDescent(step)` keeps its step, and `RungeKutta` goes on to the flow.
 
-    signs: as in `law.quadrature`. options: those of `simulate`; checkpoints are kept in a folder for each size. The
-    dataset also has `limit_error` (time), `nodes` and `change` (refinement), and the attributes nodes and tolerance.
+    norm: what is to be below the tolerance, "max" or "rms" over the samples; both are stated. signs: as in
+    `law.quadrature`. most: nodes of the answer at most; the rules that it is compared with have as many together.
+    options: those of `simulate`; checkpoints are kept in a folder for each run. The dataset also has `limit_error` and
+    `limit_rms` (time), `nodes` and `refinement_error` (refinement), and the attributes nodes, tolerance, limit_error.
 
-    Past three dimensions the quadrature is a Sobol sequence, whose error falls about as 1/N, unevenly: 2^14 nodes left
-    3e-4 to 9e-4 in 4 to 8 dimensions, and 6e-3 on 31 measured inputs. Raises ToleranceError (its `found` has what was
-    reached) if `most` nodes are not enough, InputError for beta < 1, for noisy methods, and for what has no quadrature.
-    Ctrl-C returns the last run, of an unknown (infinite) error if it was stopped itself.
+    From the second level on the rate is measured, to choose the next N and to tell early what `most` nodes can reach.
+    Raises ToleranceError (its `found` has what was reached) if they are not enough, InputError for beta < 1, for noisy
+    methods, and for what has no quadrature. Ctrl-C returns the last run, its error infinite only if it was of the very
+    first rules.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
@@ -93,34 +108,99 @@ def mean_field(
     """
     record = (record,) if isinstance(record, str) else tuple(record)
     goal = number("tolerance", tolerance, above=0.0, remedy="Use 1e-6, say.")
-    most = whole("most", most, 4 * _FIRST, remedy="Two doublings are needed to know an error.")
+    most = whole("most", most, _FIRST, remedy="Several rules are needed to know an error.")
+    if norm not in NORMS:
+        raise InputError(f"`norm` must be one of {', '.join(NORMS)}", repr(norm), nearest(str(norm), NORMS))
     _check(net, law, method, signs, options)
     watched = ["prediction", *(["test_prediction"] if test is not None else [])]
     record = (*record, *(name for name in watched if name not in record))
-    watched += [f"averaged_{name}" for name in watched if method.average]
+    given = {"data": data, "method": method, "steps": steps, "test": test}
+    limit = _Limit(net, law, given, signs, record, tuple(watched), options)
+    if exact(law):
+        run, atoms = limit.run(1)
+        rounding = np.full((2, run.dataset.sizes.get("time", 0)), limit.rounding(run))
+        return _known(run, atoms, rounding, [], goal)
+    return _refined(limit, goal, NORMS.index(norm), most)
 
-    tried: list[int] = []
-    changes: list[Array] = []
-    asked, before = _FIRST, np.empty(0)
+
+class _Limit(NamedTuple):
+    """What is to be run on rules of the law. watched: what is compared, beside its averages."""
+
+    net: Network
+    law: Law
+    given: dict[str, Any]
+    signs: str
+    record: tuple[str, ...]
+    watched: tuple[str, ...]
+    options: dict[str, Any]
+
+    def run(self, nodes: int, replicate: int | None = None) -> tuple[Run, int]:
+        """The run on one rule and its atoms; those that are only compared record no more than that needs."""
+        start = _quadrature(self.net, self.law, self.given["data"], nodes, self.signs, replicate)
+        options, record = self.options, self.record
+        if replicate is not None:
+            options, record = {name: v for name, v in options.items() if name != "positions"}, self.watched
+        if options.get("checkpoints") is not None:
+            name = f"nodes-{nodes}" if replicate is None else f"nodes-{nodes}-{replicate}"
+            options = options | {"checkpoints": Path(options["checkpoints"]) / name}
+        return simulate(self.net, start, **self.given, record=record, **options), len(start.w)
+
+    def values(self, run: Run) -> Array:
+        """All predictions that are compared: (T, n)."""
+        names = [*self.watched, *(f"averaged_{name}" for name in self.watched if self.given["method"].average)]
+        return np.concatenate([run.dataset[name].values for name in names], axis=1)
+
+    def rounding(self, run: Run) -> float:
+        """What rounding may change of them."""
+        return rounding_of(self.values(run), self.options.get("dtype", "float64"))
+
+
+def _refined(limit: _Limit, goal: float, norm: int, most: int) -> MeanField:
+    """Levels of growing size until the scatter of one is small enough, then one run on as many nodes."""
+    count, asked, levels = limit.law.replicates, _FIRST, list[Level]()
+    sobol = count == rules.SCRAMBLES
+    width = np.empty((2, 0))  # of the mean of a level, in both norms
     while True:
-        start = _quadrature(net, law, data, asked, signs)
-        here = options | _folder(options, asked)
-        run = simulate(net, start, data, method, steps=steps, record=record, test=test, **here)
-        tried.append(len(start.w))
-        if run.status != "finished":
-            return _told(run, np.full(run.dataset.sizes.get("time", 0), np.inf), tried, changes, goal)
-        now = np.concatenate([run.dataset[name].values for name in watched], axis=1)
-        rounding = rounding_of(now, options.get("dtype", "float64"))
-        if rounding > goal and not _exact(law):
+        values: list[Array] = []
+        for replicate in range(count):
+            run, atoms = limit.run(asked // count, replicate)
+            if run.status != "finished":
+                return _known(run, atoms, _single(run, values, width * np.sqrt(count)), levels, goal)
+            values.append(limit.values(run))
+        if (rounding := limit.rounding(run)) > goal:
             raise InputError("`tolerance` must be above rounding", f"{goal:g} and {rounding:.1e}", "Use float64.")
-        if _exact(law):
-            return _told(run, np.full(len(now), rounding), tried, changes, goal)
-        if len(before):
-            changes.append(np.abs(now - before).max(axis=1))
-        error = error_left(changes, rounding) if changes else np.full(len(now), np.inf)
-        if error.max() <= goal or 2 * asked > most:
-            return _reached(_told(run, error, tried, changes, goal), goal)
-        asked, before = 2 * asked, now
+        width = _norms(rules.half_width(values)) + rounding
+        levels.append(Level(asked, float(width[norm].max())))
+        lost = 2 * asked > most or out_of_reach(levels, goal, most, sobol)
+        if lost or levels[-1].error <= goal:
+            run, atoms = limit.run(asked)
+            error = _both(width, limit.values(run), values)
+            levels[-1] = Level(asked, float(error[norm].max(initial=0.0)))
+            found = _known(run, atoms, error, levels, goal)
+            if run.status != "finished" or levels[-1].error <= goal:
+                return found
+            if lost or out_of_reach(levels, goal, most, sobol):
+                raise _refused(found, levels, goal, most)
+        asked = following(levels, asked, goal, most, sobol)
+
+
+def _norms(apart: Array) -> Array:
+    """The largest and the root mean square over samples: (T, n) -> (2, T)."""
+    return np.stack([np.abs(apart).max(axis=1), np.sqrt(np.mean(apart**2, axis=1))])
+
+
+def _both(width: Array, answer: Array, values: list[Array]) -> Array:
+    """The interval's width with the answer's distance from the mean of the rules, in squares, as far as it went."""
+    T = len(answer)
+    return np.hypot(width[:, :T], _norms(answer - np.mean(values, axis=0)[:T]))
+
+
+def _single(run: Run, values: list[Array], before: Array) -> Array:
+    """The error of a run on one rule that was stopped: by the other rules of its size, or by the level before."""
+    T = run.dataset.sizes.get("time", 0)
+    if len(values) > 1:
+        before = _norms(rules.half_width(values) * np.sqrt(len(values)))
+    return before[:, :T] if before.size else np.full((2, T), np.inf)
 
 
 def _check(net: Network, law: Law, method: Method, signs: str, options: dict[str, Any]) -> None:
@@ -142,70 +222,54 @@ def _check(net: Network, law: Law, method: Method, signs: str, options: dict[str
             )
 
 
-def _quadrature(net: Network, law: Law, data: Dataset | Stream, asked: int, signs: str) -> Measure:
+def _quadrature(
+    net: Network, law: Law, data: Dataset | Stream, asked: int, signs: str, replicate: int | None
+) -> Measure:
     x = net.inputs((data.holdout() if isinstance(data, Stream) else data).x)
     if law.dim != x.shape[1]:
         rule = f"the law must have as many dimensions as the inputs, {x.shape[1]} with a bias counted in"
         raise InputError(rule, f"dim={law.dim}", "Give the law that `dim`.")
-    if isinstance(law, Gaussian) and (even := rules.tensor(_equidistant, law.dim, asked)):
+    if isinstance(law, Gaussian) and law.dim <= rules.TENSOR_DIM:
+        places = [0.5] * law.dim
+        if replicate is not None:
+            places = generator(replicate, Purpose.QUADRATURE).uniform(0.0, 1.0, law.dim).tolist()
+        even = rules.tensor(lambda m: rules.equidistant(m, places.pop()), law.dim, asked)
+        assert even
         return Atoms(law.mean + law.std * even[0], even[1]).quadrature(1, signs)
     try:
-        return law.quadrature(asked, signs, along=x)
+        return law.quadrature(asked, signs, along=x, replicate=replicate)
     except NotImplementedError as error:
         remedy = "Give its class `rule` or `from_cube`."
         raise InputError("`law` must be an initial law that has a quadrature", repr(law), remedy) from error
 
 
-def _equidistant(m: int) -> rules.Rule:
-    """m equidistant points for N(0, 1), as wide as makes what is cut off and what is aliased about alike.
-
-    As the cloud moves, a particle's place becomes a steep function of where it began, and for steep ones such a rule
-    gains digits like m, where Gauss-Hermite gains them like sqrt(m). Measured for tanh in the plane, 6 steps, 2^16
-    nodes: an error of 2.7e-9 in place of 2.0e-4; for ReLU on the line, 30 steps, 2^12 nodes: 4.5e-4 in place of 4.7e-3.
-    """
-    reach = min(_TAIL, np.sqrt(np.pi * m))
-    z = reach * (2.0 * np.arange(m) + 1.0 - m) / m
-    w = np.exp(-0.5 * z * z)
-    return z, w / w.sum()
-
-
-def _exact(law: Law) -> bool:
-    """Whether the law is its atoms, so that no refinement is left."""
-    return isinstance(law, Atoms) or (isinstance(law, Sphere) and law.dim == 1)
-
-
-def _folder(options: dict[str, Any], asked: int) -> dict[str, Any]:
-    kept = options.get("checkpoints")
-    return {"checkpoints": Path(kept) / f"nodes-{asked}"} if kept is not None else {}
-
-
-def _told(run: Run, error: Array, tried: list[int], changes: list[Array], goal: float) -> MeanField:
-    """The run's dataset with what is known of its error."""
-    peaks = tuple(float(change.max()) for change in changes)
-    padded = np.array([*[np.nan] * (len(tried) - len(peaks)), *peaks])
+def _known(run: Run, atoms: int, error: Array, levels: list[Level], goal: float) -> MeanField:
+    """The run's dataset with what is known of its error: (2, T), in both norms."""
+    tried = (*(level.nodes for level in levels[:-1]), atoms)
+    errors = tuple(level.error for level in levels)
     said = {"units": "1", "equation": "3.4"}
+    padded = np.array([*errors, *[np.nan] * (len(tried) - len(errors))])
+    largest = "error of a prediction over the samples, 95% confidence, largest"
+    mean = "error of predictions over the samples, 95% confidence, root mean square"
+    level = "error stated with so many nodes, largest over time"
     dataset = run.dataset.assign(
-        limit_error=(
-            "time",
-            error,
-            {"long_name": "largest error of a prediction, estimated from two doublings", **said},
-        ),
-        change=("refinement", padded, {"long_name": "largest change of a prediction since half the nodes", **said}),
-        nodes=("refinement", np.array(tried), {"long_name": "atoms of the quadratures that were tried", **said}),
-    ).assign_attrs(nodes=tried[-1], tolerance=goal, limit_error=float(error.max(initial=0.0)))
-    told = Run(dataset, run.measure, run.average, run.left)
-    return MeanField(told, error, tuple(tried), peaks)
+        limit_error=("time", error[0], {"long_name": largest, **said}),
+        limit_rms=("time", error[1], {"long_name": mean, **said}),
+        refinement_error=("refinement", padded, {"long_name": level, **said}),
+        nodes=("refinement", np.array(tried), {"long_name": "atoms of the rules that were tried", **said}),
+    ).assign_attrs(nodes=atoms, tolerance=goal, limit_error=float(error[0].max(initial=0.0)))
+    known = Run(dataset, run.measure, run.average, run.left)
+    return MeanField(known, error[0], tried, errors, error[1])
 
 
-def _reached(found: MeanField, goal: float) -> MeanField:
-    """The same, if it is as good as was asked for."""
-    error = float(found.error.max())
-    if error <= goal:
-        return found
-    reached = f"an error of {error:.3g} with {found.nodes[-1]} nodes"
-    remedy = "Raise `most`, or ask for less."
-    if np.isfinite(error):
-        remedy = f"Ask for tolerance={1.1 * error:.2g}, or raise `most`."
+def _refused(found: MeanField, levels: list[Level], goal: float, most: int) -> ToleranceError:
+    """What was reached, and what the last rate promises of all nodes that are allowed."""
+    nodes, error = levels[-1]
+    reached, ask = f"an error of {error:.3g} with {nodes} nodes", 1.1 * error
+    if 4 * nodes <= most:
+        ask = reachable(levels, most)
+        reached += f", about {ask:.2g} in sight with {most}"
+    remedy = f"Ask for tolerance={1.1 * ask:.2g}, or raise `most`."
     refused = ToleranceError(f"`tolerance` {goal:g} is out of reach here", reached, f"{remedy} `found` has the run.")
     refused.found = found
-    raise refused
+    return refused

@@ -13,6 +13,7 @@ from particles.cluster.engine import Ray
 from particles.errors import ClusterError
 from particles.network import Network
 from particles.population import cores
+from particles.regularisers import NONE
 from particles.study import build
 from particles.study.plan import Case, Plan
 from particles.study.scale import Constants, Work, best, here, probed, sharded, work_of
@@ -35,12 +36,10 @@ class Placement(NamedTuple):
 def work_in(made: Plan, case: Case) -> tuple[Network, Work]:
     """What one run of a sweep has to do."""
     config = case.config
-    parts = build.parts(config, made.folder)
-    named = set(config.record.variables)
-    rule = parts.regulariser or parts.method.regulariser
-    anchored = bool({"displacement_rms", "displacement_max"} & named) or getattr(rule, "about", "") == "start"
-    work = work_of(parts.net, case.particles, parts.train, parts.method, config.steps, config.dtype, anchored)
-    return parts.net, work
+    parts = build.parts(config, made.folder, case.identity)
+    rule = parts.method.regulariser or parts.regulariser or NONE
+    what = parts.net, case.particles, parts.train, parts.method, rule, config.steps, config.dtype
+    return parts.net, work_of(*what, config.record.variables, config.loss)
 
 
 def place(made: Plan, todo: list[Case], engine: Ray, machines: list[Node], threads: int | None, kind: str) -> Placement:

@@ -84,10 +84,10 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
     found = list(dict.fromkeys(fault for _, single in runs for fault in faults(single)))
     if found:
         raise ConfigError(source, found)
-    finite, limits = [], {}
+    finite, limits, hashes = [], {}, dict[Path, str]()
     for coords, single in runs:
         config = Config.model_validate(single)
-        identity = build.identity(config, folder)
+        identity = build.identity(config, folder, hashes)
         finite.append(Case(coords, config, identity, None, fingerprint(identity)))
         if config.limit is not None and config.network.beta == 1.0:
             for nodes in (config.limit.nodes, 2 * config.limit.nodes):

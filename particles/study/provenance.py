@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from particles.machine import processor
 
-_PACKAGES = ("meanfield-particles", "numpy", "numba", "llvmlite", "scipy", "h5py", "xarray", "ray")
+_PACKAGES = ("meanfield-particles", "numpy", "numba", "llvmlite", "scipy", "h5py", "xarray", "pandas", "ray")
 
 
 def canonical(value: Any) -> str:

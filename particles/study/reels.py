@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import vector
+from particles.checks import real_array, vector
 from particles.errors import InputError, nearest
 from particles.measure import Array
 from particles.study.camera import Camera, Plane, picked, plane_of
@@ -151,7 +151,7 @@ def _weights(label: str, run: "Run | xarray.Dataset", given: ArrayLike | None) -
     if given is None:
         w = np.ones((1, k)) if measure is None else measure.w[None, :k]
     else:
-        w = np.atleast_2d(np.asarray(given, dtype=np.float64))
+        w = np.atleast_2d(real_array("`weights`", given, finite=False))
         if w.ndim != 2 or len(w) not in (1, T) or w.shape[1] < k:
             raise InputError(f"`weights` must have shape ({k},) or ({T}, {k})", str(np.shape(given)), "One a particle.")
         w = w[:, :k]

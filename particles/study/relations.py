@@ -1,26 +1,41 @@
 """Values of a configuration that must fit together, looked at even while other values are wrong."""
 
+from dataclasses import fields
 from typing import Any
 
-from particles.methods import SCHEMES
+from particles.laws import Ball, Gaussian, Law, Sphere, Uniform
+from particles.methods import (
+    SCHEMES,
+    SGD,
+    AveragedSGD,
+    BirthDeath,
+    DualAveraging,
+    GradientDescent,
+    Langevin,
+    Method,
+    RungeKutta,
+)
 
-LAW_OPTIONS = {
-    "gaussian": {"std", "mean"},
-    "sphere": {"radius"},
-    "ball": {"radius"},
-    "uniform": {"low", "high"},
-    "atoms": {"file"},
+# What a configuration calls each, and so which options it takes: the fields of its class.
+LAWS: dict[str, type[Law]] = {"gaussian": Gaussian, "sphere": Sphere, "ball": Ball, "uniform": Uniform}
+METHODS: dict[str, type[Method]] = {
+    "gradient_descent": GradientDescent,
+    "sgd": SGD,
+    "averaged_sgd": AveragedSGD,
+    "runge_kutta": RungeKutta,
+    "langevin": Langevin,
+    "dual_averaging": DualAveraging,
+    "birth_death": BirthDeath,
 }
-METHOD_OPTIONS = {
-    "gradient_descent": {"step", "average"},
-    "sgd": {"step", "batch", "seed", "average"},
-    "averaged_sgd": {"step", "batch", "seed", "weight_decay"},
-    "runge_kutta": {"step", "scheme", "tolerance"},
-    "langevin": {"step", "temperature", "weight_decay", "batch", "seed"},
-    "dual_averaging": {"step", "temperature", "weight_decay", "inner", "seed"},
-    "birth_death": {"step", "rate"},
-}
-OWN_REGULARISER = ("averaged_sgd", "langevin", "dual_averaging")
+
+
+def _options(kind: Any) -> set[str]:
+    return {field.name for field in fields(kind)}
+
+
+LAW_OPTIONS = {name: _options(kind) - {"dim"} for name, kind in LAWS.items()} | {"atoms": {"file"}}
+METHOD_OPTIONS = {name: _options(kind) for name, kind in METHODS.items()}
+OWN_REGULARISER = [name for name, kind in METHODS.items() if isinstance(kind.regulariser, property)]
 EMBEDDED = [name for name, scheme in SCHEMES.items() if scheme.errors]
 _SET_OPTIONS = ("n", "dim", "noise", "seed")
 
@@ -44,8 +59,8 @@ def misfits(raw: dict[str, Any]) -> list[str]:
             found.append("data: a file's classes need both `positive` and `negative`: got one of them")
     if law.get("name") == "atoms" and "file" not in law:
         found.append("law: atoms need `file`, an NPZ with `points` (k, dim) and, if you like, `weights` (k,)")
-    low: Any = law.get("low", -1.0)
-    high: Any = law.get("high", 1.0)
+    low: Any = law.get("low", Uniform.low)
+    high: Any = law.get("high", Uniform.high)
     if law.get("name") == "uniform" and _numbers(low, high) and not low < high:
         found.append(f"law: `low` must be below `high`: got {low} and {high}")
     count: Any = start.get("count")
@@ -77,8 +92,8 @@ def misfits(raw: dict[str, Any]) -> list[str]:
         given = method.get(name)
         if isinstance(given, dict) and given.get("schedule") == "inverse_sqrt" and "t0" in given:
             found.append(f"method: `{name}.t0` belongs to robbins_monro")
-    if "tolerance" in method and method.get("scheme", "dormand-prince") not in EMBEDDED:
-        found.append("method: `tolerance` needs a scheme that estimates its error: dormand-prince or bogacki-shampine")
+    if "tolerance" in method and method.get("scheme", RungeKutta.scheme) not in EMBEDDED:
+        found.append(f"method: `tolerance` needs a scheme that estimates its error: {' or '.join(EMBEDDED)}")
     variables = record.get("variables")
     if isinstance(variables, list) and "test" not in data and any(str(name).startswith("test_") for name in variables):
         found.append("`record.variables` asks for test_ quantities: give `data.test`, a share such as 0.2")

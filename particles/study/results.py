@@ -20,10 +20,11 @@ import h5py
 import numpy as np
 
 from particles.checkpoint import Event, Row
-from particles.errors import StorageError
+from particles.errors import DamagedError, StorageError
 from particles.files import write_whole
 from particles.measure import Measure
 from particles.observables import MOMENTS, Observable
+from particles.reading import hdf5_error, open_hdf5, size_of
 from particles.segments import verified_bytes
 from particles.study import hdf5
 from particles.study.provenance import fingerprint, provenance
@@ -172,13 +173,23 @@ def _refer(left: Left, path: Path, file: h5py.File) -> None:
 
 
 def _check_left(path: Path, final: Mapping[str, Any], whole: bool) -> None:
-    """StorageError unless the files that a run's file refers to are there in full; whole: their contents too."""
+    """DamagedError unless the files that a run's file refers to are there in full; whole: their contents too."""
     for name, size, sha256 in json.loads(final.get("files", "[]")):
         place = path.parent / name
-        if not place.is_file() or place.stat().st_size != size:
-            raise StorageError(f"{path} refers to {place}, which is not there in full: they belong together.")
+        if size_of(place) != size:
+            raise DamagedError(f"{path} refers to {place}, which is not there in full: they belong together.")
         if whole:
             verified_bytes(path.parent, name, size, sha256)
+
+
+def _check_there(path: Path, final: Mapping[Any, Any], attrs: Mapping[Any, Any], measure: Measure) -> None:
+    """StorageError where a finished run's particles are NaN: HDF5 says nothing of a file that it could not open."""
+    finite = all(np.isfinite(values).all() for values in measure)
+    if "files" in final and attrs.get("status") == "finished" and not finite:
+        raise StorageError(
+            f"{path} cannot be read now: a file that it refers to could not be opened. It may be whole and stays as it "
+            "is. Check the disk and the number of files that may be open (ulimit -n), then try again."
+        )
 
 
 def _measure_dataset(run: Run) -> "xarray.Dataset":
@@ -192,7 +203,7 @@ def _measure_dataset(run: Run) -> "xarray.Dataset":
 
 
 def open(path: str | Path) -> Run:
-    """Read a run back, into memory. Raises StorageError for a file that is no run or fails its checksums.
+    """Read a run back, into memory. Raises StorageError for a file that is no run, or cannot be read.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
@@ -211,6 +222,7 @@ def open(path: str | Path) -> Run:
         raise StorageError(f"{path} is no run of this program: its /final lacks {', '.join(_FINAL)}.")
     _check_left(path, final.attrs, whole=True)
     measure = Measure(*(final[name].values for name in _FINAL))
+    _check_there(path, final.attrs, tree.attrs, measure)
     mean = None
     if "averaged_position" in final:
         mean = Measure(*(final[f"averaged_{name}"].values for name in _FINAL))
@@ -237,18 +249,17 @@ def open_attributes(path: Path) -> dict[str, Any]:
 def open_final(path: Path, pick: Callable[[int], Any]) -> tuple[Measure, int] | None:
     """Those atoms of a run's last measure that `pick` chooses of M, and M; None where the file has no last measure."""
 
-    def reader(file: h5py.File) -> tuple[Measure, int, dict[str, Any]] | None:
+    def reader(file: h5py.File) -> tuple[Measure, int] | None:
         final = file.get("final", {})
         if not all(name in final for name in _FINAL):
             return None
         count = int(final["weight"].shape[0])
-        return Measure(*(final[name][pick(count)] for name in _FINAL)), count, hdf5.attributes(final)
+        measure = Measure(*(final[name][pick(count)] for name in _FINAL))
+        _check_left(path, final.attrs, whole=False)
+        _check_there(path, final.attrs, file.attrs, measure)
+        return measure, count
 
-    found = read(path, reader)
-    if found is None:
-        return None
-    _check_left(path, found[2], whole=False)
-    return found[:2]
+    return read(path, reader)
 
 
 def verified(path: Path) -> dict[str, Any]:
@@ -266,14 +277,13 @@ T = TypeVar("T")
 
 
 def read(path: Path, reader: Callable[[h5py.File], T]) -> T:
-    """What `reader` finds in a result; an error that names the file if it cannot."""
-    if not path.is_file():
+    """What `reader` finds in a result; DamagedError where the file is to blame that it cannot."""
+    if size_of(path) is None:
         raise StorageError(f"no such file: {path}. Give the path of a result that `particles run` or `save` wrote.")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return reader(file)
+    except StorageError:
+        raise
     except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StorageError(
-            f"{path} cannot be read as a result ({reason}). If a run of this program wrote it, delete it and run again."
-        ) from error
+        raise hdf5_error(path, error) from error

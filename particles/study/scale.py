@@ -10,7 +10,7 @@ store, for messages above 95 kB. One-sample iterations have n = 1, their own c, 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -20,14 +20,16 @@ from particles.blocks import blocks_of, climb
 from particles.cluster.engine import Ray
 from particles.cluster.shards import INLINE_BYTES, spans
 from particles.data import Batches, Dataset, Stream
+from particles.flow import sweeps
 from particles.kernels.blocks import BLOCK
 from particles.laws import Gaussian
 from particles.losses import loss as loss_row
-from particles.methods import SGD, AveragedSGD, Method
+from particles.methods import Method, RungeKutta
 from particles.moves import Field, Leg, Move, recipe
 from particles.network import Network
+from particles.observables import needs_start
 from particles.population import Engine, Local, Population, cores
-from particles.regularisers import L2, NONE
+from particles.regularisers import L2, NONE, Regulariser
 from particles.samples import Samples
 
 _WIDE = 2**14, 2**17  # samples of the probes of traffic: 1/8 and 1 MiB a message
@@ -106,13 +108,22 @@ def _memory(work: Work, particles: int) -> int:
 
 
 def work_of(
-    net: Network, count: int, data: Dataset | Stream, method: Method, steps: int, dtype: str, anchored: bool
+    net: Network,
+    count: int,
+    data: Dataset | Stream,
+    method: Method,
+    rule: Regulariser,
+    steps: int,
+    dtype: str = "float64",
+    record: Iterable[str] = (),
+    loss: str = "squared",
 ) -> Work:
-    """What a run has to do, from its objects."""
+    """What a run has to do, from its objects; rule: the regulariser, the method's own or the run's."""
     train = data.holdout() if isinstance(data, Stream) else data
     d = train.x.shape[1] + net.bias
-    one = method.batch == 1 and net.train == ("input",) and isinstance(method, SGD | AveragedSGD)
-    copies = 1 + bool(method.average) + anchored + (method.stages + 1 if method.stages > 1 else 0)
+    copies = 1 + bool(method.average) + needs_start(record, rule) + (method.stages + 1 if method.stages > 1 else 0)
+    copies += isinstance(method, RungeKutta) and method.tolerance is not None  # where a step that is divided began
+    one = sweeps(net, method, rule, loss_row(loss))
     return Work(count, method.batch or len(train), d, steps * method.stages, dtype, copies, one)
 
 

@@ -11,9 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from particles.activations import ACTIVATIONS
 from particles.datasets import SETS
-from particles.methods import SCHEMES
+from particles.laws import Gaussian, Sphere, Uniform
+from particles.losses import LOSSES
+from particles.measure import SIGNS
+from particles.methods import SCHEMES, BirthDeath, DualAveraging, RungeKutta
+from particles.moves import DTYPES
+from particles.network import LAYERS
 from particles.observables import OBSERVABLES
-from particles.study.relations import METHOD_OPTIONS
+from particles.schedules import RobbinsMonro
+from particles.study.relations import LAW_OPTIONS, METHOD_OPTIONS
 from particles.study.simulate import DEFAULT_RECORD
 
 MOST = 2**40  # particles; more is a slip of the finger
@@ -78,18 +84,20 @@ class NetworkConfig(_Model):
         default=1.0, description="the output's scale M^-beta: 1 is the mean field, 0.5 the tangent kernel's"
     )
     bias: bool = Field(default=False, description="whether a constant input 1 is added")
-    train: list[Literal["input", "output"]] = Field(default=["input"], description="which layers move")
+    train: list[Literal[LAYERS]] = Field(  # type: ignore[valid-type]
+        default=["input"], description="which layers move"
+    )
 
 
 class LawConfig(_Model):
     """mu0, the law that neurons are drawn from."""
 
-    name: Literal["gaussian", "sphere", "ball", "uniform", "atoms"] = Field(description="which law")
-    std: PositiveFloat = Field(default=1.0, description="of gaussian: standard deviation of a coordinate")
-    mean: Finite = Field(default=0.0, description="of gaussian: mean of every coordinate")
-    radius: PositiveFloat = Field(default=1.0, description="of sphere and ball: radius")
-    low: Finite = Field(default=-1.0, description="of uniform: least coordinate")
-    high: Finite = Field(default=1.0, description="of uniform: greatest coordinate")
+    name: Literal[tuple(LAW_OPTIONS)] = Field(description="which law")  # type: ignore[valid-type]
+    std: PositiveFloat = Field(default=Gaussian.std, description="of gaussian: standard deviation of a coordinate")
+    mean: Finite = Field(default=Gaussian.mean, description="of gaussian: mean of every coordinate")
+    radius: PositiveFloat = Field(default=Sphere.radius, description="of sphere and ball: radius")
+    low: Finite = Field(default=Uniform.low, description="of uniform: least coordinate")
+    high: Finite = Field(default=Uniform.high, description="of uniform: greatest coordinate")
     file: str | None = Field(
         default=None, description="of atoms: an NPZ with points (k, dim) and, if wanted, weights (k,)"
     )
@@ -100,7 +108,7 @@ class StartConfig(_Model):
 
     count: Annotated[int, Field(ge=1, le=MOST)] = Field(description="M, the number of neurons")
     seed: Seed = Field(default=0, description="seed of the draw")
-    signs: Literal["positive", "random", "symmetric"] = Field(
+    signs: Literal[SIGNS] = Field(  # type: ignore[valid-type]
         default="positive", description="output weights s_r: all 1, drawn from -1 and 1, or each neuron twice with both"
     )
 
@@ -112,7 +120,7 @@ class StepConfig(_Model):
         description="c / (t + t0), or c / sqrt(t); t = 1, 2, ..."
     )
     c: PositiveFloat = Field(description="the factor, in flow time")
-    t0: Weight = Field(default=0.0, description="of robbins_monro: the shift, in iterations")
+    t0: Weight = Field(default=RobbinsMonro.t0, description="of robbins_monro: the shift, in iterations")
 
 
 class MethodConfig(_Model):
@@ -130,7 +138,7 @@ class MethodConfig(_Model):
     average: bool = Field(default=False, description="keep the Polyak average of the iterates as well")
     weight_decay: Weight = Field(default=0.0, description="strength of the method's own quadratic regulariser")
     scheme: Literal[tuple(SCHEMES)] = Field(  # type: ignore[valid-type]
-        default="dormand-prince",
+        default=RungeKutta.scheme,
         description="of runge_kutta: which scheme",
     )
     tolerance: PositiveFloat | None = Field(
@@ -138,9 +146,12 @@ class MethodConfig(_Model):
     )
     temperature: Weight | StepConfig = Field(default=0.0, description="of langevin and dual_averaging: units of V")
     inner: Annotated[int, Field(ge=1)] = Field(
-        default=10, description="of dual_averaging: Langevin steps an outer step"
+        default=DualAveraging.inner, description="of dual_averaging: Langevin steps an outer step"
     )
-    rate: Weight = Field(default=1.0, description="of birth_death: jumps a unit of flow time and potential")
+    rate: Weight = Field(
+        default=BirthDeath.rate,
+        description="of birth_death: how fast weights change, dw/dt = -rate w (V - mean V); 0 is plain descent",
+    )
 
 
 class RegulariserConfig(_Model):
@@ -169,7 +180,7 @@ class RecordConfig(_Model):
 
 
 class LimitConfig(_Model):
-    """M = infinity: quadrature atoms; run with `nodes` and with twice as many, which tells the error."""
+    """M = infinity: quadrature atoms; run with `nodes` and with twice as many, which tells how far it moves."""
 
     nodes: Annotated[int, Field(ge=2, le=MOST)] = Field(description="quadrature atoms that stand for M = infinity")
 
@@ -179,8 +190,12 @@ class Config(_Model):
 
     name: Annotated[str, Field(pattern=NAME)] = Field(default="run", description="the folder of the results, out/NAME")
     steps: Annotated[int, Field(ge=0, le=10**9)] = Field(description="number of iterations")
-    loss: Literal["squared", "logistic"] = Field(default="squared", description="logistic asks for labels -1 and 1")
-    dtype: Literal["float64", "float32"] = Field(default="float64", description="precision of particles and sums")
+    loss: Literal[tuple(LOSSES)] = Field(  # type: ignore[valid-type]
+        default="squared", description="logistic asks for labels -1 and 1"
+    )
+    dtype: Literal[DTYPES] = Field(  # type: ignore[valid-type]
+        default="float64", description="precision of particles and sums"
+    )
     data: DataConfig
     network: NetworkConfig
     law: LawConfig

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from particles.checkpoint import Checkpoints
-from particles.checks import whole
+from particles.checks import in_range, whole
 from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.losses import loss as loss_row
@@ -21,9 +21,9 @@ from particles.problem import Problem
 from particles.regularisers import NONE, Regulariser
 from particles.samples import Samples
 from particles.schedules import schedule
-from particles.stability import stable_step
+from particles.stability import advice
 from particles.study.bar import watched
-from particles.study.course import Course, Progress
+from particles.study.course import Course, Progress, own_files
 from particles.study.provenance import array_hash, fingerprint
 from particles.study.results import Run, dataset_of
 from particles.theory.watched import Watched
@@ -72,7 +72,8 @@ def simulate(
 
     Raises InputError for bad arguments, DivergedError (its `run` holds what was recorded) when the numbers are lost.
     Ctrl-C ends the run after the iteration under way and returns what was recorded, with status "stopped"; pressed
-    again it is KeyboardInterrupt, and the checkpoints are what is left.
+    again it is KeyboardInterrupt, and the checkpoints are what is left. Of a step that a tolerance divides only the
+    part under way is finished, then the step is undone; `progress` is asked after each part too.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
@@ -101,30 +102,32 @@ def simulate(
     observer = Observer(record, net, row, rule, samples, method.average, net.scale(source), count, kernel)
     if config is None:
         config = describe(net, data, method, steps, loss, rule, plan, observer, samples, dtype, source)
-    keeper = Checkpoints(Path(checkpoints).absolute(), fingerprint(config), keep_every) if checkpoints else None
+    key = fingerprint(config)
+    keeper = Checkpoints(Path(checkpoints).absolute(), key, keep_every) if checkpoints else None
     last = Path(final).absolute() if final else None
     if keeper and last == keeper.folder:
         raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")
 
     made = recipe(net, source, dtype, method.average, observer.anchored, method.weighing)
+    for name, values in (("x", samples.x), ("y", samples.y), ("`test`", samples.x_test)):
+        in_range(name, values, dtype)
     population = (engine or Local()).populate(made, samples)
     try:
         problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps), np.inf)
         with watched(progress) as told:
-            course = Course(
-                problem, population, observer, plan, keeper, checkpoint_seconds, told, last, fingerprint(config)
-            )
-            ending = course.run()
+            course = Course(problem, population, observer, plan, keeper, checkpoint_seconds, told, last, key)
+            with own_files(keeper, last, key):
+                ending = course.run()
     finally:
         population.close()
     targets = {"target": train.y} | ({"test_target": test.y} if test else {})
     dataset = dataset_of(course.rows, problem.times, observer.names(), targets, config, ending.status, course.events)
+    if "parts" in course.memory:
+        dataset.attrs |= dict(zip(("accepted_parts", "rejected_parts"), course.memory["parts"].tolist(), strict=True))
     run = Run(dataset, ending.measure, ending.average, ending.left)
     if ending.error:
-        safe = stable_step(net, source, samples.x, row, rule)
-        diverged = DivergedError(
-            f"the run diverged: {ending.error}. {_cause(problem, bool(course.rows), safe)}", ending.error.iteration
-        )
+        remedy = ending.error.remedy or advice(problem, source, bool(course.rows))
+        diverged = DivergedError(f"the run diverged: {ending.error}. {remedy}", ending.error.iteration, remedy)
         diverged.run = run
         raise diverged from ending.error
     return run
@@ -143,17 +146,6 @@ def _checked_source(start: Measure | Source, dim: int) -> Source:
             f"Give the law dim={dim}.",
         )
     return start
-
-
-def _cause(problem: Problem, moved: bool, safe: float) -> str:
-    """The likely cause of a divergence and the remedy."""
-    if not moved:
-        return "No step was taken yet: the data or the start are too large for this float type. Scale them."
-    return (
-        f"The likely cause is the step: it starts at {problem.sizes[0]:.4g}, and gradient descent is stable at this "
-        f"start below about {safe:.4g} (2 / (lam_max / n + weight decay) for the tangent kernel, 3.1; flow time). "
-        f"Try step = {safe / 2:.2g}. What was recorded before is kept."
-    )
 
 
 def recorded_iterations(steps: int, every: int | str | Iterable[int]) -> list[int]:

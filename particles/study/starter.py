@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from particles import spreadsheet
+from particles import table_file
 from particles.data import Dataset
-from particles.datasets import arrays, scaled, two_classes
+from particles.datasets import arrays, checked_kind, content_of, two_classes
 from particles.errors import InputError, StorageError, nearest
 from particles.files import write_whole
 from particles.laws import Gaussian
 from particles.losses import loss
 from particles.network import Network
-from particles.stability import stable_step
+from particles.scaling import scaled
+from particles.stability import rounded_down, stable_step
 from particles.study import build
 from particles.study.plan import plan
 from particles.study.schema import NAME
@@ -41,8 +42,8 @@ loss = "{loss}"          # {loss_why}
 
 [data]
 file = {file}            # from this file's folder
-y = {y}                  # the targets' column; all others are inputs
-{labels}scale = "standard"       # every input of mean 0 and variance 1
+y = {y}                  # the targets' column{inputs_are}
+{x}{labels}scale = "standard"       # every input of mean 0 and variance 1
 {test}
 [network]
 activation = "{activation}"      # {activation_why}
@@ -80,7 +81,9 @@ class Started(NamedTuple):
     about: str
 
 
-def write(folder: Path, name: str, data: Path, y: str | None, force: bool = False) -> Started:
+def write(
+    folder: Path, name: str, data: Path, y: str | None, force: bool = False, x: list[str] | None = None
+) -> Started:
     """Write `folder`/NAME.toml for the samples in `data`; raises InputError or StorageError and then writes nothing."""
     name = _checked_name(name)
     file = folder / f"{name}.toml"
@@ -88,11 +91,13 @@ def write(folder: Path, name: str, data: Path, y: str | None, force: bool = Fals
         raise StorageError(f"{file} is there and is not written over. Choose another name, or say --force.")
     if file.is_dir():
         raise StorageError(f"{file} is a folder. Choose another name.")
-    target = _target(data, y)
-    samples, classes = _samples(data, target)
-    text = _text(name, _quoted(_from(folder, data)), _quoted(target), samples, classes)
+    checked_kind(data)
+    content = content_of(data)
+    target, inputs = _target(content, data, y), _inputs(data, x)
+    samples, classes = _samples(content, data, inputs, target)
+    text = _text(name, _quoted(_from(folder, data)), _quoted(target), inputs, samples, classes)
     raw = tomllib.loads(text)
-    build.check_all([case.config for case in plan(raw, folder.resolve(), str(file)).cases[:1]], folder.resolve())
+    build.check_all(plan(raw, folder.resolve(), str(file)).cases[:1], folder.resolve())
     write_whole(file, text.encode())
     rows = f"{len(samples)} samples, {samples.x.shape[1]} inputs, target {target!r}"
     return Started(file, target, raw, f"{rows}, {raw['loss']} loss, {raw['network']['activation']}")
@@ -111,16 +116,20 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _target(data: Path, y: str | None) -> str:
+def _inputs(data: Path, x: list[str] | None) -> str | list[str] | None:
+    """The inputs' columns, or of files of arrays the one array."""
+    return x[0] if x and len(x) == 1 and data.suffix.lower() != ".csv" else x
+
+
+def _target(content: bytes, data: Path, y: str | None) -> str:
     """The targets' column: the one asked for, or the only one whose name says so."""
     if data.suffix.lower() != ".csv":
         return y or "y"  # `read` says what is wrong
-    if not data.is_file():
-        raise StorageError(f"no such data file: {data}. Give a CSV with a header line, an NPZ or an HDF5 file.")
-    columns = spreadsheet.header(data)
+    columns = table_file.header(content, data)
     told = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
     if len(columns) < 2:
-        raise InputError("a CSV needs two columns or more, parted by commas", f"one: {told[:80]!r}", "Add a header.")
+        rule = "a CSV needs a header of two columns or more, separated by commas, semicolons, tabs or bars"
+        raise InputError(rule, f"{told[:80]!r} in {data}", "Save the table with one of these between its columns.")
     if y is not None:
         if y not in columns:
             raise InputError(f"--y must name a column of {data}", repr(y), f"{nearest(y, columns)} It has {told}.")
@@ -132,9 +141,13 @@ def _target(data: Path, y: str | None) -> str:
     return likely[0]
 
 
-def _samples(data: Path, target: str) -> tuple[Dataset, list[str]]:
+def _samples(content: bytes, data: Path, inputs: str | list[str] | None, target: str) -> tuple[Dataset, list[str]]:
     """The samples; and where the targets are two classes those of label -1 and 1, as TOML has them, else none."""
-    x, y = arrays(data, None, target, text=True)
+    try:
+        x, y = arrays(content, data, inputs, target, text=True)
+    except InputError as error:
+        rule, got, remedy = error.parts
+        raise InputError(rule, got, remedy.replace("(`x`)", "(--x COLUMN ...)")) from error
     values = np.unique(y)
     if values.dtype.kind == "U":
         if len(values) != 2:
@@ -162,8 +175,9 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _text(name: str, file: str, y: str, data: Dataset, classes: list[str]) -> str:
+def _text(name: str, file: str, y: str, x: str | list[str] | None, data: Dataset, classes: list[str]) -> str:
     count, inputs = data.x.shape
+    chosen_x = _quoted(x) if isinstance(x, str) else f"[{', '.join(map(_quoted, x))}]" if x else ""
     labels = bool(classes)
     tested = count >= _TESTED
     dim = inputs + 1
@@ -174,17 +188,23 @@ def _text(name: str, file: str, y: str, data: Dataset, classes: list[str]) -> st
         said = f"positive = [{classes[1]}]           # the value of y whose label is 1\n"
         said += f"negative = [{classes[0]}]           # ... and -1\n"
     else:
-        said = 'target_scale = "standard"        # targets of mean 0 and variance 1\n' if np.ptp(data.y) else ""
+        said = (
+            'target_scale = "standard"        # targets of mean 0 and variance 1\n'
+            if data.y.min() < data.y.max()
+            else ""
+        )
     test = "test = 0.2               # a share of the samples held out\n" if tested else ""
     nodes, steps = _affordable(count, dim)
     bound = _bound(data, activation, chosen, std)
     variables = ["loss", *(["test_loss"] if tested else []), *(["misclassification"] if labels else [])]
     text = TEMPLATE.format(
-        name=name, file=file, y=y, samples=count, inputs=inputs, sizes=len(COUNTS), seeds=len(SEEDS), dim=dim, std=std,
+        name=name, file=file, y=y, x=f"x = {chosen_x}  # the inputs\n" if x else "",
+        inputs_are="" if x else "; all others are inputs", samples=count,
+        inputs=inputs, sizes=len(COUNTS), seeds=len(SEEDS), dim=dim, std=std,
         steps=steps, every=max(1, steps // 20), nodes=nodes, labels=said, test=test, loss=chosen, activation=activation,
         loss_why="two labels; squared works as well" if labels else "regression",
         activation_why="or relu, erf, gelu, ..." if labels else "or tanh, ...; tanh is bounded by 1, targets are not",
-        counts=list(COUNTS), seed_list=list(SEEDS), step=_rounded_down(bound / 2.0), bound=bound,
+        counts=list(COUNTS), seed_list=list(SEEDS), step=rounded_down(bound / 2.0, 1), bound=bound,
         variables=json.dumps([*variables, "prediction"]),
     )  # fmt: skip
     return "".join(_aligned(line) for line in text.splitlines(keepends=True))
@@ -210,9 +230,3 @@ def _bound(data: Dataset, activation: str, chosen: str, std: float) -> float:
     x = net.inputs(scaled(data, None, "standard")[0].x)
     found = stable_step(net, Gaussian(x.shape[1], std).sample(256, 0), x, loss(chosen))
     return found if math.isfinite(found) else 2.0
-
-
-def _rounded_down(value: float) -> float:
-    """One significant digit, never more than `value`."""
-    size = 10.0 ** math.floor(math.log10(value))
-    return float(f"{math.floor(value / size) * size:.1g}")

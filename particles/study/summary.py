@@ -1,10 +1,13 @@
 """A sweep's results put side by side: each axis a dimension, and the comparison with the limit where there is one."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from particles.errors import StorageError
 from particles.files import write_whole
+from particles.reading import size_of
 from particles.study import hdf5
 from particles.study.compare import compare
 from particles.study.plan import Axis, Case, Plan
@@ -21,8 +24,16 @@ FILE = "sweep.h5"
 
 
 def gather(made: Plan, out: Path) -> dict[str, "xarray.Dataset"]:
-    """The recorded datasets of the sweep's runs that are there, by hash."""
-    return {case.key: open_root(run_path(out, case)) for case in made.cases if run_path(out, case).is_file()}
+    """The recorded datasets of the sweep's runs that are there, by hash; a warning for each that cannot be read."""
+    found = {}
+    for case in made.cases:
+        path = run_path(out, case)
+        try:
+            if size_of(path) is not None:
+                found[case.key] = open_root(path)
+        except StorageError as error:
+            warnings.warn(f"a run is left out of {FILE}: {error}", stacklevel=2)
+    return found
 
 
 def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> "xarray.Dataset":

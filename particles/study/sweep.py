@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from particles.errors import DivergedError, ParticlesError, StorageError
+from particles.errors import DamagedError, DivergedError, ParticlesError, StorageError
 from particles.files import clear_parts, make_folder, write_whole
 from particles.population import Engine, Local, Watch, cores
+from particles.reading import size_of
 from particles.study import build
 from particles.study.parts import sole_maker
 from particles.study.plan import Case, Plan
@@ -56,14 +57,17 @@ _SENT_BYTES = 2**28  # of data in a message to the tasks
 
 
 def ended(out: Path, case: Case) -> str | None:
-    """How this run ended, "finished" or "diverged", if its file is there, reads back whole and belongs to it."""
+    """How this run ended, "finished" or "diverged", if its file is there, reads back whole and belongs to it.
+
+    Raises StorageError where the file cannot be read now.
+    """
     path = run_path(out, case)
-    if not path.is_file():
+    if size_of(path) is None:
         return None
     try:
         attrs = verified(path)
-    except StorageError:
-        return None  # a damaged file is written anew
+    except DamagedError:
+        return None  # it is written anew
     status = str(attrs.get("status"))
     return status if attrs.get("config_hash") == case.key and status in ("finished", "diverged") else None
 
@@ -155,10 +159,11 @@ def run_sweep(
 def _data_of(made: Plan, todo: list[Case]) -> dict[str, build.Data]:
     """The data of these runs, as far as they fit in one message; more is read where it is needed."""
     found: dict[str, build.Data] = {}
-    for config in (case.config for case in todo):
+    for case in todo:
+        config = case.config
         if build.data_key(config) not in found:
             try:
-                data = build.data(config.data, made.folder)
+                data = build.data(config.data, made.folder, case.identity)
             except ParticlesError:
                 continue  # the run itself says what is wrong
             if sum(part.x.nbytes for pair in (*found.values(), data) for part in pair if part) > _SENT_BYTES:
@@ -169,7 +174,11 @@ def _data_of(made: Plan, todo: list[Case]) -> dict[str, build.Data]:
 
 def earlier(case: Case, out: Path) -> Outcome | None:
     """What became of a run in an earlier call; None where it is to be run."""
-    status = ended(out, case)
+    try:
+        status = ended(out, case)
+    except StorageError as error:
+        warnings.warn(f"{error}", stacklevel=3)
+        return Outcome(case, "failed", str(error))
     if status == "diverged":
         return Outcome(case, "diverged", f"it diverged before; {run_path(out, case)} holds what was recorded")
     return Outcome(case, "kept") if status else None
@@ -194,8 +203,8 @@ def _shared(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
     with sole_maker(out / "runs" / f".{case.key}.lock", lambda: note(0)) as mine:
         if not mine:
             return Outcome(case, "stopped")
-        if outcome := earlier(case, out):
-            return outcome
+        if before := earlier(case, out):
+            return before
         clear_parts(out / "runs", f"{case.key}.h5")
         return _made(errand, case, note)
 
@@ -223,7 +232,7 @@ def _made(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
 def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Callable[[int, int], bool]) -> Run:
     """One run of a sweep, from its configuration."""
     config = case.config
-    objects = build.parts(config, errand.made.folder, errand.data.get(build.data_key(config)))
+    objects = build.parts(config, errand.made.folder, case.identity, errand.data.get(build.data_key(config)))
     return simulate(
         objects.net,
         build.start(config, objects, case.nodes),

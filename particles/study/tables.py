@@ -21,7 +21,7 @@ _MOST_PLOTS = 6  # of losses: more than a screen holds
 
 
 def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Dataset") -> None:
-    """The distance from the limit for every M, the limit's own error, and the fitted exponent beside the theory's."""
+    """The distance from the limit for every M, the limit's own change, and the fitted exponent beside the theory's."""
     words = ", ".join(f"{name} = {value}" for name, value in setting.items())
     seeds = compared.sizes["seed"]
     table = Table(title=Text(f"Distance from the limit{': ' + words if words else ''}"), title_justify="left")
@@ -29,14 +29,14 @@ def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Data
         table.add_column(heading, justify="right")
     for count, mean, spread, scaled in by_count(compared):
         table.add_row(str(count), f"{mean:.3e}", f"{spread:.2e}" if seeds > 1 else "-", f"{scaled:.3f}")
-    error = float(compared["sup_limit_error"])
+    change = float(compared["sup_limit_error"])
     last = compared["sup_distance"].values[-1].mean()
-    table.add_row("inf", f"{error:.3e}", "", "")
+    table.add_row("inf", f"{change:.3e}", "", "")
     console.print(table)
     print_line(
         console,
-        f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: the limit's own "
-        f"quadrature error (twice the nodes), {error / last:.2f} of the distance at the largest M.",
+        f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: the limit's change "
+        f"since half the nodes, {change / last:.2f} of the distance at the largest M.",
     )
     print_line(console, verdict(compared))
 

@@ -100,10 +100,11 @@ def parser() -> Parser:
 
 def _new(new: argparse.ArgumentParser) -> None:
     new.add_argument("name", metavar="NAME", help="writes NAME.toml here; results will go to out/NAME")
-    _path(new, "--data", required=True, metavar="FILE", help="your data: CSV with a header, NPZ or HDF5")
+    _path(new, "--data", required=True, metavar="FILE", help="your data: CSV with a header, NPZ, HDF5 or netCDF")
     new.add_argument(
         "--y", metavar="COLUMN", help="the targets' column (default: y, target, label, ... if there is one)"
     )
+    new.add_argument("--x", nargs="+", metavar="COLUMN", help="the inputs' columns (default: all others)")
     new.add_argument("--force", action="store_true", help="write over a NAME.toml that is there")
 
 

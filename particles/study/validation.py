@@ -11,9 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.checks import whole
+from particles.checks import real_array, whole
 from particles.data import Dataset
-from particles.datasets import scaled
 from particles.errors import DivergedError, InputError
 from particles.laws import Gaussian
 from particles.measure import Array
@@ -21,6 +20,7 @@ from particles.methods import Method
 from particles.network import Network
 from particles.population import Engine, Local
 from particles.randomness import Purpose, checked_seed, generator
+from particles.scaling import scaled
 from particles.study.simulate import simulate
 
 
@@ -124,7 +124,7 @@ def choose(models: Sequence[Model], held_out: Array) -> Choice:
     held_out : (models, folds). Smallest is least M; of several, the one of least loss. Raises InputError for a table
     of another shape, fewer than two folds, or where every model diverged.
     """
-    table = np.asarray(held_out, dtype=np.float64)
+    table = real_array("`held_out`", held_out, finite=False)
     if table.ndim != 2 or len(table) != len(models) or table.shape[1] < 2 or np.isnan(table).any():
         rule = f"`held_out` must be numbers of shape ({len(models)}, folds), folds >= 2"
         raise InputError(rule, str(table.shape), "Give what `losses` returns.")

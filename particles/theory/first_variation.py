@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from particles.checks import real_array
 from particles.data import Dataset, checked_labels
 from particles.errors import InputError
 from particles.losses import loss as loss_row
@@ -38,7 +39,7 @@ class Variation(NamedTuple):
 
     def both(self, b: ArrayLike, s: ArrayLike) -> tuple[Array, Array]:
         """V (k,) and its gradient in b (k, d) there; for L1 its least-norm subgradient where a coordinate is 0."""
-        points, signs = np.asarray(b, dtype=np.float64), np.asarray(s, dtype=np.float64)
+        points, signs = real_array("`b`", b), real_array("`s`", s)
         if points.ndim != 2 or points.shape[1] != self.x.shape[1] or signs.shape != points.shape[:1] or not len(signs):
             rule = f"positions must have shape (k, {self.x.shape[1]}) and signs (k,), k >= 1"
             raise InputError(rule, f"{points.shape} and {signs.shape}", "A bias is a coordinate of its own.")

@@ -8,22 +8,23 @@ leaves both, and the next one goes on from them.
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import time
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 import numpy as np
 
-from particles.errors import StorageError
-from particles.files import flush
+from particles.errors import DamagedError, StorageError
+from particles.files import flush, lock, sync
 from particles.measure import Array
+from particles.reading import hdf5_error, open_hdf5, size_of
 
 Job = tuple[int, int]  # a tile: rows I against columns J of blocks of inputs, I <= J
 
@@ -46,7 +47,7 @@ def journal_of(path: Path) -> Path:
 class GramFile:
     """The unfinished file of an (n, n) matrix in tiles of `tile` inputs. done: the tiles it holds."""
 
-    def __init__(self, path: Path, journal: BinaryIO, n: int, tile: int, done: set[Job]) -> None:
+    def __init__(self, path: Path, journal: FileIO, n: int, tile: int, done: set[Job]) -> None:
         self.path, self.n, self.tile, self.done = path, n, tile, done
         self._journal, self._offset = journal, _place_of_numbers(part_of(path), n)
         self._data = part_of(path).open("r+b", buffering=0)
@@ -77,7 +78,7 @@ class GramFile:
     def settle(self) -> None:
         """Tell the journal of the tiles since the last time, once they are on the disk."""
         with _told(self.path, self.n):
-            os.fsync(self._data.fileno())
+            sync(self._data.fileno(), self.path.parent)
             _append(self._journal, self._unsettled)
         self._unsettled, self._settled = [], time.monotonic()
 
@@ -115,15 +116,12 @@ def growing(path: Path, n: int, tile: int, asked: str, attributes: Mapping[str, 
                 raise
 
 
-def _hold(journal: BinaryIO, path: Path) -> None:
+def _hold(journal: FileIO, path: Path) -> None:
     """Keep other processes from the file for as long as the journal is open."""
-    try:
-        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise StorageError(f"{part_of(path)} is being written by another process. Wait, or choose a path.") from error
+    lock(journal, path.parent, f"{part_of(path)} is being written by another process. Wait, or choose a path.")
 
 
-def _left(path: Path, journal: BinaryIO, head: Mapping[str, Any]) -> set[Job] | None:
+def _left(path: Path, journal: FileIO, head: Mapping[str, Any]) -> set[Job] | None:
     """The tiles that an earlier call finished, or None if there is nothing to go on from.
 
     Lines after a damaged one are cut off: their tiles are made again.
@@ -139,8 +137,8 @@ def _left(path: Path, journal: BinaryIO, head: Mapping[str, Any]) -> set[Job] | 
         return None
     try:
         _place_of_numbers(part_of(path), int(head["n"]))
-    except (OSError, KeyError, RuntimeError) as error:
-        warnings.warn(f"{part_of(path)} is damaged ({error}): it begins anew.", stacklevel=5)
+    except DamagedError as error:
+        warnings.warn(f"{part_of(path)} is damaged ({error.__cause__ or error}): it begins anew.", stacklevel=5)
         return None
     journal.truncate(good)
     return {(int(row), int(column)) for row, column in lines[1:]}
@@ -158,17 +156,17 @@ def _lines(content: bytes) -> tuple[list[Any], int]:
     return found, good
 
 
-def _append(journal: BinaryIO, items: Iterable[Any]) -> None:
+def _append(journal: FileIO, items: Iterable[Any]) -> None:
     texts = [json.dumps(item).encode() + b"\n" for item in items]
     journal.write(b"".join(b"%08x %s" % (zlib.crc32(text), text) for text in texts))
-    os.fsync(journal.fileno())
+    sync(journal.fileno(), Path(journal.name).parent)
 
 
-def _begin(path: Path, journal: BinaryIO, head: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+def _begin(path: Path, journal: FileIO, head: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
     """A file with all its structure and room for all its numbers, and a journal that lists none."""
     part, n = part_of(path), int(head["n"])
     journal.truncate(0)
-    os.fsync(journal.fileno())  # an old journal must never vouch for a new file
+    sync(journal.fileno(), part.parent)  # an old journal must never vouch for a new file
     try:
         # Twice: HDF5 that meets a full disk takes the process down with it, so room is asked for before it begins, but
         # it gives that room back when it makes the file.
@@ -191,12 +189,12 @@ def _reserve(part: Path, size: int) -> None:
         except (AttributeError, OSError) as error:  # some systems and some file systems cannot: then it is told late
             if getattr(error, "errno", errno.EINVAL) not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
                 raise
-        os.fsync(file.fileno())
+        sync(file.fileno(), part.parent)
 
 
 def _structure(part: Path, n: int, attributes: Mapping[str, Any]) -> None:
     """An HDF5 file as xarray reads it (netCDF-4), the numbers' place fixed and nothing written to it."""
-    with h5py.File(part, "w") as file:
+    with h5py.File(part, "w", locking=False) as file:
         file.attrs.update(attributes)
         layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         layout.set_layout(h5py.h5d.CONTIGUOUS)
@@ -211,13 +209,19 @@ def _structure(part: Path, n: int, attributes: Mapping[str, Any]) -> None:
 
 
 def _place_of_numbers(part: Path, n: int) -> int:
-    """Where in the file the matrix begins."""
-    with h5py.File(part, "r") as file:
-        gram = file["gram"]
-        offset = gram.id.get_offset()
-        if offset is None or gram.shape != (n, n) or offset + n * n * 8 > part.stat().st_size:
-            raise StorageError("it has no room for the matrix")
-        return int(offset)
+    """Where in the file the matrix begins; DamagedError where it has no room for it, or is missing."""
+    size = size_of(part)
+    try:
+        if size is None:
+            raise DamagedError(f"{part} is missing")
+        with open_hdf5(part) as file:
+            gram = file["gram"]
+            offset, shape = gram.id.get_offset(), gram.shape
+    except (OSError, KeyError, RuntimeError, AttributeError) as error:
+        raise error if isinstance(error, StorageError) else hdf5_error(part, error) from error
+    if offset is None or shape != (n, n) or offset + n * n * 8 > size:
+        raise DamagedError(f"{part} has no room for the matrix")
+    return int(offset)
 
 
 @contextlib.contextmanager

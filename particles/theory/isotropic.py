@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles import blocks
+from particles import blocks, rules
 from particles.kernels.blocks import BLOCK
 from particles.laws import Ball, Gaussian, Law, Sphere
 from particles.measure import Array, Measure
@@ -133,14 +133,14 @@ def _clenshaw(rows: Array, columns: Array, cosines: Array) -> Array:
     return np.asarray(rows[0] @ columns + cosines * now - after)
 
 
-def radii(law: Law, step: float) -> Rule:
-    """The length of b's shadow on a plane: (k,) radii and weights that sum to 1."""
+def radii(law: Law, step: float, replicate: int | None = None) -> Rule:
+    """The length of b's shadow on a plane: (k,) radii and weights that sum to 1. replicate: of a user's law alone."""
     if isinstance(law, Gaussian):
         s = step * np.arange(np.floor(-46.0 / step), np.ceil(4.5 / step))
         weight = np.exp(s - np.exp(s))  # R^2 / 2 = e^s is exponential
         return _kept(law.std * np.sqrt(2.0 * np.exp(s)), weight)
     if not isinstance(law, Sphere | Ball):  # one of the user's own
-        atoms = law.quadrature(int(_SHADOW / step))
+        atoms = law.quadrature(int(_SHADOW / step), replicate=replicate)
         return np.hypot(atoms.b[:, 0], atoms.b[:, 1]), atoms.w
     dim = law.dim + 2 * isinstance(law, Ball)  # a ball is the shadow of a sphere two dimensions up
     if dim == 2:
@@ -172,7 +172,18 @@ def _resolution(net: Network, law: Law, ends: Array, slopes: bool) -> tuple[int,
         table, radial = finer, _change(table, finer)
         if radial <= _GOAL * total or step <= least:
             break
+    if not isinstance(law, Gaussian | Sphere | Ball):
+        radial = _scatter(net, law, step, table, ends, slopes)
     return count, step, total, directions + (radial if np.isfinite(radial) else 0.0)
+
+
+def _scatter(net: Network, law: Law, step: float, table: Array, ends: Array, slopes: bool) -> float:
+    """The error of a table whose radii are a user's law's quadrature, by the scatter of rules of that size."""
+    count = min(len(table), _ANGLES[0])  # what the radii do to the first terms, they do to all
+    rest = [radii(law, step, replicate) for replicate in range(law.replicates)]
+    tables = [_table(net, rule, ends, count, slopes)[0] for rule in rest]
+    open_still = rules.half_width(tables) + np.abs(table[:count] - np.mean(tables, axis=0))
+    return float(open_still.sum(axis=0).max())
 
 
 def _change(coarse: Array, fine: Array) -> float:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number, vector
+from particles.checks import number, real_array, vector
 from particles.errors import InputError
 from particles.measure import Array
 from particles.schedules import Constant, Schedule, schedule
@@ -41,7 +41,7 @@ def eigen(gram: ArrayLike) -> Eigen:
 
 def checked_gram(gram: ArrayLike) -> Array:
     """The matrix in float64, if it is one that a kernel can have."""
-    matrix = np.asarray(gram, dtype=np.float64)
+    matrix = real_array("a Gram matrix", gram, finite=False)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise InputError("a Gram matrix must be square", str(matrix.shape), "Use tangent.gram or tangent.limit_gram.")
     if not np.isfinite(matrix).all():
@@ -75,7 +75,7 @@ def flow(
            [ 0.632, -0.221],
            [ 1.   , -0.918]])
     """
-    asked = np.atleast_1d(np.asarray(times, dtype=np.float64))
+    asked = np.atleast_1d(real_array("`times`", times, finite=False))
     if asked.ndim != 1 or not np.isfinite(asked).all() or (asked < 0).any():
         raise InputError("`times` must be finite flow times >= 0, (T,)", str(times), "A step eta takes time eta.")
     problem = _problem(gram, y, start, cross, cross_start, weight_decay)
@@ -103,6 +103,7 @@ def descend(
            [ 0.75 , -0.234],
            [ 1.   , -0.931]])
     """
+    real_array("`iterations`", iterations)
     asked = np.atleast_1d(np.asarray(iterations))
     if asked.ndim != 1 or not np.issubdtype(asked.dtype, np.integer) or (asked < 0).any():
         raise InputError("`iterations` must be whole numbers >= 0, (T,)", str(iterations), "Give np.arange(100), say.")
@@ -163,7 +164,7 @@ def _problem(
     decay = number("weight_decay", weight_decay, 0.0)
     other: Array | None = None
     if cross is not None:
-        other = np.asarray(cross, dtype=np.float64)
+        other = real_array("`cross`", cross)
         if other.ndim != 2 or other.shape[1] != n:
             raise InputError(f"`cross` must have shape (m, {n})", str(other.shape), "Rows are other points.")
     elif cross_start is not None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number
+from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.measure import Array
 
@@ -40,7 +40,7 @@ def feature_sgd(
     True
     """
     eta, keep = _rates(step, weight_decay)
-    targets, points = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
+    targets, points = real_array("`y`", y), real_array("`x`", x)
     if points.ndim != 3 or targets.shape != points.shape[:2]:
         raise InputError("x must be (S, T, d) and y (S, T)", f"{points.shape} and {targets.shape}", "")
     S, T, d = points.shape
@@ -69,7 +69,7 @@ def gram_sgd(gram: ArrayLike, y: ArrayLike, step: float, weight_decay: float = 0
     True
     """
     eta, keep = _rates(step, weight_decay)
-    matrix, targets = np.asarray(gram, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    matrix, targets = real_array("a Gram matrix", gram), real_array("`y`", y)
     T = len(targets)
     if targets.ndim != 1 or matrix.shape != (T, T):
         raise InputError("gram must be (T, T) and y (T,)", f"{matrix.shape} and {targets.shape}", "")

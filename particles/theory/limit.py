@@ -2,33 +2,36 @@
 
 In flow time k(x, x') = x.x' E sigma'(b.x) sigma'(b.x') with b ~ mu0, and E sigma(b.x) sigma(b.x') on top where the
 output weights train. A kernel of two inputs comes from one of the `_by_...` below, the first that knows the law and the
-activation; what no formula knows is the tangent kernel of the law's quadrature, refined until it stops moving.
+activation; what no formula knows is the tangent kernel of the law's quadrature, refined until as good rules agree.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from particles import rules
 from particles.activations import OURS, relu_slopes, relu_values
 from particles.checks import number
 from particles.errors import InputError
-from particles.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
+from particles.laws import Ball, Gaussian, Law, Sphere, Uniform
 from particles.measure import Array
 from particles.network import Network
 from particles.population import cores
 from particles.theory import atoms, isotropic
 from particles.theory.isotropic import Pairs, cosines, supplement
+from particles.theory.refinement import exact
 from particles.theory.tiles import Team, tile_values
 
 _BAND = 256  # rows at a time: what works on them holds a few such bands, not a few matrices
-_NODES = (2**12, 2**16)  # of a law's quadrature: the first try, and where to give up
+_NODES = (2**14, 2**16)  # of a law's quadrature: the first try, and where to give up
+_COMPARED = 512  # inputs at which rules are compared, of any number
 _EPS = float(np.finfo(np.float64).eps)
 
 
 class Limit(NamedTuple):
-    """gram : (n, n) or (n, m). error : an estimate of its largest absolute error. how : where the values come from."""
+    """gram : (n, n) or (n, m). error : the largest absolute one; of quadrature, at 95% confidence. how : by what."""
 
     gram: Array
     error: float
@@ -232,25 +235,38 @@ def _filled(rule: Rule, rows: Array, columns: Array, team: Team) -> Limit:
 
 
 def _by_atoms(net: Network, law: Law, rows: Array, columns: Array, team: Team, wanted: float | None) -> Limit:
-    """The tangent kernel of the law's quadrature; its nodes are doubled until the matrix moves by less than wanted."""
+    """The tangent kernel of the law's quadrature, refined until the scatter of rules is below `wanted`."""
 
-    def gram(nodes: int) -> Array:
-        measure = law.quadrature(nodes, along=rows)
-        return tile_values(net, atoms.atoms_of(measure, law.dim), rows, columns, team)
+    def gram(nodes: int, left: Array, right: Array, replicate: int | None = None) -> Array:
+        measure = law.quadrature(nodes, along=rows, replicate=replicate)
+        return tile_values(net, atoms.atoms_of(measure, law.dim), left, right, team)
 
     def rounding(found: Array) -> float:
         return 16.0 * _EPS * float(np.sqrt(16.0 + law.dim) * np.abs(found).max())
 
-    if isinstance(law, Atoms) or (isinstance(law, Sphere) and law.dim == 1):
-        found = gram(2)
+    if exact(law):
+        found = gram(2, rows, columns)
         return Limit(found, rounding(found), "the sum over atoms")
-    (nodes, most), before = _NODES, np.inf
-    found = gram(nodes)
+    count, (nodes, most), goal = law.replicates, _NODES, 1e-10 if wanted is None else wanted
+    left, right = _compared(rows), _compared(columns)
+    tall = rows[left]
+    some = tall, tall if columns is rows else columns[right]  # one array twice where the matrix is symmetric
     while True:
-        nodes *= 2
-        finer = gram(nodes)
-        change = float(np.abs(np.subtract(finer, found, out=found)).max())
-        # The last two changes: one alone can be small by chance.
-        found, error, before = finer, max(change, 0.0 if np.isinf(before) else before / 2.0), change
-        if (error <= (1e-10 if wanted is None else wanted) and nodes > 2 * _NODES[0]) or nodes >= most:
-            return Limit(found, error + rounding(found), f"a quadrature of {nodes} nodes")
+        values = [gram(nodes // count, *some, replicate) for replicate in range(count)]
+        width = rules.half_width(values).max()
+        if width <= goal or nodes >= most:
+            found = gram(nodes, rows, columns)
+            apart = np.abs(found[np.ix_(left, right)] - np.mean(values, axis=0)).max()
+            error = float(np.hypot(width, apart)) + rounding(found)
+            if error <= goal or nodes >= most:
+                return Limit(found, error, f"a quadrature of {nodes} nodes")
+        nodes = min(4 * nodes, most)
+
+
+def _compared(inputs: Array) -> NDArray[np.int64]:
+    """Which inputs the error is asked at: all, or the longest ones and some of the others."""
+    if len(inputs) <= _COMPARED:
+        return np.arange(len(inputs))
+    longest = np.argsort(-np.einsum("ik,ik->i", inputs, inputs), kind="stable")[: _COMPARED // 2]
+    others = np.linspace(0, len(inputs) - 1, _COMPARED // 2).astype(np.int64)
+    return np.unique(np.concatenate([longest, others]))

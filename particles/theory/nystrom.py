@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import whole
+from particles.checks import real_array, whole
 from particles.errors import InputError
 from particles.measure import Array
 from particles.theory.kernel_flow import checked_gram
@@ -25,7 +25,7 @@ class Nystrom(NamedTuple):
 
     def extend(self, cross: ArrayLike) -> Array:
         """The eigenfunctions where the kernel against the samples is `cross` (m, n) -> (m, k)."""
-        rows = np.asarray(cross, dtype=np.float64)
+        rows = real_array("`cross`", cross)
         if rows.ndim != 2 or rows.shape[1] != len(self.vectors):
             rule = f"`cross` must have shape (m, {len(self.vectors)})"
             raise InputError(rule, str(rows.shape), "Rows are new points.")
@@ -35,7 +35,7 @@ class Nystrom(NamedTuple):
         """The eigenfunctions at new points: (m, d) -> (m, k)."""
         if self.kernel is None or self.x is None:
             raise InputError("new points need the kernel", "a Gram matrix", "Give its rows there to `extend`.")
-        return self.extend(self.kernel(np.asarray(points, dtype=np.float64), self.x))
+        return self.extend(self.kernel(real_array("`points`", points), self.x))
 
 
 def nystrom(
@@ -54,7 +54,7 @@ def nystrom(
     if callable(kernel):
         if x is None:
             raise InputError("a kernel function needs samples `x`", "None", "Give them, (n, d).")
-        known = np.asarray(x, dtype=np.float64)
+        known = real_array("`x`", x)
         matrix = checked_gram(kernel(known, known))
     else:
         matrix = checked_gram(kernel)

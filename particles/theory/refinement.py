@@ -1,31 +1,67 @@
-"""How far a rule that is refined step by step still is from what it tends to, as its last two doublings tell."""
+"""How well a rule's value is known: by the scatter of independent rules of the same size.
+
+R rules of N nodes each, whose errors are independent and alike, tell by their standard deviation s what R N nodes in
+one rule are worth: no more than s / sqrt(R), times Student's quantile for R - 1 degrees of freedom. No rate of
+convergence enters. How far the rule of R N nodes lies from the mean of the R is added in squares, since it shows what
+all R share: a bias of second order in s where the value is not linear in the measure, and a rule that is too coarse.
+"""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from particles.laws import Atoms, Law, Sphere
 from particles.measure import Array
 
-_ROUNDINGS = 64.0  # of the largest value: changes below this are the computer's, not the rule's
+_ROUNDINGS = 64.0  # of the largest value: differences below this are the computer's, not the rule's
+_RATES = (0.5, 4.0)  # of convergence in N that are believed when the next size is chosen
 
 
-def error_left(changes: Sequence[Array], rounding: float) -> Array:
-    """The error of the finest approximation, from what every doubling of the nodes changed: k times (T,) -> (T,).
+class Level(NamedTuple):
+    """A size that was tried: nodes of all its rules together, and the error that their scatter states."""
 
-    If each change is at most q < 1 of the one before, what is left is at most q / (1 - q) of the last. q is what the
-    last two show over all T values together, but at least 1/2: no rule is trusted to more than halve its error, a Gauss
-    rule neither. And half of the change before last counts as well, since one change alone can be small by chance.
-    Infinite until two changes are known, and while they do not shrink. rounding: `rounding_of` the values.
+    nodes: int
+    error: float
+
+
+def exact(law: Law) -> bool:
+    """Whether the law is its atoms, so that no refinement is left."""
+    return isinstance(law, Atoms) or (isinstance(law, Sphere) and law.dim == 1)
+
+
+def rate(levels: Sequence[Level]) -> float:
+    """The power of N by which the error fell between the last two levels."""
+    if len(levels) < 2:
+        return _RATES[0]
+    (n, error), (m, later) = levels[-2:]
+    return float(np.clip(np.log(error / later) / np.log(m / n), *_RATES)) if later > 0.0 else _RATES[1]
+
+
+def reachable(levels: Sequence[Level], most: int, faster: float = 0.0) -> float:
+    """The error to expect of `most` nodes, at the last rate or a faster one."""
+    nodes, error = levels[-1]
+    return float(error * (nodes / most) ** (rate(levels) + faster))
+
+
+def out_of_reach(levels: Sequence[Level], goal: float, most: int, sobol: bool) -> bool:
+    """Whether `most` nodes miss the goal even at a better rate, which tensor rules may come to after a while."""
+    if len(levels) < 2:
+        return False
+    return reachable(levels, most, 0.5 if sobol else 2.0 / (len(levels) - 1)) > goal
+
+
+def following(levels: Sequence[Level], asked: int, goal: float, most: int, sobol: bool) -> int:
+    """Nodes to try next: four times as many, and of Sobol points, once there is a rate, as many as it asks for.
+
+    The rate is known to about 1/4, and a level too small costs less than one too large.
     """
-    if len(changes) < 2:
-        return np.full(np.shape(changes[-1]) if len(changes) else (), np.inf)
-    before, last = changes[-2:]
-    larger = np.maximum(last, before / 2.0)
-    top, old = float(np.max(last)), float(np.max(before))
-    if top <= rounding:
-        return np.asarray(np.maximum(larger, rounding))
-    ratio = max(0.5, top / max(old, rounding))
-    return np.asarray(larger * (ratio / (1.0 - ratio)) if ratio < 1.0 else np.full_like(larger, np.inf))
+    doublings = int(np.log2(max(levels[-1].error / goal, 1.0)) / (rate(levels) + 0.25))
+    if len(levels) < 2 or asked * 2**doublings > most:
+        doublings = 2
+    if not sobol:
+        doublings = min(doublings, 2)
+    return int(asked * min(2 ** max(1, doublings), most // asked))
 
 
 def rounding_of(values: Array, dtype: str = "float64") -> float:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number
+from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.measure import Array
 from particles.theory.spectrum import Spectrum
@@ -33,7 +33,7 @@ class Target(NamedTuple):
     source_norm: float
 
     def __call__(self, x: Array) -> Array:
-        points = np.asarray(x, dtype=np.float64)
+        points = real_array("points", x)
         if points.ndim != 2 or points.shape[1] != len(self.pole):
             raise InputError(f"points must have shape (k, {len(self.pole)})", str(points.shape), "")
         # atan2 keeps the angle's digits at the poles, where arccos loses half of them
@@ -65,7 +65,7 @@ def source_norm(spectrum: Spectrum, coefficients: ArrayLike, r: float) -> float:
     >>> round(mf.theory.source.source_norm(found, target.coefficients, r=0.75), 6)
     1.0
     """
-    c = np.asarray(coefficients, dtype=np.float64)
+    c = real_array("`coefficients`", coefficients, finite=False)
     if c.ndim not in (1, 2) or not 0 < len(c) <= len(spectrum.values) or not np.isfinite(c).all():
         rule = f"`coefficients` must be finite, at most {len(spectrum.values)} degrees"
         raise InputError(rule, str(c.shape), "Ask the spectrum for more degrees.")
@@ -103,7 +103,7 @@ def source_target(
         k = np.arange(len(lam), dtype=np.float64)
         given = np.where(lam > 0.0, 1.0 / (np.sqrt(k + 1.0) * np.log(k + 2.0)), 0.0)
     else:
-        given = np.asarray(h, dtype=np.float64)
+        given = real_array("`h`", h, finite=False)
         if given.ndim != 1 or not 0 < len(given) <= len(lam) or not np.isfinite(given).all() or not given.any():
             rule = f"`h` must be finite, not all 0, of at most {len(lam)} degrees"
             raise InputError(rule, str(given.shape), "Ask the spectrum for more degrees.")
@@ -140,7 +140,7 @@ def hardest_target(
     lam = spectrum.values
     if not lam.any():
         raise InputError("a source ball needs an eigenvalue above 0", "none", "Ask the spectrum for more degrees.")
-    left = weight / (weight + lam) if residual is None else np.asarray(residual(lam), dtype=np.float64)
+    left = weight / (weight + lam) if residual is None else real_array("`residual`", residual(lam), finite=False)
     if left.shape != lam.shape or not np.isfinite(left).all():
         raise InputError("`residual` must map (k,) to finite (k,)", f"{lam.shape} to {left.shape}", "Vectorise it.")
     h = np.zeros(len(lam))
@@ -151,7 +151,7 @@ def hardest_target(
 def _pole(pole: ArrayLike | None, dim: int) -> Array:
     if pole is None:
         return np.asarray(np.eye(dim)[0])
-    v = np.asarray(pole, dtype=np.float64)
+    v = real_array("`pole`", pole, finite=False)
     if v.shape != (dim,) or not np.isfinite(v).all() or not v.any():
         raise InputError(f"`pole` must be a vector of {dim} numbers, not 0", str(pole), "")
     return np.asarray(v / np.linalg.norm(v))

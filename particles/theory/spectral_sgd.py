@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from particles.checks import number
+from particles.checks import number, real_array
 from particles.errors import InputError
+from particles.kernels.circle import descend
 from particles.kernels.compile import specialise
 from particles.measure import Array
 from particles.theory.bounds import averaged_step, relu_decay, weight_decay
@@ -90,8 +91,8 @@ def circle_sgd(
     >>> iterates.last[:, 1].round(3), iterates.average[:, 1].round(2)
     (array([1.]), array([0.99]))
     """
-    goal, angles = np.asarray(coefficients, dtype=np.float64), np.asarray(angle, dtype=np.float64)
-    rest = np.asarray(noise, dtype=np.float64)
+    goal, angles = real_array("`coefficients`", coefficients), real_array("`angle`", angle)
+    rest = real_array("`noise`", noise)
     if spectrum.dim != 2:
         raise InputError("Fourier modes are the circle's: the spectrum must have dim=2", str(spectrum.dim), "")
     if goal.ndim != 1 or not 0 < len(goal) <= len(spectrum.values):
@@ -127,47 +128,6 @@ def _in_order(part: Array, degrees: NDArray[np.int64], count: int) -> Array:
     return whole
 
 
-def _descend(
-    angle: Array,
-    noise: Array,
-    turns: Array,
-    values: Array,
-    pull: Array,
-    eta: float,
-    lam: float,
-    state: Array,
-    waves: Array,
-) -> None:
-    """All iterations; loops over streams are innermost, so that they become vector code and no sum is reordered."""
-    T, S = angle.shape
-    modes = len(values)
-    cosine, sine, rest = np.empty(S), np.empty(S), np.empty(S)
-    re, im = np.empty(S), np.empty(S)
-    for t in range(T):
-        for s in range(S):
-            cosine[s], sine[s], rest[s] = np.cos(angle[t, s]), np.sin(angle[t, s]), -noise[t, s]
-            re[s], im[s] = 1.0, 0.0
-        for j in range(modes):
-            for _ in range(turns[j]):
-                for s in range(S):
-                    before = re[s]
-                    re[s] = before * cosine[s] - im[s] * sine[s]
-                    im[s] = before * sine[s] + im[s] * cosine[s]
-            size = np.sqrt(2.0) if j > 0 or turns[0] > 0 else 1.0
-            for s in range(S):
-                waves[0, j, s], waves[1, j, s] = size * re[s], size * im[s]
-                rest[s] += state[0, 0, j, s] * waves[0, j, s] + state[0, 1, j, s] * waves[1, j, s]
-        for j in range(modes):
-            move, back, keep = eta * values[j], eta * lam * pull[j], 1.0 - eta * lam
-            for s in range(S):
-                now = keep * state[0, 0, j, s] - back - move * rest[s] * waves[0, j, s]
-                state[0, 0, j, s] = now
-                state[1, 0, j, s] += now
-                now = keep * state[0, 1, j, s] - move * rest[s] * waves[1, j, s]
-                state[0, 1, j, s] = now
-                state[1, 1, j, s] += now
-
-
 @cache
 def _loop() -> Any:
-    return specialise(_descend, "circle-sgd")
+    return specialise(descend)

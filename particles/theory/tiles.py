@@ -21,7 +21,7 @@ from particles.kernels.blocks import BLOCK, LANES
 from particles.kernels.gram import GramKernels, gram_kernels, product_kernels
 from particles.kernels.patterns import PASS, POSITIONS, STRIP, pattern_kernels
 from particles.measure import Array, Source
-from particles.network import Network, cache_key
+from particles.network import Network
 from particles.theory.atoms import Atoms, slab_blocks, slabs
 
 _BAND = 256  # rows mirrored at a time
@@ -31,7 +31,7 @@ _LANES = LANES["float64"]
 @cache
 def kernels_of(row: Activation) -> GramKernels:
     """The compiled loops of an activation."""
-    return gram_kernels(row.sigma, row.derivative, cache_key(row))
+    return gram_kernels(row.sigma, row.derivative)
 
 
 class Team:

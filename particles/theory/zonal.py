@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from particles.checks import real_array
 from particles.errors import InputError
 from particles.laws import Law
 from particles.measure import Array
@@ -51,7 +52,7 @@ def zonal_kernel(net: Network, law: Law) -> ZonalKernel:
         return found
 
     def values(angle: Array) -> Array:
-        between = np.asarray(angle, dtype=np.float64)
+        between = real_array("`angle`", angle)
         found = limit(net, law, points(between.ravel()), pole).gram
         return np.asarray(found.reshape(between.shape))
 

@@ -1,6 +1,7 @@
 """The recorded cloud as a film that the page plays: numbers for its canvas; its first and last time as a picture."""
 
 import base64
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,14 +51,18 @@ class Clouds(NamedTuple):
 
 def clouds(source: Source) -> Clouds:
     """The moving cloud where positions were recorded, else the last one, and how to record them."""
+    notes: list[str] = []
     try:
         tables, weights, notes = _recorded(source)
         if tables:
             return Clouds(_film(tables, weights), [], notes)
+        notes.append("This study keeps no cloud in its file." if source.kind == STUDY else _HOW)
     except (InputError, StorageError) as error:  # said on the page: a report of the rest is better than none
-        return Clouds(None, _last(source), [f"The moving cloud is left out: {error}"])
-    how = "This study keeps no cloud in its file." if source.kind == STUDY else _HOW
-    return Clouds(None, _last(source), [*notes, how])
+        notes = [f"The moving cloud is left out: {error}"]
+    try:
+        return Clouds(None, _last(source), notes)
+    except StorageError as error:
+        return Clouds(None, [], [*notes, f"The last cloud is left out: {error}"])
 
 
 def _recorded(source: Source) -> "tuple[dict[str, xarray.Dataset], dict[str, NDArray[Any]], list[str]]":
@@ -97,7 +102,7 @@ def _candidates(source: Source) -> "list[tuple[str, Any, xarray.Dataset]]":
     if source.kind != SWEEP:
         return [("", source.path, source.root)]
     folder = source.path.parent
-    there = {key: place for key, place in source.runs.items() if run_file(folder, key).is_file()}
+    there = {key: place for key, place in source.runs.items() if os.path.isfile(run_file(folder, key))}
     finite = [key for key, place in there.items() if not place.get("nodes")]
     if not finite:
         return []

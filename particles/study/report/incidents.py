@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from particles.errors import StorageError
+from particles.errors import DamagedError, StorageError
+from particles.reading import size_of
 from particles.study.grid import coordinate
 from particles.study.report.settings import axes
 from particles.study.report.sheets import INFINITE, Cell, Sheet, sheet
@@ -97,7 +98,9 @@ def _of_sweep(source: Source) -> Incidents:
         rows.append((key, *(_where(place, name) for name in names), place.get("nodes") or "", status))
         events += [(key, *event) for event in happened]
     ends = [str(row[-1]) for row in rows]
-    alarms = [alarm for kind in ("diverged", "stopped", "missing", "damaged") if (alarm := _alarm(kind, ends))]
+    alarms = [
+        alarm for kind in ("diverged", "stopped", "missing", "damaged", "unreadable") if (alarm := _alarm(kind, ends))
+    ]
     some = f"The first {len(keys)} of {len(source.runs)} runs were looked at."
     notes = [] if len(keys) == len(source.runs) else [some]
     # What did not end well comes first: a long table is cut at its end.
@@ -115,15 +118,17 @@ def _where(place: dict[str, Any], name: str) -> Any:
 
 def _ended(path: Path) -> tuple[str, list[tuple[int, str]]]:
     """How a run's file says it ended, and what happened to it."""
-    if not path.is_file():
-        return "missing", []
     try:
+        if size_of(path) is None:
+            return "missing", []
         attrs = open_attributes(path)
         return str(attrs.get("status", "damaged")), _events(
             said(path, attrs, "events", list) if "events" in attrs else []
         )
-    except StorageError:
+    except DamagedError:
         return "damaged", []
+    except StorageError:
+        return "unreadable", []
 
 
 def _alarm(kind: str, ends: list[str]) -> Alarm | None:
@@ -135,8 +140,10 @@ def _alarm(kind: str, ends: list[str]) -> Alarm | None:
         "stopped": "Run the same command again: they go on from their checkpoints.",
         "missing": "They failed, or never began: run the same command again, which says why. What is there is kept.",
         "damaged": "Run the same command again: damaged files are written anew. Finished runs are kept.",
+        "unreadable": "Their files may be whole: see to the permissions, the disk or the network, then look again.",
     }[kind]
-    word = {"missing": "have no file", "damaged": "have a damaged file"}.get(kind, kind)
+    words = {"missing": "have no file", "damaged": "have a damaged file", "unreadable": "cannot be read now"}
+    word = words.get(kind, kind)
     return Alarm(f"{count} of {len(ends)} runs {word}", remedy) if count else None
 
 

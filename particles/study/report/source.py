@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from particles.errors import StorageError
+from particles.errors import DamagedError, StorageError
 from particles.study.results import open_attributes, open_root, open_tree
 from particles.study.summary import FILE, compared_in
 
@@ -66,9 +66,9 @@ def said(path: Path, attrs: Any, name: str, kind: type[T]) -> T:
     try:
         value = json.loads(str(attrs[name]))
     except (KeyError, ValueError, RecursionError) as error:
-        raise StorageError(f"{path} is damaged: its attribute {name!r} is missing or no JSON. {_REMEDY}") from error
+        raise DamagedError(f"{path} is damaged: its attribute {name!r} is missing or no JSON. {_REMEDY}") from error
     if not isinstance(value, kind):
-        raise StorageError(f"{path} is damaged: its attribute {name!r} is no {kind.__name__}. {_REMEDY}")
+        raise DamagedError(f"{path} is damaged: its attribute {name!r} is no {kind.__name__}. {_REMEDY}")
     return value
 
 
@@ -99,11 +99,11 @@ def _sweep(path: Path) -> Source:
     runs = said(path, tree.attrs, "runs", dict)
     known = all(isinstance(place, dict) and isinstance(place.get("nodes", 0), int) for place in runs.values())
     if not known or not all(re.fullmatch(_KEY, key) for key in runs):  # a key is a file's name: no other folder's
-        raise StorageError(f"{path} is damaged: its attribute 'runs' does not say where runs are. {_REMEDY}")
+        raise DamagedError(f"{path} is damaged: its attribute 'runs' does not say where runs are. {_REMEDY}")
     setups = []
     for part in compared_in(tree):
         if missing := [name for name in _COMPARED if name not in part.variables]:
-            raise StorageError(f"{path} is damaged: its comparison lacks {', '.join(missing)}. {_REMEDY}")
+            raise DamagedError(f"{path} is damaged: its comparison lacks {', '.join(missing)}. {_REMEDY}")
         setting = said(path, part.attrs, "setting", dict) if "setting" in part.attrs else {}
         setups.append((setting, part))
     limit = tree["limit"].to_dataset() if "limit" in tree.children else None

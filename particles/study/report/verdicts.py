@@ -75,9 +75,9 @@ def _exponents(setups: "list[tuple[dict[str, Any], xarray.Dataset]]") -> Sheet:
             judgement(judged(low, high)),
         )
         rows.append((*row, float(compared["sup_limit_error"])))
-    headings = ("setting", "predicted", "measured", "95% interval", "verdict", "error of the limit")
+    headings = ("setting", "predicted", "measured", "95% interval", "verdict", "change of the limit")
     told = verdict(setups[0][1]) + ". " if len(setups) == 1 else ""
-    note = f"{told}The limit's error is the distance of its quadrature from one with twice the nodes."
+    note = f"{told}The limit's change is its distance from the one with half the nodes."
     return sheet("Power of M in the distance from the limit: sup_t |g_M - g_inf| ~ M^p", headings, rows, note)
 
 
@@ -87,7 +87,7 @@ def _distances(setting: dict[str, Any], compared: "xarray.Dataset") -> Sheet:
     seeds = compared.sizes["seed"]
     note = (
         f"Root mean square over samples, largest over recorded times, {seeds} {'seed' if seeds == 1 else 'seeds'}. "
-        "Row infinity: the limit's own quadrature error."
+        "Row infinity: the limit's change since half the nodes."
     )
     caption = "Distance of predictions from the limit" + (f": {_words(setting)}" if setting else "")
     return sheet(caption, ("M", "distance, mean", "spread over seeds", "times sqrt(M)"), rows, note)

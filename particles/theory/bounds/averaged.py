@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number, vector, whole
+from particles.checks import number, real_array, vector, whole
 from particles.errors import InputError
 from particles.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
 from particles.measure import Array
@@ -52,7 +52,7 @@ def averaged_bound(T: ArrayLike, r: float, beta: float, source_norm: float = 0.0
     >>> mf.theory.averaged_bound([100, 10000], r=1.0, beta=2.0, source_norm=1.0).round(4)
     array([0.0502, 0.0013])
     """
-    asked = np.asarray(T, dtype=np.float64)
+    asked = real_array("`T`", T, finite=False)
     if not np.isfinite(asked).all() or (asked < 1).any():
         raise InputError("`T` must be iterations >= 1", str(T), "Give np.arange(1, 100), say.")
     size = number("factor", factor, above=0.0) * (1.0 + number("source_norm", source_norm, 0.0) ** 2)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number, whole
+from particles.checks import number, real_array, whole
 from particles.errors import InputError
 from particles.measure import Array
 from particles.schedules import RobbinsMonro
@@ -35,7 +35,7 @@ def robbins_monro_bound(t: ArrayLike, strong: float, variance: float, smooth: fl
     >>> mf.theory.robbins_monro_bound([0, 12, 92], strong=1.0, variance=1.0, smooth=4.0, start_gap=1.0).round(3)
     array([1.  , 0.4 , 0.08])
     """
-    (strong, smooth), asked = _convexity(strong, smooth), np.asarray(t, dtype=np.float64)
+    (strong, smooth), asked = _convexity(strong, smooth), real_array("`t`", t, finite=False)
     if not np.isfinite(asked).all() or (asked < 0).any():
         raise InputError("`t` must be iterations >= 0", str(t), "Give np.arange(100), say.")
     variance, gap = number("variance", variance, 0.0), number("start_gap", start_gap, 0.0)

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number, share, vector, whole
+from particles.checks import number, real_array, share, vector, whole
 from particles.errors import InputError
 from particles.measure import Array
 from particles.theory.kernel_flow import checked_gram, eigen
 
 _EXACT = 1e-9  # how far a norm, a label or an inner product may be off by rounding
+_MOST = 2**62  # steps; more than any machine makes
 
 
 def descent_step(gram: ArrayLike, curvature: float = 1.0) -> float:
@@ -52,7 +53,7 @@ def contraction(step: float, smallest: float, n: int, t: ArrayLike) -> Array:
     array([1.    , 0.75  , 0.5625])
     """
     step, smallest = number("step", step, above=0.0), number("smallest", smallest)
-    shrink, asked = step * smallest / whole("n", n, 1), np.asarray(t, dtype=np.float64)
+    shrink, asked = step * smallest / whole("n", n, 1), real_array("`t`", t, finite=False)
     if not 0.0 < shrink <= 1.0:
         rule, remedy = "the contraction needs 0 < eta lam / n <= 1", "At lam = 0 nothing contracts: H is singular."
         raise InputError(rule, f"{shrink:g}", remedy if shrink <= 0 else f"Use a step of {n / smallest:g} or less.")
@@ -125,6 +126,10 @@ def kernel_iterations(gram: ArrayLike, y: ArrayLike, eps: float, step: float | N
     last = 1
     while loss(last) > eps:
         last *= 2
+        if last > _MOST:
+            raise InputError(
+                f"`eps` must be reached in {_MOST:.0e} steps", f"a loss of {loss(last):g}", "Raise `step`."
+            )
     first = -1
     while last - first > 1:
         middle = (first + last) // 2
@@ -173,9 +178,9 @@ def _positive(gram: ArrayLike, x: ArrayLike | None, y: ArrayLike | None) -> tupl
     """The Gram matrix and its eigenvalues, ascending, if the assumptions of Theorem 1 and (6) hold."""
     matrix = checked_gram(gram)
     if x is not None:
-        _distinct(np.asarray(x, dtype=np.float64), len(matrix))
+        _distinct(real_array("`x`", x, finite=False), len(matrix))
     if y is not None and np.abs(vector("y", y, len(matrix))).max() > 1.0 + _EXACT:
-        largest = float(np.abs(np.asarray(y)).max())
+        largest = float(np.abs(real_array("`y`", y)).max())
         raise InputError("labels must have |y_i| <= 1 (Theorem 1, (6))", f"{largest:g}", "Divide them by the largest.")
     values = np.asarray(np.linalg.eigvalsh(matrix), dtype=np.float64)
     if values[0] <= _floor(values):

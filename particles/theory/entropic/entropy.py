@@ -5,6 +5,8 @@ that holds int log mu dmu (3.4, with noise). Its estimate is that of Kozachenko 
 with e_r the distance from particle r to its k-th neighbour among the N of its sign, c_d the volume of the unit ball,
 
     -log mu(b_r | s) is about psi(N) - psi(k) + log c_d + d log e_r
+
+in the coordinates in which their covariance is the identity, with the logarithm of that map's volume added.
 """
 
 import math
@@ -19,11 +21,14 @@ from particles.measure import Array, Measure, checked_measure, equal_weights
 from particles.population import cores
 
 
+_FLAT = 1e-12  # of the largest variance: less is rounding
+
+
 class Entropy(NamedTuple):
     """-int log mu dmu, in nats, from particles.
 
-    error : a standard error, by the jackknife: on average not below the true one (Efron and Stein 1981); 1.1 to 1.7
-    times it was measured.
+    error : a standard error for particles and signs drawn independently, by the jackknife: on average not below the
+    true one (Efron and Stein 1981); 1.1 to 1.7 times it was measured. 2 error + bias is the 95% half width.
     bias : a rough size of the bias, from what 2 k neighbours change. It falls as N^(-1/d) where the density has an
     edge, as about N^(-2/d) where it is smooth: from d = 4 or so it is above the error, and below that mostly noise.
     """
@@ -60,14 +65,21 @@ def entropy(measure: Measure, k: int = 4) -> Entropy:
     >>> bool(abs(found.value - np.log(2.0 * np.pi * np.e)) < 4.0 * found.error)
     True
     """
-    b = np.asarray(measure.b)
-    return combined(neighbours(measure, k), b.shape[1])
+    parts = neighbours(measure, k)
+    found = combined(parts, np.asarray(measure.b).shape[1])
+    return found._replace(error=math.hypot(found.error, _of_shares(parts)))
+
+
+def _of_shares(parts: list[Neighbours]) -> float:
+    """The part of the standard error that comes from the signs, each drawn by itself."""
+    mass, each = (np.array(column) for column in zip(*((p.mass, p.local.mean() - math.log(p.mass)) for p in parts)))
+    return math.sqrt(float(mass @ (each - mass @ each) ** 2) / sum(len(p.rows) for p in parts))
 
 
 def combined(parts: list[Neighbours], d: int, added: Array | None = None) -> Entropy:
     """The entropy of all signs together, plus the mean of `added` (M,) if given, one number a particle.
 
-    Its error is that of the sum: where `added` is nearly log mu, the chances of the two cancel.
+    Its error is that of the sum, the shares of the signs held: where `added` is nearly log mu, the two cancel.
     """
     value = wide = variance = 0.0
     for part in parts:
@@ -99,17 +111,31 @@ def _neighbours(b: Array, rows: NDArray[np.intp], mass: float, k: int) -> Neighb
     from scipy.spatial import cKDTree
     from scipy.special import digamma, gammaln
 
-    N, d = b.shape
+    (N, d), (b, volume) = b.shape, _rounded(b)
     distance, index = cKDTree(b).query(b, 2 * k + 1, workers=cores())  # each is its own nearest
     if not distance[:, 1].all():
         twin = rows[int(np.argmin(distance[:, 1]))]
         rule = "particles must not coincide where a law with a density is needed"
         remedy = "Run mf.Langevin at a temperature > 0, or start from a law with a density."
         raise InputError(rule, f"particle {twin} and another at the same place", remedy)
-    ball = 0.5 * d * math.log(math.pi) - float(gammaln(0.5 * d + 1.0))
+    ball = 0.5 * d * math.log(math.pi) - float(gammaln(0.5 * d + 1.0)) + volume
     near, next_, far = (d * np.log(distance[:, place]) for place in (k, k + 1, 2 * k))
     # Without particle r, those that had it among their k neighbours count one further.
     further = np.bincount(index[:, 1 : k + 1].ravel(), np.repeat(next_ - near, k), N)
     without = (near.sum() - near + further) / (N - 1) + float(digamma(N - 1) - digamma(k)) + ball
     local, wide = (log + float(digamma(N) - digamma(j)) + ball for log, j in ((near, k), (far, 2 * k)))
     return Neighbours(mass, rows, local, wide, without)
+
+
+def _rounded(b: Array) -> tuple[Array, float]:
+    """Positions with the unit covariance, by a linear map, and what it takes from the entropy.
+
+    Balls about the particles of a narrow cloud reach out of it: over random stretched laws in 1 to 5 dimensions the
+    error fell by half. A cloud in a subspace has no such map and stays as it is.
+    """
+    if b.shape[1] == 1:
+        return b, 0.0
+    size, axes = np.linalg.eigh(np.cov(b.T))
+    if size[0] <= _FLAT * size[-1]:
+        return b, 0.0
+    return (b - b.mean(axis=0)) @ (axes / np.sqrt(size)), 0.5 * float(np.log(size).sum())

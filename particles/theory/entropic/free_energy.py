@@ -6,6 +6,7 @@ over laws mu of (sign, position) with a density on R^d for each sign; alpha = 1 
 they are, so the shares of the signs are part of the problem: F is compared among laws with the same shares.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -14,16 +15,21 @@ from particles.checks import number
 from particles.data import Dataset, checked_labels
 from particles.errors import InputError
 from particles.losses import loss as loss_row
-from particles.measure import Measure, checked_measure
+from particles.measure import Array, Measure, checked_measure
 from particles.network import Network
-from particles.theory.entropic.entropy import entropy
+from particles.regularisers import L2
+from particles.theory.entropic.deviations import of_particles
+from particles.theory.entropic.entropy import combined, neighbours
+from particles.theory.first_variation import Variation, first_variation
 
 
 class FreeEnergy(NamedTuple):
     """F = risk + confinement - temperature * alpha^2 * entropy.
 
     risk : L, the mean loss. confinement : alpha^2 lam/2 int |b|^2 dmu. entropy : -int log mu dmu, of the joint law of
-    (s, b). error : of `value`, a standard error and the entropy's rough bias together.
+    (s, b). error : of `value`; from particles, a standard error. bias : a rough size of what more particles would
+    change on average, of the entropy and of order 1/M of the risk; 0 where `value` is an integral. From particles
+    2 error + bias is the 95% half width.
     """
 
     value: float
@@ -31,6 +37,7 @@ class FreeEnergy(NamedTuple):
     confinement: float
     entropy: float
     error: float
+    bias: float = 0.0
 
 
 def free_energy(
@@ -45,8 +52,9 @@ def free_energy(
 ) -> FreeEnergy:
     """F of the law of the particles (3.4), its entropy by k neighbours.
 
-    weight_decay, temperature: lam and tau as `mf.Langevin` takes them. risk and confinement are those of the particles
-    as they are, a sample of the law: they have a chance of their own of order M^(-1/2), which `error` leaves out.
+    weight_decay, temperature: lam and tau as `mf.Langevin` takes them. The particles are taken as an independent sample
+    of the law, the shares of the signs held; `error` is that of the three parts together, by dF/dmu = V + T log mu:
+    near the optimum, where this is constant, it is far below the error of each.
     Raises InputError for a temperature <= 0, a network whose output layer trains, and as `entropy` does.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
@@ -59,12 +67,25 @@ def free_energy(
     tau = checked_temperature(temperature)
     checked_problem(net, data, loss)
     measure = checked_measure(measure, net.inputs(data.x).shape[1])
-    square, found = net.scale(measure) ** 2, entropy(measure, k)
-    risk = float(np.mean(loss_row(loss).value(net.predict(measure, data.x), data.y)))
+    square, parts, d = net.scale(measure) ** 2, neighbours(measure, k), measure.b.shape[1]
+    row, g, found = loss_row(loss), net.predict(measure, data.x), combined(parts, d)
+    risk = float(np.mean(row.value(g, data.y)))
     confinement = 0.5 * lam * square * float(measure.w @ np.sum(measure.b**2, axis=1))
     size = square * tau
     value = risk + confinement - size * found.value
-    return FreeEnergy(value, risk, confinement, found.value, size * (found.error + found.bias))
+    V = first_variation(net, measure, data, loss, L2(lam))
+    first = size * combined(parts, d, -V.value(measure.b, measure.s) / size).error
+    second = _second(V, measure, row.bend(row.slope(g, data.y)))
+    # A weighted sum of squared normal numbers has a spread of at most its mean times sqrt(2).
+    error = math.hypot(first, math.sqrt(2.0) * second)
+    return FreeEnergy(value, risk, confinement, found.value, error, size * found.bias + second)
+
+
+def _second(V: Variation, measure: Measure, bend: Array) -> float:
+    """How much larger the risk of M particles is than their law's on average: 1/(2 M) of l'' (n,) times variances."""
+    signs, counts = np.unique(measure.s, return_counts=True)
+    variances = [of_particles(V, measure, sign).var(axis=1) for sign in signs]
+    return 0.5 * float(np.mean(bend * (counts @ np.array(variances)))) / len(measure.s) ** 2
 
 
 def checked_temperature(temperature: float) -> float:

@@ -23,7 +23,7 @@ from particles.measure import SIGNS, Array, Measure, checked_signs
 from particles.network import Network
 from particles.population import cores
 from particles.theory.entropic.free_energy import FreeEnergy, checked_problem, checked_temperature
-from particles.theory.entropic.polar import DIM, checked_confinement, grid
+from particles.theory.entropic.polar import DIM, checked_confinement, grid, rounding
 from particles.theory.first_variation import Variation
 from particles.theory.optimality.convex_program import columns_of
 
@@ -37,9 +37,9 @@ class Gibbs(NamedTuple):
     """The optimum mu* of the free energy.
 
     measure : weighted atoms, the nodes of the quadrature, that stand for mu*. free_energy : F(mu*) and its parts;
-    its `error` is what the last doubling of the nodes changed, and the gap F - D on them.
+    its `error` is what the last doubling of the nodes changed, the gap F - D on them, and rounding.
     prediction : g at the samples (n,). residual : max |g - z|, where mu* is the Gibbs measure of the slopes l'(z, y).
-    error : what the last doubling changed of `prediction`, at most.
+    error : of `prediction`, at most: what the last doubling changed, the length of g - z, and rounding.
     """
 
     measure: Measure
@@ -107,8 +107,10 @@ def _refined(V: Variation, y: Array, loss: Loss, signs: Array, masses: Array, T:
         if max(changed) <= tolerance:
             break
     assert found
-    F = found.free_energy._replace(error=found.free_energy.error + changed[0])
-    return found._replace(free_energy=F, error=changed[1])
+    logs = rounding(V, T, signs, found.measure.b, dual.at(z).log_z)
+    F = found.free_energy._replace(error=found.free_energy.error + changed[0] + 2.0 * T * logs)
+    outputs = 2.0 * logs * float(np.abs(dual.columns).max() * np.abs(signs).max())
+    return found._replace(free_energy=F, error=changed[1] + math.sqrt(len(y)) * found.residual + outputs)
 
 
 def shares(signs: str | Mapping[float, float] | Measure) -> tuple[Array, Array]:

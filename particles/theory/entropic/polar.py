@@ -62,6 +62,13 @@ def grid(V: Variation, T: float, signs: Array, level: int) -> Grid:
     return Grid(b, np.log(np.multiply.outer(w * r ** (d - 1), share)).reshape(-1))
 
 
+def rounding(V: Variation, T: float, signs: Array, b: Array, log_z: Array) -> float:
+    """How far off rounding may make log Z (signs,), of the sums in V and of the logarithms."""
+    radius = float(np.sqrt(np.max(np.sum(b**2, axis=1))))
+    sums = limits(V, radius, float(np.abs(signs).max())).rounding
+    return sums / T + 4.0 * float(np.finfo(float).eps) * (1.0 + float(np.abs(log_z).max()))
+
+
 def _directions(V: Variation, count: int, parts: int) -> tuple[Array, Array]:
     """Unit vectors (J, d) and their weights: `count` equal angles, or Gauss rules between the kinks."""
     if V.x.shape[1] == 1:

@@ -13,23 +13,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import whole
+from particles.checks import real_array, whole
 from particles.data import Dataset
 from particles.errors import InputError
 from particles.measure import Array, Measure
 from particles.network import Network
 from particles.randomness import Purpose, checked_seed, generator
 from particles.regularisers import L2
-from particles.theory.entropic.entropy import combined, neighbours
 from particles.theory.entropic.free_energy import checked_problem, checked_temperature
 from particles.theory.entropic.gibbs import shares
-from particles.theory.entropic.polar import DIM, checked_confinement, checked_growth, grid
+from particles.theory.entropic.polar import DIM, checked_confinement, checked_growth, grid, rounding
 from particles.theory.first_variation import Variation, first_variation
 
 _LEVELS = 8
 _NODES = 2**21
 _FEWEST = 100  # effective draws: with fewer, not even the error can be told from them
 _CHUNK = 2**16  # draws held at once
+_NOTHING = -37.0  # of a logarithm: e^-37 = 1e-16 of the largest
 
 
 class ProximalGibbs(NamedTuple):
@@ -49,22 +49,18 @@ class ProximalGibbs(NamedTuple):
 
     def log_density(self, b: ArrayLike, s: ArrayLike) -> Array:
         """log p_q(s, b) at positions (k, d) with signs (k,), of the joint law: (k,)."""
-        signs = np.asarray(s, dtype=np.float64)
+        signs = real_array("`s`", s)
         place = np.minimum(np.searchsorted(self.signs, signs), len(self.signs) - 1)
         if not np.array_equal(self.signs[place], signs):
             raise InputError("`s` must be signs of the measure", repr(s), f"Use {self.signs.tolist()}.")
         return -self.V.value(b, signs) / self.T - (self.log_normaliser - np.log(self.shares))[place]
 
 
-class DualityGap(NamedTuple):
-    """An upper bound of F(q) - min F, T KL(q | p_q), estimated from particles; near the optimum it may be below 0.
+class Nodes(NamedTuple):
+    """Places b (K, d) and the logarithms (K,) of what p_q weighs there, up to a constant."""
 
-    error : a standard error, of the entropy and of log Z together. bias : a rough size of the entropy's bias.
-    """
-
-    gap: float
-    error: float
-    bias: float
+    b: Array
+    logs: Array
 
 
 def proximal_gibbs(
@@ -94,6 +90,21 @@ def proximal_gibbs(
     >>> found.log_normaliser.round(3)
     array([5.35])
     """
+    return normalised(net, measure, data, loss, weight_decay, temperature, sampling, draws, seed)[0]
+
+
+def normalised(
+    net: Network,
+    measure: Measure,
+    data: Dataset,
+    loss: str,
+    weight_decay: float,
+    temperature: float,
+    sampling: bool | None,
+    draws: int,
+    seed: int,
+) -> tuple[ProximalGibbs, list[Nodes]]:
+    """p_q, and for each sign the nodes or draws that gave its Z."""
     rule, tau = checked_confinement(weight_decay), checked_temperature(temperature)
     draws, seed = whole("draws", draws, 2 * _FEWEST, remedy="Use 2**16."), checked_seed(seed)
     checked_problem(net, data, loss)
@@ -105,62 +116,30 @@ def proximal_gibbs(
         told = f"{V.x.shape[1]} inputs, a bias counted in"
         raise InputError(f"a quadrature has at most {DIM} inputs", told, "Leave `sampling` out.")
     if few and not sampling:
-        return ProximalGibbs(V, T, signs, masses, *_integrated(V, T, signs), np.full(len(signs), np.inf))
+        return _integrated(V, T, signs, masses)
     found = [_sampled(V, T, sign, measure, draws, generator(seed, Purpose.POSITION, place, step=1))
              for place, sign in enumerate(signs)]  # fmt: skip
-    log_z, error, effective = (np.array(column) for column in zip(*found, strict=True))
-    return ProximalGibbs(V, T, signs, masses, log_z, error, effective)
+    log_z, error, effective, nodes = zip(*found, strict=True)
+    return ProximalGibbs(V, T, signs, masses, *map(np.array, (log_z, error, effective))), list(nodes)
 
 
-def duality_gap(
-    net: Network,
-    measure: Measure,
-    data: Dataset,
-    loss: str = "squared",
-    *,
-    weight_decay: float,
-    temperature: float,
-    k: int = 4,
-    sampling: bool | None = None,
-    draws: int = 2**16,
-    seed: int = 0,
-) -> DualityGap:
-    """How far the free energy of the particles' law is above the least, at most (3.4 with noise): T KL(q | p_q).
-
-    The entropy by k neighbours, Z as `proximal_gibbs`. V is that of the particles, whose slopes are off those of their
-    law by some M^(-1/2): this changes the gap by order 1/M. Near the optimum log q and V / T vary together, so that the
-    error is far below the entropy's own.
-    Raises InputError as `proximal_gibbs` and `entropy` do.
-
-    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
-    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
-    >>> start, noise = law.sample(1024, seed=0), {"weight_decay": 0.1, "temperature": 0.05}
-    >>> least = mf.theory.gibbs(net, data, **noise).free_energy.value
-    >>> above = mf.theory.free_energy(net, start, data, **noise).value - least
-    >>> bool(above < mf.theory.duality_gap(net, start, data, **noise).gap)
-    True
-    """
-    parts = neighbours(measure, k)
-    p = proximal_gibbs(net, measure, data, loss, weight_decay=weight_decay, temperature=temperature,
-                       sampling=sampling, draws=draws, seed=seed)  # fmt: skip
-    # The mean of -log q + log p: the signs' shares are in both.
-    found = combined(parts, p.V.x.shape[1], p.log_density(measure.b, measure.s))
-    error = math.hypot(found.error, float(np.linalg.norm(p.shares * p.error)))
-    return DualityGap(-p.T * found.value, p.T * error, p.T * found.bias)
-
-
-def _integrated(V: Variation, T: float, signs: Array) -> tuple[Array, Array]:
-    """log Z (k,) and what the last doubling of the nodes changed."""
-    found, changed = np.zeros(len(signs)), np.full(len(signs), np.inf)
+def _integrated(V: Variation, T: float, signs: Array, masses: Array) -> tuple[ProximalGibbs, list[Nodes]]:
+    """p_q by a quadrature. Error: what the last doubling of the nodes changed, and rounding."""
+    log_z, changed = np.zeros(len(signs)), np.full(len(signs), np.inf)
     for level in range(_LEVELS):
-        b, log_w = grid(V, T, signs, level)
-        if level and len(b) > _NODES:
+        finer, log_w = grid(V, T, signs, level)
+        if level and len(finer) > _NODES:
             break
-        before, found = found, np.array([_log_sum(log_w - V.value(b, np.full(len(b), sign)) / T) for sign in signs])
-        changed = np.abs(found - before) if level else changed
+        b = finer
+        logs = [log_w - V.value(b, np.full(len(b), sign)) / T for sign in signs]
+        nodes = [Nodes(b, row) for row in logs]
+        before, log_z = log_z, np.array([_log_sum(row) for row in logs])
+        changed = np.abs(log_z - before) if level else changed
         if changed.max() <= 1e-10:
             break
-    return found, changed
+    seen = b[np.any([row > row.max() + _NOTHING for row in logs], axis=0)]
+    error = changed + rounding(V, T, signs, seen, log_z)
+    return ProximalGibbs(V, T, signs, masses, log_z, error, np.full(len(signs), np.inf)), nodes
 
 
 def _log_sum(logs: Array) -> float:
@@ -171,18 +150,19 @@ def _log_sum(logs: Array) -> float:
 
 def _sampled(
     V: Variation, T: float, sign: float, measure: Measure, draws: int, random: np.random.Generator
-) -> tuple[float, float, float]:
-    """log Z of one sign, its standard error, and how many draws of the law itself this was worth."""
+) -> tuple[float, float, float, Nodes]:
+    """log Z of one sign, its standard error, how many draws of the law itself this was worth, and they."""
     assert isinstance(V.rule, L2)
     d, std = V.x.shape[1], math.sqrt(T / (V.scale * V.rule.weight))
     laws = [(np.zeros(d), std * np.eye(d)), *_fitted(measure, sign)]
-    logs = []
+    logs, places = [], []
     for law, (mean, root) in enumerate(laws):
         count = draws * (law + 1) // len(laws) - draws * law // len(laws)
         for first in range(0, count, _CHUNK):
             b = mean + random.standard_normal((min(_CHUNK, count - first), d)) @ root.T
             mixture = np.logaddexp.reduce([_log_gaussian(b, *other) for other in laws], axis=0) - math.log(len(laws))
             logs.append(-V.value(b, np.full(len(b), sign)) / T - mixture)
+            places.append(b)
     found = np.concatenate(logs)
     top = float(found.max())
     w = np.exp(found - top)
@@ -190,7 +170,8 @@ def _sampled(
     if effective < _FEWEST:
         rule = f"importance sampling must be worth {_FEWEST} draws"
         raise InputError(rule, f"{effective:.1f} of {draws} with s={sign:g}", "Raise `draws` or the temperature.")
-    return top + math.log(w.mean()), float(w.std() / (w.mean() * math.sqrt(draws))), effective
+    error = float(w.std() / (w.mean() * math.sqrt(draws)))
+    return top + math.log(w.mean()), error, effective, Nodes(np.concatenate(places), found)
 
 
 def _fitted(measure: Measure, sign: float) -> list[tuple[Array, Array]]:

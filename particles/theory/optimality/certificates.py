@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.checks import number, whole
+from particles.checks import number, real_array, whole
 from particles.data import Dataset
 from particles.errors import InputError
 from particles.losses import loss as loss_row
@@ -142,7 +142,7 @@ def objective(
 
 def checked_signs(signs: Sequence[float] | Array) -> Array:
     """The least and the largest of the signs, or the one there is."""
-    found = np.unique(np.asarray(signs, dtype=np.float64))
+    found = np.unique(real_array("`signs`", signs, finite=False))
     if not len(found) or not np.isfinite(found).all():
         raise InputError("`signs` must be finite numbers, at least one", repr(signs), "Use (1, -1).")
     return found[[0, -1]] if len(found) > 1 else found

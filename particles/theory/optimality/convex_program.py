@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles import blocks
-from particles.checks import number
+from particles.checks import number, real_array
 from particles.data import Dataset, checked_labels
 from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
@@ -95,7 +95,7 @@ def convex_optimum(
     """
     scale, tolerance = checked_program(net, data, loss, regulariser, alpha), number("tolerance", tolerance, above=0.0)
     x = net.inputs(data.x)
-    b, s = (np.asarray(a, dtype=np.float64) for a in atoms[:2])
+    b, s = (real_array(f"`{name}`", a, finite=False) for name, a in zip("bs", atoms[:2], strict=True))
     equal = np.full(len(b), 1.0 / len(b)) if b.ndim == 2 and len(b) else np.ones(1)
     found = optimum(net, checked_measure(Measure(b, s, equal), x.shape[1]), data, loss, regulariser, scale, tolerance)
     if found.gap > tolerance:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from particles.checks import number, whole
+from particles.checks import number, real_array, whole
 from particles.data import Stream
 from particles.errors import DivergedError, InputError
 from particles.laws import Atoms, Law, Sphere
@@ -55,7 +55,7 @@ class RadialRun(NamedTuple):
 
     def predict(self, lengths: ArrayLike) -> Array:
         """g at other lengths |x| / sqrt(d): (k,) -> (T, k)."""
-        rho, signed = np.atleast_1d(np.asarray(lengths, dtype=np.float64)), self.signs * self.weights
+        rho, signed = np.atleast_1d(real_array("`lengths`", lengths)), self.signs * self.weights
         return np.array([signed @ self.profile(np.multiply.outer(r, rho))[0] for r in self.radii])
 
 
@@ -145,7 +145,7 @@ def _check(net: Network, start: Law | Measure, data: IsotropicData) -> None:
 
 
 def _checked_times(times: ArrayLike) -> Array:
-    asked = np.atleast_1d(np.asarray(times, dtype=np.float64))
+    asked = np.atleast_1d(real_array("`times`", times, finite=False))
     fine = asked.ndim == 1 and len(asked) and np.isfinite(asked).all()
     if not fine or asked[0] < 0 or (np.diff(asked) <= 0).any():
         raise InputError("`times` must be ascending finite flow times >= 0, (T,)", str(times), "Use np.linspace.")

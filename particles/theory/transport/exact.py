@@ -33,8 +33,9 @@ class Subsampled(NamedTuple):
 
     value, error : the p-mean of W_p(mu_n, nu_n) and its standard error; value^p is never below W_p^p in expectation.
     excess : a bound on how far above W_p it is, in expectation: W_p lies from value - excess to value.
-    corrected, corrected_error : from value^p less what subsamples of one measure are apart, half of either. Exact in
-    expectation at p = 2 when nu is a translate of mu; elsewhere an estimate without a bound.
+    corrected, corrected_error : from value^p less what subsamples of one measure are apart, half of either. corrected^p
+    is exact in expectation at p = 2 when nu is a translate of mu; elsewhere an estimate without a bound.
+    Of few repeats an error itself is uncertain: Student's quantile of repeats - 1 degrees, 2.3 for 10, gives 95%.
     """
 
     value: float
@@ -146,11 +147,22 @@ def subsampled(
     value, *floors = (power_mean(column, even, p) for column in found.T)
     top = float(found.max()) or 1.0
     powers = (found / top) ** p @ np.array([1.0, -0.5, -0.5])
-    mean, spread = float(powers.mean()), float(powers.std(ddof=1)) / math.sqrt(repeats)
-    # Where nothing is left above the noise, what the noise alone could be.
-    noise = spread ** (1.0 / p) if mean <= spread else spread * mean ** (1.0 / p - 1.0) / p
-    corrected = top * max(mean, 0.0) ** (1.0 / p)
-    return Subsampled(value, standard_error(found[:, 0], value, p), sum(floors), corrected, top * noise)
+    corrected, noise = root_of(powers, p)
+    return Subsampled(value, standard_error(found[:, 0], value, p), sum(floors), top * corrected, top * noise)
+
+
+def root_of(powers: Array, p: float) -> tuple[float, float]:
+    """(mean of K independent values)^(1/p), 0 for a negative one, and its error.
+
+    The error is the distance to the roots of the ends of Student's 95% interval, the farther one, over his quantile:
+    the delta method with the slope of the chord, since near 0 the root has no slope.
+    """
+    from scipy.special import stdtrit
+
+    quantile = float(stdtrit(len(powers) - 1, 0.975))
+    mean, half = float(powers.mean()), quantile * float(powers.std(ddof=1)) / math.sqrt(len(powers))
+    low, root, high = (max(end, 0.0) ** (1.0 / p) for end in (mean - half, mean, mean + half))
+    return root, max(root - low, high - root) / quantile
 
 
 def repeat(one: Cloud, two: Cloud, n: int, p: float, seed: int, number: int) -> tuple[float, float, float]:

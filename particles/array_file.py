@@ -1,0 +1,107 @@
+"""Arrays by name in NPZ, HDF5 and netCDF files, read with their conventions: packed numbers are unpacked.
+
+xarray decodes scale_factor, add_offset, _FillValue and missing_value; valid_range and the fill value of cells that were
+never written are added here. A missing cell is refused by its row and column.
+"""
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from particles.checks import real_array
+from particles.errors import InputError, nearest
+
+Array = NDArray[np.float64]
+_NEVER_WRITTEN = 9.969209968386869e36  # what netCDF puts in cells of float variables that nobody wrote
+_CONVENTIONS = (
+    "scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "units", "calendar",
+    "valid_min", "valid_max", "valid_range",
+)  # fmt: skip
+
+
+class _Variable(NamedTuple):
+    """An array as a file has it: the names of its dimensions, None where they have none; numbers; attributes."""
+
+    dims: tuple[str | None, ...]
+    values: NDArray[Any]
+    attrs: dict[str, Any]
+
+
+def read(content: bytes, path: Path, x: str | None, y: str) -> tuple[Array, Array]:
+    """Inputs (n, d) and targets (n,) by their names; inputs whose second dimension is the targets' are transposed."""
+    with _opened(content, path.suffix.lower() == ".npz") as variables:
+        for name in (x or "x", y):
+            if name not in variables:
+                rule = f"{path} must hold the variables asked for"
+                raise InputError(rule, f"no {name!r}", nearest(name, map(str, variables)))
+        inputs, targets = (_variable(path, name, variables[name]) for name in (x or "x", y))
+    a, b = (_numbers(f"{name!r} of {path}", one) for name, one in ((x or "x", inputs), (y, targets)))
+    if a.ndim == 2 and b.ndim == 1 and targets.dims[0] is not None and targets.dims[0] == inputs.dims[1]:
+        a = a.T
+    return a, b[:, 0] if b.shape[1:] == (1,) else b
+
+
+@contextmanager
+def _opened(content: bytes, npz: bool) -> Iterator[Mapping[str, Any]]:
+    """The file's variables by name, NumPy's, h5py's or SciPy's."""
+    if npz:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            yield file
+    elif content.startswith(b"CDF"):  # netCDF 3
+        from scipy.io import netcdf_file
+
+        with netcdf_file(io.BytesIO(content), mmap=False) as file:
+            yield file.variables
+    else:
+        import h5py
+
+        with h5py.File(io.BytesIO(content), "r") as file:
+            yield file
+
+
+def _variable(path: Path, name: str, item: Any) -> _Variable:
+    if isinstance(item, np.ndarray):
+        return _Variable((None,) * item.ndim, item, {})
+    if hasattr(item, "typecode"):  # netCDF 3
+        attrs = {key: getattr(item, key) for key in _CONVENTIONS if hasattr(item, key)}
+        return _Variable(item.dimensions, np.array(item.data), attrs)
+    if not hasattr(item, "dtype"):
+        inner = [key for key, one in item.items() if getattr(one, "ndim", 0) == 2]
+        remedy = f"Name an array: {f'{name}/{inner[0]}' if inner else 'one with rows and columns'}."
+        raise InputError(f"{name!r} in {path} must be an array", "a group, as pandas writes a table", remedy)
+    if item.is_virtual or item.external:  # neither its numbers nor their hash would be the file's
+        rule = f"{name!r} in {path} must be an array of the file itself"
+        raise InputError(rule, "a view of other files", "Copy its numbers into this file.")
+    dims = tuple(dim[0].name if len(dim) else None for dim in item.dims)
+    return _Variable(dims, item[()], {key: item.attrs[key] for key in item.attrs if key in _CONVENTIONS})
+
+
+def _numbers(name: str, variable: _Variable) -> Array:
+    """The numbers that a variable means; InputError for a missing one."""
+    raw = variable.values
+    attrs = {key: _plain(value) for key, value in variable.attrs.items()}
+    decoded = raw
+    if attrs:
+        import xarray
+
+        packed = xarray.Variable([f"d{k}" for k in range(raw.ndim)], raw, attrs)
+        decoded = xarray.decode_cf(xarray.Dataset({"v": packed}), decode_timedelta=False)["v"].values
+    if raw.dtype.kind not in "iuf" or decoded.dtype.kind not in "iuf":
+        return real_array(name, decoded)
+    low, high = attrs.get("valid_range", (attrs.get("valid_min", -np.inf), attrs.get("valid_max", np.inf)))
+    missing = (raw < low) | (raw > high) | (np.isnan(decoded) & ~np.isnan(raw))
+    if raw.dtype.kind == "f":
+        missing |= raw == raw.dtype.type(_NEVER_WRITTEN)
+    return real_array(name, np.ma.masked_array(decoded, missing))
+
+
+def _plain(value: Any) -> Any:
+    """An attribute as xarray's readers have it: numbers not in arrays of one, text not in bytes."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    return value.decode() if isinstance(value, bytes) else value

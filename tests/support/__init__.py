@@ -1,0 +1,1 @@
+"""What tests share: small configurations, sweeps, the command line in this process, oracles written out."""

@@ -1,0 +1,87 @@
+"""Which studies a change may have touched: a hash of each driver, its settings and the theory that it reaches."""
+
+import ast
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import particles as mf
+
+ROOT = Path(__file__).parents[2]
+RECORD = ROOT / "tests" / "studies.json"
+# What a study claims by and measures with; the loops under all of it are held to the bit by other tests.
+ALWAYS = [ROOT / "particles" / name for name in ("flow.py", "methods.py", "steppers.py")]
+THEORY = ("particles.theory.", "particles.study.claims.", "particles.study.compare.", "particles.study.coupling.",
+          "particles.study.mean_field.", "particles.study.validation.")  # fmt: skip
+
+
+def names() -> list[str]:
+    """The drivers that end with a table of claims."""
+    drivers = sorted((ROOT / "drivers").glob("*.py"))
+    return [path.stem for path in drivers if "particles.study.claims import" in path.read_text(encoding="utf-8")]
+
+
+def recorded() -> dict[str, str]:
+    """The fingerprint with which each study last passed."""
+    return json.loads(RECORD.read_text()) if RECORD.is_file() else {}
+
+
+def record(passed: dict[str, str]) -> None:
+    """Keep the fingerprints of studies that passed beside those of the others."""
+    kept = {name: value for name, value in recorded().items() if name in names()} | passed
+    RECORD.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+
+def fingerprint(name: str) -> str:
+    """A hash of all files that decide what the study claims and how it is computed."""
+    digest = hashlib.sha256()
+    own = [ROOT / "drivers" / f"{name}.py", ROOT / "configs" / f"{name}.toml"]
+    for path in [*own, *ALWAYS, *sorted(theory_of(name))]:
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def theory_of(name: str) -> set[Path]:
+    """The files of the theory that the driver reaches, by its imports and by what it asks of `mf`."""
+    source = (ROOT / "drivers" / f"{name}.py").read_text(encoding="utf-8")
+    reached, waiting = set(), {*_imported(source), *_of_the_face(source)}
+    while waiting:
+        for path in _files(waiting.pop()) - reached:
+            reached.add(path)
+            waiting |= set(_imported(path.read_text(encoding="utf-8")))
+    return reached
+
+
+def _files(module: str) -> set[Path]:
+    """The files of a module of the theory; of a package all, since it loads them by name."""
+    path = ROOT.joinpath(*module.split("."))
+    if not f"{module}.".startswith(THEORY):
+        return set()
+    return set(path.glob("*.py")) if path.is_dir() else {path.with_suffix(".py")}
+
+
+def _imported(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            folder = ROOT.joinpath(*node.module.split("."))
+            inside = [alias.name for alias in node.names if (folder / f"{alias.name}.py").is_file()]
+            yield from (f"{node.module}.{name}" for name in inside)
+            if len(inside) < len(node.names):
+                yield node.module
+
+
+def _of_the_face(source: str) -> Iterator[str]:
+    """The modules behind `mf.NAME`, `mf.theory.NAME` and the like."""
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        while isinstance(node, ast.Attribute):
+            names.insert(0, node.attr)
+            node = node.value
+        if isinstance(node, ast.Name) and node.id == "mf":
+            found = mf
+            for name in names:
+                found = getattr(found, name) if inspect.ismodule(found) else found
+            if inspect.isroutine(found) or inspect.isclass(found):
+                yield found.__module__

@@ -1,0 +1,16 @@
+"""The stored numbers are what the scripts beside them compute."""
+
+import importlib
+
+import numpy as np
+import pytest
+import references
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", references.NAMES)
+def test_references__are_what_their_script_says(name):
+    now, kept = importlib.import_module(f"references.{name}").computed(), references.stored(name)
+    assert set(now) == set(kept)
+    for key, values in now.items():
+        np.testing.assert_allclose(values, kept[key], rtol=1e-15, atol=1e-6 if key.endswith("_rest") else 0.0)
