@@ -26,6 +26,7 @@ import h5py
 
 from particles.errors import DamagedError, StorageError
 from particles.files import clear_parts, held, make_folder, remove, write_whole
+from particles.machine import processor
 from particles.observables import Values
 from particles.population import Population
 from particles.problem import Memory
@@ -65,6 +66,7 @@ class Manifest(NamedTuple):
     segments: list[Segment]
     pages: list[Page]
     events: list[Event]
+    processor: str = ""  # the family of the one that wrote it; not of those that held the shards
 
 
 class Resumed(NamedTuple):
@@ -89,7 +91,7 @@ class Checkpoints:
         self._own = re.compile(rf"(checkpoint|particles|rows)-(\d{{12}})-{config_hash}[-.].*")
         self._pages: list[Page] = []  # that the newest checkpoint stands on
         self._number = 0
-        self.left_out: list[str] = []  # what was found unusable when the run was last resumed
+        self.left_out: list[str] = []  # what to know of the last resumption, such as checkpoints that were unusable
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -112,7 +114,9 @@ class Checkpoints:
         segments = [part for parts in population.each(write_segments, self.folder, stem) for part in parts]
         checked_seen(self.folder, segments)
         page = self._write_rows(iteration, rows, memory or {})
-        manifest = Manifest(self.config_hash, iteration, self._number, segments, [*self._pages, page], events)
+        manifest = Manifest(
+            self.config_hash, iteration, self._number, segments, [*self._pages, page], events, processor().family
+        )
         write_whole(self._path(iteration, "h5"), self._view(manifest, population))
         write_whole(self._path(iteration, "json"), _packed(manifest))
         self._pages.append(page)
@@ -137,6 +141,11 @@ class Checkpoints:
             except DamagedError as error:
                 self._left_out(self._path(manifest.iteration, "json"), str(error))
                 continue
+            if manifest.processor not in ("", here := processor().family):
+                self._say(
+                    f"the run began on the processor {manifest.processor} and goes on on {here}: its bits may differ "
+                    "from those of a run on one of them"
+                )
             self._pages, self._number = list(manifest.pages), manifest.number + 1
             rows = [row for found, _ in pages for row in found]
             return Resumed(manifest.iteration, rows, list(manifest.events), pages[-1][1])

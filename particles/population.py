@@ -4,7 +4,6 @@ What a population adds to its shards is small: it adds their branches in the one
 """
 
 import itertools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
+from particles import machine
 from particles.blocks import Branches, root
 from particles.checks import whole
 from particles.measure import Array, Measure
@@ -30,11 +30,13 @@ class Population(Protocol):
     advance : a move, if there is one, then g at the next inputs, (n,); and whether all particles are still finite
     sum : g at inputs. fold : partials over all blocks. sweep : a stretch of one-sample iterations
     each : work(shard, ...) on every shard, in the order of their blocks
+    notice : what must be known of where it is: processors of several families; or nothing
     revive : after a LostError, all shards anew, at the start of the run
     """
 
     count: int
     alpha: float
+    notice: str
 
     def advance(self, move: Move | None, where: Where, keep: bool = False) -> tuple[Array, bool]: ...
     def sum(self, where: Where, averaged: bool = False) -> Array: ...
@@ -57,17 +59,19 @@ class Engine(Protocol):
 
     tasks : work(shared, job) for every job, in any order, -> (its number, what it returned) as they end; with a watch
     work(shared, job, note), where note(value) says whether to stop
+    notice : of its tasks, as a population's
     """
 
     def populate(self, recipe: Recipe, samples: Samples | None = None) -> Population: ...
     def tasks(
         self, work: Callable[..., T], shared: Any, jobs: Sequence[Any], watch: Watch | None = None
     ) -> Iterator[tuple[int, T]]: ...
+    def notice(self) -> str: ...
 
 
 def cores() -> int:
     """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return machine.cores()
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,10 @@ class Local:
         finally:
             pool.shutdown(cancel_futures=True)
 
+    def notice(self) -> str:
+        """One machine has nothing to be said of."""
+        return ""
+
 
 def _note(watch: Watch, number: int, value: Any) -> bool:
     watch.seen(number, value)
@@ -128,6 +136,7 @@ class LocalPopulation:
 
     def __init__(self, shard: Shard) -> None:
         self.shard, self.count, self.alpha = shard, shard.count, shard.alpha
+        self.notice = ""
 
     def advance(self, move: Move | None, where: Where, keep: bool = False) -> tuple[Array, bool]:
         branches, finite = self.shard.advance(move, where, keep)

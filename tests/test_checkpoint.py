@@ -10,9 +10,10 @@ import pytest
 import xarray as xr
 
 import particles as mf
-from particles import segments
+from particles import checkpoint, segments
 from particles.checkpoint import Checkpoints
 from particles.errors import BusyError
+from particles.machine import Processor
 from particles.moves import recipe
 
 STEPS = 20
@@ -117,6 +118,14 @@ def test_interrupt__returns_what_was_recorded_till_then(run):
 def test_interrupt__loses_nothing(run, tmp_path):
     run(folder=tmp_path, progress=interrupt)
     same(run(folder=tmp_path), run())
+
+
+def test_resume__on_another_processor_is_said_and_recorded(run, tmp_path, monkeypatch):
+    run(folder=tmp_path, stop_at=5)
+    monkeypatch.setattr(checkpoint, "processor", lambda: Processor("Another", "other 0"))
+    with pytest.warns(UserWarning, match="and goes on on other 0: its bits may differ"):
+        done = run(folder=tmp_path)
+    assert ["goes on on other 0" in event["what"] for event in done.events] == [True, False]
 
 
 def test_resume__does_not_repeat_iterations(run, tmp_path):

@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from matplotlib.figure import Figure
 from test_cli import called, set_
 from test_config import SMALL_TOML
 from test_plan import planned
@@ -15,6 +16,7 @@ import particles as mf
 from particles.files import held, sole_user
 from particles.study import parts
 from particles.study.parts import part_of, work_of
+from particles.study.plots import described
 
 SWEEP = ("start.count=[8,16]", "start.seed=[0,1]", "limit.nodes=16")
 ONE = ("start.count=16", "start.seed=1")
@@ -24,6 +26,8 @@ ONE = ("start.count=16", "start.seed=1")
 def cli(tmp_path, capsys, monkeypatch):
     """A caller of the command in a folder with small.toml: cli("run", "start.count=8", more=["--no-figure"])."""
     monkeypatch.chdir(tmp_path)
+    # Printing takes the time: what a figure shows, in words, will do.
+    monkeypatch.setattr(Figure, "savefig", lambda figure, page, **_: page.write(described(figure).encode()))
     (tmp_path / "small.toml").write_text(SMALL_TOML)
 
     def call(command, *settings, more=("--no-figure",), file="small.toml"):

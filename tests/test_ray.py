@@ -18,11 +18,13 @@ from daily import some
 import particles as mf
 from particles.activations import ACTIVATIONS
 from particles.blocks import climb, root, tree_sum
-from particles.cluster import testing
+from particles.cluster import shards as shards_module, tasks, testing
+from particles.cluster.connection import connected
 from particles.cluster.shards import spans
 from particles.errors import ClusterError, LostError
 from particles.kernels.compile import inline
 from particles.kernels.online import WINDOW
+from particles.machine import Processor, processor
 from particles.moves import Leg, recipe
 from particles.shard import Shard
 from particles.study import course
@@ -66,6 +68,20 @@ def digest(done):
 def on(cluster, shards, **settings):
     settings = {"patience": 60.0} | settings  # more shards than cores, and some still compile
     return mf.Ray(shards=shards, threads=1, address=cluster.address, **settings)
+
+
+# Several processors
+
+
+def test_processors__of_several_families_are_told_and_recorded(three_nodes, monkeypatch):
+    """The nodes are this machine; the driver pretends to be another."""
+    with connected(three_nodes.address) as ray:
+        assert tasks.processors(ray) == [processor()] * 3
+        assert mf.Ray(address=three_nodes.address).notice() == ""
+    monkeypatch.setattr(shards_module, "processor", lambda: Processor("Another", "other 0"))
+    with pytest.warns(UserWarning, match="run on different processors"):
+        done = run("GD", on(three_nodes, 2))
+    assert [event["iteration"] for event in done.events] == [0] and "1 x Another (other)" in done.events[0]["what"]
 
 
 # The same bits

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from test_plan import planned
 
+import particles as mf
 from particles.errors import StorageError
 from particles.study import build, summary, sweep as module
 from particles.study.results import save
@@ -330,3 +331,21 @@ def test_sweep__removes_what_killed_writers_left(tmp_path):
         part.write_bytes(b"half")
     swept(tmp_path)
     assert not list(tmp_path.rglob("*.part"))
+
+
+class Mixed(mf.Local):
+    """Tasks that run on machines of two kinds."""
+
+    def notice(self):
+        return "its processes run on different processors"
+
+
+@pytest.mark.parametrize("settings", [(), DIVERGING])
+def test_sweep__on_several_processors_says_so_before_and_records_it(tmp_path, settings):
+    made = planned(*settings)
+    with pytest.warns(UserWarning, match="^small: its processes run on different processors$"):
+        outcomes = run_sweep(made, tmp_path, Silent(), tasks=Mixed(1))
+    for outcome in outcomes:
+        events = mf.open(run_path(tmp_path, outcome.case)).events
+        assert events[0] == {"iteration": 0, "what": "its processes run on different processors"}
+        assert len(events) == 1 + (outcome.status == "diverged") and outcome.events == ()

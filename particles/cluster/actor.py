@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from particles.cluster.rows import adopt
 from particles.errors import LostError
+from particles.machine import Processor, processor
 from particles.moves import Field, Leg, Move, Partial, Recipe, Where
 from particles.samples import Samples
 from particles.shard import Shard
@@ -81,6 +82,9 @@ def actor_class(ray: Any) -> type:
         def pulse(self) -> bool:
             """Answered beside whatever the shard is computing."""
             return True
+
+        def processor(self) -> Processor:
+            return processor()
 
         def build(self, stamp: tuple[int, int], order: Order, samples: Samples | None) -> None:
             self.call(stamp, "build", (order, samples))

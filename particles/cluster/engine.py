@@ -9,9 +9,10 @@ from particles.blocks import blocks_of
 from particles.checks import number, whole
 from particles.cluster.connection import Node, connected, nodes
 from particles.cluster.shards import RayPopulation, checked_room
-from particles.cluster.tasks import run_tasks
+from particles.cluster.tasks import processors, run_tasks
 from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
+from particles.machine import mixture
 from particles.moves import Recipe
 from particles.population import Watch
 from particles.samples import Samples
@@ -66,6 +67,11 @@ class Ray:
         """
         with connected(self.address) as ray:
             yield from run_tasks(ray, work, shared, jobs, watch)
+
+    def notice(self) -> str:
+        """What must be known of the machines that tasks run on: processors of several families; or nothing."""
+        with connected(self.address) as ray:
+            return mixture(processors(ray))
 
     @contextlib.contextmanager
     def held(self) -> Iterator[list[Node]]:

@@ -17,6 +17,7 @@ from particles.cluster.actor import Order, actor_class
 from particles.cluster.connection import Node, nodes, short
 from particles.cluster.rows import packed
 from particles.errors import ClusterError, InputError, LostError
+from particles.machine import mixture, processor
 from particles.measure import Array
 from particles.moves import Field, Leg, Move, Partial, Recipe, Where
 from particles.population import folded
@@ -67,6 +68,7 @@ class RayPopulation:
     leave: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     alpha: float = 0.0
     count: int = 0
+    notice: str = ""
     blocks: int = 0
     _epoch: int = 0
     _number: int = 0
@@ -111,6 +113,8 @@ class RayPopulation:
         self._homes = [home.id for home in homes]
         self._actors = [kind.options(scheduling_strategy=On(home.id, soft=False)).remote(self._epoch) for home in homes]
         self._feel(START_SECONDS, "did not start (are its cores taken by another job?)")
+        # This process counts: it adds up what the shards send, and computes the slopes.
+        self.notice = mixture([processor(), *self._answers([actor.processor.remote() for actor in self._actors])])
         runs = spans(self.blocks, len(homes))
         self._number += 1
         stamp, edge = (self._epoch, self._number), _edges(self.count)

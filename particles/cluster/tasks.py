@@ -9,10 +9,12 @@ from particles.cluster.board import Board
 from particles.cluster.connection import nodes, short
 from particles.cluster.rows import adopt, packed
 from particles.errors import ClusterError
+from particles.machine import Processor, processor
 from particles.population import Watch
 
 RETRIES = 3  # of a task whose process or machine went away
 _BOARD_SECONDS = 5.0  # a board that does not answer is asked again later
+_PROCESSOR_SECONDS = 60.0  # for a process to start on each machine and to load LLVM
 _LOOK_SECONDS = 0.3  # between two looks at the board, and between two notes of one task
 
 
@@ -83,6 +85,24 @@ def run_tasks(
         if board is not None:
             with contextlib.suppress(Exception):
                 ray.kill(board)
+
+
+def processors(ray: Any) -> list[Processor]:
+    """The processor of each machine of the cluster; of those that do not answer, none."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
+
+    homes = nodes(ray)
+    if len(homes) < 2:
+        return []
+    ask = ray.remote(num_cpus=0, max_retries=0)(_processor)
+    asked = [ask.options(scheduling_strategy=On(home.id, soft=False)).remote() for home in homes]
+    answered, _ = ray.wait(asked, num_returns=len(asked), timeout=_PROCESSOR_SECONDS)
+    found = (_result(ray, ref) for ref in answered)
+    return [one for one in found if isinstance(one, Processor)]
+
+
+def _processor() -> Processor:
+    return processor()
 
 
 def _call(rows: bytes, work: Callable[..., Any], shared: Any, job: Any, board: Any, number: int) -> Any:

@@ -193,4 +193,6 @@ class Course:
         if found or self.events:
             how = "went on from the checkpoint" if found else "began anew"
             self.events.append({"iteration": begin, "what": how})
+        if self.population.notice and self.population.notice not in {event["what"] for event in self.events}:
+            self._tell(begin, self.population.notice)
         return begin, found.memory if found else {}

@@ -4,9 +4,9 @@ The model of scale (`scale.py`) estimates all three and the quickest is taken; t
 starting there costs seconds. A population that does not fit one machine's memory goes in shards whatever the time.
 """
 
-import os
 from typing import NamedTuple
 
+from particles import machine
 from particles.blocks import blocks_of
 from particles.cluster.connection import Node
 from particles.cluster.engine import Ray
@@ -85,5 +85,5 @@ def quickest(
 
 
 def memory_here() -> int:
-    """Bytes of memory this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Bytes of memory that this process may use here."""
+    return machine.memory()

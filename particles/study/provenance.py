@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from particles.machine import processor
+
 _PACKAGES = ("meanfield-particles", "numpy", "numba", "llvmlite", "scipy", "h5py", "xarray", "pandas", "ray")
 
 
@@ -46,7 +48,7 @@ def provenance() -> dict[str, str]:
     return {
         "package_versions": canonical(versions),
         "python": sys.version.split()[0],
-        "cpu": _cpu(),
+        "cpu": processor().name,
         "platform": platform.platform(),
         "git": _git(Path(__file__).resolve().parents[2]),
     }
@@ -57,15 +59,6 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _git(root: Path) -> str:

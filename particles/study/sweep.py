@@ -4,6 +4,7 @@ Runs are tasks of an engine: threads here, or processes of a Ray cluster. On a c
 """
 
 import contextlib
+import json
 import secrets
 import shutil
 import threading
@@ -85,7 +86,7 @@ class Errand(NamedTuple):
 
     engine: where the run's particles go. mark: a file in `out` that must be seen, or the folder is not the same one.
     data: what is sent along instead of being read by every process, by `build.data_key`. shared: whether other
-    processes make runs in `out` as well.
+    processes make runs in `out` as well. notice: what each run's events must hold of the machines.
     """
 
     made: Plan
@@ -97,6 +98,7 @@ class Errand(NamedTuple):
     mark: str
     data: dict[str, build.Data] = {}
     shared: bool = False
+    notice: str = ""
 
 
 def run_sweep(
@@ -130,7 +132,10 @@ def run_sweep(
     outcomes = [outcome for outcome in before.values() if outcome]
     mark = f".seen-{secrets.token_hex(8)}"
     data = {} if isinstance(tasks, Local) else _data_of(made, todo)
-    errand = Errand(made, todo, out, engine, checkpoint_seconds, keep_every, mark, data, shared)
+    notice = tasks.notice() if todo else ""
+    if notice:
+        warnings.warn(f"{made.name}: {notice}", stacklevel=2)
+    errand = Errand(made, todo, out, engine, checkpoint_seconds, keep_every, mark, data, shared, notice)
     watch = Watch(
         lambda number, iteration: monitor.step(todo[number], iteration, todo[number].config.steps), stop.is_set
     )
@@ -220,10 +225,12 @@ def _made(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
         run, status, message = error.run, "diverged", str(error)
     if run.status == "stopped":
         return Outcome(case, "stopped")
+    told = run.events[:-1] if status == "diverged" else run.events  # the last is what the message says
+    if errand.notice:
+        run.dataset.attrs["events"] = json.dumps([{"iteration": 0, "what": errand.notice}, *run.events])
     save(run, run_path(out, case))
     shutil.rmtree(keep, ignore_errors=True)
-    events = run.events[:-1] if status == "diverged" else run.events  # the last is what the message says
-    return Outcome(case, status, message, tuple(str(event["what"]) for event in events))
+    return Outcome(case, status, message, tuple(str(event["what"]) for event in told))
 
 
 def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Callable[[int, int], bool]) -> Run:
