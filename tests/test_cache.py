@@ -1,5 +1,6 @@
 """Compiled kernels are kept between processes, never stale, and no two processes spoil each other's."""
 
+import importlib
 import json
 import os
 import resource
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import particles as mf
+from particles import kernels
 from particles.kernels import cache as module, compile, online
 
 PATIENCE = 120.0
@@ -277,6 +279,18 @@ def test_kernels__that_do_not_name_the_activation_are_compiled_once_for_all():
     assert one.move_blocks is two.move_blocks
     assert one.sum_groups is not two.sum_groups
     assert one.sum_groups.identity != two.sum_groups.identity
+
+
+def test_threads__of_numba_that_are_no_number_are_ignored_in_a_line(monkeypatch):
+    """Numba itself cannot be imported with 0."""
+    for value in ("0", "-1", "abc"):
+        monkeypatch.setenv("NUMBA_NUM_THREADS", value)
+        with pytest.warns(UserWarning, match=f"NUMBA_NUM_THREADS={value} is not a whole number above 0"):
+            importlib.reload(kernels)
+        assert "NUMBA_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+    importlib.reload(kernels)
+    assert os.environ["NUMBA_NUM_THREADS"] == "3"
 
 
 @pytest.mark.slow
