@@ -136,3 +136,17 @@ def test_stable_step__is_where_a_linear_network_turns(factor, grows, cloud, samp
     step = factor * stable_step(net, start, data.x, loss_row("squared"))
     losses = mf.simulate(net, start, data, mf.GradientDescent(step), steps=200).dataset.loss.values
     assert (losses[-1] > losses[-2]) == grows
+
+
+def test_simulate__does_not_depend_on_numpy_s_error_settings():
+    """Losses of far outputs underflow on purpose."""
+    data = mf.Dataset(3000.0 * np.eye(2), np.ones(2))
+
+    def losses():
+        start = mf.Gaussian(2).sample(64, seed=0)
+        run = mf.simulate(mf.Network("relu"), start, data, mf.GradientDescent(1e-9), steps=2, loss="logistic")
+        return run.dataset["loss"].values.tolist()
+
+    with np.errstate(all="raise"):
+        strict = losses()
+    assert strict == losses()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from particles.checkpoint import Checkpoints
-from particles.checks import whole
+from particles.checks import numpy_settings, whole
 from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.losses import loss as loss_row
@@ -33,6 +33,7 @@ LOG_POINTS = 10  # recorded iterations a decade with record_every="log"
 _HASHED = 4096  # atoms of a start that is not in memory
 
 
+@numpy_settings
 def simulate(
     net: Network,
     start: Measure | Source,
