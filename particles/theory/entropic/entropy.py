@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.checks import whole
+from particles.checks import numpy_settings, whole
 from particles.errors import InputError
 from particles.measure import Array, Measure, checked_measure, equal_weights
 from particles.population import cores
@@ -47,6 +47,7 @@ class Neighbours(NamedTuple):
     without: Array
 
 
+@numpy_settings
 def entropy(measure: Measure, k: int = 4) -> Entropy:
     """The entropy -int log mu dmu of the law of which the particles are an independent sample.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import whole
+from particles.checks import numpy_settings, whole
 from particles.data import Dataset
 from particles.errors import InputError
 from particles.measure import Array, Measure
@@ -67,6 +67,7 @@ class DualityGap(NamedTuple):
     bias: float
 
 
+@numpy_settings
 def proximal_gibbs(
     net: Network,
     measure: Measure,
@@ -112,6 +113,7 @@ def proximal_gibbs(
     return ProximalGibbs(V, T, signs, masses, log_z, error, effective)
 
 
+@numpy_settings
 def duality_gap(
     net: Network,
     measure: Measure,
