@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from particles.errors import InputError
 
+# NumPy's own settings, for functions that handle overflow themselves: np.seterr(all="raise") is the caller's.
+numpy_settings = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
+
 
 def whole(name: str, value: Any, least: int = 0, most: int | None = None, remedy: str = "") -> int:
     """A whole number from `least` to `most`; bools and floats are none."""

@@ -1,6 +1,7 @@
 """Every row of the table against 30 digits, its stated bounds, and quadrature."""
 
 import math
+import re
 
 import naive
 import numba
@@ -11,6 +12,9 @@ from scipy import integrate
 
 import particles as mf
 from particles.activations import ACTIVATIONS, activation
+from particles.cluster.rows import adopt, packed
+from particles.kernels.compile import inline
+from particles.kernels.elementwise import lanewise
 
 DIGITS = stored("activations")
 POINTS = DIGITS["points"]
@@ -139,3 +143,72 @@ def test_closed_kernel__is_known_for_seven_rows():
 def test_activation__names_the_nearest_row():
     with pytest.raises(mf.InputError, match=r"`activation` must be one of .*: got 'tahn'\. Did you mean 'tanh'\?"):
         activation("tahn")
+
+
+TANH, RELU, SOFTPLUS = (ACTIVATIONS[name] for name in ("tanh", "relu", "softplus"))
+
+
+@pytest.mark.parametrize("changed, rule", [
+    ({"derivative": SOFTPLUS.derivative}, "`derivative` of the activation 'mine' must be the slope"),
+    ({"derivative": lambda v: 1.01 * TANH.derivative(v)}, "`derivative` of the activation 'mine' must be the slope"),
+    ({"slope_bound": 0.9}, "`slope_bound` of the activation 'mine'"),
+    ({"curvature_bound": 0.5}, "`curvature_bound` of the activation 'mine'"),
+    ({"sigma": lambda v: 3.0 * v, "derivative": lambda v: 3.0, "slope_bound": 3.0}, "`linear_growth` of the"),
+    ({"pair": lambda v: (v, v)}, "`pair` of the activation 'mine'"),
+    ({"slope_kernel": ACTIVATIONS["erf"].value_kernel}, "`slope_kernel` of the activation 'mine'"),
+    ({"value_kernel": RELU.value_kernel}, "`value_kernel` of the activation 'mine'"),
+])  # fmt: skip
+def test_row__of_the_user_s_with_a_wrong_part_is_refused(monkeypatch, changed, rule):
+    monkeypatch.setitem(ACTIVATIONS, "mine", TANH._replace(name="mine", **changed))
+    with pytest.raises(mf.InputError, match=re.escape(rule)):
+        mf.Network("mine")
+
+
+@EACH
+def test_row__that_is_right_passes_the_same_check(monkeypatch, name):
+    """Kinks, steps and bounds that are attained among them."""
+    monkeypatch.setitem(ACTIVATIONS, "mine", ACTIVATIONS[name]._replace(name="mine"))
+    assert mf.Network("mine").row.name == "mine"
+
+
+def test_row__in_the_place_of_ours_is_checked(monkeypatch):
+    monkeypatch.setitem(ACTIVATIONS, "tanh", TANH._replace(derivative=SOFTPLUS.derivative))
+    with pytest.raises(mf.InputError, match="must be the slope"):
+        mf.Network("tanh")
+
+
+def test_row__of_the_user_s_is_compiled_where_it_arrives(monkeypatch):
+    """Formulas that no other process can import, one of which calls a third; sent by value and read back."""
+    import ray
+
+    @inline
+    def fading(v):
+        return math.exp(-v)
+
+    def swish(v):
+        return v / (1.0 + fading(v))
+
+    def swish_slope(v):
+        e = 1.0 / (1.0 + fading(v))
+        return e * (1.0 + v * (1.0 - e))
+
+    row = mf.Activation("swish", lanewise(swish), lanewise(swish_slope), 1.1, 0.5, linear_growth=True)
+    monkeypatch.setitem(ACTIVATIONS, "swish", row)
+    message = packed(ray, "swish")
+    monkeypatch.delitem(ACTIVATIONS, "swish")
+    adopt(message)
+    arrived = mf.Network("swish").row
+    assert arrived.sigma is not row.sigma
+    assert formula(arrived.sigma, "compiled")(0.3) == pytest.approx(0.3 / (1.0 + math.exp(-0.3)), rel=1e-15)
+    assert formula(arrived.derivative, "compiled")(0.3) == pytest.approx(swish_slope(0.3), rel=1e-15)
+
+
+def test_row__that_cannot_be_sent_is_named(monkeypatch):
+    import threading
+
+    import ray
+
+    lock = threading.Lock()
+    monkeypatch.setitem(ACTIVATIONS, "held", TANH._replace(name="held", sigma=lambda v: (lock, v)[1]))
+    with pytest.raises(mf.ClusterError, match=r"cannot be sent to other processes \(held\).*functions and numbers"):
+        packed(ray, "held")

@@ -1,5 +1,7 @@
 """Compiled kernels are kept between processes, never stale, and no two processes spoil each other's."""
 
+import functools
+import importlib
 import json
 import os
 import resource
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 import particles as mf
+from particles import kernels
 from particles.kernels import cache as module, compile, online
 
 PATIENCE = 120.0
@@ -263,6 +266,9 @@ def test_kernels__that_are_damaged_are_made_anew(folder, damage):
 def test_kernels__of_a_user_s_formula_are_not_kept(folder):
     """It can change while the package's sources stay."""
 
+    known = compile.inlined(online.squared_slope)
+
+    @functools.wraps(known)  # which gives it the name, the module and the attributes of one of ours
     def slope(g, y):
         return g + y
 
@@ -276,7 +282,19 @@ def test_kernels__that_do_not_name_the_activation_are_compiled_once_for_all():
     one, two = (mf.Network(name).kernels("float64", 9) for name in ("tanh", "relu"))
     assert one.move_blocks is two.move_blocks
     assert one.sum_groups is not two.sum_groups
-    assert one.sum_groups.identity != two.sum_groups.identity
+    assert compile._identities[one.sum_groups] != compile._identities[two.sum_groups]
+
+
+def test_threads__of_numba_that_are_no_number_are_ignored_in_a_line(monkeypatch):
+    """Numba itself cannot be imported with 0."""
+    for value in ("0", "-1", "abc"):
+        monkeypatch.setenv("NUMBA_NUM_THREADS", value)
+        with pytest.warns(UserWarning, match=f"NUMBA_NUM_THREADS={value} is not a whole number above 0"):
+            importlib.reload(kernels)
+        assert "NUMBA_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+    importlib.reload(kernels)
+    assert os.environ["NUMBA_NUM_THREADS"] == "3"
 
 
 @pytest.mark.slow

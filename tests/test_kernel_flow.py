@@ -133,3 +133,18 @@ def test_descend__refuses_iterations(case, iterations):
     gram, _, y, _ = case
     with pytest.raises(mf.InputError, match="`iterations` must be whole numbers >= 0"):
         tangent.descend(gram, y, 0.1, iterations)
+
+
+UNDERFLOWING = {
+    "descend": lambda: tangent.descend(np.eye(2), [1.0, -1.0], 1.0, [0, 10, 10**7]),
+    "kernel_iterations": lambda: mf.theory.kernel_iterations(np.diag([1.0, 1e-4]), [1.0, -1.0], 1e-12),
+    "limit_gram": lambda: tangent.limit_gram(mf.Network("sin", beta=0.5), mf.Gaussian(2), 40.0 * np.eye(2)),
+}
+
+
+@pytest.mark.parametrize("name", UNDERFLOWING)
+def test_theory__does_not_depend_on_numpy_s_error_settings(name):
+    """Powers and exponentials that vanish are no error, whatever np.seterr the caller chose."""
+    with np.errstate(all="raise"):
+        strict = UNDERFLOWING[name]()
+    assert np.array_equal(strict, UNDERFLOWING[name]())

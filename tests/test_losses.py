@@ -1,11 +1,13 @@
 """The two losses against their formulas and finite differences."""
 
+import re
+
 import naive
 import numpy as np
 import pytest
 
 import particles as mf
-from particles.losses import LOSSES, loss
+from particles.losses import LOSSES, Loss, loss
 
 EACH = pytest.mark.parametrize("name", naive.LOSS)
 Z = np.linspace(-6, 6, 49)
@@ -54,6 +56,51 @@ def test_loss__does_not_overflow(name, label):
 @EACH
 def test_binary__is_the_classification_loss_only(name):
     assert LOSSES[name].binary == (name == "logistic")
+
+
+HUBER = Loss(
+    "huber",
+    lambda z, y: np.where(abs(z - y) < 1, 0.5 * (z - y) ** 2, abs(z - y) - 0.5),
+    lambda z, y: np.clip(z - y, -1, 1),
+    1.0,
+    False,
+    lambda slope: np.where(abs(slope) < 1, 1.0, 0.0),
+)
+
+
+def test_loss__of_the_user_s_takes_one_sample_steps(monkeypatch):
+    """Its slope is not compiled, so it takes the path of larger batches; the squared loss shows that it is the same."""
+    squared = LOSSES["squared"]._replace(name="mine")
+    monkeypatch.setitem(LOSSES, "mine", squared)
+    net, start = mf.Network("tanh"), mf.Gaussian(2).sample(64, seed=0)
+    data = mf.Dataset(np.array([[0.5, -1.0], [2.0, 0.3], [-1.0, -0.2]]), np.array([0.1, 0.2, -0.3]))
+    mine, ours = (mf.simulate(net, start, data, mf.SGD(0.5), steps=9, loss=name) for name in ("mine", "squared"))
+    np.testing.assert_allclose(mine.measure.b, ours.measure.b, rtol=1e-12)
+
+
+def test_loss__of_the_user_s_in_the_place_of_ours_is_the_one_that_runs(monkeypatch):
+    monkeypatch.setitem(LOSSES, "squared", HUBER._replace(name="squared"))
+    net, start = mf.Network("tanh"), mf.Gaussian(2).sample(64, seed=0)
+    run = mf.simulate(net, start, mf.Dataset(np.eye(2), np.array([50.0, 50.0])), mf.SGD(0.1), steps=1)
+    moved = np.abs(run.measure.b - start.b).max()  # |sigma' x| <= 1, and Huber's slope is at most 1
+    assert 0.0 < moved <= 0.1
+
+
+@pytest.mark.parametrize("part, wrong, rule", [
+    ("slope", lambda z, y: y - z, "`slope` of the loss 'huber' must be dl/dz"),
+    ("slope", lambda z, y: z - y, "`slope` of the loss 'huber' must be dl/dz"),
+    ("curvature", 0.5, "`curvature` of the loss 'huber' must be at least"),
+    ("bend", np.abs, "`bend` of the loss 'huber' must be d2l/dz2"),
+])  # fmt: skip
+def test_loss__of_the_user_s_with_a_wrong_part_is_refused(monkeypatch, part, wrong, rule):
+    monkeypatch.setitem(LOSSES, "huber", HUBER._replace(**{part: wrong}))
+    with pytest.raises(mf.InputError, match=re.escape(rule)):
+        loss("huber")
+
+
+def test_loss__of_the_user_s_may_have_a_kink(monkeypatch):
+    monkeypatch.setitem(LOSSES, "huber", HUBER)
+    assert loss("huber") is HUBER
 
 
 def test_loss__names_the_nearest_row():

@@ -230,6 +230,7 @@ REFUSALS = [
     ({"steps": -1}, "`steps` must be a whole number >= 0: got -1"),
     ({"steps": 2.5}, "`steps` must be a whole number >= 0: got 2.5"),
     ({"loss": "hinge"}, "`loss` must be one of squared, logistic: got hinge"),
+    ({"regulariser": 0.1}, "`regulariser` must be an mf.L1 or mf.L2, or a subclass: got 0.1"),
     ({"method": mf.AveragedSGD(0.1), "regulariser": mf.L1(0.1)}, "AveragedSGD brings its own regulariser"),
 ]
 

@@ -252,3 +252,17 @@ def test_divergence__before_the_first_step_blames_no_step(batch, cloud, samples)
 )
 def test_rounded_down__has_its_digits_and_is_no_more(value, digits, found):
     assert rounded_down(value, digits) == found
+
+
+def test_simulate__does_not_depend_on_numpy_s_error_settings():
+    """Losses of far outputs underflow on purpose."""
+    data = mf.Dataset(3000.0 * np.eye(2), np.ones(2))
+
+    def losses():
+        start = mf.Gaussian(2).sample(64, seed=0)
+        run = mf.simulate(mf.Network("relu"), start, data, mf.GradientDescent(1e-9), steps=2, loss="logistic")
+        return run.dataset["loss"].values.tolist()
+
+    with np.errstate(all="raise"):
+        strict = losses()
+    assert strict == losses()

@@ -23,6 +23,7 @@ from particles.cluster.connection import connected
 from particles.cluster.shards import spans
 from particles.errors import ClusterError, LostError
 from particles.kernels.compile import inline
+from particles.kernels.elementwise import lanewise
 from particles.kernels.online import WINDOW
 from particles.machine import Processor, processor
 from particles.moves import Leg, recipe
@@ -159,14 +160,17 @@ def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes, monkeyp
     """Defined here, so no worker could import them."""
 
     @inline
+    def squared(v):
+        return v * v
+
     def cube(v):
-        return v * v * v
+        return v * squared(v)
 
     @inline
     def slope(v):
-        return 3.0 * v * v
+        return 3.0 * squared(v)
 
-    row = ACTIVATIONS["quadratic"]._replace(name="cube", sigma=cube, derivative=slope)
+    row = mf.Activation("cube", lanewise(cube), slope, np.inf, np.inf, False)
     monkeypatch.setitem(ACTIVATIONS, "cube", row)
     scale = 0.5
     stream = mf.Stream(mf.Sphere(2), lambda x: scale * np.sin(x[:, 0]), noise=0.1)

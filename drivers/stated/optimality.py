@@ -6,7 +6,6 @@ A certificate is a bound: it is compared as it is.
 import numpy as np
 
 import particles as mf
-from particles.measure import Measure
 from particles.theory import certificates
 
 SMOOTH, ALL = ("tanh", "sigmoid", "erf", "sin"), ("tanh", "sigmoid", "erf", "sin", "relu", "softplus")

@@ -46,6 +46,12 @@ def cache_folder() -> Path | None:
     return Path(chosen) / f"kernels-{_SOURCE_HASH}" if chosen else None
 
 
+def can_be_written(folder: Path) -> bool:
+    """Whether this user may put files there, or make the folder."""
+    there = next(above for above in (folder, *folder.absolute().parents) if os.path.exists(above))
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
 class KernelCache:
     """What Numba's dispatcher asks of a cache, for one kernel; `identity` says all that is compiled into it.
 

@@ -8,7 +8,7 @@ compiling, which is the twin the tests run.
 import hashlib
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import numba
@@ -25,7 +25,9 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 _SOURCES = "particles.kernels.", "particles.activations"  # the modules that `cache` hashes
 
-_known: dict[tuple[Any, str], Any] = {}
+# What was settled in this process, by kind and hash, and back. Not an attribute: functools.wraps would copy it.
+_known: dict[tuple[str, str], Any] = {}
+_identities: dict[Any, str] = {}
 
 
 def inline(function: Callable[..., Any]) -> Any:
@@ -69,31 +71,31 @@ def plain(template: Callable[..., Any], **names: Any) -> Callable[..., Any]:
 
 def inlined(template: Callable[..., Any], **names: Any) -> Any:
     """The template with `names` as its globals, to be compiled into every kernel that calls it."""
-    return _once(inline, template, names)
+    return _once("inlined", template, names)
 
 
 def specialise(template: Callable[..., Any], **names: Any) -> Any:
     """The template with `names` as its globals, compiled, and kept on disk if all of it is this package's own."""
-    return _once(_compiled, template, names)
+    return _once("compiled", template, names)
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
+def _compiled(function: Callable[..., Any], identity: str | None) -> Any:
     dispatcher = numba.njit(**_OPTIONS)(function)
-    identity = getattr(function, "identity", None)
     if identity and hasattr(dispatcher, "_cache"):  # Numba's own name; without it nothing is kept
         dispatcher._cache = KernelCache(function.__name__, identity)
     return dispatcher
 
 
-def _once(finish: Callable[[Any], Any], template: Callable[..., Any], names: dict[str, Any]) -> Any:
-    """The template with `names` settled, finished once a process: what does not name sigma serves all activations."""
-    function, identity = plain(template, **names), _settled(template, names)
-    if identity is None:
-        return finish(function)
-    if (finish, identity) not in _known:
-        vars(function)["identity"] = identity
-        _known[finish, identity] = finish(function)
-    return _known[finish, identity]
+def _once(kind: str, template: Callable[..., Any], names: dict[str, Any]) -> Any:
+    """The template with `names` settled, once a process: what does not name sigma serves all activations."""
+    identity = _settled(template, names)
+    if identity and (kind, identity) in _known:
+        return _known[kind, identity]
+    function = plain(template, **names)
+    finished = inline(function) if kind == "inlined" else _compiled(function, identity)
+    if identity:
+        _known[kind, identity], _identities[finished] = finished, identity
+    return finished
 
 
 def _settled(template: Callable[..., Any], names: dict[str, Any]) -> str | None:
@@ -116,8 +118,8 @@ def _identity(value: Any) -> str | None:
     """What a settled name stands for; None where that can change while the hash of the sources stays."""
     if value is None or isinstance(value, int | float | str):
         return repr(value)
-    if identity := getattr(value, "identity", None):
-        return str(identity)
+    if isinstance(value, Hashable) and value in _identities:
+        return _identities[value]
     module, name = getattr(value, "__module__", None) or "", getattr(value, "__qualname__", "")
     ours = module == "math" or module.startswith(_SOURCES)
     return f"{module}.{name}" if ours and getattr(sys.modules.get(module), name, None) is value else None

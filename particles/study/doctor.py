@@ -10,7 +10,7 @@ from rich.table import Table
 from particles.blocks import blocks_of
 from particles.cluster.connection import Node
 from particles.cluster.engine import Ray
-from particles.kernels.cache import cache_folder
+from particles.kernels.cache import cache_folder, can_be_written
 from particles.population import cores
 from particles.study.placement import memory_here, work_in
 from particles.study.plan import Plan
@@ -28,7 +28,7 @@ def examine(console: Console, address: str | None) -> dict[str, Any]:
     memory, free = found["memory_bytes"] / 2**30, found["disk_free_bytes"] / 2**30
     print_line(console, f"python {found['python']}, {found['package_versions']}")
     print_line(console, f"cpu {found['cpu']}: {found['cores']} cores, {memory:.1f} GiB of memory")
-    print_line(console, f"compiled kernels: {found['kernel_cache'] or 'not kept'}; disk free here: {free:.1f} GiB")
+    print_line(console, f"compiled kernels: {_kept(found['kernel_cache'])}; disk free here: {free:.1f} GiB")
     if address is not None:
         with Ray(address=address).held() as machines:
             found["machines"] = [{"id": machine.id, "cores": machine.cpus} for machine in machines]
@@ -72,6 +72,12 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
     return {"name": made.name, "particles": work.M, "samples": work.n, "steps": work.steps} | {
         "here": {"threads": mine.threads, **_plain(mine)}, "shards": told, "best_shards": top.shards
     }  # fmt: skip
+
+
+def _kept(folder: Path | None) -> str:
+    if folder is None:
+        return "not kept"
+    return f"{folder}" if can_be_written(folder) else f"{folder}, which cannot be written: new ones are not kept"
 
 
 def _told(known: Constants, measured: bool) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from particles import rules
-from particles.checks import number, whole
+from particles.checks import number, numpy_settings, whole
 from particles.data import Dataset, Stream
 from particles.errors import InputError, nearest
 from particles.laws import Atoms, Gaussian, Law
@@ -67,6 +67,7 @@ class ToleranceError(InputError):
     found: MeanField | None = None
 
 
+@numpy_settings
 def mean_field(
     net: Network,
     law: Law,

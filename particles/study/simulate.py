@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from particles.checkpoint import Checkpoints
-from particles.checks import in_range, whole
+from particles.checks import in_range, numpy_settings, whole
 from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.losses import loss as loss_row
@@ -18,7 +18,7 @@ from particles.network import Network
 from particles.observables import Observer
 from particles.population import Engine, Local
 from particles.problem import Problem
-from particles.regularisers import NONE, Regulariser
+from particles.regularisers import L1, L2, NONE, Regulariser
 from particles.samples import Samples
 from particles.schedules import schedule
 from particles.stability import advice
@@ -33,6 +33,7 @@ LOG_POINTS = 10  # recorded iterations a decade with record_every="log"
 _HASHED = 4096  # atoms of a start that is not in memory
 
 
+@numpy_settings
 def simulate(
     net: Network,
     start: Measure | Source,
@@ -206,6 +207,10 @@ def _start_hash(start: Source) -> str:
 
 def _one_regulariser(method: Method, given: Regulariser | None) -> Regulariser:
     own: Regulariser | None = method.regulariser
+    if not isinstance(given, L1 | L2 | None):
+        raise InputError(
+            "`regulariser` must be an mf.L1 or mf.L2, or a subclass", repr(given), "The kernels know no other."
+        )
     if own is not None and given is not None:
         raise InputError(
             f"{type(method).__name__} brings its own regulariser", repr(given), "Use its `weight_decay`, or SGD."

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number, real_array, vector
+from particles.checks import number, numpy_settings, real_array, vector
 from particles.errors import InputError
 from particles.measure import Array
 from particles.schedules import Constant, Schedule, schedule
@@ -54,6 +54,7 @@ def checked_gram(gram: ArrayLike) -> Array:
     return matrix
 
 
+@numpy_settings
 def flow(
     gram: ArrayLike | Eigen,
     y: ArrayLike,
@@ -83,6 +84,7 @@ def flow(
     return problem.outputs(np.divide(-np.expm1(-rate * t), rate, out=t + 0.0 * rate, where=rate != 0.0))
 
 
+@numpy_settings
 def descend(
     gram: ArrayLike | Eigen,
     y: ArrayLike,

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from particles import rules
 from particles.activations import OURS, relu_slopes, relu_values
-from particles.checks import number
+from particles.checks import number, numpy_settings
 from particles.errors import InputError
 from particles.laws import Ball, Gaussian, Law, Sphere, Uniform
 from particles.measure import Array
@@ -46,6 +46,7 @@ class Rule(NamedTuple):
     error: float = 0.0
 
 
+@numpy_settings
 def limit_gram(
     net: Network, law: Law, x: ArrayLike, other: ArrayLike | None = None, tolerance: float | None = None
 ) -> Array:
@@ -59,6 +60,7 @@ def limit_gram(
     return limit(net, law, x, other, tolerance).gram
 
 
+@numpy_settings
 def limit(
     net: Network, law: Law, x: ArrayLike, other: ArrayLike | None = None, tolerance: float | None = None
 ) -> Limit:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles import blocks
-from particles.checks import number, whole
+from particles.checks import number, numpy_settings, whole
 from particles.data import Dataset, checked_labels
 from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
@@ -43,6 +43,7 @@ class Margin(NamedTuple):
     how: str
 
 
+@numpy_settings
 def margin(
     net: Network, start: Law | Measure, x: ArrayLike, y: ArrayLike, nodes: int = 4096, tolerance: float = 1e-4
 ) -> Margin:

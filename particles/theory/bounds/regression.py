@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number, real_array, share, vector, whole
+from particles.checks import number, numpy_settings, real_array, share, vector, whole
 from particles.errors import InputError
 from particles.measure import Array
 from particles.theory.kernel_flow import checked_gram, eigen
@@ -28,6 +28,7 @@ def descent_step(gram: ArrayLike, curvature: float = 1.0) -> float:
     return len(matrix) / (curvature * top) if top > 0 else math.inf
 
 
+@numpy_settings
 def descent_bound(gram: ArrayLike, residual: ArrayLike, step: float) -> float:
     """The descent lemma's bound on L_n(w'), L_n - (eta / 2) n^-2 r^T K r, L_n = |r|^2 / (2 n) (3.1, flow time).
 
@@ -44,6 +45,7 @@ def descent_bound(gram: ArrayLike, residual: ArrayLike, step: float) -> float:
     return float(r @ r / (2.0 * n) - step / 2.0 * (r @ matrix @ r) / n**2)
 
 
+@numpy_settings
 def contraction(step: float, smallest: float, n: int, t: ArrayLike) -> Array:
     """L_n(w_t) / L_n(w_0) is at most (1 - eta lam / n)^t (3.1, flow time): t's shape.
 
@@ -96,6 +98,7 @@ def theorem_1(gram: ArrayLike, eps: float, x: ArrayLike | None = None, y: ArrayL
     return Theorem1(n / norm, norm / low * math.log(1.0 / eps), n**6 / low**4, n / float(values[-1]), low, norm)
 
 
+@numpy_settings
 def kernel_iterations(gram: ArrayLike, y: ArrayLike, eps: float, step: float | None = None) -> int:
     """The exact number of steps after which kernel descent from outputs 0 has L_n <= eps (3.1, flow time).
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from particles.checks import numpy_settings
 from particles.data import Dataset
 from particles.losses import loss as loss_row
 from particles.measure import Array, Measure, checked_measure
@@ -40,6 +41,7 @@ class DualityGap(NamedTuple):
     bias: float
 
 
+@numpy_settings
 def duality_gap(
     net: Network,
     measure: Measure,

@@ -15,11 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.checks import whole
+from particles.checks import numpy_settings, whole
 from particles.errors import InputError
 from particles.measure import Array, Measure, checked_measure, equal_weights
 from particles.population import cores
-
 
 _FLAT = 1e-12  # of the largest variance: less is rounding
 
@@ -52,6 +51,7 @@ class Neighbours(NamedTuple):
     without: Array
 
 
+@numpy_settings
 def entropy(measure: Measure, k: int = 4) -> Entropy:
     """The entropy -int log mu dmu of the law of which the particles are an independent sample.
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.checks import number
+from particles.checks import number, numpy_settings
 from particles.data import Dataset, checked_labels
 from particles.errors import InputError
 from particles.losses import loss as loss_row
@@ -40,6 +40,7 @@ class FreeEnergy(NamedTuple):
     bias: float = 0.0
 
 
+@numpy_settings
 def free_energy(
     net: Network,
     measure: Measure,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.checks import number
+from particles.checks import number, numpy_settings
 from particles.data import Dataset
 from particles.errors import InputError
 from particles.losses import Loss, loss as loss_row
@@ -49,6 +49,7 @@ class Gibbs(NamedTuple):
     error: float
 
 
+@numpy_settings
 def gibbs(
     net: Network,
     data: Dataset,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import real_array, whole
+from particles.checks import numpy_settings, real_array, whole
 from particles.data import Dataset
 from particles.errors import InputError
 from particles.measure import Array, Measure
@@ -63,6 +63,7 @@ class Nodes(NamedTuple):
     logs: Array
 
 
+@numpy_settings
 def proximal_gibbs(
     net: Network,
     measure: Measure,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from particles.checks import number, real_array, whole
+from particles.checks import number, numpy_settings, real_array, whole
 from particles.data import Stream
 from particles.errors import DivergedError, InputError
 from particles.laws import Atoms, Law, Sphere
@@ -59,6 +59,7 @@ class RadialRun(NamedTuple):
         return np.array([signed @ self.profile(np.multiply.outer(r, rho))[0] for r in self.radii])
 
 
+@numpy_settings
 def radial_flow(
     net: Network,
     start: Law | Measure,

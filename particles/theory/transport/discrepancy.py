@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.checks import number
+from particles.checks import number, numpy_settings
 from particles.errors import InputError
 from particles.measure import Measure
 from particles.population import cores
@@ -31,6 +31,7 @@ class Discrepancy(NamedTuple):
     bandwidth: float
 
 
+@numpy_settings
 def mmd(mu: Measure, nu: Measure, bandwidth: float | None = None, seed: int = 0, signs: str = "joint") -> Discrepancy:
     """MMD = |E_mu k(z, .) - E_nu k(z, .)| in the space of k(z, z') = exp(-|z - z'|^2 / (2 h^2)): 0 only if mu = nu.
 
