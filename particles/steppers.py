@@ -198,10 +198,8 @@ class Reweighing:
             raise DivergedError(f"a particle is no longer finite after iteration {iteration + 1}", iteration + 1)
         mass = float(self.population.fold([MASS], None)[0][0])
         if not 0.0 < mass < math.inf:
-            told = (
-                f"the weights sum to {mass:g} after iteration {iteration + 1}: `rate` {self.rate:g} is too large for V"
-            )
-            raise DivergedError(told, iteration + 1)
+            cause = f"`rate` {self.rate:g} is too large for V. Lower it, or the step."
+            raise DivergedError(f"the weights sum to {mass:g} after iteration {iteration + 1}", iteration + 1, cause)
         self.population.each(Shard.scale_weights, 1.0 / mass)
         return None
 

@@ -236,7 +236,7 @@ def test_birth_and_death__bears_a_potential_far_from_zero(start, data):
 
 def test_birth_and_death__that_loses_its_weights_names_the_rate(start, data):
     far = mf.Dataset(data.x, 0.0 * data.y + 200.0)
-    with pytest.raises(mf.DivergedError, match="`rate` 100000 is too large"):
+    with pytest.raises(mf.DivergedError, match=r"`rate` 100000 is too large for V\. Lower it, or the step\.$"):
         end(mf.BirthDeath(1.0, rate=1e5), 3, start, far)
 
 
