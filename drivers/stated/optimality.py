@@ -6,7 +6,6 @@ A certificate is a bound: it is compared as it is.
 import numpy as np
 
 import particles as mf
-from particles.measure import Measure
 from particles.theory import certificates
 
 SMOOTH, ALL = ("tanh", "sigmoid", "erf", "sin"), ("tanh", "sigmoid", "erf", "sin", "relu", "softplus")
@@ -93,7 +92,7 @@ def gap_of_the_objective(seed):
 
 def margin(seed):
     """On atoms: how far the margin to 10^-9 is outside the bounds to a random tolerance; half their distance else."""
-    random, net, data, *_, R = problem(seed, dims=(1, 2, 3))
+    random, net, data, *_ = problem(seed, dims=(1, 2, 3))
     x, y = data.x, np.sign(data.y)
     atoms = mf.Gaussian(x.shape[1]).sample(int(random.integers(5, 200)), seed, signs="random")
     found = mf.theory.margin.margin(net, atoms, x, y, tolerance=10.0 ** random.uniform(-4.0, -1.0))
