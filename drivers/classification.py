@@ -23,7 +23,7 @@ from pydantic import Field
 
 import particles as mf
 from particles.randomness import Purpose
-from particles.study.claims import Settings, above, at_most, below, study
+from particles.study.claims import Claim, Settings, at_most, below, study, vacuous
 from particles.study.compare import fit_exponent
 from particles.study.plots import THEORY, legend, panels, series, styled, theory, ticks
 from particles.theory.bounds import assumption_2, theorem_1, theorem_3_powers
@@ -150,10 +150,21 @@ def claims_of(settings, needed, apart, regression):
             fit = np.round(fit_exponent(inverse, table)[:3], 9)  # a constant M has a power of rounding
             rows.append(at_most(told, "Theorem 3", bound, *fit))
     ratio = np.nanmax(needed[0, :, -1]) / regression[-1]
-    return [
+    return [  # the ratio cannot fail where no network is as wide as regression's bound
         *rows,
-        above("margin of the samples, certified from below", "(7)", 0.0, apart.lower, apart.lower, apart.upper),
-        below("largest M at the least eps over regression's n^6 / lam^4", "Theorems 1, 3", 1.0, ratio),
+        Claim(
+            "margin of the samples, certified from below",
+            "(7)",
+            "> 0",
+            apart.lower,
+            apart.lower,
+            apart.upper,
+            apart.lower > 0.0,
+        ),
+        vacuous(
+            below("largest M at the least eps over regression's n^6 / lam^4", "Theorems 1, 3", 1.0, ratio),
+            regression[-1] >= max(settings.widths),
+        ),
     ]
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from particles.files import write_whole
+from particles.study.claims import tally
 
 ROOT = Path(__file__).resolve().parent.parent
 BEST = ("lazy_to_mean_field", "mean_field_limit", "quadratic_target", "langevin", "averaged_sgd", "global_convergence")
@@ -78,8 +79,7 @@ def result(out, name):
     if not path.is_file() or not path.with_suffix(".png").is_file():
         return None
     with h5py.File(path, "r", locking=False) as file:
-        holds = file["holds"][:]
-        return str(file.attrs["size"]), f"{int(holds.sum())} of {len(holds)} claims hold"
+        return str(file.attrs["size"]), tally(file["holds"][:])
 
 
 def run(root, out, name, quick):

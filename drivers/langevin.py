@@ -6,8 +6,9 @@ measure, and falls at least exponentially, with the log-Sobolev rate 2 tau alpha
 guarantees (Nitanda, Wu, Suzuki 2022; Chizat 2022), far slower than what is seen; the mean squared error of M neurons is
 O(1/M) uniformly in time (Suzuki, Wu, Nitanda 2023, "Convergence of mean-field Langevin dynamics: time and space
 discretization, stochastic gradient, and variance reduction"); particle dual averaging (Nitanda, Wu, Suzuki 2021) comes
-to the same free energy, and plain descent, which has no entropy, ends far above it. (The guaranteed rate is so small
-that no run could fall short of it; it is printed to be seen beside the measured one.)
+to the same free energy, and plain descent, which has no entropy, ends far above it. (Where the guaranteed rate is so
+small that the gap may stay as it is all through the run, to 2%, no run could fall short of it: it is printed beside the
+measured one, as vacuous.)
 
 Neurons tanh(b x), b in R, so that the Gibbs measure has one dimension and its quadrature is the truth.
 
@@ -19,10 +20,11 @@ import sys
 import numpy as np
 
 import particles as mf
-from particles.study.claims import Settings, above, below, study, within
+from particles.study.claims import Settings, above, below, study, vacuous, within
 from particles.study.plots import LIMIT, legend, panels, series, styled, theory, ticks
 
 NET, LAW = mf.Network("tanh"), mf.Gaussian(1, std=2.0)
+LEAST = 0.02  # of the free energy's gap at the start: below, the estimates are noise
 
 
 class Noisy(Settings):
@@ -94,7 +96,7 @@ def falling(settings, data, temperature):
 
 def rate_of(gaps, times):
     """The exponential rate of a gap, from its first tenth down to where it is the estimate's noise."""
-    low = np.flatnonzero(gaps <= 0.02 * gaps[0])
+    low = np.flatnonzero(gaps <= LEAST * gaps[0])
     part = (gaps < 0.9 * gaps[0]) & (np.arange(len(gaps)) < (low[0] if len(low) else len(gaps)))
     if part.sum() < 3:
         return -np.inf
@@ -189,8 +191,9 @@ def main():
             within(f"int b^2 dmu at temperature {temperature:g}", "Gibbs measure", truth, mean, mean - half,
                    mean + half, slack=4 * truth * np.sqrt(2 / settings.count) + euler)
         )  # fmt: skip
-    claims.append(above(f"exponential rate of the free energy at {middle:g}", "log-Sobolev", bound, rate))
-    seen = gaps[0] > 0.02 * gaps[0, 0]  # below, the estimates are noise
+    rates = above(f"exponential rate of the free energy at {middle:g}", "log-Sobolev", bound, rate)
+    claims.append(vacuous(rates, bound * times[-1] < LEAST))
+    seen = gaps[0] > LEAST * gaps[0, 0]
     ratio = ((dual[0] + 2 * dual[1]) / gaps[0])[seen].min()
     claims += [
         above("duality gap, with its error, over F less its least", "Nitanda 2022", 1.0, ratio),

@@ -1,5 +1,6 @@
 """The frame of the studies: verdicts, the table, files and exit codes; and a study run as a script."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-from particles.study.claims import Claim, Settings, above, at_most, below, study, table, within
+from particles.study.claims import Claim, Settings, above, at_most, below, study, table, tally, vacuous, within
 from particles.study.plots import panels
 
 DRIVERS = Path(__file__).parent.parent / "drivers"
@@ -67,6 +68,32 @@ def test_verdicts__follow_the_interval_and_the_bound():
     assert not within("", "", -0.5, np.nan, np.nan, np.nan).holds
 
 
+def test_vacuous__takes_the_verdict_from_a_claim_that_cannot_fail():
+    """A bound beyond all that could be measured was counted as one that holds."""
+    claim = below("width", "Theorem 1", 1e17, 64.0)
+    assert claim.holds and vacuous(claim, cannot_fail=False) == claim
+    assert vacuous(claim, cannot_fail=True) == claim._replace(holds=None)
+    made = table("two", [vacuous(claim, cannot_fail=True)])
+    assert [cell.plain for cell in made.columns[-1].cells] == ["- vacuous"]
+
+
+def test_generalization_bound__has_no_verdict_where_the_bound_says_nothing():
+    """Above the loss of z = 0; three of its six claims held for that."""
+    spec = importlib.util.spec_from_file_location("generalization_bound_driver", DRIVERS / "generalization_bound.py")
+    driver = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(driver)
+    losses = np.array([0.1, 0.4])
+    assert driver.under("", losses, np.array([2.5, 5.0])).holds is None
+    assert driver.under("", losses, np.array([0.2, 5.0])).holds is True
+    assert driver.under("", losses, np.array([0.05, 5.0])).holds is False
+
+
+def test_tally__counts_what_could_fail():
+    assert tally([True, False]) == "1 of 2 claims hold"  # as files of old have it
+    assert tally([1.0, 1.0, np.nan]) == "2 of 2 claims hold, 1 is vacuous"
+    assert tally([0.0, np.nan, np.nan]) == "0 of 1 claims hold, 2 are vacuous"
+
+
 @pytest.mark.parametrize("holds", [True, False])
 def test_finish__writes_what_was_claimed_and_tells_by_its_code(config, tmp_path, capsys, holds):
     figure, axes = panels(2)
@@ -74,13 +101,16 @@ def test_finish__writes_what_was_claimed_and_tells_by_its_code(config, tmp_path,
     claims = [
         Claim("the first [1]", "(1)", 1.0, 1.1, 0.9, 1.2, True),
         below("the second", "2", 2.0, 1.0 if holds else 3.0),
+        vacuous(below("the third", "2", 1e17, 1.0), cannot_fail=True),
     ]
     asked = study("two", Two, ["--config", str(config), "--out", str(tmp_path / "out")])
     assert asked.finish(claims, xr.Dataset({"a": ("k", [1.0, 2.0])}), figure) == (0 if holds else 1)
     assert "the first [1]" in capsys.readouterr().out
     with xr.open_dataset(tmp_path / "out" / "two.h5", engine="h5netcdf") as data:
-        assert data["a"].values.tolist() == [1.0, 2.0] and data["holds"].values.tolist() == [True, holds]
-        assert data["claim_text"].values.tolist() == ["the first [1]", "the second"]
+        assert data["a"].values.tolist() == [1.0, 2.0]
+        np.testing.assert_array_equal(data["holds"].values, [1.0, float(holds), np.nan])
+        assert data["verdict"].values.tolist() == ["holds", "holds" if holds else "does not hold", "vacuous"]
+        assert data["claim_text"].values.tolist() == ["the first [1]", "the second", "the third"]
         assert '"count":3' in data.attrs["settings"] and data.attrs["size"] == "full"
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".h5", ".png", ".svg"}
 

@@ -67,6 +67,18 @@ def test_least__is_the_first_rung_from_which_on_all_are_good(driver):
     assert np.array_equal(found, [8.0, 4.0, np.nan], equal_nan=True)
 
 
+def test_claims__have_no_verdict_on_a_width_beyond_all_that_were_trained(driver):
+    class Settings:
+        eps, widths, cases = [0.3, 0.1], [2, 4], []
+
+    class Apart:
+        lower, upper = 0.0, 0.1
+
+    needed = np.full((3, 1, 2, 1), 4.0)
+    assert [claim.holds for claim in driver.claims_of(Settings, needed, Apart, [1e20])] == [False, None]
+    assert [claim.holds for claim in driver.claims_of(Settings, needed, Apart, [3.0])] == [False, False]
+
+
 def test_needs__are_read_off_by_the_errors(driver):
     class Settings:
         betas, eps, seeds, widths, samples = [0.5], [0.3, 0.1], 1, [2, 4], [8, 16]

@@ -230,3 +230,33 @@ def test_margin__is_soon_found_at_the_size_of_a_study():
     found = margin(mf.Network("relu"), mf.Gaussian(10), x, np.sign(x[:, 0] * x[:, 1]))
     assert found.upper - found.lower <= 1e-4 * found.upper
     assert int(found.how.split(" after ")[1].split()[0]) <= 20
+
+
+def test_margin__of_a_law_says_how_far_its_quadrature_may_be_off():
+    """The bounds prove the margin of the atoms: 16 times as many nodes lie 0.01 outside bounds that are 4e-6 apart."""
+    random = np.random.default_rng(19)
+    x, y, net, law = (
+        random.standard_normal((6, 3)),
+        np.array([1.0, -1, 1, 1, -1, -1]),
+        mf.Network("tanh"),
+        mf.Ball(3, 2.0),
+    )
+    found = margin(net, law, x, y, nodes=200)
+    finer = margin(net, law, x, y, nodes=3200)
+    assert found.upper < finer.lower or found.lower > finer.upper
+    assert abs(finer.lower - found.lower) < found.quadrature < 0.5 * found.upper
+    assert margin(net, law.quadrature(100), x, y).quadrature == 0.0
+
+
+def test_margin__bears_atoms_of_next_to_no_weight():
+    """Squares of slopes of 1e-170 underflow: the field was 1e130 there, and the steps ended in a ValueError."""
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((5, 2)), np.array([-1.0, -1, 1, 1, -1])
+    b, w = random.standard_normal((300, 2)), np.full(300, 1.0 / 300)
+    light = mf.Measure(np.concatenate([b, b[:50]]), np.ones(350), np.concatenate([w, np.full(50, 1e-170)]))
+    found, plain = (
+        margin(mf.Network("softplus"), m, x, y, tolerance=1e-5) for m in (light, mf.Measure(b, np.ones(300), w))
+    )
+    assert (
+        found.lower == pytest.approx(plain.lower, rel=2e-5) and (np.linalg.norm(found.field, axis=1) <= 1 + 1e-9).all()
+    )

@@ -19,7 +19,7 @@ from test_sweep import Silent
 import particles as mf
 from particles.errors import InputError, StorageError
 from particles.study import report, summary
-from particles.study.claims import Settings, Study, at_most, within
+from particles.study.claims import Settings, Study, at_most, below, vacuous, within
 from particles.study.plan import plan
 from particles.study.plots import panels
 from particles.study.sweep import run_sweep
@@ -108,7 +108,8 @@ def study(tmp_path):
             n: int = 3
             word: str = settings or "plain"
 
-        claims = [within(text, "(7)", 2.0, 1.93, 1.8, 2.04), at_most("the bound", "3.1", 0.5, 0.75, 0.7, 0.8)]
+        claims = [within(text, "(7)", 2.0, 1.93, 1.8, 2.04), at_most("the bound", "3.1", 0.5, 0.75, 0.7, 0.8),
+                  vacuous(below("the width", "3.1", 1e17, 64.0), cannot_fail=True)]  # fmt: skip
         data = xarray.Dataset({"loss": ("time", [1.0, 0.5, 0.2])}, {"time": [0.0, 1.0, 2.0]})
         figure, axes = panels(1)
         axes[0].plot([0, 1], [0, 1], label="a")
@@ -186,8 +187,10 @@ def test_report__shows_a_studys_claims_with_their_verdicts(study):
     assert rows(reader, "claim") == [
         ["the order", "(7)", "2", "1.93", "[1.8, 2.04]", "holds"],
         ["the bound", "3.1", "<= 0.5", "0.75", "[0.7, 0.8]", "does not hold"],
+        ["the width", "3.1", "<= 1e+17", "64", "", "vacuous"],
     ]
-    assert "1 of 2 claims do not hold" in "".join(reader.text)
+    text = "".join(reader.text)
+    assert "1 of 2 claims do not hold" in text and "1 of 2 claims hold, 1 is vacuous." in text
 
 
 def test_report__of_a_studys_folder_is_that_of_its_file(tmp_path, study):

@@ -38,10 +38,15 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+VERDICTS: dict[bool | None, str] = {True: "holds", False: "does not hold", None: "vacuous"}
+_CELLS: dict[bool | None, tuple[str, str]] = {True: ("yes", ""), False: ("NO", "bold red"), None: ("- vacuous", "dim")}
+
+
 class Claim(NamedTuple):
     """What is claimed and where, what the paper says, what was measured with its interval, and whether it holds.
 
     predicted: a number or words. measured: a number; low, high: its 95% interval, NaN where there is none.
+    holds: None for a vacuous claim, which nothing that could be measured contradicts: it counts neither way.
     """
 
     text: str
@@ -50,7 +55,12 @@ class Claim(NamedTuple):
     measured: float
     low: float
     high: float
-    holds: bool
+    holds: bool | None
+
+    @property
+    def verdict(self) -> str:
+        """In a word: VERDICTS has them."""
+        return VERDICTS[self.holds]
 
 
 def within(
@@ -77,6 +87,24 @@ def above(text: str, equation: str, bound: float, measured: float, low: float = 
     return Claim(text, equation, f">= {bound:.4g}", measured, low, high, bool(measured >= bound))
 
 
+def vacuous(claim: Claim, cannot_fail: bool) -> Claim:
+    """The claim, without a verdict where it cannot fail: a bound beyond all that could be measured."""
+    return claim._replace(holds=None) if cannot_fail else claim
+
+
+def tally(holds: ArrayLike) -> str:
+    """How many claims hold, of those that could fail: `holds` as `as_dataset` has it, or as files of old have it.
+
+    >>> from particles.study.claims import tally
+    >>> tally([1.0, 1.0, 0.0, np.nan])
+    '2 of 3 claims hold, 1 is vacuous'
+    """
+    values = np.asarray(holds, dtype=np.float64)
+    empty = int(np.isnan(values).sum())
+    text = f"{int(np.nansum(values))} of {len(values) - empty} claims hold"
+    return f"{text}, {empty} {'is' if empty == 1 else 'are'} vacuous" if empty else text
+
+
 @dataclass(frozen=True)
 class Study(Generic[S]):
     """A study as its command line asks for it: settings of the driver's own kind, and where results go."""
@@ -87,7 +115,7 @@ class Study(Generic[S]):
     quick: bool
 
     def finish(self, claims: Sequence[Claim], data: "xarray.Dataset", figure: "Figure") -> int:
-        """Print the table, write <name>.h5, .png and .svg; the exit code: 0 if every claim holds, else 1."""
+        """Print the table, write <name>.h5, .png and .svg; the exit code: 1 if a claim does not hold, else 0."""
         from particles.study.plots import optional, save
 
         console = Console(width=None if sys.stdout.isatty() else 160)
@@ -114,7 +142,7 @@ class Study(Generic[S]):
         with optional("the figure"):
             written += save(figure, self.out / self.name)
         print_line(console, "written: " + ", ".join(map(str, written)))
-        return 0 if all(claim.holds for claim in claims) else 1
+        return int(any(claim.holds is False for claim in claims))
 
 
 def study(name: str, kind: type[S], argv: Sequence[str] | None = None) -> Study[S]:
@@ -166,7 +194,8 @@ def table(name: str, claims: Sequence[Claim]) -> Table:
         interval = "" if np.isnan(claim.low) else f"[{claim.low:.4g}, {claim.high:.4g}]"
         predicted = claim.predicted if isinstance(claim.predicted, str) else f"{claim.predicted:.4g}"
         row = (claim.text, claim.equation, predicted, f"{claim.measured:.4g}", interval)
-        made.add_row(*map(Text, row), Text("yes" if claim.holds else "NO", style="" if claim.holds else "bold red"))
+        word, style = _CELLS[claim.holds]
+        made.add_row(*map(Text, row), Text(word, style=style))
     return made
 
 
@@ -185,6 +214,10 @@ def as_dataset(claims: Sequence[Claim]) -> "xarray.Dataset":
             "measured": column([claim.measured for claim in claims], "what was measured"),
             "measured_low": column([claim.low for claim in claims], "lower end of the 95% interval"),
             "measured_high": column([claim.high for claim in claims], "upper end of the 95% interval"),
-            "holds": column([claim.holds for claim in claims], "whether the claim holds"),
+            "holds": column(
+                [np.nan if claim.holds is None else float(claim.holds) for claim in claims],
+                "1 where the claim holds, 0 where it does not, NaN where it is vacuous: nothing could contradict it",
+            ),
+            "verdict": column([claim.verdict for claim in claims], "the same in a word"),
         }
     )

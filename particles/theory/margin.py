@@ -26,13 +26,17 @@ _STEPS = 200  # 15 to 40 are usual
 _ZERO = 1e-9  # of the best margin that one sample allows: less than this is rounding of a margin of 0
 _FASTER = 0.1  # how much the barrier falls once its own problem is solved
 _TINY = 1e-300
+_LIGHT = 1e-140  # below, squares underflow
+_SAFE = 3.0  # over the largest change: 1 held in 28 of 40 random problems, 3 in 39
 
 
 class Margin(NamedTuple):
-    """The margin (7) between two bounds, and what proves them.
+    """The margin (7) of `atoms` between two bounds, and what proves them.
 
     lower: what `field` (M, d) reaches, |field_r| <= 1 to rounding; upper: F at `weights` (n,), the samples' p.
     atoms: the measure that stood for mu0. how: whether (7) holds, and how far the bounds are apart.
+    quadrature: 0 for a measure. The bounds prove nothing of a law, whose margin may lie outside by about this: 3 times
+    what twice and four times the nodes change of F at `weights`; that held in 39 of 40 random problems.
     """
 
     lower: float
@@ -41,6 +45,7 @@ class Margin(NamedTuple):
     field: Array
     atoms: Measure
     how: str
+    quadrature: float = 0.0
 
 
 @numpy_settings
@@ -49,9 +54,10 @@ def margin(
 ) -> Margin:
     """The largest gamma of (7) for these samples: x (n, d), y (n,) labels -1 or 1 -> its bounds and their proofs.
 
-    start: a law, of which at least `nodes` quadrature atoms are taken, or a measure: its margin then is exact, and an
-    atom's sign is its v's. The bounds are brought within `tolerance` of the upper one, or `how` says what was reached
-    (rounding stops them at about 1e-12 of the best that one sample allows).
+    start: a measure, an atom's sign is its v's; or a law, of which at least `nodes` quadrature atoms are taken: the
+    bounds are those of the atoms, and `quadrature` is how far the law's margin may be from them. They are brought within
+    `tolerance` of the upper one, or `how` says what was reached (rounding stops them at about 1e-12 of the best that one
+    sample allows).
     A margin of 0 means that (7) fails; v = 0 shows that it is never less. A step costs 2 n^2 M + 8 n M d flops, and
     n M numbers are held five times. No flow time is in it: (7) has no output scale.
 
@@ -71,20 +77,33 @@ def margin(
         rule, remedy = "the margin (7) is 0 where an input is zero", "Remove it, or use bias=True."
         raise InputError(rule, f"row {int(np.argmin(size))}", remedy)
     if isinstance(start, Law):
-        turned = start.isotropic and start.dim == inputs.shape[1]
-        start = start.quadrature(whole("nodes", nodes, 1), along=inputs if turned else None)
-    atoms = checked_measure(start, inputs.shape[1])
+        nodes, along = whole("nodes", nodes, 1), inputs if start.isotropic and start.dim == inputs.shape[1] else None
+        coarse, *finer = (checked_measure(start.quadrature(k * nodes, along=along), inputs.shape[1]) for k in (1, 2, 4))
+        found = _certified(net, coarse, inputs, data.y, bound)
+        changes = [abs(_ceiling(net, atoms, inputs, data.y, found.weights) - found.upper) for atoms in finer]
+        return found._replace(quadrature=_SAFE * max(changes))
+    return _certified(net, checked_measure(start, inputs.shape[1]), inputs, data.y, bound)
+
+
+def _certified(net: Network, atoms: Measure, inputs: Array, y: Array, bound: float) -> Margin:
+    """The bounds on these atoms."""
     slopes = _slopes(net, atoms, inputs)
-    alone = np.abs(slopes).sum(axis=1) * size  # the margin of each sample by itself
+    alone = np.abs(slopes).sum(axis=1) * np.linalg.norm(inputs, axis=1)  # the margin of each sample by itself
     best = float(alone.min())
     if best <= _ZERO * alone.max():
         dead = int(np.argmin(alone))
         told = f"(7) fails to rounding: sigma' is all but 0 at every atom for sample {dead}"
         return Margin(0.0, best, np.eye(len(inputs))[dead], np.zeros(atoms.b.shape), atoms, told)
     weight = atoms.w * np.abs(atoms.s) / best
-    found = _solved(_Problem(inputs, data.y, slopes / best, weight), bound)
+    found = _solved(_Problem(inputs, y, slopes / best, weight), bound)
     field = found.field * np.where(atoms.s < 0, -1.0, 1.0)[:, None]
     return Margin(found.lower * best, found.upper * best, found.weights, field, atoms, _told(found, bound))
+
+
+def _ceiling(net: Network, atoms: Measure, inputs: Array, y: Array, p: Array) -> float:
+    """F(p): no field on these atoms reaches more at every sample."""
+    problem = _Problem(inputs, y, _slopes(net, atoms, inputs), atoms.w)
+    return float(_sizes(problem.fields(p), np.zeros(len(atoms.w))).sum())
 
 
 def _slopes(net: Network, atoms: Measure, inputs: Array) -> Array:
@@ -146,7 +165,9 @@ def _solved(problem: _Problem, tolerance: float) -> _Found:
     best = _Found(0.0, np.inf, p, v, 0)
     for step in range(1, _STEPS + 1):
         rounding = n * barrier * problem.weight / problem.weight.sum()
-        size = np.maximum(_sizes(u, rounding), _TINY)
+        size = _sizes(u, rounding)
+        light = size < _LIGHT
+        size[light] = np.maximum(np.hypot(np.hypot.reduce(u[light], axis=1), rounding[light]), _TINY)
         tilt = u / size[:, None]
         v = v if step > 1 else tilt
         reached, upper = problem.margins(tilt), float(_sizes(u, 0.0 * rounding).sum())

@@ -8,7 +8,7 @@ import numpy as np
 ROWS = 400  # of a table; a page with more is read by nobody
 LETTERS = 400  # of a cell
 INFINITE = 1e300  # what "infinity" is sorted by
-TONES = {"holds": "good", "does not hold": "bad", "cannot tell": "unsure"}
+TONES = {"holds": "good", "does not hold": "bad", "cannot tell": "unsure", "vacuous": "unsure"}
 
 
 class Cell(NamedTuple):
@@ -62,5 +62,5 @@ def short(text: str, most: int = LETTERS) -> str:
 
 
 def judgement(word: str) -> Cell:
-    """A verdict: "holds", "does not hold" or "cannot tell", in words as well as in colour."""
+    """A verdict: "holds", "does not hold", "cannot tell" or "vacuous", in words as well as in colour."""
     return Cell(word, None, TONES[word])

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from particles.study.claims import VERDICTS, tally
 from particles.study.compare import THEORY, by_count, judged, verdict
 from particles.study.report.sheets import INFINITE, Cell, Sheet, judgement, sheet
 from particles.study.report.source import STUDY, SWEEP, Source
@@ -24,8 +25,7 @@ def verdicts(source: Source) -> list[Sheet]:
 def summary(source: Source) -> str:
     """The verdicts in a sentence; empty where there are none."""
     if source.kind == STUDY:
-        holds = np.asarray(source.root["holds"].values, dtype=bool)
-        return f"{holds.sum()} of {len(holds)} claims hold."
+        return tally(source.root["holds"].values) + "."
     if len(source.setups) == 1:
         return verdict(source.setups[0][1]) + "."
     words = [judged(*_interval(compared)) for _, compared in source.setups]
@@ -37,8 +37,9 @@ def _claims(data: "xarray.Dataset") -> Sheet:
     names = ("claim_text", "claim_equation", "predicted", "measured", "measured_low", "measured_high", "holds")
     rows = []
     for text, equation, predicted, measured, low, high, holds in zip(*(data[n].values for n in names), strict=True):
-        word = judgement("holds" if holds else "does not hold")
-        rows.append((text, equation, _predicted(str(predicted)), float(measured), _between(low, high), word))
+        word = VERDICTS[None if np.isnan(float(holds)) else bool(holds)]
+        row = (text, equation, _predicted(str(predicted)), float(measured), _between(low, high), judgement(word))
+        rows.append(row)
     headings = ("claim", "equation", "predicted", "measured", "95% interval", "verdict")
     return sheet("What theory predicts beside what was measured", headings, rows)
 

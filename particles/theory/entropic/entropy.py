@@ -72,8 +72,9 @@ def entropy(measure: Measure, k: int = 4) -> Entropy:
 
 def _of_shares(parts: list[Neighbours]) -> float:
     """The part of the standard error that comes from the signs, each drawn by itself."""
-    mass, each = (np.array(column) for column in zip(*((p.mass, p.local.mean() - math.log(p.mass)) for p in parts)))
-    return math.sqrt(float(mass @ (each - mass @ each) ** 2) / sum(len(p.rows) for p in parts))
+    mass = np.array([part.mass for part in parts])
+    each = np.array([part.local.mean() for part in parts]) - np.log(mass)
+    return math.sqrt(float(mass @ (each - mass @ each) ** 2) / sum(len(part.rows) for part in parts))
 
 
 def combined(parts: list[Neighbours], d: int, added: Array | None = None) -> Entropy:

@@ -108,9 +108,9 @@ def sliced(
 
     D = d + 1 where signs differ and signs="joint", else d (see `clouds`). Any M, weights respected, one direction after
     the other: the memory of a few copies of M numbers a thread. The error is the standard error over the directions
-    alone (by the delta method): the atoms are taken as they are. Measured on random pairs, value +- t error, t Student's
-    quantile, holds SW_p in 95% at 128 projections, in 93 to 95% at 32; with 8 in 93% for p <= 2 and 89% for p = 4,
-    whose powers are skewed. In one dimension there is one direction and no error but rounding.
+    alone (by the delta method): the atoms are taken as they are. Measured on random pairs, value +- t error, t
+    Student's quantile, holds SW_p in 95% at 128 projections, in 93 to 95% at 32; with 8 in 93% for p <= 2 and 89% for
+    p = 4, whose powers are skewed. In one dimension there is one direction and no error but rounding.
 
     A lower bound of W_p in smaller units: SW_2 <= W_2 / sqrt(D), with equality for a translation.
     Raises InputError for measures that cannot be compared, p < 1 and fewer than two projections.
