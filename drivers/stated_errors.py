@@ -68,7 +68,9 @@ def _asked(check: Check, seed: int) -> tuple[float, float] | None:
 
 
 def _ratio(error: float, truth: float) -> float:
-    return truth / error if error > 0.0 else float(truth > 0.0) * np.inf
+    if error > 0.0:
+        return truth / error
+    return np.inf if truth > 0.0 else 0.0
 
 
 def lines(chosen: dict[str, Check], problems: int) -> Iterator[tuple[str, Coverage]]:

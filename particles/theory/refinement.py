@@ -30,37 +30,35 @@ def exact(law: Law) -> bool:
     return isinstance(law, Atoms) or (isinstance(law, Sphere) and law.dim == 1)
 
 
-def rate(levels: Sequence[Level]) -> float:
-    """The power of N by which the error fell between the last two levels."""
+def rate(levels: Sequence[Level], sobol: bool) -> float:
+    """The power of N by which the error falls: Sobol points' is the same all along, tensor rules' that of late."""
     if len(levels) < 2:
         return _RATES[0]
-    (n, error), (m, later) = levels[-2:]
+    (n, error), (m, later) = levels[0 if sobol else -2], levels[-1]
     return float(np.clip(np.log(error / later) / np.log(m / n), *_RATES)) if later > 0.0 else _RATES[1]
 
 
-def reachable(levels: Sequence[Level], most: int, faster: float = 0.0) -> float:
-    """The error to expect of `most` nodes, at the last rate or a faster one."""
+def reachable(levels: Sequence[Level], most: int, sobol: bool, faster: float = 0.0) -> float:
+    """The error to expect of `most` nodes, at the rate so far or a faster one."""
     nodes, error = levels[-1]
-    return float(error * (nodes / most) ** (rate(levels) + faster))
+    return float(error * (nodes / most) ** (rate(levels, sobol) + faster))
 
 
 def out_of_reach(levels: Sequence[Level], goal: float, most: int, sobol: bool) -> bool:
     """Whether `most` nodes miss the goal even at a better rate, which tensor rules may come to after a while."""
     if len(levels) < 2:
         return False
-    return reachable(levels, most, 0.5 if sobol else 2.0 / (len(levels) - 1)) > goal
+    faster = (0.5 if sobol else 2.0) / (len(levels) - 1)
+    return reachable(levels, most, sobol, faster) > goal
 
 
 def following(levels: Sequence[Level], asked: int, goal: float, most: int, sobol: bool) -> int:
-    """Nodes to try next: four times as many, and of Sobol points, once there is a rate, as many as it asks for.
+    """Nodes to try next: four times as many; of Sobol points, once there is a rate, up to sixteen times if it says so.
 
     The rate is known to about 1/4, and a level too small costs less than one too large.
     """
-    doublings = int(np.log2(max(levels[-1].error / goal, 1.0)) / (rate(levels) + 0.25))
-    if len(levels) < 2 or asked * 2**doublings > most:
-        doublings = 2
-    if not sobol:
-        doublings = min(doublings, 2)
+    doublings = int(np.log2(max(levels[-1].error / goal, 1.0)) / (rate(levels, sobol) + 0.25))
+    doublings = min(doublings, 4 if sobol and asked * 2**doublings <= most else 2) if len(levels) > 1 else 2
     return int(asked * min(2 ** max(1, doublings), most // asked))
 
 

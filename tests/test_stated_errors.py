@@ -1,0 +1,42 @@
+"""Stated errors beside true ones on random problems: the driver's frame, and its coverage with few problems."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "drivers"))
+
+import stated_errors
+
+from particles.errors import InputError
+
+
+def refused(seed):
+    raise InputError("a rule", "a value", "a remedy")
+
+
+def test_coverage__counts_answers_and_leaves_refusals_out():
+    def check(seed):
+        return refused(seed) if seed == 3 else None if seed == 4 else (1.0, 0.5 + 0.25 * seed)
+
+    found = stated_errors.coverage(check, 6)
+    assert (found.answered, found.covered) == (4, 3)
+    assert found.ratios == [0.5, 0.75, 1.0, 1.75]
+    low, high = found.interval
+    assert low < 0.75 < high
+
+
+def test_coverage__of_an_error_stated_as_0_needs_a_true_one_of_0():
+    assert stated_errors.coverage(lambda seed: (0.0, 0.0), 1).covered == 1
+    assert stated_errors.coverage(lambda seed: (0.0, 1e-12), 1).covered == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", stated_errors.checks())
+def test_stated_error__covers_the_true_one(name):
+    """So few are covered in fewer than one of 100 times if 95% are."""
+    found = stated_errors.coverage(stated_errors.checks()[name], 12)
+    assert found.answered >= 6
+    assert found.covered >= stats.binom.ppf(0.01, found.answered, 0.95)
