@@ -83,6 +83,14 @@ def test_run__of_another_plan_sets_the_earlier_sweep_aside(cli, out):
     assert len(list((out / "earlier").iterdir())) == 2
 
 
+@pytest.mark.parametrize("refused", [["--shards", "2"], ["--ray", "127.0.0.1:1"], ["--part", "1/1", "--ray", "local"]])
+def test_run__that_is_refused_sets_nothing_aside(cli, out, refused):
+    cli("run", *ONE)
+    before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    assert cli("run", *ONE, "steps=4", more=refused)[0] == 2
+    assert {path: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+
+
 def test_run__of_a_larger_plan_takes_the_folder_over(cli, out):
     cli("run", *ONE)
     assert cli("run", *SWEEP)[2] == ""
@@ -132,7 +140,7 @@ def test_parts__in_one_folder_gathered_are_the_sweep(cli, out, tmp_path):
     cli("run", *SWEEP, more=["--out", "alone"])
     alone = tmp_path / "alone" / "small"
     assert content(out).drop_attrs().identical(content(alone).drop_attrs())
-    assert {path.name for path in out.iterdir()} == {"plan.json", "runs", "sweep.h5", "small.png", "small.svg"}
+    assert not [path for path in out.rglob("*") if path.name.startswith(".")], "no lock or mark is left"
     for path in (alone / "runs").iterdir():
         mine, wanted = mf.open(out / "runs" / path.name), mf.open(path)
         assert mine.dataset.identical(wanted.dataset) and mine.measure.b.tobytes() == wanted.measure.b.tobytes()

@@ -30,8 +30,11 @@ def run(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
     out: Path = chosen.out / made.name
     _writable(out)
     with contextlib.ExitStack() as stack:
-        todo, whole = _entered(stack, console, made, out, chosen)
-        outcomes, caught = _swept(console, todo, out, chosen)
+        todo, moment = _entered(stack, console, made, out, chosen)
+        engines = _placed(stack, console, todo, chosen)
+        with moment:
+            whole = _settled(made, out)  # not before all options were found good
+        outcomes, caught = _swept(console, todo, out, chosen, engines)
         if caught:
             tables.print_line(console, f"stopped; run the same command again to go on. Results so far: {out}")
             return _answer(made, out, outcomes, CODES[signal.Signals(caught[0])], "stopped", {})
@@ -65,24 +68,20 @@ def _lacking(missing: list[Case], number: int, out: Path) -> str:
 
 def _entered(
     stack: contextlib.ExitStack, console: Console, made: Plan, out: Path, chosen: argparse.Namespace
-) -> tuple[Plan, Plan | None]:
-    """Hold the folder: the runs to make, and the plan that its sweep.h5 is about."""
+) -> tuple[Plan, contextlib.AbstractContextManager[None]]:
+    """Hold the folder, or work in it beside others: the runs to make, and a hold of all of it for a moment."""
     if chosen.part is None:
         stack.enter_context(alone(out))
-        return made, _settled(made, out)
+        return made, contextlib.nullcontext()
     if chosen.ray is not None:
         raise InputError(
             "--part is for tasks that share nothing but a folder", "--ray as well", "Leave out one of them."
         )
     moment = stack.enter_context(beside_others(out))
-    with moment:
-        whole = _settled(made, out)
     todo = made._replace(cases=part_of(made, *chosen.part))
-    part = f"part {chosen.part.number} of {chosen.part.parts}"
-    tables.print_line(
-        console, f"{part}: {len(todo.cases)} of {len(made.cases)} runs; then: particles gather {chosen.config}"
-    )
-    return todo, whole
+    part = f"part {chosen.part.number} of {chosen.part.parts}: {len(todo.cases)} of {len(made.cases)} runs"
+    tables.print_line(console, f"{part}; then: particles gather {chosen.config}")
+    return todo, moment
 
 
 def _settled(made: Plan, out: Path) -> Plan | None:
@@ -92,7 +91,9 @@ def _settled(made: Plan, out: Path) -> Plan | None:
     return whole
 
 
-def _swept(console: Console, todo: Plan, out: Path, chosen: argparse.Namespace) -> tuple[list[Outcome], list[int]]:
+def _swept(
+    console: Console, todo: Plan, out: Path, chosen: argparse.Namespace, engines: tuple[Engine | None, Engine | None]
+) -> tuple[list[Outcome], list[int]]:
     """What became of the runs, and the signals that came meanwhile, which end them so that they can go on."""
     from particles.study.progress import Ticker
 
@@ -103,22 +104,9 @@ def _swept(console: Console, todo: Plan, out: Path, chosen: argparse.Namespace) 
         stop.set()
 
     before = {number: signal.signal(number, ask_to_stop) for number in CODES}
-    ticker = Ticker(console, chosen.quiet)
+    ticker, settings = Ticker(console, chosen.quiet), (chosen.threads, chosen.checkpoint, stop)
     try:
-        with contextlib.ExitStack() as stack:
-            tasks, engine = _placed(stack, console, todo, chosen)
-            outcomes = run_sweep(
-                todo,
-                out,
-                ticker,
-                chosen.threads,
-                chosen.checkpoint,
-                stop,
-                tasks,
-                engine,
-                chosen.keep,
-                bool(chosen.part),
-            )
+        outcomes = run_sweep(todo, out, ticker, *settings, *engines, chosen.keep, bool(chosen.part))
     finally:
         ticker.close()
         for number, handler in before.items():
