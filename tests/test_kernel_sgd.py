@@ -98,3 +98,13 @@ def test_expected_risk__is_the_mean_over_many_streams(degree):
 def test_kernel_sgd__refuses(call, told):
     with pytest.raises(mf.InputError, match=told):
         call()
+
+
+def test_expected_risk__counts_a_mode_that_the_kernel_does_not_see():
+    """Eigenvalue 0 without weight decay, as tanh's even modes on the circle have it: this was NaN."""
+    values, counts, one = np.array([1.0, 0.0]), np.ones(2), np.ones(2)
+    rates = {"T": 2000, "step": 0.1, "weight_decay": 0.0, "noise": 0.0}
+    assert averaged_residual(values, 2000, 0.1, 0.0)[1] == 1.0
+    found = expected_risk(values, counts, one, **rates)
+    assert found == pytest.approx(expected_risk(values, counts, one, **rates | {"weight_decay": 1e-14}), rel=1e-6)
+    assert found > 1.0

@@ -233,7 +233,7 @@ def test_margin__is_soon_found_at_the_size_of_a_study():
 
 
 def test_margin__of_a_law_says_how_far_its_quadrature_may_be_off():
-    """The bounds prove the margin of the atoms: 16 times as many nodes lie 0.01 outside bounds that are 4e-6 apart."""
+    """The bounds prove the margin of the atoms: 16 times as many nodes lie 7e-4 outside bounds 1e-5 apart."""
     random = np.random.default_rng(19)
     x, y, net, law = (
         random.standard_normal((6, 3)),

@@ -18,6 +18,7 @@ import particles as mf
 from particles.theory import transport
 from particles.theory.first_variation import first_variation
 from particles.theory.transport import exact, slices
+from particles.theory.transport.exact import root_of
 
 with warnings.catch_warnings():  # of its own source, when it is compiled
     warnings.simplefilter("ignore")
@@ -489,3 +490,14 @@ def test_distance__has_the_same_bits_on_any_number_of_blas_threads():
         for n in ("1", "2")
     }
     assert len(said) == 1
+
+
+def test_root_of__has_an_interval_that_reaches_zero_where_the_mean_is_noise():
+    """The delta method alone has half of it there: the root is steep at 0."""
+    values = np.array([1.0, -0.5, 2.0, 0.5, -1.0, 1.5, 0.0, 2.5, -0.5, 0.5])
+    mean, spread, quantile = values.mean(), values.std(ddof=1) / np.sqrt(10), 2.262157
+    assert spread < mean < quantile * spread
+    root, error = root_of(values, 2.0)
+    assert root == pytest.approx(np.sqrt(mean)) and quantile * error >= root * (1.0 - 1e-6)
+    root, error = root_of(values + 100.0, 2.0)  # far from 0 it is the delta method's
+    assert error == pytest.approx(spread / (2.0 * root), rel=0.01)

@@ -15,7 +15,8 @@ from particles.measure import Measure
 from particles.theory.optimality.convex_program import columns_of
 
 SMOOTH, ALL = ("tanh", "sigmoid", "erf", "sin"), ("tanh", "sigmoid", "erf", "sin", "relu", "softplus")
-FINE = 48  # panels of a ray: digits to rounding, where what is compared has them too
+LEVEL = 2.58  # errors of importance sampling, 99%: 97% of 305 problems lay within 2 of them
+FINE = 72  # panels of a ray: digits to rounding, where what is compared has them too
 
 
 class Problem(NamedTuple):
@@ -195,15 +196,15 @@ def duality_gap_sampled(seed):
 
 def proximal_of(seed, activations, sampling):
     """log Z of one of the signs."""
-    random, one, nodes = line_or_plane(seed, activations, FINE)
+    random, one, nodes = line_or_plane(seed, activations, 24 if sampling else FINE)
     cloud = mf.Gaussian(one.data.x.shape[1], std=random.uniform(0.3, 2.0)).sample(200, seed)
     cloud = cloud._replace(s=np.resize(one.signs, 200))
     found = mf.theory.proximal_gibbs(
-        one.net, cloud, one.data, one.loss, **one.settings, sampling=sampling, draws=2**12, seed=seed
+        one.net, cloud, one.data, one.loss, **one.settings, sampling=sampling, draws=2**14, seed=seed
     )
     slopes, last = one.slope(one.net.predict(cloud, one.data.x)), len(found.signs) - 1
     log_z = tilt(one._replace(signs=found.signs[last:], shares=found.shares[last:]), nodes, slopes)[1]
-    return float(found.error[last]) * (2.0 if sampling else 1.0), abs(float(found.log_normaliser[last] - log_z[0]))
+    return float(found.error[last]) * (LEVEL if sampling else 1.0), abs(float(found.log_normaliser[last] - log_z[0]))
 
 
 def proximal_gibbs(seed):

@@ -91,12 +91,18 @@ def averaged_residual(values: Array, T: int, step: float, weight_decay: float) -
     """
     eta, _ = _rates(step, weight_decay)
     rho = values + weight_decay
-    return np.asarray(1.0 - values / rho * (1.0 - _mean_power(1.0 - eta * rho, T + 1)))
+    return np.asarray(1.0 - _share(values, rho) * (1.0 - _mean_power(1.0 - eta * rho, T + 1)))
 
 
 def _mean_power(q: Array, n: float) -> Array:
     """The mean of q^t over t = 0..n - 1."""
-    return np.asarray((1.0 - q**n) / (n * (1.0 - q)))
+    still = q == 1.0
+    return np.where(still, 1.0, (1.0 - q**n) / (n * np.where(still, 1.0, 1.0 - q)))
+
+
+def _share(values: Array, rho: Array) -> Array:
+    """values / rho; 0 where both are: a mode that nothing moves."""
+    return np.asarray(np.divide(values, rho, out=np.zeros(rho.shape), where=rho != 0.0))
 
 
 def expected_risk(
@@ -106,7 +112,7 @@ def expected_risk(
 
     values, counts : (K,) eigenvalues and their multiplicities; coefficients : (K,) of the target on one eigenfunction
     of each. noise: standard deviation of the labels' noise. An estimate: the samples' own noise, f(x_t) less target,
-    is taken as more label noise of its mean size. Measured on the circle to be within 10%.
+    is taken as more label noise of its mean size. Measured on the circle to be within 11% in 24 random problems.
 
     >>> from particles.theory import kernel_sgd
     >>> lam, one = np.array([1.0, 0.1]), np.ones(2)
@@ -118,7 +124,7 @@ def expected_risk(
     n, rho = T + 1.0, values + weight_decay
     q = 1.0 - eta * rho
     once, twice = _mean_power(q, n), _mean_power(q * q, n)
-    share = values / rho
+    share = _share(values, rho)
     bias = coefficients * averaged_residual(values, T, step, weight_decay)
     # what the iterates have not learnt, squared, its mean over t
     missing = coefficients**2 * ((1.0 - share) ** 2 + 2.0 * (1.0 - share) * share * once + share**2 * twice)

@@ -27,7 +27,7 @@ _ZERO = 1e-9  # of the best margin that one sample allows: less than this is rou
 _FASTER = 0.1  # how much the barrier falls once its own problem is solved
 _TINY = 1e-300
 _LIGHT = 1e-140  # below, squares underflow
-_SAFE = 3.0  # over the largest change: 1 held in 28 of 40 random problems, 3 in 39
+_SAFE = 3.0  # over the largest change: 1 held in 28 of 40 random problems, 3 in 38
 
 
 class Margin(NamedTuple):
@@ -36,7 +36,7 @@ class Margin(NamedTuple):
     lower: what `field` (M, d) reaches, |field_r| <= 1 to rounding; upper: F at `weights` (n,), the samples' p.
     atoms: the measure that stood for mu0. how: whether (7) holds, and how far the bounds are apart.
     quadrature: 0 for a measure. The bounds prove nothing of a law, whose margin may lie outside by about this: 3 times
-    what twice and four times the nodes change of F at `weights`; that held in 39 of 40 random problems.
+    what twice and four times the nodes change of F at `weights`; that held in 38 of 40 random problems.
     """
 
     lower: float
@@ -55,9 +55,9 @@ def margin(
     """The largest gamma of (7) for these samples: x (n, d), y (n,) labels -1 or 1 -> its bounds and their proofs.
 
     start: a measure, an atom's sign is its v's; or a law, of which at least `nodes` quadrature atoms are taken: the
-    bounds are those of the atoms, and `quadrature` is how far the law's margin may be from them. They are brought within
-    `tolerance` of the upper one, or `how` says what was reached (rounding stops them at about 1e-12 of the best that one
-    sample allows).
+    bounds are those of the atoms, and `quadrature` is how far the law's margin may be from them. They are brought
+    within `tolerance` of the upper one, or `how` says what was reached (rounding stops them at about 1e-12 of the best
+    that one sample allows).
     A margin of 0 means that (7) fails; v = 0 shows that it is never less. A step costs 2 n^2 M + 8 n M d flops, and
     n M numbers are held five times. No flow time is in it: (7) has no output scale.
 
