@@ -444,3 +444,12 @@ def test_spectrum__refuses(make, told):
     with pytest.raises(mf.InputError) as caught:
         make()
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("width", [0.4, 1.1, 2.3])
+def test_spectrum__of_a_kernel_with_a_corner_is_as_exact_as_it_says(width):
+    found = spectra.spectrum(lambda angle: np.maximum(1.0 - angle / width, 0.0), dim=2, degrees=60)
+    k = np.arange(1, 61)
+    truth = np.concatenate([[width / (2 * np.pi)], (1 - np.cos(k * width)) / (np.pi * width * k**2)])
+    assert (np.abs(found.values - truth) <= found.error).all()
+    assert found.error.max() < 1e-7

@@ -59,16 +59,17 @@ def spectrum(kernel: AngleKernel, dim: int, degrees: int, of: str = "angle") -> 
         raise InputError('`of` must be "angle" or "cosine"', repr(of), "")
     panels = max(8, -(-degrees // 6))
     values, size, scale = _funk_hecke(kernel, dim, degrees, of, panels)
-    change = np.zeros(degrees + 1)
+    earlier = 0.0  # what the changes so far would be now, by the order of a corner
     while True:
-        before, earlier, panels = values, change, 2 * panels
+        before, panels = values, 2 * panels
         values, size, scale = _funk_hecke(kernel, dim, degrees, of, panels)
         change = np.abs(values - before)
         if change.max() <= _SETTLED * scale:
             break
-        if panels >= _MOST_PANELS:  # a corner: one change alone can be small by chance, so the one before counts too
-            change = np.maximum(change, earlier / 4.0)
+        if panels >= _MOST_PANELS:  # a corner: one change can be small by chance, all of them not
+            change = np.full(degrees + 1, max(change.max(), earlier))
             break
+        earlier = max(float(change.max()), earlier) / 4.0
     # A rounding of the angle is one of the phase, k times as large; measured up to k = 400: noise is half of this
     error = change + np.finfo(float).eps * size * (1.0 + np.arange(degrees + 1) / 8.0)
     if (values < -8.0 * error).any():
