@@ -7,7 +7,8 @@ import matplotlib.colors
 import numpy as np
 import pytest
 import xarray
-from test_summary import COUNTS, LIMIT, SEEDS, summed, swept
+from support.summaries import COUNTS, LIMIT, SEEDS, summed
+from support.sweeps import swept
 
 import particles as mf
 

@@ -3,12 +3,12 @@
 import math
 import re
 
-import naive
 import numba
 import numpy as np
 import pytest
 from references import stored
 from scipy import integrate
+from support import naive
 
 import particles as mf
 from particles.activations import ACTIVATIONS, activation

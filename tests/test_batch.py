@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from test_config import SMALL_TOML
+from support.configs import SMALL_TOML
 
 import particles as mf
 from particles.study.cli import main

@@ -5,10 +5,10 @@ import itertools
 import hypothesis
 import numpy as np
 import pytest
-from daily import some
 from hypothesis import strategies
-from naive import LOSS, SIGMA
 from scipy import optimize
+from support.daily import some
+from support.naive import LOSS, SIGMA
 
 import particles as mf
 from particles.regularisers import L1, L2, NONE

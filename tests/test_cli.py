@@ -10,25 +10,13 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from rich.console import Console
-from test_config import SMALL_TOML
-from test_plan import planned
+from support.commands import LIMIT, called, set_
+from support.configs import SMALL_TOML, planned
 
 from particles.files import sole_user
 from particles.study import progress
-from particles.study.cli import main
 from particles.study.progress import Ticker
 from particles.study.sweep import Outcome
-
-LIMIT = ("--set", "start.count=[8,16]", "--set", "start.seed=[0,1,2]", "--set", "limit.nodes=16")
-
-
-def called(capsys, *words):
-    """The command in this process: (exit code, stdout, stderr). A traceback fails the test."""
-    try:
-        code = main(list(words))
-    except SystemExit as left:
-        code = left.code
-    return code, *capsys.readouterr()
 
 
 @pytest.fixture
@@ -37,10 +25,6 @@ def cli(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SMALL_TOML)
     return functools.partial(called, capsys)
-
-
-def set_(*settings):
-    return [word for setting in settings for word in ("--set", setting)]
 
 
 def test_run__writes_its_files_and_names_them(cli, tmp_path):

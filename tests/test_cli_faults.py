@@ -11,8 +11,8 @@ from pathlib import Path
 
 import h5py
 import pytest
-from test_cli import called
-from test_config import SMALL_TOML
+from support.commands import called
+from support.configs import SMALL_TOML
 
 from particles.study import cli, commands
 

@@ -6,8 +6,8 @@ import math
 import h5py
 import numpy as np
 import pytest
-from test_cli import LIMIT, called
-from test_config import SMALL_TOML
+from support.commands import LIMIT, called
+from support.configs import SMALL_TOML
 
 from particles.study.compare import judged
 from particles.study.documents import plain

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray
-from test_summary import AXES, COUNTS, LIMIT, SEEDS, summed
+from support.summaries import AXES, COUNTS, LIMIT, SEEDS, summed
 
 import particles as mf
 from particles.study import collection, grid

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray
+from support.records import record
 
 import particles as mf
 from particles.study.compare import THEORY, Exponent, distance, fit_exponent, verdict
@@ -82,13 +83,6 @@ def test_exponent__of_two_points_has_no_interval():
 def test_exponent__says_whether_the_theory_s_holds(low, high, holds, verdict):
     found = Exponent((low + high) / 2, low, high, 3)
     assert found.holds is holds and found.verdict == verdict
-
-
-def record(predictions, times=None):
-    """What a run recorded, predictions (T, n)."""
-    predictions = np.asarray(predictions, dtype=float)
-    times = np.arange(len(predictions)) if times is None else times
-    return xarray.Dataset({"prediction": (("time", "sample"), predictions)}, coords={"time": times})
 
 
 def test_distance__is_the_root_mean_square_over_samples():

@@ -1,47 +1,17 @@
 """Configurations: every fault at once, by its dotted path, with the nearest known key."""
 
-import copy
 import dataclasses
 import inspect
-import tomllib
 from pathlib import Path
 
 import pytest
+from support.configs import CONFIGS, small
 
 import particles as mf
 from particles.datasets import SETS
 from particles.study import build, relations, schema
-from particles.study.config import ConfigError, override, read_toml
+from particles.study.config import ConfigError, read_toml
 from particles.study.plan import plan
-
-SMALL_TOML = """
-name = "small"
-steps = 3
-
-[data]
-name = "wine"
-scale = "standard"
-
-[network]
-activation = "tanh"
-
-[law]
-name = "gaussian"
-
-[start]
-count = 8
-
-[method]
-step = 0.1
-"""
-CONFIGS = Path(__file__).parents[1] / "configs"
-
-
-def small(*settings):
-    """A complete configuration of milliseconds, with `key=value` settings of its own."""
-    raw = copy.deepcopy(tomllib.loads(SMALL_TOML))
-    override(raw, list(settings))
-    return raw
 
 
 def faults(*settings):

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import face
 import pytest
+from support import face
 
 pytestmark = pytest.mark.slow
 

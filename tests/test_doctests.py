@@ -2,9 +2,9 @@
 
 import doctest
 
-import face
 import numpy as np
 import pytest
+from support import face
 
 import particles as mf
 

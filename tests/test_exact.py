@@ -2,10 +2,10 @@
 
 import itertools
 
-import naive
 import numpy as np
 import pytest
 from scipy import integrate, linalg
+from support import naive
 
 import particles as mf
 

@@ -10,9 +10,9 @@ import time
 import warnings
 
 import pytest
-from test_cli import called
-from test_config import SMALL_TOML
-from test_sweep import all_contents, swept
+from support.commands import called
+from support.configs import SMALL_TOML
+from support.sweeps import all_contents, swept
 
 from particles.study.cli import main
 

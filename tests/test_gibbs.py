@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from daily import some
 from scipy.special import logsumexp
+from support.daily import some
 
 import particles as mf
 from particles.measure import Measure

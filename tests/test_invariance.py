@@ -2,10 +2,10 @@
 
 import hashlib
 
-import naive
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from support import naive
 
 import particles as mf
 from particles import shard

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from test_config import CONFIGS, small
+from support.configs import CONFIGS, small
 
 from particles.study import json_schema
 from particles.study.cli import main

@@ -2,10 +2,10 @@
 
 import itertools
 
-import naive
 import numpy as np
 import pytest
-from daily import some
+from support import naive
+from support.daily import some
 
 import particles as mf
 from particles import blocks, network

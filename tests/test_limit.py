@@ -3,13 +3,13 @@
 import itertools
 
 import mpmath
-import naive
 import numpy as np
 import pytest
-from daily import some
 from references import limit as digits, stored
 from references.limit import products
 from scipy import special, stats
+from support import naive
+from support.daily import some
 
 import particles as mf
 from particles.activations import ACTIVATIONS

@@ -2,9 +2,9 @@
 
 import re
 
-import naive
 import numpy as np
 import pytest
+from support import naive
 
 import particles as mf
 from particles.losses import LOSSES, Loss, loss

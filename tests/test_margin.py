@@ -1,11 +1,11 @@
 """The margin (7): closed cases, a support vector machine, its two bounds, and what it refuses."""
 
-import naive
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from scipy.integrate import quad
 from scipy.optimize import linprog, minimize
+from support import naive
 
 import particles as mf
 from particles.theory.margin import margin

@@ -2,11 +2,11 @@
 
 import pickle
 
-import naive
 import numpy as np
 import pytest
-from daily import some
 from scipy import linalg
+from support import naive
+from support.daily import some
 
 import particles as mf
 from particles.study.mean_field import ToleranceError, mean_field

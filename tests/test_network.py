@@ -1,8 +1,8 @@
 """The network, its scales, and what it refuses."""
 
-import naive
 import numpy as np
 import pytest
+from support import naive
 
 import particles as mf
 

@@ -5,7 +5,7 @@ import tomllib
 import h5py
 import numpy as np
 import pytest
-from test_cli import called
+from support.commands import called
 
 from particles.study.config import read_toml
 from particles.study.plan import plan

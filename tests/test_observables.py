@@ -1,8 +1,8 @@
 """Every recorded quantity against plain NumPy, when it is recorded, and what a run refuses to record."""
 
-import naive
 import numpy as np
 import pytest
+from support import naive
 
 import particles as mf
 from particles.study.simulate import recorded_iterations

@@ -3,9 +3,9 @@
 import itertools
 import threading
 
-import naive
 import numpy as np
 import pytest
+from support import naive
 
 import particles as mf
 from particles import blocks

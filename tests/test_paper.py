@@ -4,9 +4,9 @@ Here neuron r has an output weight a_r = c_r / M^beta and the update is (3): eve
 partial derivative of the regularised loss (2). Nothing of flow time appears but the two conversions under test.
 """
 
-import naive
 import numpy as np
 import pytest
+from support import naive
 
 import particles as mf
 from particles.data import Batches

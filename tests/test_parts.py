@@ -8,9 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 from matplotlib.figure import Figure
-from test_cli import called, set_
-from test_config import SMALL_TOML
-from test_plan import planned
+from support.commands import called, set_
+from support.configs import SMALL_TOML, planned
 
 import particles as mf
 from particles.files import held, sole_user

@@ -4,9 +4,9 @@ import dataclasses
 import itertools
 import re
 
-import naive
 import numpy as np
 import pytest
+from support import naive
 
 import particles as mf
 from particles.data import Batches

@@ -4,16 +4,10 @@ import itertools
 from pathlib import Path
 
 import pytest
-from test_config import CONFIGS, small
+from support.configs import CONFIGS, planned, small
 
 from particles.study.config import ConfigError, read_toml
 from particles.study.plan import plan
-
-
-def planned(*settings, folder=Path()):
-    """The plan of the small configuration with these settings."""
-    return plan(small(*settings), folder)
-
 
 AXES = [
     (["start.count=[8, 16]"], {"count": [8, 16]}),

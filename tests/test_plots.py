@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from PIL import Image
-from test_compare import record
-from test_sweep import swept
+from support.records import record
+from support.sweeps import swept
 
 import particles as mf
 from particles.study import figures, plots, summary

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from daily import some
 from scipy import integrate, special, stats
+from support.daily import some
 
 import particles as mf
 from particles.activations import ACTIVATIONS, Activation

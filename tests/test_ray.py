@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from daily import some
+from support.daily import some
 
 import particles as mf
 from particles.activations import ACTIVATIONS

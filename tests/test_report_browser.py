@@ -11,8 +11,8 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from test_config import small
-from test_sweep import Silent
+from support.configs import small
+from support.sweeps import Silent
 
 import particles as mf
 from particles.study import figures, report, summary

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray
-from test_sweep import contents, swept
+from support.sweeps import contents, swept
 
 import particles as mf
 from particles import steppers

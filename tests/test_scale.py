@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_plan import planned
+from support.configs import planned
 
 import particles as mf
 from particles import flow

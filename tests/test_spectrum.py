@@ -3,11 +3,11 @@
 import math
 
 import mpmath
-import naive
 import numpy as np
 import pytest
-from daily import some
 from references import stored
+from support import naive
+from support.daily import some
 
 import particles as mf
 from particles.theory import nystrom as samples, source, spectrum as spectra

@@ -4,20 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from test_sweep import swept
+from support.summaries import AXES, COUNTS, LIMIT, SEEDS, summed
+from support.sweeps import swept
 
 from particles.study import summary
 from particles.study.config import ConfigError
 from particles.study.results import open_root, open_tree
 from particles.study.sweep import run_path
-
-COUNTS, SEEDS, LIMIT = "start.count=[8, 16]", "start.seed=[0, 1, 2]", "limit.nodes=16"
-
-
-def summed(out, *settings, **options):
-    """Run the small sweep and sum it up: the plan and the tree of groups as read back."""
-    made, _ = swept(out, *settings, **options)
-    return made, open_tree(summary.write(made, out).path)
 
 
 def check_against_runs(made, out, table):
@@ -37,28 +30,6 @@ def check_against_runs(made, out, table):
 
 def of_axes(made):
     return [(axis.name, axis.values) for axis in made.axes]
-
-
-AXES = [
-    (COUNTS,),
-    (COUNTS, SEEDS),
-    (COUNTS, "network.beta=[0.5, 1.0]"),
-    (COUNTS, "network.beta=[0.5, 1.0]", LIMIT),
-    ("start.count=[16, 8]", "start.seed=[2, 0, 1]"),
-    ("network.bias=[true, false]",),
-    ("steps=[2, 4]",),
-    ("steps=[2, 4]", COUNTS, LIMIT),  # runs that go on for longer than others, beside a limit each
-    ('record.variables=["loss", "gradient_norm", "prediction"]', COUNTS),
-    ('start.signs=["positive", "symmetric"]',),
-    ('loss=["squared", "logistic"]',),
-    ('dtype=["float64", "float32"]',),
-    ('method.step=[0.1, {schedule="inverse_sqrt",c=0.1}]',),
-    ('law=[{name="gaussian"}, {name="sphere",radius=2.0}]',),
-    ('data.name=["wine", "breast_cancer"]',),
-    ("method.average=[true, false]",),
-    ('method.name=["gradient_descent", "averaged_sgd"]',),
-    ('method.name="sgd"', "start.seed=[0, 1]", "method.seed=[0, 1]"),
-]
 
 
 @pytest.mark.parametrize("settings", AXES, ids=" ".join)

@@ -1,8 +1,8 @@
 """The tangent kernel's Gram matrix, counted, multiplied and matrix-free, against its formula."""
 
-import naive
 import numpy as np
 import pytest
+from support import naive
 
 import particles as mf
 from particles.kernels import patterns

@@ -9,10 +9,10 @@ import subprocess
 import sys
 import textwrap
 
-import naive
 import numpy as np
 import pytest
 import xarray
+from support import naive
 
 import particles as mf
 from particles.theory import gram_file, tiles

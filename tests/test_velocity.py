@@ -1,9 +1,9 @@
 """The velocity is minus the derivative of the objective: finite differences of the naive twin."""
 
-import naive
 import numpy as np
 import pytest
-from daily import some
+from support import naive
+from support.daily import some
 
 import particles as mf
 
