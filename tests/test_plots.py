@@ -110,7 +110,7 @@ def test_figure__has_logarithmic_losses_where_they_are_positive(floor, scale):
     assert drawn(floor=floor).axes[0].get_yscale() == scale
 
 
-def test_figure__shows_every_distance_the_fit_and_the_quadrature_error(figure):
+def test_figure__shows_every_distance_the_fit_and_the_limits_change(figure):
     axes = figure.axes[1]
     _, compared = numbers()
     dots = np.concatenate([line.get_xydata() for line in axes.lines if line.get_marker() == "o"])
@@ -120,7 +120,7 @@ def test_figure__shows_every_distance_the_fit_and_the_quadrature_error(figure):
     slope = np.polyfit(np.log(fit.get_xdata()), np.log(fit.get_ydata()), 1)[0]
     np.testing.assert_allclose(slope, float(compared["exponent"]), rtol=1e-12)
     assert f"{float(compared['exponent']):.3f}" in fit.get_label()
-    error = next(line for line in axes.lines if "quadrature" in str(line.get_label()))
+    error = next(line for line in axes.lines if "change of the limit" in str(line.get_label()))
     np.testing.assert_allclose(error.get_ydata(), 1e-3)
 
 
