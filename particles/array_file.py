@@ -1,7 +1,8 @@
 """Arrays by name in NPZ, HDF5 and netCDF files, read with their conventions: packed numbers are unpacked.
 
-xarray decodes scale_factor, add_offset, _FillValue and missing_value; valid_range and the fill value of cells that were
-never written are added here. A missing cell is refused by its row and column.
+xarray decodes scale_factor and add_offset. Cells are missing by _FillValue, missing_value, valid_range and the fill
+value of cells that were never written, also where an attribute has another type than the array, which xarray leaves
+out. A missing cell is refused by its row and column.
 """
 
 import io
@@ -22,6 +23,7 @@ _CONVENTIONS = (
     "scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "units", "calendar",
     "valid_min", "valid_max", "valid_range",
 )  # fmt: skip
+_COUNTS = {"scale_factor": 1, "add_offset": 1, "valid_min": 1, "valid_max": 1, "valid_range": 2}  # numbers of each
 
 
 class _Variable(NamedTuple):
@@ -84,24 +86,64 @@ def _variable(path: Path, name: str, item: Any) -> _Variable:
 def _numbers(name: str, variable: _Variable) -> Array:
     """The numbers that a variable means; InputError for a missing one."""
     raw = variable.values
-    attrs = {key: _plain(value) for key, value in variable.attrs.items()}
-    decoded = raw
-    if attrs:
-        import xarray
-
-        packed = xarray.Variable([f"d{k}" for k in range(raw.ndim)], raw, attrs)
-        decoded = xarray.decode_cf(xarray.Dataset({"v": packed}), decode_timedelta=False)["v"].values
-    if raw.dtype.kind not in "iuf" or decoded.dtype.kind not in "iuf":
-        return real_array(name, decoded)
-    low, high = attrs.get("valid_range", (attrs.get("valid_min", -np.inf), attrs.get("valid_max", np.inf)))
-    missing = (raw < low) | (raw > high) | (np.isnan(decoded) & ~np.isnan(raw))
+    attrs = {key: _attribute(name, key, value) for key, value in variable.attrs.items()}
+    if " since " in str(attrs.get("units")):
+        remedy = "Store days since the first, units = 'days' say."
+        raise InputError(f"{name} must be an array of real numbers", f"dates or durations, {attrs['units']!r}", remedy)
+    if raw.dtype.kind not in "iuf":
+        return real_array(name, raw)
+    if raw.dtype.kind in "iu" and attrs.get("_Unsigned") in ("true", "false"):
+        raw = raw.view(f"{raw.dtype.byteorder}{'u' if attrs['_Unsigned'] == 'true' else 'i'}{raw.itemsize}")
+    decoded = _unpacked(raw, attrs)
+    missing = np.isnan(decoded) & ~np.isnan(raw)
+    for value in (*attrs.get("_FillValue", ()), *attrs.get("missing_value", ())):
+        missing |= _holds(np.equal, raw, value) | _holds(np.equal, decoded, value)
+    low, high = attrs.get("valid_range", (attrs.get("valid_min", (-np.inf,))[0], attrs.get("valid_max", (np.inf,))[0]))
+    for beyond, bound in ((np.less, low), (np.greater, high)):
+        # A float beside packed integers is a bound of what they mean (NUG, "valid_range").
+        missing |= _holds(beyond, decoded if np.asarray(bound).dtype.kind == "f" else raw, bound)
     if raw.dtype.kind == "f":
         missing |= raw == raw.dtype.type(_NEVER_WRITTEN)
     return real_array(name, np.ma.masked_array(decoded, missing))
 
 
-def _plain(value: Any) -> Any:
-    """An attribute as xarray's readers have it: numbers not in arrays of one, text not in bytes."""
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.reshape(-1)[0]
-    return value.decode() if isinstance(value, bytes) else value
+def _unpacked(raw: NDArray[Any], attrs: Mapping[str, Any]) -> NDArray[Any]:
+    """raw * scale_factor + add_offset, where there are such, in the float type that xarray chooses."""
+    packing = {key: attrs[key][0] for key in ("scale_factor", "add_offset") if key in attrs}
+    if not packing:
+        return raw
+    import xarray
+
+    packed = xarray.Variable([f"d{k}" for k in range(raw.ndim)], raw, packing)
+    return np.asarray(xarray.decode_cf(xarray.Dataset({"v": packed}))["v"].values)
+
+
+def _holds(relation: np.ufunc, cells: NDArray[Any], value: Any) -> NDArray[np.bool_]:
+    """Where a relation to an attribute's number holds, both in the narrower of two float types: one was rounded to it.
+
+    Integers of one size have the sign of the cells, as -1 stands for 255 beside unsigned bytes.
+    """
+    one, kinds = np.asarray(value), cells.dtype.kind + np.asarray(value).dtype.kind
+    if kinds == "ff":
+        narrow = min(cells.dtype, one.dtype, key=lambda dtype: dtype.itemsize)
+        with np.errstate(over="ignore"):  # a bound of 1e308 beside float32 is none
+            cells, one = cells.astype(narrow), one.astype(narrow)
+    elif kinds in ("iu", "ui") and cells.itemsize == one.itemsize:
+        one = one.astype(cells.dtype)
+    return np.asarray(relation(cells, one))
+
+
+def _attribute(name: str, key: str, value: Any) -> Any:
+    """An attribute's text, or its numbers (k,); InputError if it is neither."""
+    if key in ("_Unsigned", "units", "calendar"):
+        text = np.ravel(value)[0] if np.size(value) else ""
+        return text.decode() if isinstance(text, bytes) else str(text)
+    numbers, count = np.ravel(value), _COUNTS.get(key)
+    try:
+        numbers = numbers if numbers.dtype.kind in "iuf" else numbers.astype(np.float64)
+    except (TypeError, ValueError):
+        count = -1
+    if count not in (None, numbers.size):
+        rule = f"`{key}` of {name} must be {'two numbers' if key == 'valid_range' else 'a number'}"
+        raise InputError(rule, repr(value)[:60], "Correct the attribute, or remove it.")
+    return numbers
