@@ -151,6 +151,10 @@ TANH, RELU, SOFTPLUS = (ACTIVATIONS[name] for name in ("tanh", "relu", "softplus
 @pytest.mark.parametrize("changed, rule", [
     ({"derivative": SOFTPLUS.derivative}, "`derivative` of the activation 'mine' must be the slope"),
     ({"derivative": lambda v: 1.01 * TANH.derivative(v)}, "`derivative` of the activation 'mine' must be the slope"),
+    ({"derivative": lambda v: TANH.derivative(v) if v < 5.0 else 0.5}, "got 0.5 at 5.891, where a difference"),
+    ({"derivative": lambda v: TANH.derivative(v) if v > -50.0 else 0.5}, "got 0.5 at -53.36, where a difference"),
+    ({"sigma": np.tanh}, "`sigma` of the activation 'mine' must be a formula on lanes that Numba compiles: got "),
+    ({"derivative": lambda v: 1.0 - math.tanh(v) ** 2}, "got no compiled tanh(Lanes("),
     ({"slope_bound": 0.9}, "`slope_bound` of the activation 'mine'"),
     ({"curvature_bound": 0.5}, "`curvature_bound` of the activation 'mine'"),
     ({"sigma": lambda v: 3.0 * v, "derivative": lambda v: 3.0, "slope_bound": 3.0}, "`linear_growth` of the"),

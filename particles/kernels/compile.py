@@ -107,6 +107,11 @@ def _settled(template: Callable[..., Any], names: dict[str, Any]) -> str | None:
     return None if None in parts else hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
+def is_ours(formula: Any) -> bool:
+    """Whether the formula is this package's own, with all that it names."""
+    return _identity(formula) is not None
+
+
 def _names(code: types.CodeType) -> Iterator[str]:
     yield from code.co_names
     for constant in code.co_consts:

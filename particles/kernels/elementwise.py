@@ -4,8 +4,11 @@ from collections.abc import Callable
 from types import BuiltinFunctionType
 from typing import Any
 
-from particles.kernels.compile import inline, inlined
-from particles.kernels.lanes import put, take, width_of
+import numpy as np
+from numba.core.errors import NumbaError
+
+from particles.kernels.compile import inline, inlined, is_ours, registered, specialise
+from particles.kernels.lanes import fma, load, put, store, take, width_of
 
 
 def formula(v):  # stands for the formula until specialised
@@ -23,3 +26,21 @@ def lanewise(formula: Callable[[float], float]) -> Any:
     """The formula on every lane, at a scalar's speed (5 to 15 ns a number with libm)."""
     known = formula if isinstance(formula, BuiltinFunctionType) else inline(formula)
     return inlined(_each_lane, formula=known)
+
+
+def _on_lanes(v):
+    store(v, 0, fma(load(v, 0), formula(load(v, 0)), load(v, 0)))
+
+
+def fault(formula: Any) -> str:
+    """Why kernels cannot call the formula, in Numba's words; empty if they can."""
+    if is_ours(formula):
+        return ""
+    try:
+        specialise(_on_lanes, formula=registered(formula))(np.zeros(16))
+    except (NumbaError, AssertionError, TypeError) as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        reasons = [line for line in lines if line.startswith((">>> ", "Cannot")) or "Error: " in line]
+        inner = [line for line in reasons if "Failed in nopython" not in line]  # the last is the innermost call's
+        return (inner or lines)[-1 if inner else 0].replace(">>> ", "no compiled ")[:120]
+    return ""
