@@ -164,7 +164,10 @@ def content_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise StorageError(f"no such data file: {path}. Paths are relative to the configuration's folder.") from error
+        why = " (it is a folder)" if isinstance(error, IsADirectoryError) else ""
+        raise StorageError(
+            f"no such data file: {path}{why}. Paths are relative to the configuration's folder."
+        ) from error
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror or error}.") from error
 

@@ -96,6 +96,15 @@ def test_run__of_a_larger_plan_takes_the_folder_over(cli, out):
     assert content(out).sizes["count"] == 2 and not (out / "earlier").exists()
 
 
+@pytest.mark.parametrize("text", ["garbage", "[1]", "{}", '{"config": {}, "folder": ".", "runs": 1}'])
+def test_run__over_a_damaged_plan_is_refused(cli, out, text):
+    out.mkdir(parents=True)
+    (out / "plan.json").write_text(text)
+    code, _, err = cli("run", *ONE)
+    assert code == 2 and "plan.json cannot be read (" in err and "Restore it, or choose another folder" in err
+    assert (out / "plan.json").read_text() == text
+
+
 def test_sweep__that_cannot_be_planned_again_stays_as_it_is(cli, out, tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.csv").write_text("x,y\n1,2\n2,3\n")

@@ -56,7 +56,11 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return dict(json.loads(path.read_bytes()))
+        record: dict[str, Any] = json.loads(path.read_bytes())
+        for key, kind in (("config", dict), ("folder", str), ("runs", list)):
+            if not isinstance(record, dict) or not isinstance(record.get(key), kind):
+                raise ValueError(f"it lacks {key!r}")
+        return record
     except (OSError, ValueError) as error:
         raise StorageError(f"{path} cannot be read ({error}). Restore it, or choose another folder (--out).") from error
 
