@@ -100,7 +100,7 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
     for line in _read(root / "proc/self/mountinfo").splitlines():
         place, _, kind = line.partition(" - ")
         top, mount = place.split()[3:5]
-        system, _, options = kind.split(maxsplit=2)
+        system, _, options = kind.split(" ", 2)  # a source may be empty
         name = {"cgroup2": "", "cgroup": controller}.get(system)
         if name in own and (name == "" or name in options.split(",")):
             base = root / mount.lstrip("/")

@@ -19,7 +19,10 @@ GIB = 2**30
 
 def tree(root, own, mounts, files):
     """A root with these control groups."""
-    contents = {"proc/self/cgroup": own, "proc/self/mountinfo": f"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n{mounts}\n"}
+    contents = {
+        "proc/self/cgroup": own,
+        "proc/self/mountinfo": f"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 1 0:5 / /tmp rw - tmpfs  rw\n{mounts}\n",
+    }
     for name, text in (contents | {f"sys/fs/cgroup/{name}": text for name, text in files.items()}).items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -96,6 +96,17 @@ def test_run__of_a_larger_plan_takes_the_folder_over(cli, out):
     assert content(out).sizes["count"] == 2 and not (out / "earlier").exists()
 
 
+def test_run__of_a_part_of_a_sweep_without_a_plan_leaves_it_there(cli, out):
+    """As earlier versions left it; the whole command takes it over again."""
+    cli("run", *SWEEP)
+    whole = content(out)
+    (out / "plan.json").unlink()
+    code, _, err = cli("run", *ONE)
+    assert code == 0 and "holds a sweep of 6 runs, and this is 1" in err and "(it has no plan.json)" in err
+    assert content(out).identical(whole)
+    assert cli("run", *SWEEP)[2] == "" and (out / "plan.json").exists()
+
+
 @pytest.mark.parametrize("text", ["garbage", "[1]", "{}", '{"config": {}, "folder": ".", "runs": 1}'])
 def test_run__over_a_damaged_plan_is_refused(cli, out, text):
     out.mkdir(parents=True)

@@ -34,10 +34,11 @@ def settle(made: Plan, out: Path) -> Settled:
     Only for who holds the folder.
     """
     mine, record = {case.key for case in made.cases}, _read(out / FILE)
-    before = set(record.get("runs", ()))
+    before = set(record["runs"]) if record else _unrecorded(out)
     if mine < before:
         whole = _planned(record)
-        stays = "is brought up to date" if whole else "stays as it is (its data or its folder have changed)"
+        why = "its data or its folder have changed" if record else "it has no plan.json"
+        stays = "is brought up to date" if whole else f"stays as it is ({why})"
         notice = f"{out} holds a sweep of {len(before)} runs, and this is {len(mine)} of them: its {SWEEP} {stays}"
         return Settled(whole, f"{notice}. {_REMEDY}")
     notice = ""
@@ -65,8 +66,15 @@ def _read(path: Path) -> dict[str, Any]:
         raise StorageError(f"{path} cannot be read ({error}). Restore it, or choose another folder (--out).") from error
 
 
+def _unrecorded(out: Path) -> set[str]:
+    """The runs of a sweep that an earlier version left without a plan; none where no sweep was finished."""
+    return {path.stem for path in (out / "runs").glob("*.h5")} if (out / SWEEP).is_file() else set()
+
+
 def _planned(record: dict[str, Any]) -> Plan | None:
-    """The plan of a record, if it still has the same runs."""
+    """The plan of a record, if there is one and it still has the same runs."""
+    if not record:
+        return None
     try:
         whole = plan(record["config"], Path(record["folder"]))
     except ParticlesError:
