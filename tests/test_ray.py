@@ -382,6 +382,18 @@ def test_ray__says_where_no_cluster_is():
 # Safe, and nothing left
 
 
+def test_authentication__is_read_anew_before_each_connection(monkeypatch):
+    """Ray reads it when it is imported, here perhaps for an address without tokens."""
+    from ray._raylet import AuthenticationMode, get_authentication_mode
+
+    for mode in ("disabled", "token"):
+        with monkeypatch.context() as patch:
+            patch.setenv("RAY_AUTH_MODE", mode)
+            reread_authentication()
+            assert get_authentication_mode() == AuthenticationMode[mode.upper()]
+    reread_authentication()
+
+
 def listening():
     """Addresses that processes of this machine's Ray listen at."""
     found = set()
