@@ -19,7 +19,7 @@ import particles as mf
 from particles.activations import ACTIVATIONS
 from particles.blocks import climb, root, tree_sum
 from particles.cluster import shards as shards_module, tasks, testing
-from particles.cluster.connection import connected
+from particles.cluster.connection import connected, reread_authentication
 from particles.cluster.shards import spans
 from particles.errors import ClusterError, LostError
 from particles.kernels.compile import inline
