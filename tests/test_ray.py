@@ -31,8 +31,6 @@ from particles.shard import Shard
 from particles.study import course
 from particles.walk import Walk
 
-pytestmark = pytest.mark.xdist_group("cluster")  # clusters in turn: some tests look at what is left behind
-
 STEPS = 10
 PARTICLES = 12 * 256 - 100  # twelve blocks, the last not full
 METHODS = {
