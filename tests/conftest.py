@@ -11,6 +11,7 @@ import hypothesis
 import numpy as np
 import pytest
 from support import compiled, studies
+from xdist.scheduler import LoadScopeScheduling
 
 import particles as mf
 
@@ -90,18 +91,42 @@ def pytest_configure(config):
         compiled.warm(config.option.numprocesses)
 
 
-@pytest.hookimpl(tryfirst=True)
+class Files(LoadScopeScheduling):
+    """A file's tests in one process: what they compile and share is made once. Files that start Ray are in turn.
+
+    xdist's own groups do nothing with pytest 9.2 (xdist 3.8 writes a test's group where pytest no longer looks).
+    """
+
+    def _split_scope(self, nodeid):
+        file = Path(nodeid.split("::")[0]).stem
+        if file == "test_studies":
+            return nodeid
+        return "cluster" if file in CLUSTER else file
+
+
+CLUSTER = {
+    "test_batch",
+    "test_pages",
+    "test_ray",
+    "test_ray_sweep",
+    "test_scale",
+    "test_tiles",
+}  # see what is left behind
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Files(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
-    """A file's tests in one process: what they compile and share is made once. Unchanged studies are left out."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    if config.getoption("--changed"):
-        known = studies.recorded()
-        named = {item: item.callspec.params["study"] for item in items if item.get_closest_marker("study")}
-        same = {item for item, name in named.items() if known.get(name) == studies.fingerprint(name)}
-        config.hook.pytest_deselected(items=list(same))
-        items[:] = [item for item in items if item not in same]
+    """Leave out the studies that passed with the driver, the settings and the theory that are here."""
+    if not config.getoption("--changed"):
+        return
+    known = studies.recorded()
+    named = {item: item.callspec.params["study"] for item in items if item.get_closest_marker("study")}
+    same = {item for item, name in named.items() if known.get(name) == studies.fingerprint(name)}
+    config.hook.pytest_deselected(items=list(same))
+    items[:] = [item for item in items if item not in same]
 
 
 def pytest_runtest_logreport(report):

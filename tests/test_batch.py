@@ -25,8 +25,6 @@ from support.configs import SMALL_TOML
 import particles as mf
 from particles.study.cli import main
 
-pytestmark = pytest.mark.xdist_group("cluster")  # clusters in turn: some tests look at what is left behind
-
 ROOT = Path(__file__).parents[1]
 HOME = Path(mf.__file__).parents[1]  # where the package is that is tested
 DRIVERS = ROOT / "drivers"

@@ -163,6 +163,7 @@ def root(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow  # nine processes of drivers
 def test_command__names_what_failed_and_goes_on(root, capfd, monkeypatch):
     monkeypatch.setattr(gallery, "BEST", ("good", "bad"))
     assert gallery.main(["--quick"], root) == 1

@@ -186,6 +186,7 @@ print(run.status)
 """
 
 
+@pytest.mark.slow
 def test_interrupt__of_a_script_lets_it_go_on(tmp_path):
     words = ["env", "--default-signal=INT", sys.executable, "-c", SCRIPT, str(tmp_path / "run.h5")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -50,7 +50,7 @@ def runs(block):
 def named(page):
     """Quick pages are of every day; those that call programs, which compile and start Ray, are slow."""
     slow = any(block.language == "sh" and runs(block) for block in blocks(page))
-    marks = [pytest.mark.slow, pytest.mark.xdist_group("cluster")] if slow else []
+    marks = [pytest.mark.slow] if slow else []
     return pytest.param(page, id=page.stem, marks=marks)
 
 

@@ -19,7 +19,7 @@ import particles as mf
 from particles.activations import ACTIVATIONS
 from particles.blocks import climb, root, tree_sum
 from particles.cluster import shards as shards_module, tasks, testing
-from particles.cluster.connection import connected
+from particles.cluster.connection import connected, reread_authentication
 from particles.cluster.shards import spans
 from particles.errors import ClusterError, LostError
 from particles.kernels.compile import inline
@@ -30,8 +30,6 @@ from particles.moves import Leg, recipe
 from particles.shard import Shard
 from particles.study import course
 from particles.walk import Walk
-
-pytestmark = pytest.mark.xdist_group("cluster")  # clusters in turn: some tests look at what is left behind
 
 STEPS = 10
 PARTICLES = 12 * 256 - 100  # twelve blocks, the last not full
@@ -380,6 +378,18 @@ def test_ray__says_where_no_cluster_is():
 
 
 # Safe, and nothing left
+
+
+def test_authentication__is_read_anew_before_each_connection(monkeypatch):
+    """Ray reads it when it is imported, here perhaps for an address without tokens."""
+    from ray._raylet import AuthenticationMode, get_authentication_mode
+
+    for mode in ("disabled", "token"):
+        with monkeypatch.context() as patch:
+            patch.setenv("RAY_AUTH_MODE", mode)
+            reread_authentication()
+            assert get_authentication_mode() == AuthenticationMode[mode.upper()]
+    reread_authentication()
 
 
 def listening():

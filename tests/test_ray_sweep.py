@@ -15,8 +15,6 @@ from particles.study.cli import main
 from particles.study.progress import Ticker
 from particles.study.sweep import run_path, run_sweep
 
-pytestmark = pytest.mark.xdist_group("cluster")  # clusters in turn: some tests look at what is left behind
-
 MANY = ("start.count=[8, 300]", "start.seed=[0, 1, 2]", "limit.nodes=16")
 
 

@@ -14,8 +14,6 @@ import yaml
 
 import particles as mf
 
-pytestmark = pytest.mark.xdist_group("release")  # two builds of one tree at a time get in each other's way
-
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))

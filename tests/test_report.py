@@ -353,6 +353,7 @@ def check_harmless(page):
     assert len(reader.of("h1")) == 1 and text.rstrip().endswith("</html>")
 
 
+@pytest.mark.slow  # dozens of figures
 def test_report__thins_what_is_too_much_and_says_so(tmp_path, run):
     path = run(tmp_path / "a.h5", record=("loss", "position"), steps=300)
     many = {

@@ -20,8 +20,6 @@ from particles.study.cli import main
 from particles.study.placement import Placement, quickest, work_in
 from particles.study.scale import Constants, Work, best, here, probed, sharded, work_of
 
-pytestmark = pytest.mark.xdist_group("cluster")  # clusters in turn: some tests look at what is left behind
-
 KNOWN = Constants(particle_sample=1e-9, step=1e-4, meet=1e-4, trip=1e-3, shard=5e-4, byte=1e-8)
 LARGE = Work(M=10**7, n=1000, d=4, steps=10, dtype="float32", copies=2, one_sample=False)
 

@@ -7,11 +7,9 @@ import pytest
 import xarray as xr
 from support import studies
 
-EACH = [pytest.param(name, marks=pytest.mark.xdist_group(f"study {name}")) for name in studies.names()]
-
 
 @pytest.mark.study
-@pytest.mark.parametrize("study", EACH)
+@pytest.mark.parametrize("study", studies.names())
 def test_study__holds_at_its_quick_size(study, tmp_path, record_property):
     record_property("study", study)
     command = [sys.executable, studies.ROOT / "drivers" / f"{study}.py", "--quick", "--out", tmp_path]

@@ -18,8 +18,6 @@ import particles as mf
 from particles.theory import gram_file, tiles
 from particles.theory.atoms import atoms_of
 
-pytestmark = pytest.mark.xdist_group("cluster")  # clusters in turn: some tests look at what is left behind
-
 LAYERS = pytest.mark.parametrize("train", [("input",), ("output",), ("input", "output")], ids="+".join)
 NAMES = pytest.mark.parametrize("name", ["relu", "tanh"])
 UNIT = pytest.mark.parametrize("unit", [True, False], ids=["unit", "weighted"])

@@ -75,6 +75,19 @@ def on_loopback(ray: Any, wanted: bool) -> Iterator[None]:
         constants.ENABLE_RAY_CLUSTER = before
 
 
+def reread_authentication() -> None:
+    """Ray reads how to authenticate once, when it is imported; again, for one that was imported with other settings.
+
+    Else a process that tried an address without tokens could start no private cluster afterwards.
+    """
+    from ray import _raylet
+
+    config, tokens = getattr(_raylet, "Config", None), getattr(_raylet, "AuthenticationTokenLoader", None)
+    if config and tokens:  # Ray's own names
+        config.initialize("")
+        tokens.instance().reset_cache()
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Without Ray's own words about how it starts."""
@@ -103,6 +116,7 @@ def connected(address: str | None) -> Iterator[Any]:
         with _private_folder(address is None) as folder:
             try:
                 with on_loopback(ray, here), quiet(), _signals():
+                    reread_authentication()
                     _start(ray, address, folder)
                 yield ray
             finally:

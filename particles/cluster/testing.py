@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from particles.cluster.connection import environment, on_loopback, quiet
+from particles.cluster.connection import environment, on_loopback, quiet, reread_authentication
 
 _STORE = 80 * 2**20
 
@@ -110,6 +110,7 @@ def cluster(nodes: int, cpus: int, **ray_settings: str) -> Iterator[LocalCluster
 
         first = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _STORE}
         with on_loopback(ray, wanted=True), quiet(), _settings(settings):
+            reread_authentication()
             made = Cluster(initialize_head=True, head_node_args=first)
         try:
             whole = LocalCluster(made, nodes, cpus, settings)
