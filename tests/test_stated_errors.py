@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 sys.path.insert(0, str(Path(__file__).parent.parent / "drivers"))
 
 import stated_errors
