@@ -12,6 +12,7 @@ from particles.activations import ACTIVATIONS, Activation
 from particles.kernels.compile import inline
 from particles.kernels.lanes import at_most, clamp
 from particles.study.mean_field import mean_field
+from particles.theory.radial import reduction
 from particles.theory.radial.isotropic_data import IsotropicData, Shell, TwoGaussians, isotropic_data, two_gaussians
 from particles.theory.radial.profile import Profile
 from particles.theory.radial.radius import radius_of
@@ -261,6 +262,27 @@ def test_error__tells_what_a_sharper_run_changes():
     rho = np.linspace(0.2, 2.0, 7)
     assert np.abs(rough.predict(rho) - sharp.predict(rho)).max() <= rough.error.max() <= 1e-3
     assert rough.error.max() > sharp.error.max()
+
+
+def relu_in_the_plane(tolerance):
+    """ReLU on circles: g = r / pi at |x| = 1, r' = -(r / pi - 0.8) / pi. The run, and the error of g at its times."""
+    times = np.linspace(0.0, 8.0, 5)
+    found = flow("relu", mf.Sphere(2, 1.5), IsotropicData((Shell(1.0, mf.Sphere(2), 0.8),)), times, tolerance=tolerance)
+    truth = 0.8 + (1.5 / np.pi - 0.8) * np.exp(-times / np.pi**2)
+    return found, np.abs(found.predict([2**-0.5])[:, 0] - truth)
+
+
+def test_error__covers_the_time_integration_where_its_tolerance_limits_no_step():
+    """Between the ends of one step over most of the time, too."""
+    found, off = relu_in_the_plane(1e-4)
+    assert (off <= found.error).all()
+
+
+def test_error__that_is_too_large_is_checked_by_a_sharper_integration_again(monkeypatch):
+    monkeypatch.setattr(reduction, "_STEADY", 1e4)
+    found, off = relu_in_the_plane(1e-10)
+    assert len(found.nodes) > 2  # the first check failed
+    assert (off <= found.error).all()
 
 
 def test_radii_at_a_corner__stop_the_flow_and_say_so():

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "drivers"))
 
@@ -28,6 +27,14 @@ def test_coverage__counts_answers_and_leaves_refusals_out():
     assert low < 0.75 < high
 
 
+@pytest.mark.parametrize(("answered", "most"), [(6, 2), (12, 3), (20, 4), (40, 6)])
+def test_chance__is_improbable_beyond_a_number_of_misses(answered, most):
+    def chance(misses):
+        return stated_errors.Coverage(answered, answered - misses, [], 0.0).chance
+
+    assert chance(most) >= stated_errors.IMPROBABLE > chance(most + 1)
+
+
 def test_coverage__of_an_error_stated_as_0_needs_a_true_one_of_0():
     assert stated_errors.coverage(lambda seed: (0.0, 0.0), 1).covered == 1
     assert stated_errors.coverage(lambda seed: (0.0, 1e-12), 1).covered == 0
@@ -36,7 +43,7 @@ def test_coverage__of_an_error_stated_as_0_needs_a_true_one_of_0():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", stated_errors.checks())
 def test_stated_error__covers_the_true_one(name):
-    """So few are covered in fewer than one of 100 times if 95% are."""
+    """Of 12 answers 4 misses fail: if each is covered with probability 95%, 0.2% of such tests have so many."""
     found = stated_errors.coverage(stated_errors.checks()[name], 12)
     assert found.answered >= 6
-    assert found.covered >= stats.binom.ppf(0.01, found.answered, 0.95)
+    assert found.chance >= stated_errors.IMPROBABLE

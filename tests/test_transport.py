@@ -499,5 +499,7 @@ def test_root_of__has_an_interval_that_reaches_zero_where_the_mean_is_noise():
     assert spread < mean < quantile * spread
     root, error = root_of(values, 2.0)
     assert root == pytest.approx(np.sqrt(mean)) and quantile * error >= root * (1.0 - 1e-6)
+    root, error = root_of(values - mean - 10.0 * spread, 2.0)  # the whole interval is below 0
+    assert root == 0.0 and (quantile * error) ** 2 == pytest.approx(quantile * spread)
     root, error = root_of(values + 100.0, 2.0)  # far from 0 it is the delta method's
     assert error == pytest.approx(spread / (2.0 * root), rel=0.01)

@@ -26,6 +26,7 @@ _PANELS = (8, 1024)  # panels of the angle: the first try, and where to give up
 _GOAL = 1e-13  # of the integrals, relative to the largest value
 _FINE = 1e-11  # of the pieces: their slopes know no better than 1e-16 over a width
 _DEGREE = 11  # of a piece of q
+_PIECES = 16  # at first
 _HALVINGS = 16  # of a piece
 _FARTHEST = 1e8  # s; a radius that gets there is lost
 
@@ -135,7 +136,8 @@ class Profile:
 
     def _pieces(self, low: float, high: float, panels: int, goal: float) -> tuple[Array, Array, float]:
         """Breaks (k + 1,), coefficients (degree + 1, k) and the largest error at held-out points, refined to `goal`."""
-        left, right = np.linspace(low, high, 17)[:-1], np.linspace(low, high, 17)[1:]
+        edges = np.linspace(low, high, _PIECES + 1)
+        left, right = edges[:-1], edges[1:]
         done: list[tuple[Array, Array, Array]] = []
         worst = 0.0
         for halving in range(_HALVINGS + 1):

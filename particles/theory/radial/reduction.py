@@ -28,7 +28,8 @@ from particles.theory.radial.radius import POINTS, Radius, checked_radial, radiu
 _PANELS = 6  # of the radius, at first
 _WIDTHS = (2, 64)  # panels of a class's lengths: the first try, and where to give up
 _SHARE = 0.1  # of the tolerance that the lengths may cost
-_STEADY = 1e-2  # of the tolerance that the integrator is given, a tenth of it in the last run
+_STEADY = 1e-2  # of the tolerance that the integrator is given at first
+_SHARPER = 0.1, 0.5  # in the last run: of its tolerance, and of its longest step
 _WAYS = 4  # a panel that is too coarse is cut in so many
 _RARE = 1e-6  # of the commonest length's share
 _CALLS = 20_000  # velocities; a flow that asks for more is stuck
@@ -78,9 +79,10 @@ def radial_flow(
     signs: as in `law.quadrature`, for a law. kinks: where sigma or its slope jumps, other than at 0.
 
     First the data's lengths are settled, then the first radius is cut where the flow tears (`_Problem.indicators`), and
-    at last everything is halved and the integrator sharpened once more: what that changes is the stated error, with
-    that of the lengths and of q. Raises InputError for what has no such reduction, or if `most` radii are not enough;
-    DivergedError if the flow leaves the numbers, or is stuck at a radius 0 where V has a corner (ReLU).
+    at last the panels and the integrator's longest step are halved and its tolerance is a tenth: what that changes is
+    the stated error, with that of the lengths and of q. Raises InputError for what has no such reduction, or if `most`
+    radii are not enough; DivergedError if the flow leaves the numbers, or is stuck at a radius 0 where V has a corner
+    (ReLU).
 
     >>> data = mf.Stream(mf.Sphere(3), lambda x: 0.5 * np.linalg.norm(x, axis=1))
     >>> run = mf.theory.radial_flow(mf.Network("relu"), mf.Sphere(3), data, times=[0.0, 20.0])
@@ -101,8 +103,8 @@ def radial_flow(
         raise InputError(
             f"`tolerance` {goal:g} is out of reach here", f"{floor:.3g} in integrals over the data", remedy
         )
-    edges = problem.edges
-    rough, error = problem.run(edges, lengths, _STEADY * goal), np.zeros(1)
+    edges, steady, longest = problem.edges, _STEADY * goal, np.inf
+    (rough, step), error = problem.run(edges, lengths, steady), np.zeros(1)
     tried = [len(rough.weights)]
     while True:
         unsure = problem.indicators(edges, rough)
@@ -112,7 +114,10 @@ def radial_flow(
         if POINTS * (len(edges) - 1) > most:
             reached = f"{max(unsure.sum(), error.max()):.3g} with {tried[-1]} radii"
             raise InputError(f"`tolerance` {goal:g} is out of reach here", reached, "Raise `most`, or ask for less.")
-        fine = problem.run(edges, lengths, _STEADY * goal * (0.1 if checks else 1.0))
+        if checks:
+            # A tolerance alone does not shorten a step that the interval or its own growth has limited.
+            steady, longest = steady * _SHARPER[0], step * _SHARPER[1]
+        fine, step = problem.run(edges, lengths, steady, longest)
         tried.append(len(fine.weights))
         change = np.abs(fine.predict(problem.watched) - rough.predict(problem.watched)).max(axis=1)
         error = change + off + profile.error
@@ -185,16 +190,16 @@ class _Problem(NamedTuple):
             radii, w = self.radius.rule(edges)
         return Atoms(radii[:, None], w).quadrature(1, checked_signs(self.signs))
 
-    def run(self, edges: Array, lengths: Lengths, tolerance: float) -> RadialRun:
-        """The flow on one quadrature, its error not known yet."""
+    def run(self, edges: Array, lengths: Lengths, tolerance: float, longest: float = np.inf) -> tuple[RadialRun, float]:
+        """The flow on one quadrature, its error not known yet, by steps of at most `longest`; the longest of them."""
         cloud = self.cloud(edges)
-        radii = _solved(self.profile, cloud, lengths, self.times, max(tolerance, 1e-13))
+        radii, step = _solved(self.profile, cloud, lengths, self.times, max(tolerance, 1e-13), longest)
         nothing = np.full(len(self.times), np.inf)
         run = RadialRun(
             self.times, radii, cloud.s, cloud.w, lengths, np.empty(0), np.empty(0), nothing, (), self.profile
         )
         g = run.predict(lengths.length)
-        return run._replace(prediction=g, loss=np.asarray(0.5 * (g - lengths.target) ** 2 @ lengths.share))
+        return run._replace(prediction=g, loss=np.asarray(0.5 * (g - lengths.target) ** 2 @ lengths.share)), step
 
     def indicators(self, edges: Array, run: RadialRun) -> Array:
         """How unsure each panel's part of any prediction is, by how its Legendre coefficients fall off: (panels,).
@@ -227,13 +232,13 @@ def _settled_lengths(problem: _Problem, goal: float) -> tuple[Lengths, Array]:
     """A quadrature of the lengths under which the coarsest cloud moves as under a finer one, and how far off it is."""
     panels, most = _WIDTHS
     lengths = problem.data.lengths(panels)
-    before = problem.run(problem.edges, lengths, _STEADY * goal).predict(problem.watched)
+    before = problem.run(problem.edges, lengths, _STEADY * goal)[0].predict(problem.watched)
     while True:
         panels *= 2
         finer = problem.data.lengths(panels)
         if len(finer.length) == len(lengths.length):  # classes of one length each
             return lengths, np.zeros(len(problem.times))
-        now = problem.run(problem.edges, finer, _STEADY * goal).predict(problem.watched)
+        now = problem.run(problem.edges, finer, _STEADY * goal)[0].predict(problem.watched)
         change, before, lengths = np.abs(now - before).max(axis=1), now, finer
         if change.max() <= _SHARE * goal:
             return lengths, change
@@ -242,8 +247,10 @@ def _settled_lengths(problem: _Problem, goal: float) -> tuple[Lengths, Array]:
             raise InputError(f"`tolerance` {goal:g} is out of reach here", reached, "Ask for less.")
 
 
-def _solved(profile: Profile, cloud: Measure, data: Lengths, times: Array, tolerance: float) -> Array:
-    """The radii at the times: (T, N)."""
+def _solved(
+    profile: Profile, cloud: Measure, data: Lengths, times: Array, tolerance: float, longest: float
+) -> tuple[Array, float]:
+    """The radii at the times: (T, N). The longest step."""
     from scipy.integrate import solve_ivp
 
     calls, signed, share = 0, cloud.s * cloud.w, data.share * data.length
@@ -258,8 +265,9 @@ def _solved(profile: Profile, cloud: Measure, data: Lengths, times: Array, toler
 
     begin = cloud.b[:, 0]
     if times[-1] == 0.0:
-        return begin[None]
-    found: Any = solve_ivp(velocity, (0.0, times[-1]), begin, "DOP853", times, rtol=tolerance, atol=tolerance)
+        return begin[None], 0.0
+    span, limits = (0.0, times[-1]), {"rtol": tolerance, "atol": tolerance, "max_step": longest}
+    found: Any = solve_ivp(velocity, span, begin, "DOP853", times, dense_output=True, **limits)
     if not found.success:
         raise DivergedError(f"the radial flow could not be followed: {found.message}")
-    return np.asarray(found.y.T)
+    return np.asarray(found.y.T), float(np.diff(found.sol.ts).max())
