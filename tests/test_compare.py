@@ -145,6 +145,10 @@ def test_compare__does_not_depend_on_the_order_of_runs():
     assert mf.compare(dict(reversed(runs.items())), LIMIT).identical(mf.compare(runs, LIMIT))
 
 
+def test_compare__with_two_limits_of_the_same_atoms_states_no_error():
+    assert np.isnan(mf.compare(grid(), LIMIT, LIMIT)["limit_error"]).all()
+
+
 def test_compare__without_a_coarse_limit_states_no_error():
     assert np.isnan(mf.compare(grid(), LIMIT)["limit_error"]).all()
 

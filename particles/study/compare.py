@@ -104,7 +104,9 @@ def compare(
     if missing or not runs:
         raise InputError("a comparison needs every count with every seed", f"no run for {missing[:3]}", "Run them.")
     table = np.array([[distance(runs[count, seed], limit) for seed in seeds] for count in counts])
-    error = distance(coarse, limit) if coarse is not None else np.full(table.shape[-1], np.nan)
+    error = distance(coarse, limit) if coarse is not None else np.zeros(table.shape[-1])
+    if not error.any():  # one limit alone, or two of the same atoms: a tensor rule may have no other size between
+        error = np.full(table.shape[-1], np.nan)
     top = table.max(axis=2)
     slope = fit_exponent(counts, top)
     return xarray.Dataset(

@@ -1,6 +1,7 @@
 """Results as tables on the terminal."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +32,13 @@ def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Data
         table.add_row(str(count), f"{mean:.3e}", f"{spread:.2e}" if seeds > 1 else "-", f"{scaled:.3f}")
     change = float(compared["sup_limit_error"])
     last = compared["sup_distance"].values[-1].mean()
-    table.add_row("inf", f"{change:.3e}", "", "")
+    known = math.isfinite(change)
+    table.add_row("inf", f"{change:.3e}" if known else "-", "", "")
     console.print(table)
-    print_line(
-        console,
-        f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: the limit's change "
-        f"since half the nodes, {change / last:.2f} of the distance at the largest M.",
-    )
+    row = "nothing is known, both limits had the same atoms. Take more nodes, or another number."
+    if known:
+        row = f"the limit's change since half the nodes, {change / last:.2f} of the distance at the largest M."
+    print_line(console, f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: {row}")
     print_line(console, verdict(compared))
 
 
