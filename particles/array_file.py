@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.checks import real_array
-from particles.errors import InputError, nearest
+from particles.errors import InputError, StorageError, nearest
 
 Array = NDArray[np.float64]
 _NEVER_WRITTEN = 9.969209968386869e36  # what netCDF puts in cells of float variables that nobody wrote
@@ -53,7 +53,13 @@ def _opened(content: bytes, npz: bool) -> Iterator[Mapping[str, Any]]:
     """The file's variables by name, NumPy's, h5py's or SciPy's."""
     if npz:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            yield file
+            try:
+                yield file
+            except ValueError as error:
+                if "Object arrays" not in str(error):
+                    raise
+                remedy = "Save np.asarray(x, dtype=float), an array of numbers."
+                raise StorageError(f"Object arrays cannot be loaded, since they are pickles. {remedy}") from error
     elif content.startswith(b"CDF"):  # netCDF 3
         from scipy.io import netcdf_file
 

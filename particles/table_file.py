@@ -157,6 +157,10 @@ def _names(table: Table, x: str | Sequence[str] | None, y: str) -> list[str]:
     for name in (*names, y):
         if name not in header:
             raise InputError(f"{path} must hold the variables asked for", f"no {name!r}", nearest(name, header))
+    if again := next((name for name in names if name == y or names.count(name) > 1), None):
+        raise InputError(
+            "`x` must name each column once, and not the target's", f"{again!r} in {names}", "Leave it out."
+        )
     if not names:
         raise InputError("a data file needs a column of inputs beside the targets", str(header), "Add one.")
     return names

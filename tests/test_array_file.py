@@ -123,3 +123,9 @@ def test_read__says_that_arrays_are_transposed(tmp_path):
     np.savez(tmp_path / "a.npz", x=X.T, y=Y)
     with pytest.raises(mf.InputError, match=r"one row a sample each: got 2 and 6. Pass x.T"):
         mf.read(tmp_path / "a.npz")
+
+
+def test_read__refuses_objects_and_says_how_to_save_numbers(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.array([[1, 2], [3, 4]], dtype=object), y=[1.0, 2.0])
+    with pytest.raises(mf.StorageError, match=r"Object arrays cannot be loaded.*np.asarray\(x, dtype=float\)"):
+        mf.read(tmp_path / "a.npz")

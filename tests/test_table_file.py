@@ -159,3 +159,10 @@ def test_read__refuses(tmp_path, content, error, message):
 @pytest.mark.parametrize("text", ["sep=;\n# c\nä;b\n", "ä,b\r\n1,2\r\n", "\ufeffä\tb\n1,5\t2", "# ä,b\n1,2\n"])
 def test_header__is_found(text, tmp_path):
     assert table_file.header(text.encode(), tmp_path / "a.csv") == ["ä", "b"]
+
+
+@pytest.mark.parametrize("x", [["a", "y"], ["a", "a"], "y"])
+def test_read__refuses_a_column_twice_and_the_target_as_an_input(tmp_path, x):
+    (tmp_path / "a.csv").write_text("a,b,y\n1,2,3\n4,5,6\n")
+    with pytest.raises(mf.InputError, match="`x` must name each column once, and not the target's"):
+        mf.read(tmp_path / "a.csv", x=x)
