@@ -165,8 +165,8 @@ class Rotated(mf.Law):
 def test_zonal_kernel__of_a_law_it_does_not_know_is_within_its_stated_error(name):
     net = mf.Network(name, train=("input", "output"))
     found, truth, angle = zonal_kernel(net, Rotated()), zonal_kernel(net, mf.Gaussian(3)), np.linspace(0, np.pi, 40)
-    assert np.abs(found(angle) - truth(angle)).max() <= 2 * found.error + 1e-13
-    assert found.error < 1e-2
+    assert np.abs(found(angle) - truth(angle)).max() <= found.error + 1e-13
+    assert found.error < 2e-2  # of the scatter of independent rules: ReLU's, 0.015, is far more than its true error
 
 
 @pytest.mark.parametrize("law", [mf.Sphere(4, 0.7), mf.Ball(4, 0.7)], ids=repr)

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,8 @@ THEORY = ("particles.theory.", "particles.study.claims.", "particles.study.compa
 def names() -> list[str]:
     """The drivers that end with a table of claims."""
     drivers = sorted((ROOT / "drivers").glob("*.py"))
-    return [path.stem for path in drivers if "particles.study.claims import" in path.read_text(encoding="utf-8")]
+    asks = re.compile(r"^from particles\.study\.claims import .*\bstudy\b", re.MULTILINE)
+    return [path.stem for path in drivers if asks.search(path.read_text(encoding="utf-8"))]
 
 
 def recorded() -> dict[str, str]:
