@@ -14,6 +14,7 @@ from support import compiled, studies
 from xdist.scheduler import LoadScopeScheduling
 
 import particles as mf
+from particles.population import cores
 
 # The same examples every time and nothing kept on disk: a failure here is a failure everywhere.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None, max_examples=50)
@@ -112,6 +113,11 @@ CLUSTER = {
     "test_scale",
     "test_tiles",
 }  # see what is left behind
+
+
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores: tests of Ray wait for most of their time."""
+    return cores() + 1
 
 
 def pytest_xdist_make_scheduler(config, log):

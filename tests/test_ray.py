@@ -388,7 +388,7 @@ def test_authentication__is_read_anew_before_each_connection(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setenv("RAY_AUTH_MODE", mode)
             reread_authentication()
-            assert get_authentication_mode() == AuthenticationMode[mode.upper()]
+            assert get_authentication_mode() == getattr(AuthenticationMode, mode.upper())
     reread_authentication()
 
 
