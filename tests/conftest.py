@@ -105,14 +105,8 @@ class Files(LoadScopeScheduling):
         return "cluster" if file in CLUSTER else file
 
 
-CLUSTER = {
-    "test_batch",
-    "test_pages",
-    "test_ray",
-    "test_ray_sweep",
-    "test_scale",
-    "test_tiles",
-}  # see what is left behind
+# Some of their tests look at what a cluster leaves behind.
+CLUSTER = {"test_batch", "test_pages", "test_ray", "test_ray_sweep", "test_scale", "test_tiles"}
 
 
 def pytest_xdist_auto_num_workers():
