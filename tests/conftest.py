@@ -14,7 +14,6 @@ from support import compiled, studies
 from xdist.scheduler import LoadScopeScheduling
 
 import particles as mf
-from particles.population import cores
 
 # The same examples every time and nothing kept on disk: a failure here is a failure everywhere.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None, max_examples=50)
@@ -107,11 +106,6 @@ class Files(LoadScopeScheduling):
 
 # Some of their tests look at what a cluster leaves behind.
 CLUSTER = {"test_batch", "test_pages", "test_ray", "test_ray_sweep", "test_scale", "test_tiles"}
-
-
-def pytest_xdist_auto_num_workers():
-    """One more than there are cores: tests of Ray wait for most of their time."""
-    return cores() + 1
 
 
 def pytest_xdist_make_scheduler(config, log):

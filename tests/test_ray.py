@@ -269,7 +269,7 @@ def test_fault__costs_time_and_not_a_bit(kind, saved, three_nodes, tmp_path):
     with contextlib.ExitStack() as stack, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         done = run(
-            method, on(three_nodes, 3, patience=2.0), checkpoints=tmp_path if saved else None, checkpoint_seconds=0.0,
+            method, on(three_nodes, 3, patience=2.0 if kind == "frozen" else 60.0), checkpoints=tmp_path if saved else None, checkpoint_seconds=0.0,
             progress=Once(7, lambda: hurt(three_nodes, stack)),
         )  # fmt: skip
     three_nodes.mend()
