@@ -265,13 +265,17 @@ SLOW, OTHERS = [("node", True), ("frozen", True)], [("actor", False), ("node", F
 def test_fault__costs_time_and_not_a_bit(kind, saved, three_nodes, tmp_path):
     hurt, told = FAULTS[kind]
     method = {"actor": "dual averaging", "node": "weighing", "frozen": "SGD-7"}[kind]  # memory, weights, batches
+    patience = 60.0 if kind == "actor" else 2.0  # on a busy machine a pulse may be 2 s late, and be told first
     undisturbed = digest(run(method))
     with contextlib.ExitStack() as stack, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         done = run(
-            method, on(three_nodes, 3, patience=2.0 if kind == "frozen" else 60.0), checkpoints=tmp_path if saved else None, checkpoint_seconds=0.0,
+            method,
+            on(three_nodes, 3, patience=patience),
+            checkpoints=tmp_path if saved else None,
+            checkpoint_seconds=0.0,
             progress=Once(7, lambda: hurt(three_nodes, stack)),
-        )  # fmt: skip
+        )
     three_nodes.mend()
     assert digest(done) == undisturbed
     assert told in done.events[0]["what"] and done.events[0]["iteration"] == 7
