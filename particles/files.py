@@ -43,16 +43,16 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
 
 
 @contextlib.contextmanager
-def replacement(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """A new file that takes `path`'s place at the end of the block, with the mode of the file that was there.
+def replacement(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
+    """A new file that takes `path`'s place at the end of the block; an error in the block leaves what was there.
 
-    An error in the block leaves what was there. mode: of a file that is new, less the umask.
+    mode: its mode, less the umask; None: that of the file that was there, if any.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")  # nobody can foresee it
-    before = _mode_of(path)
+    before = _status_of(path) if mode is None else None
     try:
-        with new_file(part, mode if before is None else 0o600) as file:
-            if before is not None:
+        with new_file(part, 0o600 if before else mode or 0o666) as file:
+            if before:
                 _copy_mode(before, file.fileno())
             yield file
         os.replace(part, path)
@@ -81,7 +81,7 @@ def lasting_file(path: Path) -> FileIO:
     return file
 
 
-def _mode_of(path: Path) -> os.stat_result | None:
+def _status_of(path: Path) -> os.stat_result | None:
     """Owner and mode of the file at `path`, if there is one; not of what a link leads to."""
     with contextlib.suppress(FileNotFoundError):
         status = os.lstat(path)

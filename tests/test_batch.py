@@ -79,7 +79,7 @@ BROKEN = [("head", "did not come up"), ("worker", "1 of 3 nodes joined Ray")]
 
 @pytest.mark.parametrize(("role", "message"), BROKEN)
 def test_slurm__a_cluster_that_does_not_come_up_is_said_and_ended(submit, role, message):
-    job = submit("runs", "--out", "r", RAY_START_ARGS=f"--break {role}", PARTICLES_PATIENCE="1")
+    job = submit("runs", "--out", "r", RAY_START_ARGS=f"--break {role}", PARTICLES_PATIENCE="5")
     code, said = job.ended()
     assert code == 1, said
     assert message in said
