@@ -77,6 +77,15 @@ def submit():
 
 
 @pytest.fixture
+def commons():
+    """A folder where everybody may put files, as in /tmp: sticky."""
+    folder = Path(tempfile.mkdtemp(prefix="mf-commons-", dir="/tmp"))
+    folder.chmod(0o1777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
 def unreadable():
     """A maker of contexts in which HDF5 meets an error of the system where it opens one of the `chosen` files."""
 
@@ -124,7 +133,16 @@ class Files(LoadScopeScheduling):
 
 
 # Some of their tests look at what a cluster leaves behind.
-CLUSTER = {"test_batch", "test_neighbours", "test_pages", "test_ray", "test_ray_sweep", "test_scale", "test_tiles"}
+CLUSTER = {
+    "test_batch",
+    "test_batch_head",
+    "test_neighbours",
+    "test_pages",
+    "test_ray",
+    "test_ray_sweep",
+    "test_scale",
+    "test_tiles",
+}
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -25,6 +25,7 @@ PRIVATE = "local"
 _KNOCK_SECONDS = 10.0
 _STORE_BYTES = 2**28  # of a private cluster: data are put once, and messages are small
 _STATISTICS, _MODE, _TOKEN = "RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
+_BREAKPOINT = "PYTHONBREAKPOINT"  # which Ray sets for its debugger when it connects
 # Ray's switch between 127.0.0.1 and every interface, which it reads when it is imported.
 _EVERYWHERE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
@@ -49,7 +50,7 @@ def environment(private: bool, loopback: bool) -> Iterator[None]:
         wanted[_EVERYWHERE] = "0"
     if private and not any(name in os.environ for name in (_MODE, _TOKEN, "RAY_AUTH_TOKEN_PATH")):
         wanted[_TOKEN] = _own_token()  # with a token there, Ray asks for it by itself, and writes none to HOME
-    before = {name: os.environ.get(name) for name in (*wanted, _MODE)}
+    before = {name: os.environ.get(name) for name in (*wanted, _MODE, _BREAKPOINT)}
     os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})
     try:
         yield
