@@ -77,7 +77,7 @@ def lasting_file(path: Path) -> FileIO:
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         file.close()
-        raise OSError(errno.EEXIST, "another file or no file is in its place")
+        raise OSError(errno.ELOOP, "a pipe, a device or a second name of a file is in its place")
     return file
 
 
@@ -138,7 +138,7 @@ def _remedy(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return "Choose a folder you may write to (--out)."
     if error.errno == errno.ELOOP:
-        return "It is a link, which is not followed: remove it, or choose another folder (--out)."
+        return "Links are not followed: remove what is there, or choose another folder (--out)."
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return "Raise the number of files that may be open (ulimit -n), then run again: finished runs are kept."
     return "Check the disk, then run again: finished runs are kept."

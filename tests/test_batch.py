@@ -1,11 +1,13 @@
 """What starts a study on a cluster: drivers/slurm.sbatch, slurm_array.sbatch, ray_job.sh and kuberay.yaml."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import threading
 
@@ -114,6 +116,27 @@ def answer_all(door):
         while True:
             with door.accept()[0] as caller:
                 caller.sendall(caller.recv(32))
+
+
+def test_slurm__keeps_its_files_to_itself_and_sweeps_what_killed_nodes_left(submit, commons):
+    old, held, young = (commons / f"mf.{name}" for name in ("old000", "held00", "young0"))
+    for folder in (old, held, young):
+        folder.mkdir()
+        (folder / "log").touch()
+    for folder in (old, held):
+        os.utime(folder, (0, 0))
+    lock = os.open(held, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    job = waiting(submit, TMPDIR=str(commons))
+    mine = set(commons.iterdir()) - {old, held, young}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in mine} == {0o700} and len(mine) == 3
+    assert (old.exists(), held.exists(), young.exists()) == (False, True, True)
+    (job.folder / "r" / "go").touch()
+    code, said = job.ended()
+    os.close(lock)
+    assert code == 0, said
+    soon_alone(job)
+    assert set(commons.iterdir()) == {held, young}
 
 
 NOT_QUEUED = [

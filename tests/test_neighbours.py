@@ -22,11 +22,19 @@ from particles import ownership
 from particles.cluster import scratch
 from particles.cluster.connection import connected
 from particles.kernels import cache, compile, online
+from particles.study import doctor
 
 
 def python(code, *words, **options):
     command = [sys.executable, "-W", "error", "-c", code, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+def content(path):
+    try:
+        return path.read_bytes()
+    except OSError:  # a process that has ended
+        return b""
 
 
 # Ray's folder
@@ -43,6 +51,8 @@ def test_ray__keeps_its_files_where_a_neighbour_cannot_enter():
         for path in open_to_all:
             code, output = neighbour('ln -s /etc/passwd "$1/link"', path)
             assert code and "Permission denied" in output
+        token = os.environ["RAY_AUTH_TOKEN"].encode()  # all may read a command line
+        assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if token in content(path)]
         sockets = [path for path in folder.rglob("*") if path.is_socket()]
         assert sockets and max(len(str(path)) for path in sockets) < 107
     assert not folder.exists()
@@ -178,6 +188,13 @@ def test_cache__is_reached_by_links_of_its_user_alone(kernels, kept, commons, mo
     monkeypatch.setenv("PARTICLES_CACHE", str(commons / "link" / ".." / "link" / "cache"))
     with contextlib.nullcontext() if counts else pytest.warns(UserWarning, match=r"/link \(owner 65533, mode 0777\)"):
         assert kernels() == counts
+
+
+@two_users
+def test_doctor__says_that_a_cache_does_not_count_and_why(kept, commons):
+    (commons / "mine").chmod(0o777)
+    assert f"neither read nor kept there: others may change {commons / 'mine'} (owner" in doctor._kept(kept.parent)
+    assert doctor._kept(commons / "another") == f"{commons / 'another'}"
 
 
 class Payload:

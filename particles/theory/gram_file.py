@@ -245,5 +245,5 @@ def _told(path: Path, n: int) -> Iterator[None]:
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
             remedy = "Choose a folder you may write to."
         elif error.errno == errno.ELOOP:
-            remedy = "There is a link where it is written, which is not followed: remove it."
+            remedy = f"Links are not followed: remove what is at {journal_of(path)} or {part_of(path)}."
         raise StorageError(f"{path} could not be written: {error.strerror or error}. {remedy}") from error
