@@ -25,6 +25,7 @@ myst_heading_anchors = 3
 nb_execution_mode = "cache"  # a notebook is run again when its cells change
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
+nb_output_stderr = "error"
 
 # The reference: the order and the grouping are the pages' own; `prose` makes reStructuredText of docstrings.
 default_role = "code"

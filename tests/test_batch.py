@@ -16,6 +16,7 @@ import pytest
 import yaml
 from support.batch import BIN, DRIVERS, FAKES, soon, soon_alone
 from support.configs import SMALL_TOML
+from support.daily import some
 
 import particles as mf
 from particles.study.cli import main
@@ -191,7 +192,7 @@ def test_ray_job__ends_as_the_run_does(submit, study, tmp_path, name, result):
     soon_alone(job)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("number", some([signal.SIGTERM, signal.SIGINT, signal.SIGUSR1], signal.SIGTERM))
 def test_ray_job__a_signal_is_a_checkpoint_and_75(submit, study, tmp_path, number):
     job = on_cluster(submit, study("waits"), "--out", tmp_path / "r")
     soon((tmp_path / "r" / "started").exists)

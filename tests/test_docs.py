@@ -91,8 +91,17 @@ def test_site__fetches_nothing_from_elsewhere(pages):
 
 
 def test_site__shows_what_the_notebooks_show(site):
-    for book in (DOCS / "notebooks").glob("*.ipynb"):
-        assert "cell_output" in (site / "notebooks" / f"{book.stem}.html").read_text()
+    """The build executes them, and keeps them with their outputs; it fails where one writes to stderr."""
+    from jupyter_cache import get_cache
+
+    cache = get_cache(site.parent / ".jupyter_cache")
+    executed = {Path(record.uri).name: cache.get_cache_bundle(record.pk).nb for record in cache.list_cache_records()}
+    assert executed.keys() == {path.name for path in (DOCS / "notebooks").glob("*.ipynb")}
+    for name, book in executed.items():
+        assert "cell_output" in (site / "notebooks" / name).with_suffix(".html").read_text()
+        for cell in (cell for cell in book.cells if cell.cell_type == "code"):
+            kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
+            assert ("image/png" in kinds) == (".mf.plot(" in cell.source)
 
 
 @pytest.fixture(scope="module")

@@ -133,6 +133,12 @@ def swept(tmp_path_factory):
     return made, out
 
 
+@pytest.fixture(scope="module")
+def swept_page(swept):
+    """The report of that sweep: its text and its elements."""
+    return read(report.write(swept[1]))
+
+
 def attribute(path, **values):
     """Change attributes of a file's root."""
     with h5py.File(path, "r+") as file:
@@ -210,9 +216,8 @@ def code(text):
     return html.unescape(inner)
 
 
-def test_report__of_a_sweep_has_the_exponents_of_its_file(swept):
-    _, out = swept
-    _, reader = read(report.write(out))
+def test_report__of_a_sweep_has_the_exponents_of_its_file(swept, swept_page):
+    (_, out), (_, reader) = swept, swept_page
     with h5py.File(out / "sweep.h5") as file:
         found = [float(file[f"comparison/{k}/exponent"][()]) for k in range(2)]
     table = rows(reader, "setting")
@@ -221,9 +226,8 @@ def test_report__of_a_sweep_has_the_exponents_of_its_file(swept):
     assert {row[1] for row in exponents} == {"-1/2"}
 
 
-def test_report__configuration_of_a_sweep_plans_the_same_runs(swept):
-    made, out = swept
-    text, _ = read(report.write(out))
+def test_report__configuration_of_a_sweep_plans_the_same_runs(swept, swept_page):
+    (made, _), (text, _) = swept, swept_page
     again = plan(tomllib.loads(code(text)), made.folder)
     assert {case.key for case in again.cases} == {case.key for case in made.cases}
     assert again.name == "small-again"
@@ -237,8 +241,8 @@ def test_report__configuration_of_a_sweeps_run_plans_that_run(tmp_path, swept, i
     assert case.key in {again.key for again in plan(tomllib.loads(code(text)), made.folder).cases}
 
 
-def test_report__shows_finite_and_infinite_cloud_on_one_clock(swept):
-    text, _ = read(report.write(swept[1]))
+def test_report__shows_finite_and_infinite_cloud_on_one_clock(swept_page):
+    text, _ = swept_page
     film = json.loads(re.search(r'id="film-data">(.*?)</script>', text, re.DOTALL).group(1))
     assert [panel["label"] for panel in film["panels"]] == ["M = 32", "M infinite"]
     assert "The cloud is that of step = 0.1." in text

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
+from support.daily import some
 
 import particles as mf
 from particles import steppers
@@ -148,7 +149,7 @@ def test_birth_and_death__is_the_plain_update(start, data):
     assert found.w.std() > 0.01 * found.w.mean()  # or else nothing was shown
 
 
-@pytest.mark.parametrize("count", [8, 64, 512])
+@pytest.mark.parametrize("count", some([8, 64, 512], 8))
 def test_langevin__of_linear_neurons_has_its_exact_stationary_law(count):
     """g = x . mean b, so the mean is an Ornstein-Uhlenbeck chain of noise 1/M and the rest one without data.
 
