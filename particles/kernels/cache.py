@@ -57,17 +57,17 @@ _checked: dict[tuple[Path, int], bool] = {}  # folders and users that this proce
 
 def trusted_folder() -> Path | None:
     """The cache's folder, or None, with one warning, where another user may change what is in it."""
-    folder = cache_folder()
-    return folder if folder and _is_trusted(folder, os.geteuid()) else None
+    try:
+        folder = cache_folder()
+        folder = folder and folder.absolute()
+        return folder if folder and _is_trusted(folder, os.geteuid()) else None
+    except OSError:  # then it cannot be read either
+        return None
 
 
 def _is_trusted(folder: Path, user: int) -> bool:
     if (folder, user) not in _checked:
-        exists = os.path.lexists(folder)
-        try:
-            level = changeable_level(folder)
-        except OSError:  # then it cannot be read either
-            return False
+        exists, level = os.path.lexists(folder), changeable_level(folder)
         if not exists and not level:
             return True  # to be looked at again once it is there
         _checked[folder, user] = not level
