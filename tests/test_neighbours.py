@@ -159,8 +159,10 @@ STATES = [
 ]
 
 
-@two_users
-@pytest.mark.parametrize(("place", "bits", "owner", "group", "counts"), STATES)
+@pytest.mark.parametrize(
+    ("place", "bits", "owner", "group", "counts"),
+    [pytest.param(*state, marks=[two_users] if NEIGHBOUR in state else []) for state in STATES],
+)
 def test_cache__counts_only_where_nobody_else_may_change_it(kernels, kept, commons, place, bits, owner, group, counts):
     level = kept.parent if place == "cache/kernels" else (commons / "mine" / place)
     os.chown(level, -1 if owner is None else owner, -1 if group is None else group)
@@ -190,7 +192,6 @@ def test_cache__is_reached_by_links_of_its_user_alone(kernels, kept, commons, mo
         assert kernels() == counts
 
 
-@two_users
 def test_doctor__says_that_a_cache_does_not_count_and_why(kept, commons):
     (commons / "mine").chmod(0o777)
     assert f"neither read nor kept there: others may change {commons / 'mine'} (owner" in doctor._kept(kept.parent)
@@ -215,8 +216,9 @@ FOREIGN = {
 }
 
 
-@two_users
-@pytest.mark.parametrize("fault", FOREIGN)
+@pytest.mark.parametrize(
+    "fault", ["all may write", "link", *(pytest.param(one, marks=two_users) for one in ("owner", "a group may write"))]
+)
 def test_cache__runs_no_file_that_a_neighbour_may_have_written(kernels, kept, tmp_path, fault):
     """A neighbour's pickle was run as the owner. A file that does not count is replaced."""
     payload = pickle.dumps(Payload(tmp_path / "run"))
