@@ -1,7 +1,8 @@
 """Files that are whole or not there: written under another name, flushed to disk, renamed. Locks between processes.
 
 Some file systems have no locks (Lustre, NFS) or cannot flush a folder (CIFS, FUSE). There the program goes on and says
-once what is not guarded. `particles/reading.py` is the other direction.
+once what is not guarded. Where others may write to the folder as well, they may have put a link or a pipe where a file
+is to be: nothing is written through one. `particles/reading.py` is the other direction.
 """
 
 import contextlib
@@ -9,10 +10,12 @@ import errno
 import fcntl
 import os
 import secrets
+import stat
 import warnings
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from particles.errors import BusyError, StorageError
 
@@ -28,19 +31,74 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     Content is made in memory first. HDF5 that meets a full disk while it writes cannot close its file, and takes the
     process down with it.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")  # machines that share a disk share process ids
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with replacement(path) as file:
             file.write(content)
             file.flush()
             sync(file.fileno(), path.parent)
-        os.replace(part, path)
         flush(path.parent)
     except OSError as error:
+        raise StorageError(f"{path} could not be written: {error.strerror or error}. {_remedy(error)}") from error
+
+
+@contextlib.contextmanager
+def replacement(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
+    """A new file that takes `path`'s place at the end of the block; an error in the block leaves what was there.
+
+    mode: its mode, less the umask; None: that of the file that was there, if any.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")  # nobody can foresee it
+    before = _status_of(path) if mode is None else None
+    try:
+        with new_file(part, 0o600 if before else mode or 0o666) as file:
+            if before:
+                _copy_mode(before, file.fileno())
+            yield file
+        os.replace(part, path)
+    except BaseException:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise StorageError(f"{path} could not be written: {error.strerror or error}. {_remedy(error)}") from error
+        raise
+
+
+def new_file(path: Path, mode: int = 0o666) -> BinaryIO:
+    """A file that did not exist, open for writing; what is in its place is neither opened nor followed."""
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, mode))
+
+
+def lasting_file(path: Path) -> FileIO:
+    """A file that stays (a lock, a journal), open for reading and appending, made if it is missing, never cut short.
+
+    A link is not followed; a file that has another name as well, a pipe or a device is refused (OSError).
+    """
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK
+    file = FileIO(path, "a+", opener=lambda name, how: os.open(name, how | flags, 0o666))
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        file.close()
+        raise OSError(errno.ELOOP, "a pipe, a device or a second name of a file is in its place")
+    return file
+
+
+def _status_of(path: Path) -> os.stat_result | None:
+    """Owner and mode of the file at `path`, if there is one; not of what a link leads to."""
+    with contextlib.suppress(FileNotFoundError):
+        status = os.lstat(path)
+        return status if stat.S_ISREG(status.st_mode) else None
+    return None
+
+
+def _copy_mode(before: os.stat_result, handle: int) -> None:
+    """Give an open file the mode of an older one, and its group; another group may do what all may do."""
+    mode = before.st_mode & 0o777
+    with contextlib.suppress(OSError):  # file systems without modes
+        if before.st_gid != os.fstat(handle).st_gid:
+            try:
+                os.fchown(handle, -1, before.st_gid)
+            except OSError:
+                mode = mode & 0o707 | (mode & 0o007) << 3
+        os.fchmod(handle, mode)
 
 
 def sync(handle: int, folder: Path) -> None:
@@ -79,6 +137,8 @@ def _remedy(error: OSError) -> str:
         return "Free some space, or choose another folder, and run again: finished runs are kept."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return "Choose a folder you may write to (--out)."
+    if error.errno == errno.ELOOP:
+        return "Links are not followed: remove what is there, or choose another folder (--out)."
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return "Raise the number of files that may be open (ulimit -n), then run again: finished runs are kept."
     return "Check the disk, then run again: finished runs are kept."
@@ -113,16 +173,16 @@ def held(path: Path, message: str = "") -> Iterator[None]:
                 path.unlink(missing_ok=True)
 
 
-def _locked(path: Path, message: str) -> IO[bytes]:
+def _locked(path: Path, message: str) -> FileIO:
     """The lock file, open and locked."""
     while True:
         try:
-            file = path.open("ab")
+            file = lasting_file(path)
         except OSError as error:
             raise StorageError(f"{path} could not be made: {error.strerror}. {_remedy(error)}") from error
         try:
             lock(file, path.parent, message)
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            if os.path.samestat(os.fstat(file.fileno()), os.lstat(path)):
                 return file
         except FileNotFoundError:
             pass

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: tests run side by side, and BLAS's threads spin
@@ -10,7 +12,7 @@ import h5py
 import hypothesis
 import numpy as np
 import pytest
-from support import compiled, studies
+from support import batch, compiled, studies
 from xdist.scheduler import LoadScopeScheduling
 
 import particles as mf
@@ -55,6 +57,32 @@ def cloud():
         return mf.Measure(b, s, w / w.sum())
 
     return make
+
+
+@pytest.fixture
+def submit():
+    """Starts a batch script against stand-ins; what it left is ended after the test."""
+    jobs = []
+
+    def start(*arguments, script=batch.DRIVERS / "slurm.sbatch", ray="quick", **settings):
+        # Short, for Ray's sockets; and not under pytest's own folder, which is deep.
+        folder = Path(tempfile.mkdtemp(prefix="mf", dir="/tmp"))
+        jobs.append(batch.Job(folder, script, arguments, ray, settings))
+        return jobs[-1]
+
+    yield start
+    for job in jobs:
+        job.end()
+        shutil.rmtree(job.folder)
+
+
+@pytest.fixture
+def commons():
+    """A folder where everybody may put files, as in /tmp: sticky."""
+    folder = Path(tempfile.mkdtemp(prefix="mf-commons-", dir="/tmp"))
+    folder.chmod(0o1777)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -105,7 +133,16 @@ class Files(LoadScopeScheduling):
 
 
 # Some of their tests look at what a cluster leaves behind.
-CLUSTER = {"test_batch", "test_pages", "test_ray", "test_ray_sweep", "test_scale", "test_tiles"}
+CLUSTER = {
+    "test_batch",
+    "test_batch_head",
+    "test_neighbours",
+    "test_pages",
+    "test_ray",
+    "test_ray_sweep",
+    "test_scale",
+    "test_tiles",
+}
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -1,143 +1,25 @@
-"""What starts a study on a cluster: drivers/slurm.sbatch, slurm_array.sbatch, ray_job.sh and kuberay.yaml.
-
-The scripts run here as they are, against the stand-ins in tests/fake_slurm. Every process that a job starts has the
-job's folder as FAKE_SLURM in its environment: by that what it left behind is found, and ended by its id.
-"""
+"""What starts a study on a cluster: drivers/slurm.sbatch, slurm_array.sbatch, ray_job.sh and kuberay.yaml."""
 
 import contextlib
+import fcntl
 import json
 import os
-import random
 import shutil
 import signal
 import socket
+import stat
 import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
+import threading
 
 import psutil
 import pytest
 import yaml
+from support.batch import BIN, DRIVERS, FAKES, soon, soon_alone
 from support.configs import SMALL_TOML
 from support.daily import some
 
 import particles as mf
 from particles.study.cli import main
-
-ROOT = Path(__file__).parents[1]
-HOME = Path(mf.__file__).parents[1]  # where the package is that is tested
-DRIVERS = ROOT / "drivers"
-FAKES = ROOT / "tests" / "fake_slurm"
-BIN = Path(sys.executable).parent  # not resolved: the environment's own, with its `python` and `ray`
-SECONDS = 20.0
-
-
-class Job:
-    """One script that runs here, in a folder of its own."""
-
-    def __init__(self, folder, script, arguments, ray, settings):
-        self.folder = folder
-        for name in ("slurm", "tmp"):
-            (folder / name).mkdir()
-        number = free_number()
-        self.token = folder / "out" / f".token-{number}"
-        foreign = "RAY_", "SLURM", "PARTICLES"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        job = {
-            "FAKE_SLURM": str(folder / "slurm"),
-            "PATH": os.pathsep.join(map(str, (FAKES / ray, FAKES / "bin", BIN, os.environ["PATH"]))),
-            "PYTHONPATH": os.pathsep.join(map(str, (FAKES / ray, HOME))),
-            "PARTICLES": f"python {FAKES / 'study.py'}",
-            "SLURM_JOB_ID": str(number),
-            "SLURM_JOB_NODELIST": "127.0.0.1,127.0.0.2,127.0.0.3",
-            "SLURM_CPUS_PER_TASK": "1",
-            "SLURM_SUBMIT_DIR": str(folder),
-            "TMPDIR": str(folder / "tmp"),
-        }
-        self.output = folder / "output"
-        with self.output.open("w") as output:
-            self.process = subprocess.Popen(
-                # Where the tests run in the background SIGINT is ignored, and bash can't undo that.
-                ["env", "--default-signal=INT", "bash", script, *map(str, arguments)],
-                env=kept | job | settings,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def send(self, number):
-        self.process.send_signal(number)
-
-    def ended(self, seconds=SECONDS):
-        """(exit code, what it said)"""
-        return self.process.wait(seconds), self.output.read_text()
-
-    def result(self):
-        return json.loads((self.folder / "r" / "result.json").read_text())
-
-    def requeued(self):
-        file = self.folder / "slurm" / "requeued"
-        return file.read_text().split() if file.exists() else []
-
-    def left(self):
-        """The processes of this job that still run."""
-        mark, found = str(self.folder / "slurm"), []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.environ().get("FAKE_SLURM") == mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
-
-    def end(self):
-        for process in self.left():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        self.process.wait(SECONDS)
-
-
-def free_number():
-    """A job's number whose port is free."""
-    while True:
-        number = random.randrange(5000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", 20000 + number))
-            return number
-
-
-def soon(true, seconds=SECONDS):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
-
-
-def soon_alone(job):
-    """Nothing of the job runs any more; what does is said."""
-    end = time.monotonic() + SECONDS
-    while left := job.left():
-        assert time.monotonic() < end, f"{left}; the job said: {job.output.read_text()}"
-        time.sleep(0.02)
-
-
-@pytest.fixture
-def submit():
-    """Starts a script; what it left is ended after the test."""
-    jobs = []
-
-    def start(*arguments, script=DRIVERS / "slurm.sbatch", ray="quick", **settings):
-        # Short, for Ray's sockets; and not under pytest's own folder, which is deep.
-        folder = Path(tempfile.mkdtemp(prefix="mf", dir="/tmp"))
-        jobs.append(Job(folder, script, arguments, ray, settings))
-        return jobs[-1]
-
-    yield start
-    for job in jobs:
-        job.end()
-        shutil.rmtree(job.folder)
 
 
 def waiting(submit, **settings):
@@ -149,17 +31,19 @@ def waiting(submit, **settings):
 
 def test_slurm__runs_on_all_nodes_to_the_end_and_leaves_nothing(submit):
     job = waiting(submit)
-    modes = [job.token.stat().st_mode & 0o777, len(job.token.read_text())]
+    shared = job.shared()
+    modes = {name: path.stat().st_mode & 0o777 for name, path in shared.items() if name != "address"}
+    words = [len(shared["token"].read_text()), shared["token"].parent.stat().st_mode & 0o777]
     (job.folder / "r" / "go").touch()
     code, said = job.ended()
     assert code == 0, said
-    assert modes == [0o600, 64]
+    assert (modes, words) == ({"token": 0o600, "head": 0o600}, [64, 0o700])
     assert job.result()["nodes"] == 3
     steps = (job.folder / "slurm" / "srun").read_text().split("\n")
     assert sorted(steps) == ["", "127.0.0.1 1 overlap", "127.0.0.2,127.0.0.3 1 overlap"]
     soon_alone(job)
     assert not any(psutil.pid_exists(int(task.name)) for task in (job.folder / "slurm" / "tasks").iterdir())
-    assert not job.token.exists()
+    assert not list((job.folder / "out").iterdir())
     assert not list((job.folder / "tmp").iterdir())
     assert not job.requeued()
 
@@ -168,7 +52,7 @@ def test_slurm__the_end_of_the_time_is_a_checkpoint_and_one_requeue(submit):
     job = waiting(submit)
     job.send(signal.SIGUSR1)
     code, said = job.ended()
-    assert (code, job.requeued()) == (75, [job.token.name.removeprefix(".token-")]), said
+    assert (code, job.requeued()) == (75, [job.number]), said
     assert (job.result()["signal"], job.result()["nodes at the end"]) == ("SIGUSR1", 3)
     soon_alone(job)
     assert not list((job.folder / "tmp").iterdir())
@@ -190,7 +74,7 @@ def test_slurm__the_runs_own_failure_is_the_jobs(submit):
     job = submit("fails", "--out", "r")
     code, said = job.ended()
     assert (code, job.requeued()) == (1, []), said
-    assert not job.token.exists()
+    assert not list((job.folder / "out").iterdir())
 
 
 BROKEN = [("head", "did not come up"), ("worker", "1 of 3 nodes joined Ray")]
@@ -198,15 +82,62 @@ BROKEN = [("head", "did not come up"), ("worker", "1 of 3 nodes joined Ray")]
 
 @pytest.mark.parametrize(("role", "message"), BROKEN)
 def test_slurm__a_cluster_that_does_not_come_up_is_said_and_ended(submit, role, message):
-    job = submit("runs", "--out", "r", RAY_START_ARGS=f"--break {role}", PARTICLES_PATIENCE="1")
+    job = submit("runs", "--out", "r", RAY_START_ARGS=f"--break {role}", PARTICLES_PATIENCE="5")
     code, said = job.ended()
     assert code == 1, said
     assert message in said
     assert "Ray ended on" in said and "no space left" in said
     assert not (job.folder / "r").exists()
     soon_alone(job)
-    assert not job.token.exists()
+    assert not list((job.folder / "out").iterdir())
     assert not list((job.folder / "tmp").iterdir())
+
+
+def test_slurm__nothing_joins_a_head_that_does_not_know_the_token(submit):
+    """One listens at the address that was published, and answers; the job's own head never wrote an address."""
+    with socket.create_server(("127.0.0.1", 0)) as head, socket.create_server(("127.0.0.1", 0)) as proof:
+        head.settimeout(0.0)
+        threading.Thread(target=answer_all, args=(proof,), daemon=True).start()
+        job = submit("runs", "--out", "r", RAY_START_ARGS="--break silent", PARTICLES_PATIENCE="3")
+        soon(lambda: "token" in job.shared())
+        (job.shared()["token"].parent / "head").write_text(
+            f"127.0.0.1:{head.getsockname()[1]} {proof.getsockname()[1]}\n"
+        )
+        code, said = job.ended()
+        with pytest.raises(BlockingIOError):
+            head.accept()
+    assert code == 1, said
+    assert "0 of 3 nodes joined Ray" in said and "does not know this job's token" in said
+    assert [path.read_text() for path in (job.folder / "slurm" / "nodes").iterdir()] == ["127.0.0.1"]
+    soon_alone(job)
+
+
+def answer_all(door):
+    with contextlib.suppress(OSError):
+        while True:
+            with door.accept()[0] as caller:
+                caller.sendall(caller.recv(32))
+
+
+def test_slurm__keeps_its_files_to_itself_and_sweeps_what_killed_nodes_left(submit, commons):
+    old, held, young = (commons / f"mf.{name}" for name in ("old000", "held00", "young0"))
+    for folder in (old, held, young):
+        folder.mkdir()
+        (folder / "log").touch()
+    for folder in (old, held):
+        os.utime(folder, (0, 0))
+    lock = os.open(held, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    job = waiting(submit, TMPDIR=str(commons))
+    mine = set(commons.iterdir()) - {old, held, young}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in mine} == {0o700} and len(mine) == 3
+    assert (old.exists(), held.exists(), young.exists()) == (False, True, True)
+    (job.folder / "r" / "go").touch()
+    code, said = job.ended()
+    os.close(lock)
+    assert code == 0, said
+    soon_alone(job)
+    assert set(commons.iterdir()) == {held, young}
 
 
 NOT_QUEUED = [
@@ -286,6 +217,39 @@ def test_ray_job__refuses_what_cannot_work(submit, arguments, message):
     code, said = submit(*arguments, script=DRIVERS / "ray_job.sh").ended()
     assert code == 2
     assert message in said
+
+
+# What a shell would split, expand, run or take away.
+ODD_WORDS = [
+    "--set",
+    "name = 'a  b'",
+    "*",
+    "$(touch ran)",
+    "`touch ran`",
+    "$HOME",
+    'say "so"',
+    "it's",
+    "\\n",
+    "",
+    "~",
+    "{a,b}",
+]
+
+
+@pytest.mark.parametrize("script", ["slurm.sbatch", "slurm_array.sbatch", "ray_job.sh"])
+def test_scripts__hand_on_arguments_as_they_are(submit, study, script):
+    config, out, address = study("a *$(touch ran).toml"), "/tmp/$(touch ran) it's *", ["http://127.0.0.1:8265"]
+    array = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "2"}
+    job = submit(
+        *(address if script == "ray_job.sh" else []), config, *ODD_WORDS, "--out", out,
+        script=DRIVERS / script, PARTICLES=f"python {FAKES / 'words.py'}", RAY_START_ARGS="--labels *", **array,
+    )  # fmt: skip
+    code, said = job.ended()
+    assert code == 0, said
+    words = json.loads((job.folder / "slurm" / "words").read_text())
+    assert words[:2] == ["run", config.name if script == "ray_job.sh" else str(config)]
+    assert words[2:-2] == [*ODD_WORDS, "--out", out]
+    assert not [*job.folder.rglob("ran"), *config.parent.rglob("ran")]
 
 
 @pytest.fixture(scope="module")

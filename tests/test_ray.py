@@ -413,7 +413,7 @@ def test_private_cluster__is_on_loopback_and_leaves_nothing(tmp_path, monkeypatc
         "environment": dict(os.environ),
         "processes": psutil.Process().children(recursive=True),
         "memory": set(Path("/dev/shm").iterdir()),
-        "folders": set(Path("/tmp").glob("mfp-*")),
+        "folders": set(Path("/tmp").glob("mf-ray-*")),
         "threads": threading.active_count(),
     }
     with mf.Ray(address="local").held() as machines:
@@ -425,7 +425,9 @@ def test_private_cluster__is_on_loopback_and_leaves_nothing(tmp_path, monkeypatc
         assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
     assert dict(os.environ) == before["environment"]
     assert not psutil.wait_procs(family, timeout=10)[1]
-    assert set(Path("/dev/shm").iterdir()) == before["memory"] and set(Path("/tmp").glob("mfp-*")) == before["folders"]
+    assert (
+        set(Path("/dev/shm").iterdir()) == before["memory"] and set(Path("/tmp").glob("mf-ray-*")) == before["folders"]
+    )
     assert not list(tmp_path.iterdir())
 
 

@@ -1,22 +1,22 @@
 """The connection to Ray: what is there is used, and where nothing is, a private cluster on this machine is made.
 
 Private means: loopback only, a token that nobody else has (in this process's environment, not in a file), no dashboard,
-no usage statistics, its folder removed at the end. What was changed in the environment is put back.
+no usage statistics, a folder that nobody else may enter, removed at the end. What was changed in the environment is
+put back.
 """
 
 import contextlib
 import logging
 import os
 import secrets
-import shutil
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from particles.cluster.scratch import scratch_folder
 from particles.errors import ClusterError, InputError
 from particles.population import cores
 
@@ -25,6 +25,7 @@ PRIVATE = "local"
 _KNOCK_SECONDS = 10.0
 _STORE_BYTES = 2**28  # of a private cluster: data are put once, and messages are small
 _STATISTICS, _MODE, _TOKEN = "RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
+_BREAKPOINT = "PYTHONBREAKPOINT"  # which Ray sets for its debugger when it connects
 # Ray's switch between 127.0.0.1 and every interface, which it reads when it is imported.
 _EVERYWHERE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
@@ -49,7 +50,7 @@ def environment(private: bool, loopback: bool) -> Iterator[None]:
         wanted[_EVERYWHERE] = "0"
     if private and not any(name in os.environ for name in (_MODE, _TOKEN, "RAY_AUTH_TOKEN_PATH")):
         wanted[_TOKEN] = _own_token()  # with a token there, Ray asks for it by itself, and writes none to HOME
-    before = {name: os.environ.get(name) for name in (*wanted, _MODE)}
+    before = {name: os.environ.get(name) for name in (*wanted, _MODE, _BREAKPOINT)}
     os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})
     try:
         yield
@@ -113,7 +114,7 @@ def connected(address: str | None) -> Iterator[Any]:
         if ray.is_initialized():
             yield ray
             return
-        with _private_folder(address is None) as folder:
+        with scratch_folder() if address is None else contextlib.nullcontext() as folder:
             try:
                 with on_loopback(ray, here), quiet(), _signals():
                     reread_authentication()
@@ -132,19 +133,6 @@ def _signals() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _private_folder(private: bool) -> Iterator[str | None]:
-    """Where a private cluster keeps its sockets and logs; its name must be short (sockets have 107 bytes)."""
-    if not private:
-        yield None
-        return
-    folder = tempfile.mkdtemp(prefix="mfp-", dir="/tmp" if os.path.isdir("/tmp") else None)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start(ray: Any, address: str | None, folder: str | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from particles.cluster.connection import environment, on_loopback, quiet, reread_authentication
+from particles.cluster.scratch import scratch_folder
 
 _STORE = 80 * 2**20
 
@@ -104,11 +105,11 @@ def cluster(nodes: int, cpus: int, **ray_settings: str) -> Iterator[LocalCluster
     """
     settings = {f"RAY_{name}": value for name, value in ray_settings.items()}
     # Only `ray.init` asks for tokens by itself; nodes that are started one by one must be told to.
-    with environment(private=True, loopback=True), _settings({"RAY_AUTH_MODE": "token"}):
+    with environment(private=True, loopback=True), _settings({"RAY_AUTH_MODE": "token"}), scratch_folder() as folder:
         import ray
         from ray.cluster_utils import Cluster
 
-        first = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _STORE}
+        first = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _STORE, "temp_dir": folder}
         with on_loopback(ray, wanted=True), quiet(), _settings(settings):
             reread_authentication()
             made = Cluster(initialize_head=True, head_node_args=first)

@@ -10,7 +10,8 @@ from rich.table import Table
 from particles.blocks import blocks_of
 from particles.cluster.connection import Node
 from particles.cluster.engine import Ray
-from particles.kernels.cache import cache_folder, can_be_written
+from particles.kernels.cache import cache_folder, can_be_written, mistrust
+from particles.ownership import changeable_level
 from particles.population import cores
 from particles.study.placement import memory_here, work_in
 from particles.study.plan import Plan
@@ -77,6 +78,8 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
 def _kept(folder: Path | None) -> str:
     if folder is None:
         return "not kept"
+    if level := changeable_level(folder):
+        return f"{folder}, neither read nor kept there: {mistrust(level)}"
     return f"{folder}" if can_be_written(folder) else f"{folder}, which cannot be written: new ones are not kept"
 
 

@@ -16,13 +16,13 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
 
 from particles.errors import DamagedError, StorageError
-from particles.files import flush, lock, sync
+from particles.files import flush, lasting_file, lock, new_file, sync
 from particles.measure import Array
 from particles.reading import hdf5_error, open_hdf5, size_of
 
@@ -50,7 +50,7 @@ class GramFile:
     def __init__(self, path: Path, journal: FileIO, n: int, tile: int, done: set[Job]) -> None:
         self.path, self.n, self.tile, self.done = path, n, tile, done
         self._journal, self._offset = journal, _place_of_numbers(part_of(path), n)
-        self._data = part_of(path).open("r+b", buffering=0)
+        self._data = _opened(part_of(path))
         self._unsettled: list[Job] = []
         self._settled = time.monotonic()
 
@@ -100,7 +100,7 @@ def growing(path: Path, n: int, tile: int, asked: str, attributes: Mapping[str, 
     head = {"asked": asked, "n": n, "tile": tile}
     with _told(path, n):
         path.parent.mkdir(parents=True, exist_ok=True)
-        journal = journal_of(path).open("a+b", buffering=0)
+        journal = lasting_file(journal_of(path))
     with journal:
         with _told(path, n):
             _hold(journal, path)
@@ -170,9 +170,12 @@ def _begin(path: Path, journal: FileIO, head: Mapping[str, Any], attributes: Map
     try:
         # Twice: HDF5 that meets a full disk takes the process down with it, so room is asked for before it begins, but
         # it gives that room back when it makes the file.
-        _reserve(part, n * n * 8)
+        part.unlink(missing_ok=True)
+        with new_file(part) as file:
+            _reserve(file, n * n * 8)
         _structure(part, n, attributes)
-        _reserve(part, part.stat().st_size)
+        with _opened(part) as file:
+            _reserve(file, os.fstat(file.fileno()).st_size)
         flush(part.parent)
         _append(journal, [head])
     except BaseException:
@@ -181,15 +184,19 @@ def _begin(path: Path, journal: FileIO, head: Mapping[str, Any], attributes: Map
         raise
 
 
-def _reserve(part: Path, size: int) -> None:
+def _opened(part: Path) -> FileIO:
+    """The unfinished file, to be written to in place; not what a link in its place leads to."""
+    return open(part, "r+b", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW))
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
     """Take the disk's space now, so that a full one is told at once."""
-    with part.open("ab") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        except (AttributeError, OSError) as error:  # some systems and some file systems cannot: then it is told late
-            if getattr(error, "errno", errno.EINVAL) not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
-                raise
-        sync(file.fileno(), part.parent)
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except (AttributeError, OSError) as error:  # some systems and some file systems cannot: then it is told late
+        if getattr(error, "errno", errno.EINVAL) not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+    sync(file.fileno(), Path(file.name).parent)
 
 
 def _structure(part: Path, n: int, attributes: Mapping[str, Any]) -> None:
@@ -237,4 +244,6 @@ def _told(path: Path, n: int) -> Iterator[None]:
             remedy = f"It takes {n * n * 8 / 1e9:.3g} GB: free some space, or choose another folder, and call again."
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
             remedy = "Choose a folder you may write to."
+        elif error.errno == errno.ELOOP:
+            remedy = f"Links are not followed: remove what is at {journal_of(path)} or {part_of(path)}."
         raise StorageError(f"{path} could not be written: {error.strerror or error}. {remedy}") from error
