@@ -17,12 +17,12 @@ def changeable_level(path: Path) -> str:
 
     Levels are the folders and links from the root to `path`, as far as they exist. Each must belong to this user or to
     root, and no folder may be writable by others. Those above `path` may where they are sticky, as /tmp is: there
-    nobody can move what another owns.
+    nobody can move what another owns. Those above may also be of users without a number, where root has none itself.
     """
     for level, status, last in _levels(path):
         link = stat.S_ISLNK(status.st_mode)
         sticky = bool(status.st_mode & stat.S_ISVTX) and not last
-        if _foreign(status) or (not link and not sticky and _writable_by_others(level, status)):
+        if _foreign(status, above=not last) or (not link and not sticky and _writable_by_others(level, status)):
             return f"{level} (owner {_name(status.st_uid)}, mode {stat.S_IMODE(status.st_mode):04o})"
     return ""
 
@@ -69,8 +69,19 @@ def _levels(path: Path) -> Iterator[tuple[Path, os.stat_result, bool]]:
             here = level
 
 
-def _foreign(status: os.stat_result) -> bool:
-    return status.st_uid not in (0, os.geteuid())
+def _foreign(status: os.stat_result, above: bool = False) -> bool:
+    return status.st_uid not in (0, os.geteuid()) and not (above and status.st_uid == _without_number())
+
+
+@functools.lru_cache
+def _without_number() -> int | None:
+    """The user whom this container shows in root's place, and in that of all it has no number for (Apptainer)."""
+    try:
+        ranges = [tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
+        known = any(first <= 0 < first + count for first, _, count in ranges)
+        return None if known else int(Path("/proc/sys/kernel/overflowuid").read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _writable_by_others(file: Path | int, status: os.stat_result) -> bool:

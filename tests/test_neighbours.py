@@ -270,3 +270,15 @@ def test_temporary_names__of_kernels_are_random(kernels, kept, tmp_path):
     kept.unlink()
     assert not kernels()
     assert kernels() and not (tmp_path / "none").exists()
+
+
+@two_users
+def test_folder__above_which_root_has_no_number_counts(commons, monkeypatch):
+    """As in a container that maps this user alone: root's folders are shown as somebody's."""
+    folder = commons / "above" / "cache"
+    folder.mkdir(parents=True, mode=0o700)
+    os.chown(folder.parent, NEIGHBOUR, NEIGHBOUR)
+    assert str(folder.parent) in ownership.changeable_level(folder)
+    monkeypatch.setattr(ownership, "_without_number", lambda: NEIGHBOUR)
+    assert ownership.changeable_level(folder) == ""
+    assert str(folder.parent) in ownership.changeable_level(folder.parent)
