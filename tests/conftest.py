@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from support import batch, compiled, studies
 from xdist.scheduler import LoadScopeScheduling
 
 import particles as mf
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background jobs do not hear it, nor what they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples every time and nothing kept on disk: a failure here is a failure everywhere.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, database=None, max_examples=50)
