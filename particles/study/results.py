@@ -263,18 +263,19 @@ def open_final(path: Path, pick: Callable[[int], Any]) -> tuple[Measure, int] | 
     return read(path, reader)
 
 
-def verified(path: Path) -> dict[str, Any]:
-    """The root's attributes, after every array was read and passed its checksum; files that it refers to are there."""
-
-    def reader(file: h5py.File) -> tuple[dict[str, Any], dict[str, Any]]:
-        return hdf5.verify(file), hdf5.attributes(file["final"]) if "final" in file else {}
-
-    attributes, final = read(path, reader)
-    _check_left(path, final, whole=False)
-    return attributes
-
-
 T = TypeVar("T")
+
+
+def verified(path: Path, look: Callable[[h5py.File], T]) -> T:
+    """What `look` finds, after every array was read and passed its checksum; files that it refers to are there."""
+
+    def reader(file: h5py.File) -> tuple[T, dict[str, Any]]:
+        hdf5.verify(file)
+        return look(file), hdf5.attributes(file["final"]) if "final" in file else {}
+
+    found, final = read(path, reader)
+    _check_left(path, final, whole=False)
+    return found
 
 
 def read(path: Path, reader: Callable[[h5py.File], T]) -> T:
