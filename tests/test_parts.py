@@ -12,8 +12,9 @@ from support.commands import called, set_
 from support.configs import SMALL_TOML, planned
 
 import particles as mf
+from particles.errors import BusyError
 from particles.files import held, sole_user
-from particles.study import parts
+from particles.study import parts, results
 from particles.study.parts import part_of, work_of
 from particles.study.plots import described
 
@@ -165,6 +166,14 @@ def test_parts__in_one_folder_gathered_are_the_sweep(cli, out, tmp_path):
         assert mine.dataset.identical(wanted.dataset) and mine.measure.b.tobytes() == wanted.measure.b.tobytes()
 
 
+def test_gather__reads_each_run_once(cli, out, monkeypatch):
+    cli("run", *SWEEP, more=("--part", "1/1"))
+    paths, read = [], results.read
+    monkeypatch.setattr(results, "read", lambda path, reader: [paths.append(path), read(path, reader)][1])
+    assert cli("gather", *SWEEP)[0] == 0
+    assert sorted(paths) == sorted((out / "runs").relative_to(out.parents[1]).glob("*.h5"))
+
+
 def test_gather__names_the_runs_that_are_missing_and_writes_nothing(cli, out):
     cli("run", *SWEEP, more=["--part", "0/2"])
     code, printed, err = cli("gather", *SWEEP)
@@ -178,6 +187,16 @@ def test_gather__names_the_runs_that_are_missing_and_writes_nothing(cli, out):
 
 def test_gather__where_nothing_was_run_makes_no_folder(cli, out):
     assert cli("gather", *SWEEP)[0] == 1 and not out.exists()
+
+
+@pytest.mark.parametrize("place", ["small.toml", "out"])
+def test_gather__of_a_file_says_that_it_is_no_folder(cli, tmp_path, place):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "small").write_text("a file")
+    code, printed, err = cli("gather", *SWEEP, more=["--out", place])
+    name = {"out": "out/small"}.get(place, place)
+    assert (code, printed) == (2, "")
+    assert err == f"particles: {name} is no folder. Give the folder that `particles run` got as --out.\n"
 
 
 def test_gather__has_the_code_of_a_run_that_diverged(cli, out):
@@ -245,3 +264,16 @@ def test_part__that_is_none_is_refused(cli, part):
 def test_part__has_no_cluster(cli):
     code, _, err = cli("run", more=["--part", "1/2", "--ray", "local"])
     assert code == 2 and "--part is for tasks that share nothing but a folder" in err
+
+
+def test_wait__ends_with_the_lock_the_stop_or_the_patience(tmp_path):
+    lock = tmp_path / "a.lock"
+    asked = iter([False, False, True])
+    with held(lock):
+        with contextlib.ExitStack() as stack, pytest.warns(UserWarning, match="^waiting$") as said:
+            assert not parts._wait(stack, lambda: held(lock), 0.01, lambda: next(asked), notice="waiting")
+        assert len(said) == 1
+        with contextlib.ExitStack() as stack, pytest.raises(BusyError):
+            parts._wait(stack, lambda: held(lock), 0.01, patience=0.05)
+    with contextlib.ExitStack() as stack:
+        assert parts._wait(stack, lambda: held(lock), 0.01) and lock.exists()

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from particles.blocks import blocks_of
@@ -13,11 +12,12 @@ from particles.cluster.engine import Ray
 from particles.kernels.cache import cache_folder, can_be_written, mistrust
 from particles.ownership import changeable_level
 from particles.population import cores
+from particles.study.console import Console
+from particles.study.memory import size
 from particles.study.placement import memory_here, work_in
 from particles.study.plan import Plan
 from particles.study.provenance import provenance
 from particles.study.scale import Constants, Cost, best, here, probed, sharded
-from particles.study.tables import print_line
 
 
 def examine(console: Console, address: str | None) -> dict[str, Any]:
@@ -27,14 +27,14 @@ def examine(console: Console, address: str | None) -> dict[str, Any]:
     found |= {"cores": cores(), "memory_bytes": memory_here(), "kernel_cache": cache_folder()}
     found |= {"disk_free_bytes": shutil.disk_usage(Path.cwd()).free, "machines": []}
     memory, free = found["memory_bytes"] / 2**30, found["disk_free_bytes"] / 2**30
-    print_line(console, f"python {found['python']}, {found['package_versions']}")
-    print_line(console, f"cpu {found['cpu']}: {found['cores']} cores, {memory:.1f} GiB of memory")
-    print_line(console, f"compiled kernels: {_kept(found['kernel_cache'])}; disk free here: {free:.1f} GiB")
+    console.print(f"python {found['python']}, {found['package_versions']}")
+    console.print(f"cpu {found['cpu']}: {found['cores']} cores, {memory:.1f} GiB of memory")
+    console.print(f"compiled kernels: {_kept(found['kernel_cache'])}; disk free here: {free:.1f} GiB")
     if address is not None:
         with Ray(address=address).held() as machines:
             found["machines"] = [{"id": machine.id, "cores": machine.cpus} for machine in machines]
             told = ", ".join(f"{machine.id[:8]} with {machine.cpus} cores" for machine in machines)
-            print_line(console, f"Ray at {address}: {len(machines)} machines ({told})")
+            console.print(f"Ray at {address}: {len(machines)} machines ({told})")
     return found
 
 
@@ -51,9 +51,9 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
         known = probed(net, work)
     many = nodes or max(1, len(machines))
     cpus = each or min([machine.cpus for machine in machines], default=cores())
-    print_line(console, _told(known, measured=engine is not None))
+    console.print(_told(known, measured=engine is not None))
     what = "one sample a step" if work.one_sample else f"{work.n} samples"
-    print_line(console, f"{made.name}: {work.M} particles, {what}, d = {work.d}, {work.steps} steps, {work.dtype}")
+    console.print(f"{made.name}: {work.M} particles, {what}, d = {work.d}, {work.steps} steps, {work.dtype}")
     top = best(work, known, many, cpus)
     rows = {1: sharded(work, known, 1, cpus), top.shards: top}
     for count in (many // 4, many // 2, many):
@@ -68,7 +68,7 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
     console.print(table)
     quickest = "this machine" if mine.step <= top.step else f"{top.shards} shards"
     hours = top.step * work.steps * top.shards / 3600.0
-    print_line(console, f"quickest: {quickest}; on {top.shards} machines the run takes {hours:.3g} machine hours")
+    console.print(f"quickest: {quickest}; on {top.shards} machines the run takes {hours:.3g} machine hours")
     told = [{"shards": count, "threads": cpus, **_plain(cost)} for count, cost in sorted(rows.items())]
     return {"name": made.name, "particles": work.M, "samples": work.n, "steps": work.steps} | {
         "here": {"threads": mine.threads, **_plain(mine)}, "shards": told, "best_shards": top.shards
@@ -98,19 +98,12 @@ def _plain(cost: Cost) -> dict[str, float]:
 
 def _row(cost: Cost, steps: int) -> tuple[str, str, str, str]:
     return (
-        _time(cost.step), _time(cost.step * max(1, steps)), _size(cost.traffic), _size(cost.memory)
+        _time(cost.step), _time(cost.step * max(1, steps)), size(cost.traffic), size(cost.memory)
     )  # fmt: skip
 
 
 def _time(seconds: float) -> str:
-    for unit, size in (("d", 86400.0), ("h", 3600.0), ("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
+    for unit, length in (("d", 86400.0), ("h", 3600.0), ("s", 1.0), ("ms", 1e-3)):
+        if seconds >= length:
+            return f"{seconds / length:.3g} {unit}"
     return f"{seconds * 1e6:.3g} us"
-
-
-def _size(count: int) -> str:
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count} B"

@@ -62,7 +62,7 @@ def _read(path: Path) -> dict[str, Any]:
             if not isinstance(record, dict) or not isinstance(record.get(key), kind):
                 raise ValueError(f"it lacks {key!r}")
         return record
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StorageError(f"{path} cannot be read ({error}). Restore it, or choose another folder (--out).") from error
 
 

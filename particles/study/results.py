@@ -21,6 +21,7 @@ import numpy as np
 
 from particles.checkpoint import Event, Row
 from particles.errors import DamagedError, StorageError
+from particles.escapes import escaped
 from particles.files import write_whole
 from particles.measure import Measure
 from particles.observables import MOMENTS, Observable
@@ -96,7 +97,7 @@ class Run:
             "stopped": "call mf.simulate again with the same `checkpoints` to go on; run.dataset has what was recorded",
             "diverged": "a smaller step; run.dataset has what was recorded before",
         }
-        return "\n".join([*lines, f"  next      {nexts.get(self.status, 'run.dataset')}"])
+        return "\n".join(map(escaped, [*lines, f"  next      {nexts.get(self.status, 'run.dataset')}"]))
 
     def _repr_html_(self) -> str:
         """In a notebook: the same, and below it what was recorded, to unfold."""
@@ -262,18 +263,19 @@ def open_final(path: Path, pick: Callable[[int], Any]) -> tuple[Measure, int] | 
     return read(path, reader)
 
 
-def verified(path: Path) -> dict[str, Any]:
-    """The root's attributes, after every array was read and passed its checksum; files that it refers to are there."""
-
-    def reader(file: h5py.File) -> tuple[dict[str, Any], dict[str, Any]]:
-        return hdf5.verify(file), hdf5.attributes(file["final"]) if "final" in file else {}
-
-    attributes, final = read(path, reader)
-    _check_left(path, final, whole=False)
-    return attributes
-
-
 T = TypeVar("T")
+
+
+def verified(path: Path, look: Callable[[h5py.File], T]) -> T:
+    """What `look` finds, after every array was read and passed its checksum; files that it refers to are there."""
+
+    def reader(file: h5py.File) -> tuple[T, dict[str, Any]]:
+        hdf5.verify(file)
+        return look(file), hdf5.attributes(file["final"]) if "final" in file else {}
+
+    found, final = read(path, reader)
+    _check_left(path, final, whole=False)
+    return found
 
 
 def read(path: Path, reader: Callable[[h5py.File], T]) -> T:
