@@ -10,6 +10,7 @@ from pathlib import Path
 from fuzz import families  # noqa: F401  (fills the table)
 from fuzz.case import cases, tenth
 from fuzz.run import Done, Fuzzer
+from fuzz.worker import SECONDS
 
 
 def main() -> int:
@@ -18,6 +19,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", default=[""], help="names of cases, or how they begin (default: all)")
     parser.add_argument("--list", action="store_true", help="print the names only")
     parser.add_argument("--tenth", action="store_true", help="the cases of the default tests")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of processor time for a case (default: 20)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the last case's files stay")
     parser.add_argument("--verbose", action="store_true", help="what every use came to")
     chosen = parser.parse_args()
@@ -27,7 +29,7 @@ def main() -> int:
         return 0
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        done = _tried(Fuzzer(Path(folder)), wanted, chosen)
+        done = _tried(Fuzzer(Path(folder), chosen.seconds), wanted, chosen)
         if chosen.keep:
             shutil.copytree(Path(folder) / "case", chosen.keep, symlinks=True)
     print(summary(done, time.perf_counter() - begin))
@@ -60,6 +62,7 @@ def summary(done: list[Done], seconds: float) -> str:
     tried = [one for one in done if one.answer]
     lines.append(f"{len(done)} cases, {sum(bool(one.faults) for one in done)} with faults, {seconds:.0f} s")
     if tried:
+        lines.append(f"{sum(one.answer.seconds for one in tried):.0f} s of processor time")
         slow = max(tried, key=lambda one: one.answer.seconds)
         large = max(tried, key=lambda one: one.answer.growth)
         lines.append(f"slowest {slow.case.name} {slow.answer.seconds:.1f} s of processor time")

@@ -84,15 +84,15 @@ _ZIPS = ("bomb", "bomb-wide", "names", "twice", "encrypted", "method", "size-lie
          "comment", "slip", "name-control", "crc")  # fmt: skip
 
 
-def _zip(path: Path, kind: str) -> None:
-    """An archive with x and y that is odd as an archive."""
-    good = {"x.npy": npy(_X), "y.npy": npy(_Y)}
+def _zip(path: Path, kind: str, x: str = "x", y: str = "y") -> None:
+    """An archive with two arrays that is odd as an archive."""
+    good = {f"{x}.npy": npy(_X), f"{y}.npy": npy(_Y)}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in good.items():
-            if name == "x.npy" or kind not in ("bomb", "bomb-wide", "names"):
+            if name == f"{x}.npy" or kind not in ("bomb", "bomb-wide", "names"):
                 archive.writestr(name, content)
         if kind.startswith("bomb"):
-            _put_bomb(archive, _header(shape="(5,)" if kind == "bomb-wide" else f"({64 * 2**23},)"))
+            _put_bomb(archive, f"{y}.npy", _header(shape="(5,)" if kind == "bomb-wide" else f"({64 * 2**23},)"))
         elif kind == "names":
             archive.writestr("../../outside/y.npy", npy(_Y))
             archive.writestr("/y.npy", npy(_Y))
@@ -126,12 +126,12 @@ def _zip(path: Path, kind: str) -> None:
     path.write_bytes(content)
 
 
-def _put_bomb(archive: zipfile.ZipFile, header: str) -> None:
-    """y.npy of 4 GiB of zeros, written as it is packed."""
+def _put_bomb(archive: zipfile.ZipFile, name: str, header: str) -> None:
+    """An array of 4 GiB of zeros, written as it is packed."""
     packed = zeros(64)[2:-4]  # zlib's frame taken off
     head = headed(header)
     start = struct.pack("<BHH", 0, len(head), 0xFFFF ^ len(head)) + head  # a stored block before
-    info = zipfile.ZipInfo("y.npy")
+    info = zipfile.ZipInfo(name)
     info.compress_type = zipfile.ZIP_STORED
     archive.writestr(info, start + packed)
     info.compress_type = zipfile.ZIP_DEFLATED
@@ -161,7 +161,7 @@ def laws(place: Place, random: np.random.Generator, variant: str) -> Path:
     path = place.inside / "atoms.npz"
     _, part, kind = (*variant.split("-", 2), "")[:3]
     if part == "zip":
-        _zip(path, kind)
+        _zip(path, kind, "weights", "points")
     elif part in ("points", "weights"):
         with zipfile.ZipFile(path, "w") as archive:
             for name, values in {"points": _X, "weights": _Y / 5}.items():

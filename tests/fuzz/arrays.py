@@ -73,12 +73,15 @@ PARTS = {
     "study": ("claim_text", "holds", "measured"),
 }
 _FEW = ("missing", "group", "references", "scalar", "longer", "complex", "texts", "compound", "nan", "empty")
-_ALL = {("run", "loss"), ("run", "time"), ("sweep", "loss"), ("run", "final/position")}
+_LESS = ("missing", "group", "scalar", "texts", "nan")
+_MANY = {("run", "loss"): KINDS} | dict.fromkeys(
+    [("run", "time"), ("run", "final/position"), ("sweep", "loss"), ("sweep", "count"), ("study", "measured")], _FEW
+)
 VARIANTS = [
     f"{base}-{part.replace('/', '.')}-{kind}"
     for base, parts in PARTS.items()
     for part in parts
-    for kind in (KINDS if (base, part) in _ALL else _FEW)
+    for kind in _MANY.get((base, part), _LESS)
 ]
 
 
@@ -93,7 +96,7 @@ def arrays(place: Place, random: np.random.Generator, variant: str) -> Path:
     return path
 
 
-@family("arrays", "data", [f"data-{part}-{kind}" for part in "xy" for kind in (KINDS if part == "y" else _FEW)])
+@family("arrays", "data", [f"data-{part}-{kind}" for part in "xy" for kind in (KINDS if part == "y" else _LESS)])
 def data_arrays(place: Place, random: np.random.Generator, variant: str) -> Path:
     """The same for a data file."""
     _, part, kind = variant.split("-", 2)

@@ -253,10 +253,10 @@ INSIDE: dict[str, tuple[str, Callable[[h5py.File], object]]] = {
 }  # fmt: skip
 
 
-@family("checkpoints", "resumed", INSIDE)
+@family("checkpoints", "resumed", [f"inside-{name}" for name in INSIDE])
 def inside_checkpoints(place: Place, random: np.random.Generator, variant: str) -> Path:
     """What is inside the files, which whoever sends the folder can sign as well."""
     folder = copied(place, "stopped")
-    which, change = INSIDE[variant]
+    which, change = INSIDE[variant.removeprefix("inside-")]
     _rows(folder, change, which)
     return folder

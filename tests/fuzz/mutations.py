@@ -75,14 +75,14 @@ CHANGES: dict[str, Change] = {
     "flip": _flip, "structure": _structure, "number": _number, "cut": _cut, "swap": _swap, "empty": _empty,
     "insert": _insert,
 }  # fmt: skip
-RESULTS = [f"{base}-{change}-{k}" for base in BASES for change in CHANGES for k in range(5 if base == "run" else 3)]
-RESULTS += [f"{base}-structure-{k}" for base in ("run", "sweep") for k in range(5, 25)]
+RESULTS = [f"{base}-{change}-{k}" for base in BASES for change in CHANGES for k in range(3 if base == "run" else 2)]
+RESULTS += [f"{base}-structure-{k}" for base in ("run", "sweep") for k in range(5, 17)]
 DATA = [
     f"{kind}-{change}-{k}"
     for kind in ("csv", "npz", "h5", "nc")
     for change in CHANGES
     if not (kind in ("csv", "npz", "nc") and change == "structure")
-    for k in range(3)
+    for k in range(2)
 ]
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fuzz import judge, valid
 from fuzz.case import Case, Place
 from fuzz.judge import Fault
-from fuzz.worker import Answer, Worker
+from fuzz.worker import SECONDS, Answer, Worker
 
 
 class Done(NamedTuple):
@@ -22,9 +22,9 @@ class Done(NamedTuple):
 class Fuzzer:
     """A folder to work in, with valid files of all kinds; the child that opens what is made from them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
         self.folder, self.valid = folder, valid.made(folder / "valid")
-        self.worker = Worker(folder)
+        self.worker = Worker(folder, seconds)
         self._ticking = judge.keeps_access_times(folder)
 
     def tried(self, case: Case, keep: bool = False) -> Done:

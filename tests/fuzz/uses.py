@@ -40,6 +40,8 @@ def result(path: Path) -> Iterator[tuple[str, Use]]:
     yield "show --json", command("show", path, "--json")
     yield "report", command("report", path, "--out", path.parent / "page.html")
     yield "mf.open", lambda: _looked_at(path)
+    if path.name == "sweep.h5":
+        yield "mf.open_sweep", lambda: _loaded(path)
 
 
 def _looked_at(path: Path) -> None:

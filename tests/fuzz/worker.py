@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 SECONDS = 20.0  # of processor time that a case may take
-WALL = 3 * SECONDS  # other processes may have the cores
-IDLE = 8.0  # without any processor time: it waits for something that does not come
+IDLE = 6.0  # without any processor time: it waits for something that does not come
 BEYOND = 2**30  # bytes beyond what the files hold
 _LOOK = 0.02
 _TESTS = Path(__file__).parents[1]
@@ -32,7 +31,8 @@ class Answer(NamedTuple):
 class Worker:
     """One child at a time, started when a case needs one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
         self._output = folder / "output"
         self._environment = os.environ | {
             "MPLBACKEND": "agg", "NUMBA_NUM_THREADS": "1", "PYTHONPATH": str(_TESTS), "PYTHONFAULTHANDLER": "",
@@ -58,7 +58,7 @@ class Worker:
             busy, spent = (now, cpu) if cpu > spent else (busy, spent)
             if resident > most:
                 ended = "memory"
-            elif cpu - before > SECONDS or now - begin > WALL:
+            elif cpu - before > self._seconds or now - begin > 4 * self._seconds:  # others may have the cores
                 ended = "time"
             elif now - busy > IDLE:
                 ended = "waits for ever"
