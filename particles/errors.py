@@ -3,9 +3,13 @@
 import difflib
 from collections.abc import Iterable
 
+from particles.escapes import escaped
+
 
 class ParticlesError(Exception):
     """The root of every error this package raises on purpose.
+
+    Its text may quote names from files: it is printed as text, a line for each argument.
 
     >>> try:
     ...     mf.read("missing.csv")
@@ -13,6 +17,9 @@ class ParticlesError(Exception):
     ...     print(type(error).__name__)
     StorageError
     """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(map(escaped, lines)))
 
 
 class InputError(ParticlesError, ValueError):

@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, ValidationError
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from particles.errors import ParticlesError, nearest
 from particles.files import write_whole
 from particles.study.config import ConfigError, override, read_toml
+from particles.study.console import Console
 from particles.study.provenance import provenance
-from particles.study.tables import print_line
 
 if TYPE_CHECKING:
     import xarray
@@ -141,7 +140,7 @@ class Study(Generic[S]):
         written = [path]
         with optional("the figure"):
             written += save(figure, self.out / self.name)
-        print_line(console, "written: " + ", ".join(map(str, written)))
+        console.print("written: " + ", ".join(map(str, written)))
         return int(any(claim.holds is False for claim in claims))
 
 
@@ -187,7 +186,7 @@ def _told(item: Any, kind: type[BaseModel]) -> str:
 
 def table(name: str, claims: Sequence[Claim]) -> Table:
     """Claim, predicted, measured with its interval, holds."""
-    made = Table(title=Text(f"{name}: theory and measurement"), title_justify="left")
+    made = Table(title=f"{name}: theory and measurement", title_justify="left")
     for heading in ("claim", "equation", "predicted", "measured", "95% interval", "holds"):
         made.add_column(heading, justify="left" if heading in ("claim", "equation", "holds") else "right")
     for claim in claims:
@@ -195,7 +194,7 @@ def table(name: str, claims: Sequence[Claim]) -> Table:
         predicted = claim.predicted if isinstance(claim.predicted, str) else f"{claim.predicted:.4g}"
         row = (claim.text, claim.equation, predicted, f"{claim.measured:.4g}", interval)
         word, style = _CELLS[claim.holds]
-        made.add_row(*map(Text, row), Text(word, style=style))
+        made.add_row(*row, Text(word, style=style))
     return made
 
 

@@ -6,12 +6,12 @@ import sys
 import warnings
 from pathlib import Path
 
-from rich.console import Console
-
 from particles.errors import ParticlesError, StorageError
+from particles.escapes import escaped
 from particles.study import build, doctor, documents, running, tables
 from particles.study.cli import BAD_INPUT, OK
 from particles.study.config import ConfigError, folder_of, override, read_toml
+from particles.study.console import Console
 from particles.study.documents import Answer
 from particles.study.plan import Plan, plan
 from particles.study.usage import parser, wants_json
@@ -36,7 +36,7 @@ def run(words: list[str]) -> int:
 
 
 def _tell(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"particles: {message}", file=sys.stderr)
+    print(f"particles: {escaped(str(message))}", file=sys.stderr)
 
 
 def _answer(console: Console, chosen: argparse.Namespace) -> Answer:
@@ -60,7 +60,7 @@ def _refused(error: ParticlesError | OSError, words: list[str]) -> Answer:
     """Bad input, told on stderr in a line; faults of a configuration are a line each, and then what to do next."""
     message = str(error)
     if not isinstance(error, ParticlesError):  # a path that no file can have, a disk that fails
-        message = f"{error.strerror or error}: {str(error.filename or 'a file')[:200]}"
+        message = escaped(f"{error.strerror or error}: {str(error.filename or 'a file')[:200]}")
     faults = error.faults if isinstance(error, ConfigError) else []
     print(f"particles: {message}", file=sys.stderr)
     if words[:1] == ["run"] and faults and "no such file" not in message:
@@ -79,16 +79,14 @@ def _plan(path: Path, settings: list[str]) -> Plan:
 def _check(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
     case = made.cases[0]
     objects = build.parts(case.config, made.folder, case.identity)
-    tables.print_line(console, f"{made.name}: {len(made.cases)} runs of {case.config.steps} steps")
+    console.print(f"{made.name}: {len(made.cases)} runs of {case.config.steps} steps")
     for axis in made.axes:
-        tables.print_line(console, f"  {axis.name}: {', '.join(map(str, axis.values))}")
+        console.print(f"  {axis.name}: {', '.join(map(str, axis.values))}")
     limits = sorted({c.nodes for c in made.cases if c.nodes})
     if limits:
-        tables.print_line(console, f"  limit: {' and '.join(map(str, limits))} nodes")
-    tables.print_line(
-        console, f"  data: {objects.train!r}, test {objects.test!r}; law: {objects.law!r}; {objects.net!r}"
-    )
-    tables.print_line(console, "no faults")
+        console.print(f"  limit: {' and '.join(map(str, limits))} nodes")
+    console.print(f"  data: {objects.train!r}, test {objects.test!r}; law: {objects.law!r}; {objects.net!r}")
+    console.print("no faults")
     said = {"name": made.name, "runs": len(made.cases), "steps": case.config.steps, "axes": documents.axes(made)}
     said |= {"limit_nodes": limits, "samples": len(objects.train), "inputs": objects.train.x.shape[1]}
     return Answer(OK, said | {"test_samples": len(objects.test) if objects.test else 0})
@@ -105,8 +103,8 @@ def _new(console: Console, chosen: argparse.Namespace) -> Answer:
     from particles.study import starter
 
     made = starter.write(Path(), chosen.name, chosen.data, chosen.y, chosen.force, chosen.x)
-    tables.print_line(console, f"wrote {made.file}: {made.about}")
-    tables.print_line(console, f"next: particles run {made.file}")
+    console.print(f"wrote {made.file}: {made.about}")
+    console.print(f"next: particles run {made.file}")
     said = {"file": made.file, "target": made.target, "config": made.config, "next": f"particles run {made.file}"}
     return Answer(OK, said)
 
@@ -134,7 +132,7 @@ def _report(console: Console, chosen: argparse.Namespace) -> Answer:
     from particles.study import report
 
     page = report.write(chosen.path, chosen.out)
-    tables.print_line(console, f"wrote {page}")
+    console.print(f"wrote {page}")
     return Answer(OK, {"file": page})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from particles.errors import ParticlesError, nearest
+from particles.escapes import escaped
 from particles.study.relations import misfits
 from particles.study.schema import Config, kinds_of
 
@@ -15,9 +16,9 @@ class ConfigError(ParticlesError, ValueError):
     """A configuration with faults, all of them named."""
 
     def __init__(self, source: str, faults: list[str]) -> None:
-        self.faults = faults
+        self.faults = [*map(escaped, faults)]
         number = "a fault" if len(faults) == 1 else f"{len(faults)} faults"
-        super().__init__(f"{source} has {number}:\n" + "\n".join(f"  {fault}" for fault in faults))
+        super().__init__(f"{source} has {number}:", *(f"  {fault}" for fault in faults))
 
 
 _LARGEST = 2**24  # bytes of a configuration: a list of 10^5 seeds has 6 10^5

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from particles.blocks import blocks_of
@@ -12,11 +11,11 @@ from particles.cluster.connection import Node
 from particles.cluster.engine import Ray
 from particles.kernels.cache import cache_folder, can_be_written
 from particles.population import cores
+from particles.study.console import Console
 from particles.study.placement import memory_here, work_in
 from particles.study.plan import Plan
 from particles.study.provenance import provenance
 from particles.study.scale import Constants, Cost, best, here, probed, sharded
-from particles.study.tables import print_line
 
 
 def examine(console: Console, address: str | None) -> dict[str, Any]:
@@ -26,14 +25,14 @@ def examine(console: Console, address: str | None) -> dict[str, Any]:
     found |= {"cores": cores(), "memory_bytes": memory_here(), "kernel_cache": cache_folder()}
     found |= {"disk_free_bytes": shutil.disk_usage(Path.cwd()).free, "machines": []}
     memory, free = found["memory_bytes"] / 2**30, found["disk_free_bytes"] / 2**30
-    print_line(console, f"python {found['python']}, {found['package_versions']}")
-    print_line(console, f"cpu {found['cpu']}: {found['cores']} cores, {memory:.1f} GiB of memory")
-    print_line(console, f"compiled kernels: {_kept(found['kernel_cache'])}; disk free here: {free:.1f} GiB")
+    console.print(f"python {found['python']}, {found['package_versions']}")
+    console.print(f"cpu {found['cpu']}: {found['cores']} cores, {memory:.1f} GiB of memory")
+    console.print(f"compiled kernels: {_kept(found['kernel_cache'])}; disk free here: {free:.1f} GiB")
     if address is not None:
         with Ray(address=address).held() as machines:
             found["machines"] = [{"id": machine.id, "cores": machine.cpus} for machine in machines]
             told = ", ".join(f"{machine.id[:8]} with {machine.cpus} cores" for machine in machines)
-            print_line(console, f"Ray at {address}: {len(machines)} machines ({told})")
+            console.print(f"Ray at {address}: {len(machines)} machines ({told})")
     return found
 
 
@@ -50,9 +49,9 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
         known = probed(net, work)
     many = nodes or max(1, len(machines))
     cpus = each or min([machine.cpus for machine in machines], default=cores())
-    print_line(console, _told(known, measured=engine is not None))
+    console.print(_told(known, measured=engine is not None))
     what = "one sample a step" if work.one_sample else f"{work.n} samples"
-    print_line(console, f"{made.name}: {work.M} particles, {what}, d = {work.d}, {work.steps} steps, {work.dtype}")
+    console.print(f"{made.name}: {work.M} particles, {what}, d = {work.d}, {work.steps} steps, {work.dtype}")
     top = best(work, known, many, cpus)
     rows = {1: sharded(work, known, 1, cpus), top.shards: top}
     for count in (many // 4, many // 2, many):
@@ -67,7 +66,7 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
     console.print(table)
     quickest = "this machine" if mine.step <= top.step else f"{top.shards} shards"
     hours = top.step * work.steps * top.shards / 3600.0
-    print_line(console, f"quickest: {quickest}; on {top.shards} machines the run takes {hours:.3g} machine hours")
+    console.print(f"quickest: {quickest}; on {top.shards} machines the run takes {hours:.3g} machine hours")
     told = [{"shards": count, "threads": cpus, **_plain(cost)} for count, cost in sorted(rows.items())]
     return {"name": made.name, "particles": work.M, "samples": work.n, "steps": work.steps} | {
         "here": {"threads": mine.threads, **_plain(mine)}, "shards": told, "best_shards": top.shards

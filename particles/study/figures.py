@@ -58,7 +58,7 @@ def _convergence(
     config = limit.config
     words = [config.data.name or config.data.file, config.network.activation]
     words += [f"{name} = {value}" for name, value in setting.items()]
-    title = ", ".join(map(str, words))
+    title = plots.label(", ".join(map(str, words)), 100)
     return convergence(counts, losses, found[limit.key]["time"].values, limit_loss, compared, clouds, title)
 
 

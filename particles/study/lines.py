@@ -102,15 +102,15 @@ def _bar(figure: "Figure", axes: "Axes", named: "xarray.DataArray") -> None:
 
 def _valued(values: "xarray.DataArray", by: str, at: int) -> str:
     value = values[by].values[at]
-    shown = f"{value:g}" if isinstance(value, float) else str(value)
-    return f"${SYMBOLS[by]}$ = {shown}" if by in SYMBOLS else f"{by} = {shown}"
+    shown = f"{value:g}" if isinstance(value, float) else plots.label(value)
+    return f"${SYMBOLS[by]}$ = {shown}" if by in SYMBOLS else f"{plots.label(by)} = {shown}"
 
 
 def _said(values: "xarray.DataArray", name: str = "") -> str:
     """A label from what the variable says of itself, its symbol and its units."""
     if name == "time":
         return "flow time $t$"
-    text = str(values.attrs.get("long_name", values.name))
-    units = str(values.attrs.get("units", "1"))
+    text = plots.label(values.attrs.get("long_name", values.name), 200)
+    units = plots.label(values.attrs.get("units", "1"))
     symbol = f" ${SYMBOLS[name]}$" if name in SYMBOLS and not text.endswith(f" {SYMBOLS[name]}") else ""
     return textwrap.fill(text + symbol + (f" [{units}]" if units != "1" else ""), _LABEL)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from particles.escapes import escaped
 from particles.files import write_whole
 from particles.measure import Array
 
@@ -88,7 +89,7 @@ def optional(what: str, notes: list[str] | None = None) -> Iterator[None]:
         yield
     except Exception as error:  # of Matplotlib, a font, the disk
         reason = (str(error).splitlines() or [""])[0][:200]
-        message = f"{what} could not be drawn ({type(error).__name__}: {reason})"
+        message = escaped(f"{what} could not be drawn ({type(error).__name__}: {reason})")
         warnings.warn(message, stacklevel=4)
         if notes is not None:
             notes.append(f"{message}.")
@@ -127,6 +128,12 @@ def theory(axes: "Axes", x: Any, y: Any, label: str | None = None, **other: Any)
 def band(axes: "Axes", x: Any, low: Any, high: Any, color: Any) -> None:
     """An interval, or a spread over seeds, about a line of this colour."""
     axes.fill_between(x, low, high, color=color, alpha=0.2, lw=0)
+
+
+def label(text: object, most: int = 40) -> str:
+    """A text from a file for a figure: no formula, no letter that the font lacks, not too long."""
+    kept = "".join(letter if letter.isprintable() and ord(letter) < 0x530 else "?" for letter in str(text)[:most])
+    return kept.replace("$", r"\$")
 
 
 def spans_decades(values: Any) -> bool:

@@ -4,9 +4,9 @@ import threading
 import time
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from particles.study.console import Console
 from particles.study.plan import Case
 from particles.study.sweep import Outcome
 
@@ -66,8 +66,8 @@ class Ticker:
         with self.lock:
             self.ended += 1
         if outcome.status in ("diverged", "failed"):
-            self.console.print(f"{outcome.status}: {name_of(outcome.case)}", markup=False, highlight=False)
-            self.console.print(outcome.message, markup=False, highlight=False)
+            self.console.print(f"{outcome.status}: {name_of(outcome.case)}")
+            self.console.print(outcome.message)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -21,6 +21,7 @@ import numpy as np
 
 from particles.checkpoint import Event, Row
 from particles.errors import DamagedError, StorageError
+from particles.escapes import escaped
 from particles.files import write_whole
 from particles.measure import Measure
 from particles.observables import MOMENTS, Observable
@@ -96,7 +97,7 @@ class Run:
             "stopped": "call mf.simulate again with the same `checkpoints` to go on; run.dataset has what was recorded",
             "diverged": "a smaller step; run.dataset has what was recorded before",
         }
-        return "\n".join([*lines, f"  next      {nexts.get(self.status, 'run.dataset')}"])
+        return "\n".join(map(escaped, [*lines, f"  next      {nexts.get(self.status, 'run.dataset')}"]))
 
     def _repr_html_(self) -> str:
         """In a notebook: the same, and below it what was recorded, to unfold."""

@@ -8,14 +8,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from particles.cluster.engine import Ray
 from particles.errors import InputError
 from particles.files import write_whole
 from particles.population import Engine, Local
 from particles.study import documents, placement, tables
 from particles.study.cli import CODES, FAILED, OK
+from particles.study.console import Console
 from particles.study.documents import Answer
 from particles.study.folder import settle
 from particles.study.parts import alone, beside_others, part_of
@@ -36,7 +35,7 @@ def run(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
             whole = _settled(made, out)  # not before all options were found good
         outcomes, caught = _swept(console, todo, out, chosen, engines)
         if caught:
-            tables.print_line(console, f"stopped; run the same command again to go on. Results so far: {out}")
+            console.print(f"stopped; run the same command again to go on. Results so far: {out}")
             return _answer(made, out, outcomes, CODES[signal.Signals(caught[0])], "stopped", {})
         concluded = {} if chosen.part else _conclude(console, whole, out, chosen.no_figure)
     return _judged(made, out, outcomes, concluded)
@@ -80,7 +79,7 @@ def _entered(
     moment = stack.enter_context(beside_others(out))
     todo = made._replace(cases=part_of(made, *chosen.part))
     part = f"part {chosen.part.number} of {chosen.part.parts}: {len(todo.cases)} of {len(made.cases)} runs"
-    tables.print_line(console, f"{part}; then: particles gather {chosen.config}")
+    console.print(f"{part}; then: particles gather {chosen.config}")
     return todo, moment
 
 
@@ -144,7 +143,7 @@ def _placed(
     found = placement.place(made, left, ray, machines, chosen.threads, chosen.engine)
     where = {"here": "on this machine", "tasks": f"as tasks on {sum(m.cpus for m in machines)} cores of the cluster"}
     where["shards"] = f"in {found.shards} shards of {found.threads} threads on the cluster"
-    tables.print_line(console, f"runs go {where[found.kind]}: {found.why}")
+    console.print(f"runs go {where[found.kind]}: {found.why}")
     if found.kind == "tasks":
         return ray, Local(1)
     if found.kind == "shards":
@@ -170,7 +169,7 @@ def _conclude(console: Console, made: Plan | None, out: Path, no_figure: bool) -
 
             files += figures.draw(made, out, result)
     for file in files:
-        tables.print_line(console, f"wrote {file}")
+        console.print(f"wrote {file}")
     return {"files": files, "comparison": [documents.comparison(*pair) for pair in result.setups]}
 
 

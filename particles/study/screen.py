@@ -146,7 +146,7 @@ def density(shown: Reel, track: Track) -> Array:
 
 def titles(shown: Reel) -> list[str]:
     """Each time in words, with as many digits as tell them apart."""
-    units = {"": "", "1": " (dimensionless)"}.get(shown.units, f" {shown.units}")
+    units = {"": "", "1": " (dimensionless)"}.get(shown.units, f" {plots.label(shown.units)}")
     for digits in range(3, 18):
         numbers = [np.format_float_positional(t, digits, unique=False, fractional=False) for t in shown.times]
         if len(set(numbers)) == len(numbers):

@@ -14,6 +14,7 @@ from particles import table_file
 from particles.data import Dataset
 from particles.datasets import arrays, checked_kind, content_of, two_classes
 from particles.errors import InputError, StorageError, nearest
+from particles.escapes import escaped
 from particles.files import write_whole
 from particles.laws import Gaussian
 from particles.losses import loss
@@ -167,12 +168,12 @@ def _from(folder: Path, data: Path) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A TOML string: JSON's escapes are TOML's, but for the one control letter that JSON lets stand."""
+    """A TOML string in visible letters: JSON's escapes, and ours, are TOML's."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise InputError("a path in a configuration must be Unicode", repr(text[:80]), "Rename the file.") from error
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return escaped(json.dumps(text, ensure_ascii=False))
 
 
 def _text(name: str, file: str, y: str, x: str | list[str] | None, data: Dataset, classes: list[str]) -> str:

@@ -1,10 +1,15 @@
-"""The standard streams of a command: a lost reader, a closed descriptor or a full disk costs the text, not the run."""
+"""The standard streams of a command: a lost reader, a closed descriptor or a full disk costs the text, not the run.
+
+What is printed may hold names from files: a terminal gets text, and no control sequence but those of `console.py`.
+"""
 
 import contextlib
 import os
 import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TextIO, cast
+
+from particles.escapes import escaped
 
 
 class Stream:
@@ -42,6 +47,21 @@ class Stream:
             os.close(sink)
 
 
+class Plain:
+    """A text stream for prints: what is not visible is written as escapes. `styled` takes control sequences as well."""
+
+    def __init__(self, styled: Stream) -> None:
+        self.styled = styled
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.styled, name)
+
+    def write(self, text: str) -> int:
+        """As of any stream."""
+        self.styled.write(escaped(text, keep="\n\t"))
+        return len(text)
+
+
 class Streams(NamedTuple):
     """stdout and stderr."""
 
@@ -51,12 +71,12 @@ class Streams(NamedTuple):
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[Streams]:
-    """sys.stdout and sys.stderr as `Stream`s, letters that they cannot encode escaped; as before afterwards."""
+    """sys.stdout and sys.stderr as `Plain` streams, letters that they cannot encode escaped; as before afterwards."""
     before = sys.stdout, sys.stderr
     _open_descriptors()
     # The package writes to them by these names, and so do rich, argparse and warnings.
     streams = Streams(*(_lasting(stream, number) for number, stream in enumerate(before, start=1)))
-    sys.stdout, sys.stderr = cast(TextIO, streams.out), cast(TextIO, streams.err)
+    sys.stdout, sys.stderr = (cast(TextIO, Plain(stream)) for stream in streams)
     try:
         yield streams
     finally:

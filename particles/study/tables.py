@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from particles.study.compare import by_count, verdict
+from particles.study.console import Console
 from particles.study.documents import PROVENANCE, comparisons
 from particles.study.terminal import Scale, can_braille, chart
 
@@ -25,7 +24,7 @@ def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Data
     """The distance from the limit for every M, the limit's own change, and the fitted exponent beside the theory's."""
     words = ", ".join(f"{name} = {value}" for name, value in setting.items())
     seeds = compared.sizes["seed"]
-    table = Table(title=Text(f"Distance from the limit{': ' + words if words else ''}"), title_justify="left")
+    table = Table(title=f"Distance from the limit{': ' + words if words else ''}", title_justify="left")
     for heading in ("M", "sup_t |g_M - g_inf|, mean", "spread over seeds", "times sqrt(M)"):
         table.add_column(heading, justify="right")
     for count, mean, spread, scaled in by_count(compared):
@@ -38,15 +37,15 @@ def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Data
     row = "nothing is known, both limits had the same atoms. Take more nodes, or another number."
     if known:
         row = f"the limit's change since half the nodes, {change / last:.2f} of the distance at the largest M."
-    print_line(console, f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: {row}")
-    print_line(console, verdict(compared))
+    console.print(f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: {row}")
+    console.print(verdict(compared))
 
 
 def recorded(console: Console, data: "xarray.Dataset", title: str) -> None:
     """The scalar quantities of one run at its first, middle and last recorded times."""
     names = [str(name) for name, values in data.data_vars.items() if values.dims == ("time",)]
     length = data.sizes.get("time", 0)
-    table = Table(title=Text(title), title_justify="left")
+    table = Table(title=title, title_justify="left")
     table.add_column("quantity")
     picks = sorted({0, length // 2, length - 1}) if length else []
     for pick in picks:
@@ -59,7 +58,7 @@ def recorded(console: Console, data: "xarray.Dataset", title: str) -> None:
 def swept(console: Console, data: "xarray.Dataset", title: str) -> None:
     """The last recorded numbers over the axes of a sweep, seeds averaged."""
     axes, names, rows = last_values(data)
-    table = Table(title=Text(title), title_justify="left")
+    table = Table(title=title, title_justify="left")
     for axis in axes:
         table.add_column(axis, justify="right")
     for name in names:
@@ -95,12 +94,12 @@ def _plots(console: Console, tree: "xarray.DataTree") -> None:
             words = ", ".join(f"{name} = {data[name].values[i]}" for name, i in at.items() if name in data.coords)
             up = Scale(f"loss{': ' + words if words else ''},", log=bool((loss[at] > 0).any()))
             for line in chart(data["time"].values, loss[at].values, Scale("flow time"), up, braille):
-                print_line(console, line)
+                console.print(line)
     for _, compared in comparisons(tree):
         means = compared["sup_distance"].mean("seed")
         across, up = Scale("M", log=True), Scale("distance from the limit", log=True)
         for line in chart(means["count"].values, means.values, across, up, braille):
-            print_line(console, line)
+            console.print(line)
 
 
 def _last(values: NDArray[np.float64]) -> float:
@@ -110,18 +109,13 @@ def _last(values: NDArray[np.float64]) -> float:
     return float(np.mean(ends)) if ends else float("nan")
 
 
-def print_line(console: Console, text: str) -> None:
-    """A plain line: nothing in it is taken for markup."""
-    console.print(text, markup=False, highlight=False)
-
-
 def show(console: Console, tree: "xarray.DataTree", path: Path, plots: bool = False) -> None:
     """A result file: what was run, what came out, with small plots if wanted, where it came from."""
     data, attrs = tree.to_dataset(), tree.attrs
     if "status" in attrs:
         recorded(console, data, f"{path.name}: {attrs['status']}")
         for event in json.loads(attrs.get("events", "[]")):
-            print_line(console, f"at iteration {event['iteration']}: {event['what']}")
+            console.print(f"at iteration {event['iteration']}: {event['what']}")
     elif data.data_vars:
         swept(console, data, path.name)
     for setting, compared in comparisons(tree):
@@ -130,4 +124,4 @@ def show(console: Console, tree: "xarray.DataTree", path: Path, plots: bool = Fa
         _plots(console, tree)
     for name in (*PROVENANCE, "config"):
         if name in attrs:
-            print_line(console, f"{name}: {attrs[name]}")
+            console.print(f"{name}: {attrs[name]}")

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from particles.study import plots
 from particles.study.lines import Curve, draw, mean_of
-from particles.study.report.pictures import Picture, drawn, label
+from particles.study.report.pictures import Picture, drawn
 from particles.study.report.source import SWEEP, Source
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def _picture(name: str, said: dict[str, Any], curves: list[Curve]) -> Picture:
 
     figure = Figure(figsize=(4.6, 3.1))
     axes = figure.subplots()
-    draw(axes, [curve._replace(label=label(curve.label)) for curve in curves])
-    axes.set(xlabel="flow time $t$", ylabel=label(name, 30))
+    draw(axes, [curve._replace(label=plots.label(curve.label)) for curve in curves])
+    axes.set(xlabel="flow time $t$", ylabel=plots.label(name, 30))
     if len(curves) > 1:
         axes.legend()
     meaning = str(said.get("long_name", ""))

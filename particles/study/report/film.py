@@ -107,7 +107,7 @@ def _candidates(source: Source) -> "list[tuple[str, Any, xarray.Dataset]]":
     if not finite:
         return []
     key = min(finite, key=lambda key: abs(_number(there[key].get("count")) - _SEEN))
-    found = [(f"M = {there[key]['count']}" if "count" in there[key] else "M finite", key)]
+    found = [(plots.label(f"M = {there[key]['count']}") if "count" in there[key] else "M finite", key)]
     limits = [other for other, place in there.items() if place.get("nodes") and _setting(place) == _setting(there[key])]
     if limits:
         found.append(("M infinite", max(limits, key=lambda key: _number(there[key]["nodes"]))))

@@ -12,14 +12,15 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from particles.errors import InputError
+from particles.escapes import escaped
 from particles.files import write_whole
 from particles.study.compare import verdict
 from particles.study.convergence import distances
-from particles.study.plots import optional, styled
+from particles.study.plots import label, optional, styled
 from particles.study.report.curves import curves
 from particles.study.report.film import Clouds, clouds
 from particles.study.report.incidents import incidents
-from particles.study.report.pictures import ROOM, Picture, drawn, fitting, label, saved
+from particles.study.report.pictures import ROOM, Picture, drawn, fitting, saved
 from particles.study.report.reproduction import reproduction
 from particles.study.report.settings import contents, origin, settings
 from particles.study.report.source import SWEEP, Source, read
@@ -112,7 +113,14 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
+def _visible(value: Any) -> Any:
+    """A value of the page: in texts, what is not visible as escapes."""
+    return escaped(value, keep="\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 @lru_cache(maxsize=1)
 def _template() -> Template:
-    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(
+        autoescape=True, finalize=_visible, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return made.from_string(_text("page.html.jinja"))

@@ -39,12 +39,6 @@ def _address(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def label(text: object, most: int = 40) -> str:
-    """A text of the user's for a figure: no formula, no letter that the font lacks, not too long."""
-    kept = "".join(letter if letter.isprintable() and ord(letter) < 0x530 else "?" for letter in str(text)[:most])
-    return kept.replace("$", r"\$")
-
-
 def saved(source: Source) -> tuple[list[Picture], list[str]]:
     """The figures that a sweep or study left beside its file, and what had to be left out."""
     found, notes = [], []
