@@ -35,7 +35,8 @@ class Worker:
         self._seconds = seconds
         self._output = folder / "output"
         self._environment = os.environ | {
-            "MPLBACKEND": "agg", "NUMBA_NUM_THREADS": "1", "PYTHONPATH": str(_TESTS), "PYTHONFAULTHANDLER": "",
+            "MPLBACKEND": "agg", "NUMBA_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(_TESTS), os.environ.get("PYTHONPATH", "")]),
+            "PYTHONFAULTHANDLER": "",
             "RAY_USAGE_STATS_ENABLED": "0",
         }  # fmt: skip
         self._child: subprocess.Popen[str] | None = None
