@@ -1,6 +1,5 @@
 """Results as tables on the terminal."""
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from particles.study.attributes import attribute
 from particles.study.compare import by_count, verdict
 from particles.study.documents import PROVENANCE, comparisons
 from particles.study.terminal import Scale, can_braille, chart
@@ -120,7 +120,7 @@ def show(console: Console, tree: "xarray.DataTree", path: Path, plots: bool = Fa
     data, attrs = tree.to_dataset(), tree.attrs
     if "status" in attrs:
         recorded(console, data, f"{path.name}: {attrs['status']}")
-        for event in json.loads(attrs.get("events", "[]")):
+        for event in attribute(path, attrs, "events", []):
             print_line(console, f"at iteration {event['iteration']}: {event['what']}")
     elif data.data_vars:
         swept(console, data, path.name)
