@@ -4,7 +4,6 @@ It is there once both xarray and this package are imported, in any order (`parti
 alone does not load xarray.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import numpy as np
 import xarray
 
 from particles.errors import InputError, nearest
+from particles.study.attributes import attribute
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from particles.study.compare import Exponent
 
 _MARKS = {"config_hash", "study", "independent_fits"}  # attributes of runs and sweeps, of studies, of comparisons
+_DATASET = "the dataset"
 _TIMES_ALIKE = 1e-9  # relative: sums of steps in another order differ by rounding
 _CLOUD = ("position", "output_weight", "particle_weight")
 
@@ -49,12 +50,13 @@ class Findings:
     def config(self) -> dict[str, Any]:
         """The resolved configuration of a run, of a sweep's first run, or the settings of a study."""
         attrs = self._ours().attrs
-        return dict(json.loads(attrs.get("config", attrs.get("settings", "{}"))))
+        name = "config" if "config" in attrs else "settings"
+        return dict(attribute(_DATASET, attrs, name, {}))
 
     @property
     def events(self) -> "list[Event]":
         """What happened to a run on its way: faults, checkpoints left out, where it went on."""
-        return list(json.loads(self._ours().attrs.get("events", "[]")))
+        return list(attribute(_DATASET, self._ours().attrs, "events", []))
 
     @property
     def limits(self) -> dict[str, dict[str, Any]]:
@@ -63,7 +65,7 @@ class Findings:
         They are listed by their names in the sweep's folder: that of the file which this dataset was opened from, else
         the one that `mf.open_sweep` opened.
         """
-        listed: dict[str, dict[str, Any]] = json.loads(self._ours().attrs.get("limits", "{}"))
+        listed: dict[str, dict[str, Any]] = attribute(_DATASET, self._ours().attrs, "limits", {})
         found = {str(self._in_folder(name)): setting for name, setting in listed.items()}
         return dict(sorted(found.items(), key=lambda item: int(item[1]["nodes"])))
 
@@ -228,7 +230,8 @@ def _by_count_and_seed(data: xarray.Dataset) -> dict[tuple[int, int], xarray.Dat
     _only(data["prediction"], along, "sample", "count", "seed", required=(along, "sample"))
     names = [name for name in ("prediction", "target", "status", "time") if name in data]
     data = data[names].load()  # a sweep's files are read once
-    start = json.loads(data.attrs.get("config", "{}")).get("start", {})
+    start = attribute(_DATASET, data.attrs, "config", {}).get("start", {})
+    start = start if isinstance(start, dict) else {}
     sizes = {dim: data.sizes[dim] for dim in ("count", "seed") if dim in data["prediction"].dims}
     runs = {}
     for place in np.ndindex(*sizes.values()):
@@ -239,8 +242,15 @@ def _by_count_and_seed(data: xarray.Dataset) -> dict[tuple[int, int], xarray.Dat
             one = one.isel(record=np.isfinite(one["time"].values)).set_coords("time").swap_dims(record="time")
         count = one.coords.get("count", start.get("count", start.get("nodes", -1)))
         seed = one.coords.get("seed", start.get("seed", data.attrs.get("seed", -1)))
-        runs[int(count), int(seed)] = one.dropna("time", how="all", subset=["prediction"])
+        runs[_whole("count", count), _whole("seed", seed)] = one.dropna("time", how="all", subset=["prediction"])
     return runs
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"`{name}` of a run must be a whole number", repr(value)[:60], "Correct it.") from error
 
 
 def _check_same_samples(data: xarray.Dataset, limit: xarray.Dataset) -> None:

@@ -1,6 +1,5 @@
 """Results as tables on the terminal."""
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from particles.study.attributes import attribute
 from particles.study.compare import by_count, verdict
 from particles.study.console import Console
 from particles.study.documents import PROVENANCE, comparisons
@@ -114,7 +114,7 @@ def show(console: Console, tree: "xarray.DataTree", path: Path, plots: bool = Fa
     data, attrs = tree.to_dataset(), tree.attrs
     if "status" in attrs:
         recorded(console, data, f"{path.name}: {attrs['status']}")
-        for event in json.loads(attrs.get("events", "[]")):
+        for event in attribute(path, attrs, "events", []):
             console.print(f"at iteration {event['iteration']}: {event['what']}")
     elif data.data_vars:
         swept(console, data, path.name)
