@@ -92,10 +92,10 @@ class _Arrays(Mapping[str, _Variable]):
         self._file = file
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._file.names())
+        return iter(self._file.links())
 
     def __len__(self) -> int:
-        return len(self._file.names())
+        return len(self._file.links())
 
     def __getitem__(self, path: str) -> _Variable:
         from particles.hdf5_file import ForeignError
@@ -106,7 +106,7 @@ class _Arrays(Mapping[str, _Variable]):
             raise InputError(f"{path!r} must be an array of the file itself", error.got, _COPY) from error
         if item.shape is None:
             inner = [
-                name for name in self._file.names(item) if len(self._file.member(f"{path}/{name}").shape or ()) == 2
+                name for name in self._file.links(item) if len(self._file.member(f"{path}/{name}").shape or ()) == 2
             ]
             remedy = f"Name an array: {f'{path}/{inner[0]}' if inner else 'one with rows and columns'}."
             raise InputError(f"{path!r} must be an array", "a group, as pandas writes a table", remedy)

@@ -9,13 +9,15 @@ more numbers than such a file can have. Groups are entered only by names that th
 import contextlib
 import io
 import math
+import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5g, h5l, h5o
+from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5s
 
 from particles.errors import DamagedError
 from particles.reading import check_room, inside, size_of
@@ -39,11 +41,15 @@ class ForeignError(ValueError):
 
 
 class Member(NamedTuple):
-    """What a group holds under a name: an array with its shape, or a group, of shape None."""
+    """What a group holds under a name: an array with its shape, or a group, of shape None.
+
+    chunk: the numbers of an array that are unpacked together.
+    """
 
     path: str
     id: Any
     shape: tuple[int, ...] | None
+    chunk: int = 0
 
     @property
     def array(self) -> h5py.Dataset:
@@ -51,34 +57,30 @@ class Member(NamedTuple):
 
 
 class Hdf5File:
-    """An open file; `size` is that of its bytes.
+    """An open file: its name, HDF5's number of it, and the size of its bytes.
 
     folder: in which virtual arrays may have their parts, files that hold their own numbers; None where there are none.
     """
 
-    def __init__(self, file: h5py.File, size: int, folder: Path | None = None) -> None:
-        self._file, self._size, self._folder = file, size, folder
-        self._seen: dict[str, int] = {}  # objects that were handed out, and their bytes in memory
-        self._total = 0  # of those bytes
+    def __init__(self, name: str, number: h5f.FileID, size: int, folder: Path | None = None) -> None:
+        self.name, self._size, self._folder = name, size, folder
+        self.root = Member("/", number, None)
+        self._objects = 0  # that were handed out
+        self._unpacked: dict[str, int] = {}  # bytes of the arrays that were read
         self._sources: set[str] = set()
-
-    @property
-    def root(self) -> Member:
-        return Member("/", self._file.id, None)
 
     def members(self, group: Member | None = None, virtual: bool = False) -> dict[str, Member]:
         """All that a group holds, by name. virtual: whether arrays may be views of the files beside this one."""
-        group, links = group or self.root, list[tuple[bytes, int]]()
-        group.id.links.iterate(lambda name, link: links.append((name, link.type)), info=True)
-        if len(links) > _MEMBERS:
-            raise ValueError(f"{group.path!r} holds {len(links)} things, and {_MEMBERS} are as many as it may")
-        return {name.decode(): self._opened(group, name, kind, virtual) for name, kind in links}
+        group = group or self.root
+        return {name: self.open(group, name, kind, virtual) for name, kind in self.links(group).items()}
 
-    def names(self, group: Member | None = None) -> list[str]:
-        """What a group holds, by name alone."""
-        found: list[bytes] = []
-        (group or self.root).id.links.iterate(found.append)
-        return [name.decode(errors="replace") for name in found]
+    def links(self, group: Member | None = None) -> dict[str, int]:
+        """What a group holds, by name alone: the kinds of the links."""
+        group, found = group or self.root, list[tuple[bytes, int]]()
+        group.id.links.iterate(lambda name, link: found.append((name, link.type)), info=True)
+        if len(found) > _MEMBERS:
+            raise ValueError(f"{group.path!r} holds {len(found)} things, and {_MEMBERS} are as many as it may")
+        return {name.decode(): kind for name, kind in found}
 
     def member(self, path: str) -> Member:
         """What lies at a path; KeyError where there is nothing."""
@@ -87,25 +89,27 @@ class Hdf5File:
             name = part.encode()
             if found.shape is not None or not found.id.links.exists(name):
                 raise KeyError(path)
-            found = self._opened(found, name, found.id.links.get_info(name).type, False)
+            found = self.open(found, part, found.id.links.get_info(name).type)
         return found
 
-    def _opened(self, group: Member, name: bytes, link: int, virtual: bool) -> Member:
-        path = f"{group.path.rstrip('/')}/{name.decode()}"
+    def open(self, group: Member, name: str, link: int, virtual: bool = False) -> Member:
+        """What a link of a group leads to."""
+        path = f"{group.path}/{name}" if group.path != "/" else f"/{name}"
         if link != h5l.TYPE_HARD:
             raise ForeignError(path, f"a link to {'another place' if link == h5l.TYPE_SOFT else 'another file'}")
-        item = h5o.open(group.id, name)
+        self._objects += 1
+        if self._objects > _OBJECTS:
+            raise ValueError(f"it holds more than {_OBJECTS} arrays and groups")
+        item = h5o.open(group.id, name.encode())
         if isinstance(item, h5g.GroupID):
-            self._count(path, 0)
             return Member(path, item, None)
         if not isinstance(item, h5d.DatasetID):
             raise ValueError(f"{path!r} is neither an array nor a group")
-        numbers = self._check_layout(path, item, virtual)
-        shape = item.shape
+        chunk = self._check_layout(path, item, virtual)
+        shape = item.shape  # of a virtual array only now: HDF5 may look for it in the files that it is made of
         if shape is None:
             raise ValueError(f"{path!r} is an array without a shape")
-        self._count(path, max(numbers, math.prod(shape)) * item.dtype.itemsize)
-        return Member(path, item, shape)
+        return Member(path, item, shape, chunk)
 
     def _check_layout(self, path: str, item: h5d.DatasetID, virtual: bool) -> int:
         """ValueError unless an array's bytes are the file's own; the numbers in one chunk."""
@@ -131,36 +135,37 @@ class Hdf5File:
         path = inside(folder, name)
         size = size_of(path)
         if size is None:
-            raise DamagedError(
-                f"{self._file.filename} refers to {path}, which is not there in full: they belong together."
-            )
+            raise DamagedError(f"{self.name} refers to {path}, which is not there in full: they belong together.")
         with opened(path) as part:
             part.members()
         self._sources.add(name)
         self._size += size
 
-    def _count(self, path: str, size: int) -> None:
-        self._total += size - self._seen.get(path, 0)
-        self._seen[path] = size
-        if len(self._seen) > _OBJECTS:
-            raise ValueError(f"it holds more than {_OBJECTS} arrays and groups")
-        if self._total > _ROOM + _RATIO * self._size:
-            raise ValueError(f"with {path!r} it would take {self._total} bytes of memory, and it has {self._size}")
-
     def values(self, item: Member, window: Any = ()) -> Any:
         """An array's numbers or texts, or those in a window of it."""
-        array = item.array
-        text = h5py.check_string_dtype(array.dtype)
+        shape, kind = item.shape or (), item.id.dtype
+        self._check_size(item.path, max(item.chunk, math.prod(shape)) * kind.itemsize)
+        text = h5py.check_string_dtype(kind)
         if text is not None and text.length is None:
-            return self._texts(item, array.asstr())[window]
-        if array.dtype.kind not in _NUMBERS:
+            return self._texts(item)[window]
+        if kind.kind not in _NUMBERS:
             raise ValueError(f"{item.path!r} holds neither numbers nor text")
-        size = array.dtype.itemsize * _picked(item.shape or (), window)
-        check_room(f"{item.path!r} of {self._file.filename}", size)
-        return array.asstr()[window] if text else array[window]
+        check_room(f"{item.path!r} of {self.name}", kind.itemsize * _picked(shape, window))
+        if text or window != () or not math.prod(shape):
+            return item.array.asstr()[window] if text else item.array[window]
+        found = np.empty(shape, kind)
+        item.id.read(h5s.ALL, h5s.ALL, found)  # h5py's own objects take twice as long for 1000 runs
+        return found[()]
 
-    def _texts(self, item: Member, array: Any) -> Any:
+    def _check_size(self, path: str, size: int) -> None:
+        """ValueError for more numbers than the file's bytes can stand for."""
+        self._unpacked[path] = size
+        if (total := sum(self._unpacked.values())) > _ROOM + _RATIO * self._size:
+            raise ValueError(f"with {path!r} it would take {total} bytes of memory, and it has {self._size}")
+
+    def _texts(self, item: Member) -> Any:
         """Texts of any length: as a file may have one of them in many places, some at a time."""
+        array = item.array.asstr()
         if not item.shape:
             return np.array(array[()], dtype=object)
         if len(item.shape) > 1:
@@ -179,19 +184,20 @@ class Hdf5File:
         if not h5a.exists(item.id, word):
             return default
         about = h5a.open(item.id, word)
-        if about.shape is None:
+        shape, kind = about.shape, about.dtype
+        if shape is None:
             return ""
-        kind = about.dtype
         text = h5py.check_string_dtype(kind)
         if kind.kind not in _NUMBERS and text is None:
             raise ValueError(f"the attribute {name!r} of {item.path!r} is neither numbers nor text")
-        if text is not None and text.length is None and math.prod(about.shape) > _WORDS:
+        if text is not None and text.length is None and math.prod(shape) > _WORDS:
             raise ValueError(f"the attribute {name!r} of {item.path!r} is more than {_WORDS} texts")
-        value = h5py.AttributeManager(item)[name]
-        value = value.decode() if isinstance(value, bytes) else value
-        if isinstance(value, str):
-            value.encode()  # UnicodeError where it is no text
-        return value
+        found = np.empty(shape, kind)
+        about.read(found)
+        if text is not None and shape:
+            return np.array([one.decode() for one in found.ravel()], object).reshape(shape)
+        value = found[()]
+        return value.decode() if isinstance(value, bytes) else value
 
     def attribute_names(self, item: Member) -> list[str]:
         """The names of a group's or an array's attributes."""
@@ -211,19 +217,32 @@ def _picked(shape: tuple[int, ...], window: Any) -> int:
 @contextlib.contextmanager
 def opened(path: Path, folder: Path | None = None) -> Iterator[Hdf5File]:
     """A file, open for reading without a lock: files are put in place whole, so there is nothing to wait for."""
-    size = size_of(path) or 0
+    name, size = str(path), size_of(path) or 0
     try:
-        file = h5py.File(path, "r", locking=False)
+        number = h5f.open(os.fsencode(path), h5f.ACC_RDONLY, _access())
     except OSError as error:
-        if "locking flag" not in str(error):
+        if "match" not in str(error):
             raise
-        file = h5py.File(path, "r")  # this process has it open already, and HDF5 wants both opened alike
-    with file:
-        yield Hdf5File(file, size, folder)
+        with h5py.File(path, "r") as file:  # open in this process already: HDF5 wants both opened alike
+            yield Hdf5File(name, file.id, size, folder)
+        return
+    try:
+        yield Hdf5File(name, number, size, folder)
+    finally:
+        number.close()
+
+
+@lru_cache
+def _access() -> h5p.PropFAID:
+    """How HDF5 is to open a file; h5py makes this anew for each, which takes as long as opening it."""
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5f.CLOSE_STRONG)  # with all that was opened in it
+    access.set_file_locking(False, False)
+    return access
 
 
 @contextlib.contextmanager
 def opened_bytes(content: bytes) -> Iterator[Hdf5File]:
     """A file that is in memory."""
     with h5py.File(io.BytesIO(content), "r") as file:
-        yield Hdf5File(file, len(content))
+        yield Hdf5File("it", file.id, len(content))

@@ -12,7 +12,6 @@ import numpy as np
 import xarray
 
 from particles.errors import InputError, nearest
-from particles.study.attributes import attribute
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from particles.study.compare import Exponent
 
 _MARKS = {"config_hash", "study", "independent_fits"}  # attributes of runs and sweeps, of studies, of comparisons
-_DATASET = "the dataset"
 _TIMES_ALIKE = 1e-9  # relative: sums of steps in another order differ by rounding
 _CLOUD = ("position", "output_weight", "particle_weight")
 
@@ -49,14 +47,13 @@ class Findings:
     @property
     def config(self) -> dict[str, Any]:
         """The resolved configuration of a run, of a sweep's first run, or the settings of a study."""
-        attrs = self._ours().attrs
-        name = "config" if "config" in attrs else "settings"
-        return dict(attribute(_DATASET, attrs, name, {}))
+        name = "config" if "config" in self._ours().attrs else "settings"
+        return dict(_attribute(self._ours(), name, {}))
 
     @property
     def events(self) -> "list[Event]":
         """What happened to a run on its way: faults, checkpoints left out, where it went on."""
-        return list(attribute(_DATASET, self._ours().attrs, "events", []))
+        return list(_attribute(self._ours(), "events", []))
 
     @property
     def limits(self) -> dict[str, dict[str, Any]]:
@@ -65,7 +62,7 @@ class Findings:
         They are listed by their names in the sweep's folder: that of the file which this dataset was opened from, else
         the one that `mf.open_sweep` opened.
         """
-        listed: dict[str, dict[str, Any]] = attribute(_DATASET, self._ours().attrs, "limits", {})
+        listed: dict[str, dict[str, Any]] = _attribute(self._ours(), "limits", {})
         found = {str(self._in_folder(name)): setting for name, setting in listed.items()}
         return dict(sorted(found.items(), key=lambda item: int(item[1]["nodes"])))
 
@@ -204,6 +201,13 @@ class Findings:
         return np.asarray(values, dtype=float)
 
 
+def _attribute(data: xarray.Dataset, name: str, default: Any) -> Any:
+    """What an attribute says; its schema is loaded when it is asked for, since xarray loads this file for everyone."""
+    from particles.study.attributes import attribute
+
+    return attribute("the dataset", data.attrs, name, default)
+
+
 def _only(values: xarray.DataArray, *allowed: str, required: Sequence[str] | None = None) -> xarray.DataArray:
     """The variable, if it has the required dimensions (the first allowed one) and none but those allowed."""
     lacking = [dim for dim in required or allowed[:1] if dim not in values.dims]
@@ -230,7 +234,7 @@ def _by_count_and_seed(data: xarray.Dataset) -> dict[tuple[int, int], xarray.Dat
     _only(data["prediction"], along, "sample", "count", "seed", required=(along, "sample"))
     names = [name for name in ("prediction", "target", "status", "time") if name in data]
     data = data[names].load()  # a sweep's files are read once
-    start = attribute(_DATASET, data.attrs, "config", {}).get("start", {})
+    start = _attribute(data, "config", {}).get("start", {})
     start = start if isinstance(start, dict) else {}
     sizes = {dim: data.sizes[dim] for dim in ("count", "seed") if dim in data["prediction"].dims}
     runs = {}

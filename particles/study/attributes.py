@@ -14,7 +14,7 @@ _NONE = object()
 
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-Key = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{16}\Z")]  # a run's hash, and its file's name
+Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]  # a run's hash, and its file's name
 Setting = bool | Whole | FiniteFloat | str | list[Any] | dict[str, Any] | None
 
 
@@ -30,7 +30,7 @@ class File(NamedTuple):
 
     name: str
     bytes: Count
-    sha256: Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\Z")]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 def _with_nodes(places: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -22,6 +22,7 @@ from particles.study.results import read
 from particles.study.summary import FILE
 from particles.study.sweep import run_file
 
+_UNKNOWN = grid.Form((), (), {})
 _PLACES = 10**7  # of a grid, with and without runs
 
 
@@ -115,7 +116,10 @@ def _header(path: Path, known: dict[str, grid.Form | None], file: Hdf5File) -> t
     if not isinstance(status, str):  # what has none is no run
         raise ValueError("it does not say how it ended")
     forms, coords = {}, {}
-    for name, item in file.members().items():
+    for name, link in file.links().items():
+        if known.get(name, _UNKNOWN) is None:  # to open it would take as long as all else
+            continue
+        item = file.open(file.root, name, link)
         form = known[name] if name in known else _form(file, name, item)
         if form is not None and len(item.shape or ()) != len(form.dims):
             raise ValueError(f"{name!r} is of shape {item.shape}, and its dimensions are {form.dims}")
