@@ -3,7 +3,8 @@
 `load(name, ...)` makes one by name; to add one, append a row to `SETS`.
 """
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,15 @@ SETS: dict[str, Callable[..., Dataset]] = {
     "wine": _wine,
     "diabetes": _diabetes,
 }
+
+
+def shape_of(name: str, options: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Samples and inputs of a drawn set before it is drawn; None of a set that ships."""
+    makers = inspect.signature(SETS[name]).parameters
+    if "n" not in makers:
+        return None
+    given = {"dim": 2} | {key: maker.default for key, maker in makers.items()} | dict(options)
+    return int(given["n"]), int(given["dim"])
 
 
 def load(name: str, scale: str = "none", **options: Any) -> Dataset:

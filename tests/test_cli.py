@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
-from rich.console import Console
 from support.commands import LIMIT, called, set_
 from support.configs import SMALL_TOML, planned
 
 from particles.files import sole_user
 from particles.study import progress
+from particles.study.console import Console
 from particles.study.progress import Ticker
 from particles.study.sweep import Outcome
 

@@ -291,5 +291,5 @@ def test_config__of_a_method_is_that_method(name):
     values = {"step": 0.25, "batch": 3, "seed": 5, "average": True, "weight_decay": 0.5, "scheme": "bogacki-shampine",
               "tolerance": 1e-3, "temperature": 0.125, "inner": 7, "rate": 2.0}  # fmt: skip
     mine = {key: value for key, value in values.items() if key in relations.METHOD_OPTIONS[name]}
-    made = build._method(schema.MethodConfig(name=name, **mine))
+    made = build.method_of(schema.MethodConfig(name=name, **mine))
     assert type(made) is relations.METHODS[name] and dataclasses.asdict(made) == mine

@@ -5,7 +5,7 @@ The cases are in tests/fuzz/; `cd tests && python -m fuzz NAME` tries one of the
 
 import pytest
 from fuzz import families  # noqa: F401  (fills the table)
-from fuzz.case import Case, cases, tenth
+from fuzz.case import Case, cases
 from fuzz.run import Fuzzer
 from fuzz.uses import BAD
 from support.daily import some

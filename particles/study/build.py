@@ -47,7 +47,7 @@ def parts(config: Config, folder: Path, identity: Identity, known: Data | None =
     train, test = known or data(config.data, folder, identity)
     net = Network(config.network.activation, config.network.beta, config.network.bias, tuple(config.network.train))
     law = _law(config.law, train.x.shape[1] + net.bias, folder, identity["law"].get("sha256", ""))
-    return Parts(net, law, train, test, _method(config.method), _regulariser(config.regulariser))
+    return Parts(net, law, train, test, method_of(config.method), regulariser_of(config.regulariser))
 
 
 @lru_cache(maxsize=8)
@@ -129,7 +129,8 @@ def _atoms(path: Path, sha256: str) -> Atoms:
         raise StorageError(f"{path} cannot be read as atoms: {error}. Save an NPZ with `points` (k, dim).") from error
 
 
-def _method(config: MethodConfig) -> Method:
+def method_of(config: MethodConfig) -> Method:
+    """How the particles move."""
     values = {key: getattr(config, key) for key in METHOD_OPTIONS[config.name]}
     values |= {key: _schedule(values[key]) for key in ("step", "temperature") if key in values}
     kind: Any = METHODS[config.name]
@@ -144,7 +145,8 @@ def _schedule(config: float | StepConfig) -> float | Schedule:
     return InverseSqrt(config.c)
 
 
-def _regulariser(config: RegulariserConfig | None) -> Regulariser | None:
+def regulariser_of(config: RegulariserConfig | None) -> Regulariser | None:
+    """The run's own penalty, beside the method's."""
     if config is None:
         return None
     return L1(config.weight) if config.name == "l1" else L2(config.weight, config.about)

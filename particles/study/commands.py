@@ -7,9 +7,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from particles import machine
 from particles.errors import ParticlesError, StorageError
 from particles.escapes import escaped
-from particles.study import build, doctor, documents, running, tables
+from particles.study import build, doctor, documents, memory, running, tables
 from particles.study.cli import BAD_INPUT, OK
 from particles.study.config import ConfigError, folder_of, override, read_toml
 from particles.study.console import Console
@@ -30,7 +31,7 @@ def run(words: list[str]) -> int:
     warnings.showwarning = _tell
     try:
         answer = _answer(console, parser().parse_args(words))
-    except (ParticlesError, OSError) as error:
+    except (ParticlesError, OSError, MemoryError) as error:
         answer = _refused(error, words)
     finally:
         warnings.showwarning = shown
@@ -55,15 +56,18 @@ def _answer(console: Console, chosen: argparse.Namespace) -> Answer:
             return _doctor(console, chosen)
         case "schema":
             return _schema(chosen.json)
-    made = _plan(chosen.config, chosen.set)
-    todo = {"check": _check, "gather": running.gather, "run": running.run}
-    return todo[chosen.command](console, made, chosen)
+    if chosen.command == "check":
+        return _check(console, _planned(chosen.config, chosen.set))
+    made = _plan(chosen.config, chosen.set, chosen.command == "run" and chosen.ray is None)
+    return (running.run if chosen.command == "run" else running.gather)(console, made, chosen)
 
 
-def _refused(error: ParticlesError | OSError, words: list[str]) -> Answer:
+def _refused(error: ParticlesError | OSError | MemoryError, words: list[str]) -> Answer:
     """Bad input, told on stderr in a line; faults of a configuration are a line each, and then what to do next."""
     message = str(error)
-    if not isinstance(error, ParticlesError):  # a path that no file can have, a disk that fails
+    if isinstance(error, MemoryError):
+        message = escaped(f"not enough memory: {message or 'an array'}. Lower the sizes, or use a larger machine.")
+    elif not isinstance(error, ParticlesError):  # a path that no file can have, a disk that fails
         message = escaped(f"{error.strerror or error}: {str(error.filename or 'a file')[:200]}")
     faults = error.faults if isinstance(error, ConfigError) else []
     print(f"particles: {message}", file=sys.stderr)
@@ -72,35 +76,48 @@ def _refused(error: ParticlesError | OSError, words: list[str]) -> Answer:
     return Answer(BAD_INPUT, {"error": {"message": message, "faults": faults, "exit_code": BAD_INPUT}})
 
 
-def _plan(path: Path, settings: list[str]) -> Plan:
+def _planned(path: Path, settings: list[str]) -> Plan:
     raw = read_toml(path)
     override(raw, settings)
-    made = plan(raw, folder_of(path), str(path))
+    return plan(raw, folder_of(path), str(path))
+
+
+def _plan(path: Path, settings: list[str], alone: bool = False) -> Plan:
+    """A plan that can be run here; alone: each run on this machine."""
+    made = _planned(path, settings)
+    memory.check(made, alone)
     build.check_all(made.cases, made.folder)
     return made
 
 
-def _check(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
-    case = made.cases[0]
-    objects = build.parts(case.config, made.folder, case.identity)
+def _check(console: Console, made: Plan) -> Answer:
+    needs, here = memory.needs(made), machine.memory()
+    drawn = all(need.data <= here for need in needs)  # else the samples cannot be looked at here
+    if drawn:
+        build.check_all(made.cases, made.folder)
+    case, limits = made.cases[0], sorted({c.nodes for c in made.cases if c.nodes})
     console.print(f"{made.name}: {len(made.cases)} runs of {case.config.steps} steps")
     for axis in made.axes:
         console.print(f"  {axis.name}: {', '.join(map(str, axis.values))}")
-    limits = sorted({c.nodes for c in made.cases if c.nodes})
     if limits:
         console.print(f"  limit: {' and '.join(map(str, limits))} nodes")
-    console.print(f"  data: {objects.train!r}, test {objects.test!r}; law: {objects.law!r}; {objects.net!r}")
-    console.print("no faults")
+    if drawn:
+        objects = build.parts(case.config, made.folder, case.identity)
+        console.print(f"  data: {objects.train!r}, test {objects.test!r}; law: {objects.law!r}; {objects.net!r}")
+    top = max(needs, key=lambda need: need.total)
+    small = f", but this machine has {memory.size(here)} of memory and a run needs {top}. {top.remedy}."
+    console.print(f"no faults{small if top.total > here else ''}")
     said = {"name": made.name, "runs": len(made.cases), "steps": case.config.steps, "axes": documents.axes(made)}
-    said |= {"limit_nodes": limits, "samples": len(objects.train), "inputs": objects.train.x.shape[1]}
-    return Answer(OK, said | {"test_samples": len(objects.test) if objects.test else 0})
+    samples, tested, inputs = needs[0].shape
+    said |= {"limit_nodes": limits, "samples": samples, "inputs": inputs, "test_samples": tested}
+    return Answer(OK, said | {"needed_bytes": top.total, "memory_bytes": here})
 
 
 def _doctor(console: Console, chosen: argparse.Namespace) -> Answer:
     made = _plan(chosen.plan, chosen.set) if chosen.plan else None
-    machine = doctor.examine(console, chosen.ray)
+    found = doctor.examine(console, chosen.ray)
     costs = doctor.costs(console, made, chosen.ray, chosen.nodes, chosen.cores) if made else None
-    return Answer(OK, {"machine": machine, "plan": costs})
+    return Answer(OK, {"machine": found, "plan": costs})
 
 
 def _new(console: Console, chosen: argparse.Namespace) -> Answer:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from particles.errors import ParticlesError, nearest
 from particles.escapes import escaped
+from particles.study.extent import BYTES, KEY, LISTED, brief, text_excess
 from particles.study.relations import misfits
 from particles.study.schema import Config, kinds_of
 
@@ -16,12 +17,11 @@ class ConfigError(ParticlesError, ValueError):
     """A configuration with faults, all of them named."""
 
     def __init__(self, source: str, faults: list[str]) -> None:
-        self.faults = [*map(escaped, faults)]
         number = "a fault" if len(faults) == 1 else f"{len(faults)} faults"
-        super().__init__(f"{source} has {number}:", *(f"  {fault}" for fault in faults))
-
-
-_LARGEST = 2**24  # bytes of a configuration: a list of 10^5 seeds has 6 10^5
+        if len(faults) > LISTED:
+            number, faults = f"more than {LISTED} faults", [*faults[:LISTED], "and others"]
+        self.faults = [*map(escaped, faults)]
+        super().__init__(f"{source} has {number}:", *(f"  {fault}" for fault in self.faults))
 
 
 def folder_of(path: Path) -> Path:
@@ -44,16 +44,26 @@ def read_toml(path: Path) -> dict[str, Any]:
         )
     try:
         with path.open("rb") as file:  # a pipe as well, and perhaps one without end
-            content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise ConfigError(str(path), [f"no configuration: larger than {_LARGEST} bytes"])
-        return tomllib.loads(content.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [f"not valid TOML: {error}"]) from error
-    except RecursionError as error:
-        raise ConfigError(str(path), ["not valid here: lists in lists without end"]) from error
+            content = file.read(BYTES + 1)
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror or error}"]) from error
+    try:
+        return _parsed(str(path), content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), [f"not valid TOML: {error}"]) from error
+
+
+def _parsed(source: str, text: str) -> dict[str, Any]:
+    if large := text_excess(text):
+        raise ConfigError(source, [large])
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(source, [f"not valid TOML: {error}"]) from error
+    except RecursionError as error:
+        raise ConfigError(source, ["not valid here: lists in lists without end"]) from error
+    except ValueError as error:  # of int(): thousands of digits
+        raise ConfigError(source, ["not valid TOML: a whole number has at most 64 bits"]) from error
 
 
 def override(raw: dict[str, Any], settings: list[str]) -> None:
@@ -61,18 +71,25 @@ def override(raw: dict[str, Any], settings: list[str]) -> None:
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not all(part.strip() for part in key.split(".")):
-            raise ConfigError("--set", [f"must read key.path=value: got {setting!r}"])
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
+            raise ConfigError("--set", [f"must read key.path=value: got {brief(setting)}"])
+        value = _value(text)
         *sections, last = key.strip().split(".")
         place = raw
         for section in sections:
             place = place.setdefault(section, {})
             if not isinstance(place, dict):
-                raise ConfigError("--set", [f"{setting}: `{section}` is a value, not a section"])
+                raise ConfigError("--set", [f"{brief(setting)}: `{section[:KEY]}` is a value, not a section"])
         place[last] = value
+
+
+def _value(text: str) -> Any:
+    """A value of TOML, or else the word itself."""
+    try:
+        return _parsed("--set", f"value = {text}")["value"]
+    except ConfigError as error:
+        if isinstance(error.__cause__, tomllib.TOMLDecodeError):
+            return text
+        raise
 
 
 def faults(raw: dict[str, Any]) -> list[str]:
@@ -81,7 +98,7 @@ def faults(raw: dict[str, Any]) -> list[str]:
     try:
         Config.model_validate(raw)
     except ValidationError as error:
-        found = [told for item in error.errors() if (told := _fault(item))]
+        found = [told for item in error.errors(include_url=False) if (told := _fault(item))]
     return list(dict.fromkeys(found + misfits(raw)))
 
 
@@ -95,13 +112,13 @@ def _fault(item: Any) -> str:
     if item["type"] == "missing":
         return f"{dotted}: missing"
     if item["type"] == "model_type":
-        return "" if scalars else f"{dotted}: must be a section, [{dotted}]: got {got!r}"
+        return "" if scalars else f"{dotted}: must be a section, [{dotted}]: got {brief(got)}"
     if isinstance(got, dict):
         return "" if scalars else f"{dotted}: must be one value: got a section"
     if item["type"] == "literal_error" and isinstance(got, str):
         known = [word.strip(" '") for word in item["ctx"]["expected"].replace(" or ", ", ").split(",")]
-        return f"{dotted}: must be one of {', '.join(known)}: got {got!r}. {nearest(got, known)}"
-    return f"{dotted}: {item['msg'][0].lower() + item['msg'][1:]}: got {got!r}"
+        return f"{dotted}: must be one of {', '.join(known)}: got {brief(got)}. {nearest(got, known)}"
+    return f"{dotted}: {item['msg'][0].lower() + item['msg'][1:]}: got {brief(got)}"
 
 
 def _user_path(item: Any) -> tuple[list[str], type[BaseModel], bool]:

@@ -12,6 +12,7 @@ from particles.cluster.engine import Ray
 from particles.kernels.cache import cache_folder, can_be_written
 from particles.population import cores
 from particles.study.console import Console
+from particles.study.memory import size
 from particles.study.placement import memory_here, work_in
 from particles.study.plan import Plan
 from particles.study.provenance import provenance
@@ -94,19 +95,12 @@ def _plain(cost: Cost) -> dict[str, float]:
 
 def _row(cost: Cost, steps: int) -> tuple[str, str, str, str]:
     return (
-        _time(cost.step), _time(cost.step * max(1, steps)), _size(cost.traffic), _size(cost.memory)
+        _time(cost.step), _time(cost.step * max(1, steps)), size(cost.traffic), size(cost.memory)
     )  # fmt: skip
 
 
 def _time(seconds: float) -> str:
-    for unit, size in (("d", 86400.0), ("h", 3600.0), ("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
+    for unit, length in (("d", 86400.0), ("h", 3600.0), ("s", 1.0), ("ms", 1e-3)):
+        if seconds >= length:
+            return f"{seconds / length:.3g} {unit}"
     return f"{seconds * 1e6:.3g} us"
-
-
-def _size(count: int) -> str:
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count} B"

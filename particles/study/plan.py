@@ -6,7 +6,7 @@ with that many atoms and with double.
 
 import itertools
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +15,12 @@ from pydantic import BaseModel
 from particles.observables import OBSERVABLES
 from particles.study import build
 from particles.study.config import ConfigError, faults
+from particles.study.extent import LISTED, brief, excess
 from particles.study.provenance import fingerprint
 from particles.study.schema import Config, kinds_of
 
 MAX_RUNS = 100_000
+_LOOKED_AT = 200  # runs in which faults are looked for once there is one
 
 
 class Axis(NamedTuple):
@@ -64,6 +66,8 @@ class Plan(NamedTuple):
 
 def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -> Plan:
     """All runs of a configuration, checked; raises ConfigError with every fault."""
+    if large := excess(raw):
+        raise ConfigError(source, [large])
     axes = _axes(raw)
     number = 1
     for axis in axes:
@@ -71,21 +75,18 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
         if not axis.values:
             raise ConfigError(source, [f"{dotted}: an axis of a sweep needs at least one value: got []"])
         if axis.path[0] in ("name", "limit"):
-            raise ConfigError(source, [f"{dotted}: is one for the whole sweep: got {axis.values}"])
+            raise ConfigError(source, [f"{dotted}: is one for the whole sweep: got {brief(axis.values)}"])
         if len(axis.values) > MAX_RUNS:
             raise ConfigError(source, [f"{dotted}: a sweep may have {MAX_RUNS} runs: got {len(axis.values)} values"])
-        twice = _repeated(axis.values)
-        if twice:
-            raise ConfigError(source, [f"{dotted}: an axis needs different values: got {twice[0]!r} twice"])
+        if twice := _repeated(axis.values):
+            raise ConfigError(source, [f"{dotted}: an axis needs different values: got {twice} twice"])
         number *= len(axis.values)
     if number > MAX_RUNS:
         raise ConfigError(source, [f"a sweep may have {MAX_RUNS} runs: got {number}. Shorten its lists."])
-    runs = list(_combinations(raw, axes))
-    found = list(dict.fromkeys(fault for _, single in runs for fault in faults(single)))
-    if found:
+    if found := _faults(single for _, single in _combinations(raw, axes)):
         raise ConfigError(source, found)
     finite, limits, hashes = [], {}, dict[Path, str]()
-    for coords, single in runs:
+    for coords, single in _combinations(raw, axes):
         config = Config.model_validate(single)
         identity = build.identity(config, folder, hashes)
         finite.append(Case(coords, config, identity, None, fingerprint(identity)))
@@ -96,23 +97,35 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
                 case = Case(_without_start(coords, axes), config, whole, nodes, fingerprint(whole))
                 limits[case.key] = case
     repeated = {case.key: case for case in [*finite, *limits.values()]}
-    return Plan(str(runs[0][1].get("name", "run")), axes, list(repeated.values()), folder, raw)
+    return Plan(finite[0].config.name, axes, list(repeated.values()), folder, raw)
 
 
-def _repeated(values: list[Any]) -> list[Any]:
-    """The values that were there before; sections of a file cannot be hashed, and are few."""
-    plain: set[Any] = set()
-    sections: list[Any] = []
-    found: list[Any] = []
+def _faults(runs: Iterable[dict[str, Any]]) -> list[str]:
+    """The faults of all runs, each once; of many runs with faults those of the first will do."""
+    found: dict[str, None] = {}
+    for number, single in enumerate(runs):
+        found |= dict.fromkeys(faults(single))
+        if len(found) > LISTED or (found and number > _LOOKED_AT):
+            break
+    return list(found)
+
+
+def _repeated(values: list[Any]) -> str:
+    """A value that was there before, in words; empty where all differ."""
+    seen: set[Any] = set()
     for value in values:
-        kept: Any = sections if isinstance(value, dict | list) else plain
-        if value in kept:
-            found.append(value)
-        elif kept is plain:
-            plain.add(value)
-        else:
-            sections.append(value)
-    return found
+        key = _hashable(value)
+        if key in seen:
+            return brief(value)
+        seen.add(key)
+    return ""
+
+
+def _hashable(value: Any) -> Any:
+    """Sections and lists as values that are equal where they are."""
+    if isinstance(value, dict):
+        return frozenset((key, _hashable(one)) for key, one in value.items())
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
 def _without_start(coords: dict[str, Any], axes: list[Axis]) -> dict[str, Any]:

@@ -48,6 +48,10 @@ class Work(NamedTuple):
     copies: int
     one_sample: bool
 
+    def memory(self, particles: int) -> int:
+        """Bytes of so many of the particles."""
+        return particles * self.d * np.dtype(self.dtype).itemsize * self.copies
+
 
 class Constants(NamedTuple):
     """Measured, in seconds: a particle-sample on one thread, a bare step here, what threads that share it add; Ray's
@@ -79,7 +83,7 @@ def here(work: Work, known: Constants, threads: int) -> Cost:
     threads = min(threads, blocks_of(work.M))
     arithmetic = work.M * work.n * known.particle_sample / threads
     step = arithmetic + known.step + (known.meet if threads > 1 else 0.0)
-    return Cost(1, threads, arithmetic, step, 0, _memory(work, work.M))
+    return Cost(1, threads, arithmetic, step, 0, work.memory(work.M))
 
 
 def sharded(work: Work, known: Constants, shards: int, threads: int) -> Cost:
@@ -93,7 +97,7 @@ def sharded(work: Work, known: Constants, shards: int, threads: int) -> Cost:
     meet = known.meet if threads > 1 else 0.0
     step = arithmetic + known.step + meet + known.trip + shards * known.shard + traffic * known.byte
     step += known.store if 8 * work.n > INLINE_BYTES else 0.0
-    return Cost(shards, threads, arithmetic, step, traffic, _memory(work, min(largest, work.M)))
+    return Cost(shards, threads, arithmetic, step, traffic, work.memory(min(largest, work.M)))
 
 
 def best(work: Work, known: Constants, machines: int, cores: int) -> Cost:
@@ -101,10 +105,6 @@ def best(work: Work, known: Constants, machines: int, cores: int) -> Cost:
     most = min(machines, blocks_of(work.M))
     tried = sorted({*range(1, min(most, 16) + 1), *(most * part // 16 for part in range(1, 17)), most} - {0})
     return min((sharded(work, known, shards, cores) for shards in tried), key=lambda cost: cost.step)
-
-
-def _memory(work: Work, particles: int) -> int:
-    return particles * work.d * np.dtype(work.dtype).itemsize * work.copies
 
 
 def work_of(
@@ -121,10 +121,15 @@ def work_of(
     """What a run has to do, from its objects; rule: the regulariser, the method's own or the run's."""
     train = data.holdout() if isinstance(data, Stream) else data
     d = train.x.shape[1] + net.bias
-    copies = 1 + bool(method.average) + needs_start(record, rule) + (method.stages + 1 if method.stages > 1 else 0)
-    copies += isinstance(method, RungeKutta) and method.tolerance is not None  # where a step that is divided began
     one = sweeps(net, method, rule, loss_row(loss))
-    return Work(count, method.batch or len(train), d, steps * method.stages, dtype, copies, one)
+    n, copies = method.batch or len(train), copies_of(method, rule, record)
+    return Work(count, n, d, steps * method.stages, dtype, copies, one)
+
+
+def copies_of(method: Method, rule: Regulariser, record: Iterable[str]) -> int:
+    """How many times the particles are in memory: now, at the start, on average, and between a step's stages."""
+    copies = 1 + bool(method.average) + needs_start(record, rule) + (method.stages + 1 if method.stages > 1 else 0)
+    return copies + (isinstance(method, RungeKutta) and method.tolerance is not None)  # where a divided step began
 
 
 def probed(net: Network, work: Work, engine: Ray | None = None) -> Constants:

@@ -28,6 +28,7 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Classes = Annotated[list[int | str], Field(fail_fast=True)]
 
 
 class _Model(BaseModel):
@@ -41,7 +42,7 @@ class DataConfig(_Model):
     file: str | None = Field(
         default=None, description="your own CSV (with a header), NPZ or HDF5; relative to this file's folder"
     )
-    x: str | list[str] | None = Field(
+    x: str | Annotated[list[str], Field(fail_fast=True)] | None = Field(
         default=None, description="of a file: the inputs' columns, or array; all others if left out"
     )
     y: str = Field(default="y", description="of a file: the targets' column, or array")
@@ -53,10 +54,10 @@ class DataConfig(_Model):
         default=None, description="of a drawn set: standard deviation of the noise on the targets"
     )
     seed: Seed | None = Field(default=None, description="of a drawn set: seed of the samples")
-    positive: list[int | str] | None = Field(
+    positive: Classes | None = Field(
         default=None, description="classes whose label is 1, of digits, wine or a file; text in a CSV"
     )
-    negative: list[int | str] | None = Field(
+    negative: Classes | None = Field(
         default=None, description="classes whose label is -1, of digits, wine or a file; text in a CSV"
     )
     scale: Literal["none", "standard", "unit"] = Field(
@@ -84,7 +85,7 @@ class NetworkConfig(_Model):
         default=1.0, description="the output's scale M^-beta: 1 is the mean field, 0.5 the tangent kernel's"
     )
     bias: bool = Field(default=False, description="whether a constant input 1 is added")
-    train: list[Literal[LAYERS]] = Field(  # type: ignore[valid-type]
+    train: Annotated[list[Literal[LAYERS]], Field(fail_fast=True)] = Field(  # type: ignore[valid-type]
         default=["input"], description="which layers move"
     )
 
@@ -170,7 +171,7 @@ class RecordConfig(_Model):
     every: Annotated[int, Field(ge=1)] | Literal["log"] = Field(
         default=1, description='iterations between records, or "log": evenly in their logarithm'
     )
-    variables: list[Literal[tuple(OBSERVABLES)]] = Field(  # type: ignore[valid-type]
+    variables: Annotated[list[Literal[tuple(OBSERVABLES)]], Field(fail_fast=True)] = Field(  # type: ignore[valid-type]
         default=list(DEFAULT_RECORD),
         description="quantities to record; `prediction` is what the limit is compared by",
     )

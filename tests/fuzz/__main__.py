@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from fuzz import families  # noqa: F401  (fills the table)
-from fuzz.case import cases, tenth
+from fuzz.case import cases
 from fuzz.run import Done, Fuzzer
 from fuzz.worker import SECONDS
 
@@ -18,12 +18,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("names", nargs="*", default=[""], help="names of cases, or how they begin (default: all)")
     parser.add_argument("--list", action="store_true", help="print the names only")
-    parser.add_argument("--tenth", action="store_true", help="the cases of the default tests")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of each family every N-th only")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of processor time for a case (default: 20)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the last case's files stay")
     parser.add_argument("--verbose", action="store_true", help="what every use came to")
     chosen = parser.parse_args()
-    wanted = tenth() if chosen.tenth else [case for name in chosen.names for case in cases(name)]
+    wanted = [case for name in chosen.names for case in cases(name, chosen.every)]
     if chosen.list:
         print("\n".join(case.name for case in wanted))
         return 0

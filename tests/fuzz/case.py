@@ -56,11 +56,7 @@ def family(name: str, kind: str, variants: Iterable[str]) -> Callable[[Make], Ma
     return enter
 
 
-def cases(prefix: str = "") -> list[Case]:
-    """All cases whose name begins so."""
-    return [case for each in FAMILIES.values() for case in each if case.name.startswith(prefix)]
-
-
-def tenth() -> list[Case]:
-    """A tenth of every family, at least one, spread over it."""
-    return [case for each in FAMILIES.values() for case in each[len(each) % 10 // 2 :: 10] or each[:1]]
+def cases(prefix: str = "", every: int = 1) -> list[Case]:
+    """Those whose name begins so; of each family every so many-th, at least one."""
+    named = ([case for case in each if case.name.startswith(prefix)] for each in FAMILIES.values())
+    return [case for each in named for case in each[len(each) % every // 2 :: every] or each[:1]]
