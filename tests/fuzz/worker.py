@@ -34,11 +34,8 @@ class Worker:
     def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
         self._seconds = seconds
         self._output = folder / "output"
-        self._environment = os.environ | {
-            "MPLBACKEND": "agg", "NUMBA_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(_TESTS), os.environ.get("PYTHONPATH", "")]),
-            "PYTHONFAULTHANDLER": "",
-            "RAY_USAGE_STATS_ENABLED": "0",
-        }  # fmt: skip
+        path = os.pathsep.join([str(_TESTS), os.environ.get("PYTHONPATH", "")])
+        self._environment = os.environ | {"MPLBACKEND": "agg", "NUMBA_NUM_THREADS": "1", "PYTHONPATH": path}
         self._child: subprocess.Popen[str] | None = None
         self.started = 0
 
