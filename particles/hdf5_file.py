@@ -185,19 +185,22 @@ class Hdf5File:
             return default
         about = h5a.open(item.id, word)
         shape, kind = about.shape, about.dtype
-        if shape is None:
-            return ""
         text = h5py.check_string_dtype(kind)
-        if kind.kind not in _NUMBERS and text is None:
+        if shape is None and text is not None:
+            return ""
+        if shape is None or (kind.kind not in _NUMBERS and text is None):
             raise ValueError(f"the attribute {name!r} of {item.path!r} is neither numbers nor text")
         if text is not None and text.length is None and math.prod(shape) > _WORDS:
             raise ValueError(f"the attribute {name!r} of {item.path!r} is more than {_WORDS} texts")
         found = np.empty(shape, kind)
         about.read(found)
-        if text is not None and shape:
-            return np.array([one.decode() for one in found.ravel()], object).reshape(shape)
-        value = found[()]
-        return value.decode() if isinstance(value, bytes) else value
+        if text is None:
+            return found[()]
+        try:
+            words = [one.decode() for one in found.ravel()]
+        except UnicodeDecodeError as error:
+            raise ValueError(f"the attribute {name!r} of {item.path!r} is no text: {error}") from error
+        return np.array(words, object).reshape(shape) if shape else words[0]
 
     def attribute_names(self, item: Member) -> list[str]:
         """The names of a group's or an array's attributes."""
