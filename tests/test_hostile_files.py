@@ -18,10 +18,11 @@ import pytest
 from support.commands import called
 
 import particles as mf
-from particles import hdf5_file, machine, npz_file, reading, table_file
+from particles import hdf5_file, machine, reading, table_file
 from particles.errors import DamagedError
 from particles.study.report import source
 from particles.study.report.incidents import incidents
+from particles.study.report.pictures import saved
 from particles.study.report.reproduction import reproduction
 from particles.study.report.settings import contents, origin, settings
 from particles.study.report.verdicts import outcome, verdicts
@@ -285,7 +286,7 @@ def one_text_many_times(file, folder):
 
 @pytest.mark.parametrize("change", [bomb, unpacked, one_text_many_times], ids=lambda change: change.__name__)
 def test_result__is_not_more_than_its_bytes_can_stand_for(folder, capsys, monkeypatch, change):
-    monkeypatch.setattr(hdf5_file, "_ROOM", 2**20)  # of 2^28
+    monkeypatch.setattr(reading, "_ROOM", 2**20)  # of 2^28
     path = folder / "run.h5"
     with h5py.File(path, "r+") as file:
         change(file, folder)
@@ -332,7 +333,7 @@ ARCHIVES = {
 @pytest.mark.parametrize("law", [False, True], ids=["data", "atoms"])
 def test_npz__has_the_bytes_of_its_shape_or_is_refused(tmp_path, monkeypatch, capsys, kind, law):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(npz_file, "_ROOM", 2**20)  # of 2^28
+    monkeypatch.setattr(reading, "_ROOM", 2**20)  # of 2^28
     y = npy((4,), np.arange(4.0).tobytes())
     if law:
         zipped("a.npz", points=ARCHIVES[kind]())
@@ -636,6 +637,19 @@ def test_run__with_any_arrays_is_opened_or_refused(folder, capsys, how):
 
 
 # Checkpoints and the rest.
+
+
+def test_report__shows_no_picture_from_elsewhere(folder):
+    (folder / "outside").mkdir()
+    svg = folder / "outside" / "mine.svg"
+    svg.write_text("<svg xmlns='http://www.w3.org/2000/svg'>12345</svg>")
+    (folder / "in").mkdir()
+    (folder / "in" / "a.svg").symlink_to(svg)
+    found = source.Source(source.SWEEP, "a", folder / "in" / FILE, None, {}, [], None, {})
+    assert saved(found) == ([], ["The figure a.svg is no picture, or too large for this page; it is beside the file."])
+    (folder / "in" / "a.svg").unlink()
+    shutil.copy(svg, folder / "in" / "a.svg")
+    assert len(saved(found)[0]) == 1
 
 
 def test_checkpoint__with_a_damaged_manifest_is_left_out(tmp_path, cloud, samples):
