@@ -20,12 +20,11 @@ import numpy as np
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5s
 
 from particles.errors import DamagedError
-from particles.reading import check_room, inside, size_of
+from particles.reading import check_room, inside, size_of, unpacked_at_most
 
 # HDF5's own, and h5py's LZF. To ask HDF5 whether it has another one would load it.
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
-_RATIO = 20  # numbers of this program that gzip makes 20 times smaller are rare
-_ROOM = 2**28  # bytes that a file may be beyond that; 2^28 zeros take 2^18
+_AT_A_TIME = 2**28  # bytes of text
 _MEMBERS = 2**12  # of one group
 _OBJECTS = 2**16  # of a file
 _WORDS = 64  # texts in one attribute
@@ -160,7 +159,7 @@ class Hdf5File:
     def _check_size(self, path: str, size: int) -> None:
         """ValueError for more numbers than the file's bytes can stand for."""
         self._unpacked[path] = size
-        if (total := sum(self._unpacked.values())) > _ROOM + _RATIO * self._size:
+        if (total := sum(self._unpacked.values())) > unpacked_at_most(self._size):
             raise ValueError(f"with {path!r} it would take {total} bytes of memory, and it has {self._size}")
 
     def _texts(self, item: Member) -> Any:
@@ -170,7 +169,7 @@ class Hdf5File:
             return np.array(array[()], dtype=object)
         if len(item.shape) > 1:
             raise ValueError(f"{item.path!r} holds text of {len(item.shape)} dimensions")
-        stride, left, parts = max(1, _ROOM // max(self._size, 1)), self._size, [np.empty(0, object)]
+        stride, left, parts = max(1, _AT_A_TIME // max(self._size, 1)), self._size, [np.empty(0, object)]
         for begin in range(0, item.shape[0], stride):
             parts.append(array[begin : begin + stride])
             left -= sum(map(len, parts[-1]))
@@ -185,19 +184,22 @@ class Hdf5File:
             return default
         about = h5a.open(item.id, word)
         shape, kind = about.shape, about.dtype
-        if shape is None:
-            return ""
         text = h5py.check_string_dtype(kind)
-        if kind.kind not in _NUMBERS and text is None:
+        if shape is None and text is not None:
+            return ""
+        if shape is None or (kind.kind not in _NUMBERS and text is None):
             raise ValueError(f"the attribute {name!r} of {item.path!r} is neither numbers nor text")
         if text is not None and text.length is None and math.prod(shape) > _WORDS:
             raise ValueError(f"the attribute {name!r} of {item.path!r} is more than {_WORDS} texts")
         found = np.empty(shape, kind)
         about.read(found)
-        if text is not None and shape:
-            return np.array([one.decode() for one in found.ravel()], object).reshape(shape)
-        value = found[()]
-        return value.decode() if isinstance(value, bytes) else value
+        if text is None:
+            return found[()]
+        try:
+            words = [one.decode() for one in found.ravel()]
+        except UnicodeDecodeError as error:
+            raise ValueError(f"the attribute {name!r} of {item.path!r} is no text: {error}") from error
+        return np.array(words, object).reshape(shape) if shape else words[0]
 
     def attribute_names(self, item: Member) -> list[str]:
         """The names of a group's or an array's attributes."""

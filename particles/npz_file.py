@@ -13,10 +13,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from particles.errors import StorageError
-from particles.reading import check_room
+from particles.reading import check_room, unpacked_at_most
 
-_RATIO = 100  # one-hot columns and pictures of ink and paper pack to a hundredth
-_ROOM = 2**28  # bytes that an archive may be beyond that
 _PICKLE = (
     "Object arrays cannot be loaded, since they are pickles. Save np.asarray(x, dtype=float), an array of numbers."
 )
@@ -27,7 +25,7 @@ class NpzFile(Mapping[str, NDArray[Any]]):
 
     def __init__(self, content: bytes) -> None:
         self._archive = zipfile.ZipFile(io.BytesIO(content))
-        self._most = _ROOM + _RATIO * len(content)
+        self._most = unpacked_at_most(len(content))
         self._members = {one.filename.removesuffix(".npy"): one for one in self._archive.infolist()}
 
     def __iter__(self) -> Iterator[str]:

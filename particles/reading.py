@@ -23,6 +23,8 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHUNK = 2**20
 _ERRNO = re.compile(r"errno = ([1-9]\d*)")  # HDF5's text has it where h5py raises no OSError
 _SMALL = 2**26  # bytes for which nobody asks how much memory is free
+_RATIO = 100  # pictures of ink and paper, and columns of few ones, pack to a hundredth
+_ROOM = 2**28  # bytes that a file may be beyond that, unpacked: 2^28 zeros take 2^18
 _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
@@ -83,6 +85,11 @@ def check_room(name: str, size: int) -> None:
             f"{name} needs {size / 1e9:.3g} GB of memory, and {free / 1e9:.3g} GB are free. Free some memory, or use a "
             "machine that has more."
         )
+
+
+def unpacked_at_most(size: int) -> int:
+    """The bytes of memory that a packed file of this size is taken to stand for."""
+    return _ROOM + _RATIO * size
 
 
 def inside(folder: Path, name: str) -> Path:
