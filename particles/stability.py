@@ -16,6 +16,7 @@ import math
 
 import numpy as np
 
+from particles.derivatives import one_by_one
 from particles.losses import Loss
 from particles.measure import Array, Measure, Source, source_of
 from particles.methods import BirthDeath, DualAveraging, Method
@@ -87,10 +88,10 @@ def _gram(net: Network, start: Measure | Source, x: Array, growth: float) -> Arr
     w = w / w.sum()
     gram = np.zeros((len(x), len(x)))
     if "input" in net.train:
-        slope = np.vectorize(net.row.derivative, otypes=[float])(x @ b.T) * s
+        slope = one_by_one(net.row.derivative)(x @ b.T) * s
         gram += (slope * w) @ slope.T * (x @ x.T)
     if "output" in net.train or growth:
-        value = np.vectorize(net.row.sigma, otypes=[float])(x @ b.T)
+        value = one_by_one(net.row.sigma)(x @ b.T)
         gram += (value * w) @ value.T * ("output" in net.train)
         apart = value * s - (value * s @ w)[:, None]
         gram += growth * (apart * w) @ apart.T
@@ -117,6 +118,8 @@ def _noisy_rate(values: Array, vectors: Array, share: Array, pull: float, batch:
 
 def advice(problem: Problem, start: Source, moved: bool) -> str:
     """The likely cause of a divergence and the remedy; never a step above half of the one that failed."""
+    if where := _undefined(problem.net, start, problem.samples.x):
+        return f"{where}. Give one that is finite at every number, or other data or another start."
     if not moved:
         return "No step was taken yet: the data or the start are too large for this float type. Scale them."
     method, failed = problem.method, float(problem.sizes[0])
@@ -135,6 +138,18 @@ def advice(problem: Problem, start: Source, moved: bool) -> str:
         f"The likely cause is the step: it starts at {failed:.4g}, and {who} at this start below about {safe:.4g} "
         f"({why}).{grown} Try {_setting(method, step)}. What was recorded before is kept."
     )
+
+
+def _undefined(net: Network, start: Source, x: Array) -> str:
+    """Where the activation or its derivative is NaN at a number that the start gives it, in words; empty if nowhere."""
+    with np.errstate(all="ignore"):
+        u = _chosen(x)[0] @ start.part(0, min(_SAMPLES, start.count))[0].T
+    u = u[np.isfinite(u)]
+    for what, formula in (("The activation", net.row.sigma), ("The derivative of the activation", net.row.derivative)):
+        bad = np.isnan(one_by_one(formula)(u))
+        if bad.any():
+            return f"{what} {net.row.name!r} is NaN at {u[bad][0]:.4g}, one of the numbers b.x at the start"
+    return ""
 
 
 def _setting(method: Method, step: float) -> str:

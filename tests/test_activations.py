@@ -13,6 +13,7 @@ from support import naive
 import particles as mf
 from particles.activations import ACTIVATIONS, activation
 from particles.cluster.rows import adopt, packed
+from particles.derivatives import _check_formulas
 from particles.kernels.compile import inline
 from particles.kernels.elementwise import lanewise
 
@@ -173,6 +174,81 @@ def test_row__that_is_right_passes_the_same_check(monkeypatch, name):
     """Kinks, steps and bounds that are attained among them."""
     monkeypatch.setitem(ACTIVATIONS, "mine", ACTIVATIONS[name]._replace(name="mine"))
     assert mf.Network("mine").row.name == "mine"
+
+
+SMALL = TANH._replace(
+    name="small", sigma=lambda v: 1e-9 * TANH.sigma(v), derivative=lambda v: 1e-9 * TANH.derivative(v), pair=None,
+    slope_bound=1e-9 * TANH.slope_bound, curvature_bound=1e-9 * TANH.curvature_bound,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("changed, rule", [
+    ({"derivative": lambda v: 1e-9 * SOFTPLUS.derivative(v)}, "must be the slope of `sigma`"),
+    ({"derivative": lambda v: 1.01e-9 * TANH.derivative(v)}, "must be the slope of `sigma`"),
+    ({"derivative": lambda v: 0.0}, "must be the slope of `sigma`"),
+    ({"slope_bound": 0.9e-9}, "`slope_bound` of the activation 'small'"),
+    ({"curvature_bound": 0.7e-9}, "`curvature_bound` of the activation 'small'"),
+    ({"pair": lambda v: (1.1e-9 * TANH.sigma(v), 1e-9 * TANH.derivative(v))}, "`pair` of the activation 'small'"),
+    ({"value_kernel": lambda *q: 1e-18 * RELU.value_kernel(*q)}, "`value_kernel` of the activation 'small'"),
+])  # fmt: skip
+def test_row__of_small_numbers_with_a_wrong_part_is_refused(changed, rule):
+    with pytest.raises(mf.InputError, match=re.escape(rule)):
+        _check_formulas(SMALL._replace(**changed))
+
+
+def scaled(row, scale, steep=1.0, shift=0.0, offset=0.0):
+    """offset + scale * sigma(steep * v + shift) with bounds that are those of the row in the same measure."""
+    return row._replace(
+        name="mine", sigma=lambda v: offset + scale * row.sigma(steep * v + shift),
+        derivative=lambda v: scale * steep * row.derivative(steep * v + shift), pair=None, value_kernel=None,
+        slope_kernel=None, slope_bound=scale * steep * row.slope_bound, linear_growth=False,
+        curvature_bound=scale * steep**2 * row.curvature_bound,
+    )  # fmt: skip
+
+
+SCALES = [(1e-12, 1.0, 0.0), (1e-9, 1.0, 0.3), (1e-3, 7.0, -1.0), (1.0, 50.0, 0.1), (1.0, 0.01, 0.0), (1e6, 1.0, 0.0),
+          (1e6, 50.0, 2.0), (1e-9, 50.0, 0.1), (1.0, 1.0, -30.0)]  # fmt: skip
+
+
+@EACH
+@pytest.mark.parametrize("scale", SCALES, ids=str)
+def test_row__that_is_right_passes_at_every_scale(name, scale):
+    _check_formulas(scaled(ACTIVATIONS[name], *scale))
+
+
+@pytest.mark.parametrize("offset", [1.0, 1e3, 1e9])
+def test_row__that_is_right_passes_beside_a_constant(offset):
+    """Rounding of the values is large beside the slope."""
+    _check_formulas(scaled(TANH, 1e-6, offset=offset))
+
+
+TYPICAL = {  # sigma, its slope, and bounds of both derivatives
+    "elu": (lambda v: v if v > 0 else math.expm1(v), lambda v: 1.0 if v > 0 else math.exp(v), 1.0, math.inf),
+    "leaky": (lambda v: max(0.1 * v, v), lambda v: 1.0 if v > 0 else 0.1, 1.0, math.inf),
+    "huber": (lambda v: 0.5 * v * v if abs(v) < 1 else abs(v) - 0.5, lambda v: min(max(v, -1.0), 1.0), 1.0, 1.0),
+    "silu": (
+        lambda v: v / (1 + math.exp(-v)),
+        lambda v: (1 + math.exp(-v) * (1 + v)) / (1 + math.exp(-v)) ** 2,
+        1.1,
+        0.5,
+    ),
+    "cube": (lambda v: v**3, lambda v: 3 * v * v, math.inf, math.inf),
+    "exp": (math.exp, math.exp, math.inf, math.inf),
+    "bump": (lambda v: math.exp(-v * v), lambda v: -2 * v * math.exp(-v * v), 0.86, 2.0),
+    "hard": (lambda v: min(max(v, -1.0), 1.0), lambda v: float(abs(v) < 1), 1.0, math.inf),
+    "constant": (lambda v: 7.0, lambda v: 0.0, 0.0, 0.0),
+    "softsign": (lambda v: v / (1 + abs(v)), lambda v: (1 + abs(v)) ** -2, 1.0, math.inf),
+    "log": (math.log, lambda v: 1 / v, math.inf, math.inf),
+}
+
+
+@pytest.mark.parametrize("name", TYPICAL)
+@pytest.mark.parametrize("scale", SCALES[:7], ids=str)
+def test_row__of_a_typical_formula_passes_at_every_scale(name, scale):
+    if name != "log" or scale[1:] == (1.0, 0.0):
+        row = TANH._replace(name="mine", **dict(zip(("sigma", "derivative", "slope_bound", "curvature_bound"),
+                                                    TYPICAL[name], strict=True)))  # fmt: skip
+        _check_formulas(scaled(row, *scale))
 
 
 def test_row__in_the_place_of_ours_is_checked(monkeypatch):

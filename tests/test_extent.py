@@ -45,6 +45,7 @@ TOO_LARGE = {
     "nodes 10^12": (f"{DRAWN}[limit]\nnodes = {10**12}", NO_MACHINE),
     "nodes 1e12": (f"{DRAWN}[limit]\nnodes = 1e12", "limit.nodes: input should be a valid integer"),
     "particles": (set_of("dim = 100").replace("count = 8", f"count = {2**40}"), NO_MACHINE),
+    "inner steps": (f'{DRAWN}name = "dual_averaging"\ntemperature = 0.1\ninner = {10**18}', "method.inner: input"),
     "batch": (set_of("dim = 100") + f'name = "sgd"\nbatch = {2**40}', NO_MACHINE),
     "records": (DRAWN.replace("count = 8", f"count = {2**20}").replace("steps = 3", "steps = 1000000000")
                 + '[record]\nvariables = ["position"]', NO_MACHINE),

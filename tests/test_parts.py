@@ -12,6 +12,7 @@ from support.commands import called, set_
 from support.configs import SMALL_TOML, planned
 
 import particles as mf
+from particles.errors import BusyError
 from particles.files import held, sole_user
 from particles.study import parts
 from particles.study.parts import part_of, work_of
@@ -180,6 +181,16 @@ def test_gather__where_nothing_was_run_makes_no_folder(cli, out):
     assert cli("gather", *SWEEP)[0] == 1 and not out.exists()
 
 
+@pytest.mark.parametrize("place", ["small.toml", "out"])
+def test_gather__of_a_file_says_that_it_is_no_folder(cli, tmp_path, place):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "small").write_text("a file")
+    code, printed, err = cli("gather", *SWEEP, more=["--out", place])
+    name = {"out": "out/small"}.get(place, place)
+    assert (code, printed) == (2, "")
+    assert err == f"particles: {name} is no folder. Give the folder that `particles run` got as --out.\n"
+
+
 def test_gather__has_the_code_of_a_run_that_diverged(cli, out):
     wild = ("method.step=1e6", 'network.activation="quadratic"', "steps=60")
     assert cli("run", *wild, more=["--part", "1/1"])[0] == 1
@@ -245,3 +256,16 @@ def test_part__that_is_none_is_refused(cli, part):
 def test_part__has_no_cluster(cli):
     code, _, err = cli("run", more=["--part", "1/2", "--ray", "local"])
     assert code == 2 and "--part is for tasks that share nothing but a folder" in err
+
+
+def test_wait__ends_with_the_lock_the_stop_or_the_patience(tmp_path):
+    lock = tmp_path / "a.lock"
+    asked = iter([False, False, True])
+    with held(lock):
+        with contextlib.ExitStack() as stack, pytest.warns(UserWarning, match="^waiting$") as said:
+            assert not parts._wait(stack, lambda: held(lock), 0.01, lambda: next(asked), notice="waiting")
+        assert len(said) == 1
+        with contextlib.ExitStack() as stack, pytest.raises(BusyError):
+            parts._wait(stack, lambda: held(lock), 0.01, patience=0.05)
+    with contextlib.ExitStack() as stack:
+        assert parts._wait(stack, lambda: held(lock), 0.01) and lock.exists()

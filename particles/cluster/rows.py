@@ -8,7 +8,8 @@ from particles import activations, losses, observables
 from particles.errors import ClusterError
 from particles.kernels.compile import registered
 
-_TABLES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
+# Each with the rows that the package itself has.
+TABLES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     (activations.ACTIVATIONS, activations.OURS),
     (losses.LOSSES, losses.OURS),
     (observables.OBSERVABLES, observables.OURS),
@@ -18,7 +19,7 @@ _TABLES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
 
 def packed(ray: Any, activation: str | None = None) -> bytes:
     """The user's rows, formulas by value where no other process can import them: one activation's, or all tables'."""
-    rows = [{name: row for name, row in table.items() if ours.get(name) is not row} for table, ours in _TABLES]
+    rows = [{name: row for name, row in table.items() if ours.get(name) is not row} for table, ours in TABLES]
     if activation is not None:
         rows = [{name: row for name, row in rows[0].items() if name == activation}, {}, {}, {}]
     try:
@@ -41,7 +42,7 @@ def adopt(message: bytes) -> None:
             f"a row of your own could not be read by a process of the cluster: {_line(error)}. Put the module where "
             "all machines find it (PYTHONPATH), or define the row in the script."
         ) from error
-    for (table, _), mine in zip(_TABLES, rows, strict=True):
+    for (table, _), mine in zip(TABLES, rows, strict=True):
         table.update(mine)
     for name, row in rows[0].items():
         formulas = {part: registered(getattr(row, part)) for part in ("sigma", "derivative", "pair")}

@@ -6,6 +6,7 @@ the second finds it finished. A mark tells whoever wants the whole folder that t
 
 import contextlib
 import heapq
+import math
 import random
 import secrets
 import time
@@ -18,6 +19,7 @@ from particles.files import held, make_folder, sole_user
 from particles.study.plan import Case, Plan
 
 _LOOK_SECONDS = 0.5  # between two looks whether another task is done with a run
+_MOMENT_SECONDS = 0.1  # the same with the folder
 _PATIENCE_SECONDS = 60.0  # for the other tasks that begin at the same moment
 _MARK = ".part-{}.lock"
 
@@ -56,16 +58,8 @@ def beside_others(out: Path) -> Iterator[contextlib.AbstractContextManager[None]
 @contextlib.contextmanager
 def _momentary(out: Path) -> Iterator[None]:
     """The folder for a moment, once the other tasks that want it for a moment had it."""
-    end = time.monotonic() + _PATIENCE_SECONDS
     with contextlib.ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(sole_user(out))
-                break
-            except BusyError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(random.uniform(0.01, 0.2))
+        _wait(stack, lambda: sole_user(out), _MOMENT_SECONDS, patience=_PATIENCE_SECONDS)
         yield
 
 
@@ -84,17 +78,33 @@ def alone(out: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def sole_maker(lock: Path, stop: Callable[[], bool]) -> Iterator[bool]:
     """Hold one run's lock file, waiting while another has it; False if asked to stop meanwhile."""
-    waiting = False
+    notice = f"{lock} is held by another process, which makes this run: waiting"
     with contextlib.ExitStack() as stack:
-        while not stop():
-            try:
-                stack.enter_context(held(lock))
-            except BusyError:
-                if not waiting:
-                    warnings.warn(f"{lock} is held by another process, which makes this run: waiting", stacklevel=2)
-                waiting = True
-                time.sleep(_LOOK_SECONDS)
-                continue
-            yield True
-            return
-        yield False
+        yield _wait(stack, lambda: held(lock), _LOOK_SECONDS, stop, notice=notice)
+
+
+def _wait(
+    stack: contextlib.ExitStack,
+    hold: Callable[[], contextlib.AbstractContextManager[None]],
+    seconds: float,
+    stop: Callable[[], bool] = lambda: False,
+    patience: float = math.inf,
+    notice: str = "",
+) -> bool:
+    """Enter a hold once nobody else has it, looking every so many seconds; False if asked to stop meanwhile.
+
+    notice: what is said once where it has to be waited for. BusyError after `patience` seconds.
+    """
+    end = time.monotonic() + patience
+    while not stop():
+        try:
+            stack.enter_context(hold())
+            return True
+        except BusyError:
+            if time.monotonic() > end:
+                raise
+        if notice:
+            warnings.warn(notice, stacklevel=4)
+            notice = ""
+        time.sleep(random.uniform(0.5, 1.5) * seconds)
+    return False

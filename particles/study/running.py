@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from particles.cluster.engine import Ray
-from particles.errors import InputError
+from particles.errors import InputError, StorageError
 from particles.files import write_whole
 from particles.population import Engine, Local
 from particles.study import documents, placement, tables
@@ -44,6 +44,8 @@ def run(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
 def gather(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
     """Conclude a sweep whose runs are all there; nothing is computed."""
     out: Path = chosen.out / made.name
+    if file := next((path for path in (chosen.out, out) if path.exists() and not path.is_dir()), None):
+        raise StorageError(f"{file} is no folder. Give the folder that `particles run` got as --out.")
     outcomes = [earlier(case, out) or Outcome(case, "missing") for case in made.cases]
     missing = [outcome.case for outcome in outcomes if outcome.status == "missing"]
     if missing:

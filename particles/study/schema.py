@@ -146,7 +146,7 @@ class MethodConfig(_Model):
         default=None, description="of runge_kutta: error allowed a step; the step adapts"
     )
     temperature: Weight | StepConfig = Field(default=0.0, description="of langevin and dual_averaging: units of V")
-    inner: Annotated[int, Field(ge=1)] = Field(
+    inner: Annotated[int, Field(ge=1, le=10**9)] = Field(
         default=DualAveraging.inner, description="of dual_averaging: Langevin steps an outer step"
     )
     rate: Weight = Field(

@@ -72,7 +72,7 @@ def parser() -> Parser:
         _path(command, "config", help="a TOML file, such as configs/quickstart.toml")
     for command in (run, gather, check, doctor):
         command.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", help="override, as start.count=[64,256]"
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="override, as 'start.count=[64,256]'"
         )
     for command in (run, doctor):
         command.add_argument(
