@@ -111,7 +111,7 @@ class _Arrays(Mapping[str, _Variable]):
             remedy = f"Name an array: {f'{path}/{inner[0]}' if inner else 'one with rows and columns'}."
             raise InputError(f"{path!r} must be an array", "a group, as pandas writes a table", remedy)
         attrs = {key: self._file.attribute(item, key) for key in _CONVENTIONS}
-        dims = tuple(dim[0].name if len(dim) else None for dim in item.array.dims)
+        dims = tuple(self._file.dimensions(item))
         return _Variable(dims, self._file.values(item), {key: one for key, one in attrs.items() if one is not None})
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5s
+from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5s, h5t
 
 from particles.errors import DamagedError
 from particles.reading import check_room, inside, size_of, unpacked_at_most
@@ -29,6 +29,7 @@ _MEMBERS = 2**12  # of one group
 _OBJECTS = 2**16  # of a file
 _WORDS = 64  # texts in one attribute
 _NUMBERS = "biufcS"
+_LIST = b"DIMENSION_LIST"
 
 
 class ForeignError(ValueError):
@@ -200,6 +201,17 @@ class Hdf5File:
         except UnicodeDecodeError as error:
             raise ValueError(f"the attribute {name!r} of {item.path!r} is no text: {error}") from error
         return np.array(words, object).reshape(shape) if shape else words[0]
+
+    def dimensions(self, item: Member) -> list[str | None]:
+        """The names of an array's dimensions, None where one has none.
+
+        HDF5 takes the attribute that lists them for references whatever it is, which ends the process.
+        """
+        if h5a.exists(item.id, _LIST):
+            kind = h5a.open(item.id, _LIST).get_type()
+            if not isinstance(kind, h5t.TypeVlenID) or not kind.get_super().equal(h5t.STD_REF_OBJ):
+                raise ValueError(f"the attribute {_LIST.decode()!r} of {item.path!r} is no list of references")
+        return [dim[0].name if len(dim) else None for dim in item.array.dims]
 
     def attribute_names(self, item: Member) -> list[str]:
         """The names of a group's or an array's attributes."""

@@ -115,10 +115,12 @@ def dims_of(file: Hdf5File, name: str, item: Member) -> tuple[str, ...] | None:
     """The dimensions of an array; None for a group, and for what marks a dimension without coordinate."""
     if item.shape is None or str(file.attribute(item, "NAME", "")).startswith(_BARE):
         return None
-    array = item.array
-    if array.is_scale:
+    if item.array.is_scale:
         return (name,)
-    return tuple(array.dims[axis][0].name.rsplit("/", 1)[-1] for axis in range(array.ndim))
+    names = file.dimensions(item)
+    if None in names:
+        raise ValueError(f"{item.path!r} lies along a dimension that has no name")
+    return tuple(str(dim).rsplit("/", 1)[-1] for dim in names)
 
 
 def attributes(file: Hdf5File, item: Member | None = None) -> dict[str, Any]:

@@ -124,7 +124,7 @@ TIES: dict[str, Callable[[h5py.File], None]] = {
     "scale-is-nothing": lambda file: _tied(file, h5py.Reference()),
     "scale-is-inner": lambda file: _tied(file, file["final/weight"].ref),
     "class-missing": lambda file: file["time"].attrs.__delitem__("CLASS"),
-    "class-everywhere": lambda file: file["prediction"].make_scale("prediction"),
+    "class-everywhere": lambda file: put(file["prediction"], "CLASS", np.bytes_(b"DIMENSION_SCALE")),
     "name-number": lambda file: put(file["time"], "NAME", 5),
     "name-bytes": lambda file: put(file["time"], "NAME", np.bytes_(b"\xff\xfe")),
     "name-bare": lambda file: put(file["time"], "NAME", "This is a netCDF dimension but not a netCDF variable."),

@@ -40,8 +40,8 @@ def _every(content: bytearray, mark: bytes) -> list[int]:
 def _number(content: bytearray, random: np.random.Generator) -> bytearray:
     """Eight bytes in a row, where the file has a multiple of eight, as a number that is an extreme."""
     at = int(random.integers(len(content) // 8)) * 8
-    value = int(random.choice([0, 1, 2**31 - 1, 2**32 - 1, 2**62, 2**64 - 1, len(content), at], shuffle=False).item())
-    content[at : at + 8] = value.to_bytes(8, "little")
+    values = (0, 1, 2**31 - 1, 2**32 - 1, 2**62, 2**64 - 1, len(content), at)
+    content[at : at + 8] = values[random.integers(len(values))].to_bytes(8, "little")
     return content
 
 
