@@ -56,7 +56,7 @@ class Worker:
             busy, spent = (now, cpu) if cpu > spent else (busy, spent)
             if resident > most:
                 ended = "memory"
-            elif cpu - before > self._seconds or now - begin > 4 * self._seconds:  # others may have the cores
+            elif cpu - before > self._seconds or now - begin > 10 * self._seconds:  # others may have the cores
                 ended = "time"
             elif now - busy > IDLE:
                 ended = "waits for ever"
