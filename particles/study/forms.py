@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 Form = tuple[str, tuple[str, ...]]  # an array's kinds of numbers, as NumPy has them, and its dimensions
 _NUMBERS = "biuf"
-_RUN: dict[str, Form] = {"time": ("f", ("time",)), "iteration": ("iu", ("time",))}
+_RUN: dict[str, Form] = {
+    "time": ("f", ("time",)),
+    "iteration": ("iu", ("time",)),
+    "loss": ("f", ("time",)),
+    "prediction": ("f", ("time", "sample")),
+}
 _COMPARISON: dict[str, Form] = {
     "count": ("iu", ("count",)),
     "seed": ("iu", ("seed",)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from particles.errors import StorageError
 from particles.files import write_whole
 from particles.reading import size_of
-from particles.study import hdf5
+from particles.study import forms, hdf5
 from particles.study.compare import compare
 from particles.study.plan import Axis, Case, Plan
 from particles.study.provenance import fingerprint, provenance
@@ -30,7 +30,7 @@ def gather(made: Plan, out: Path) -> dict[str, "xarray.Dataset"]:
         path = run_path(out, case)
         try:
             if size_of(path) is not None:
-                found[case.key] = open_root(path)
+                found[case.key] = forms.checked_run(path, open_root(path))
         except StorageError as error:
             warnings.warn(f"a run is left out of {FILE}: {error}", stacklevel=2)
     return found
