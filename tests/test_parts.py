@@ -14,7 +14,7 @@ from support.configs import SMALL_TOML, planned
 import particles as mf
 from particles.errors import BusyError
 from particles.files import held, sole_user
-from particles.study import parts
+from particles.study import parts, results
 from particles.study.parts import part_of, work_of
 from particles.study.plots import described
 
@@ -164,6 +164,14 @@ def test_parts__in_one_folder_gathered_are_the_sweep(cli, out, tmp_path):
     for path in (alone / "runs").iterdir():
         mine, wanted = mf.open(out / "runs" / path.name), mf.open(path)
         assert mine.dataset.identical(wanted.dataset) and mine.measure.b.tobytes() == wanted.measure.b.tobytes()
+
+
+def test_gather__reads_each_run_once(cli, out, monkeypatch):
+    cli("run", *SWEEP, more=("--part", "1/1"))
+    paths, read = [], results.read
+    monkeypatch.setattr(results, "read", lambda path, reader: [paths.append(path), read(path, reader)][1])
+    assert cli("gather", *SWEEP)[0] == 0
+    assert sorted(paths) == sorted((out / "runs").relative_to(out.parents[1]).glob("*.h5"))
 
 
 def test_gather__names_the_runs_that_are_missing_and_writes_nothing(cli, out):

@@ -280,20 +280,20 @@ def open_final(path: Path, pick: Callable[[int], Any]) -> tuple[Measure, int] | 
     return read(path, reader)
 
 
-def verified(path: Path) -> dict[str, Any]:
-    """The root's attributes, after every array was read and passed its checksum; files that it refers to are there."""
-
-    def reader(file: Hdf5File) -> tuple[dict[str, Any], dict[str, Any]]:
-        root = hdf5.verify(file)
-        group = file.members().get("final")
-        return root, hdf5.attributes(file, group) if group else {}
-
-    attributes, final = read(path, reader)
-    _check_left(path, final, whole=False)
-    return attributes
-
-
 T = TypeVar("T")
+
+
+def verified(path: Path, look: Callable[[Hdf5File], T]) -> T:
+    """What `look` finds, after every array was read and passed its checksum; files that it refers to are there."""
+
+    def reader(file: Hdf5File) -> tuple[T, dict[str, Any]]:
+        hdf5.verify(file)
+        group = file.members().get("final")
+        return look(file), hdf5.attributes(file, group) if group else {}
+
+    found, final = read(path, reader)
+    _check_left(path, final, whole=False)
+    return found
 
 
 def read(path: Path, reader: Callable[[Hdf5File], T]) -> T:

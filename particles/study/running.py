@@ -19,7 +19,7 @@ from particles.study.documents import Answer
 from particles.study.folder import settle
 from particles.study.parts import alone, beside_others, part_of
 from particles.study.plan import Case, Plan
-from particles.study.sweep import Outcome, earlier, run_path, run_sweep
+from particles.study.sweep import Outcome, Recorded, earlier, run_path, run_sweep
 
 _NAMED = 5  # missing runs that are named
 
@@ -46,14 +46,15 @@ def gather(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
     out: Path = chosen.out / made.name
     if file := next((path for path in (chosen.out, out) if path.exists() and not path.is_dir()), None):
         raise StorageError(f"{file} is no folder. Give the folder that `particles run` got as --out.")
-    outcomes = [earlier(case, out) or Outcome(case, "missing") for case in made.cases]
+    recorded: Recorded = {}
+    outcomes = [earlier(case, out, recorded) or Outcome(case, "missing") for case in made.cases]
     missing = [outcome.case for outcome in outcomes if outcome.status == "missing"]
     if missing:
         print(f"particles: {_lacking(missing, len(outcomes), out)}", file=sys.stderr)
         return _answer(made, out, outcomes, FAILED, "missing", {})
     _writable(out)
     with alone(out):
-        concluded = _conclude(console, _settled(made, out), out, chosen.no_figure)
+        concluded = _conclude(console, _settled(made, out), out, chosen.no_figure, recorded)
     return _judged(made, out, outcomes, concluded)
 
 
@@ -153,13 +154,15 @@ def _placed(
     return None, None
 
 
-def _conclude(console: Console, made: Plan | None, out: Path, no_figure: bool) -> dict[str, Any]:
+def _conclude(
+    console: Console, made: Plan | None, out: Path, no_figure: bool, recorded: Recorded | None = None
+) -> dict[str, Any]:
     """The sweep's file, its tables and its figure; nothing of a plan that cannot be made again."""
     from particles.study import plots, summary
 
     if made is None:
         return {}
-    result = summary.write(made, out)
+    result = summary.write(made, out, recorded)
     if result.table.data_vars:
         tables.swept(console, result.table, f"{made.name}, at the last recorded time, seeds averaged")
     for setting, compared in result.setups:

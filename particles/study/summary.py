@@ -13,7 +13,7 @@ from particles.study.compare import compare
 from particles.study.plan import Axis, Case, Plan
 from particles.study.provenance import fingerprint, provenance
 from particles.study.results import open_root
-from particles.study.sweep import run_path
+from particles.study.sweep import Recorded, run_path
 
 if TYPE_CHECKING:
     import xarray
@@ -23,13 +23,18 @@ if TYPE_CHECKING:
 FILE = "sweep.h5"
 
 
-def gather(made: Plan, out: Path) -> dict[str, "xarray.Dataset"]:
-    """The recorded datasets of the sweep's runs that are there, by hash; a warning for each that cannot be read."""
+def gather(made: Plan, out: Path, known: Recorded | None = None) -> Recorded:
+    """The recorded datasets of the sweep's runs that are there, by hash; a warning for each that cannot be read.
+
+    known: those that were read already.
+    """
     found = {}
     for case in made.cases:
         path = run_path(out, case)
         try:
-            if size_of(path) is not None:
+            if known and case.key in known:
+                found[case.key] = forms.checked_run(path, known[case.key])
+            elif size_of(path) is not None:
                 found[case.key] = forms.checked_run(path, open_root(path))
         except StorageError as error:
             warnings.warn(f"a run is left out of {FILE}: {error}", stacklevel=2)
@@ -109,11 +114,11 @@ def _aligned(group: "xarray.Dataset", root: "xarray.Dataset") -> "xarray.Dataset
     return group.reindex({dim: root[dim].values for dim in shared})
 
 
-def write(made: Plan, out: Path) -> Summary:
+def write(made: Plan, out: Path, known: Recorded | None = None) -> Summary:
     """Write sweep.h5: / the numbers over the axes, /comparison the distance from the limit, /limit its own record."""
     import xarray
 
-    found = gather(made, out)
+    found = gather(made, out, known)
     root = table(made, found)
     setups = comparisons(made, found)
     configs = [case.identity for case in made.cases]

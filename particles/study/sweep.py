@@ -11,17 +11,20 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from particles.errors import DamagedError, DivergedError, ParticlesError, StorageError
 from particles.files import clear_parts, make_folder, write_whole
 from particles.population import Engine, Local, Watch, cores
 from particles.reading import size_of
-from particles.study import build
+from particles.study import build, hdf5
 from particles.study.parts import sole_maker
 from particles.study.plan import Case, Plan
 from particles.study.results import Run, save, verified
 from particles.study.simulate import simulate
+
+if TYPE_CHECKING:
+    import xarray
 
 GATHERED = 2**24  # particles up to which a run's file holds them itself; more are left where they live, and referred to
 
@@ -57,20 +60,28 @@ def particles_path(out: Path, case: Case) -> Path:
 _SENT_BYTES = 2**28  # of data in a message to the tasks
 
 
-def ended(out: Path, case: Case) -> str | None:
+Recorded = dict[str, "xarray.Dataset"]  # what runs recorded, by hash
+
+
+def ended(out: Path, case: Case, recorded: Recorded | None = None) -> str | None:
     """How this run ended, "finished" or "diverged", if its file is there, reads back whole and belongs to it.
 
-    Raises StorageError where the file cannot be read now.
+    recorded: what the run recorded is put there. Raises StorageError where the file cannot be read now.
     """
     path = run_path(out, case)
     if size_of(path) is None:
         return None
     try:
-        attrs = verified(path)
+        data = None if recorded is None else verified(path, hdf5.dataset)
+        attrs = verified(path, hdf5.attributes) if data is None else data.attrs
     except DamagedError:
         return None  # it is written anew
     status = str(attrs.get("status"))
-    return status if attrs.get("config_hash") == case.key and status in ("finished", "diverged") else None
+    if attrs.get("config_hash") != case.key or status not in ("finished", "diverged"):
+        return None
+    if recorded is not None and data is not None:
+        recorded[case.key] = data
+    return status
 
 
 class Monitor(Protocol):
@@ -176,10 +187,10 @@ def _data_of(made: Plan, todo: list[Case]) -> dict[str, build.Data]:
     return found
 
 
-def earlier(case: Case, out: Path) -> Outcome | None:
-    """What became of a run in an earlier call; None where it is to be run."""
+def earlier(case: Case, out: Path, recorded: Recorded | None = None) -> Outcome | None:
+    """What became of a run in an earlier call, and in `recorded` what it recorded; None where it is to be run."""
     try:
-        status = ended(out, case)
+        status = ended(out, case, recorded)
     except StorageError as error:
         warnings.warn(f"{error}", stacklevel=3)
         return Outcome(case, "failed", str(error))
