@@ -111,7 +111,7 @@ class _Arrays(Mapping[str, _Variable]):
             remedy = f"Name an array: {f'{path}/{inner[0]}' if inner else 'one with rows and columns'}."
             raise InputError(f"{path!r} must be an array", "a group, as pandas writes a table", remedy)
         attrs = {key: self._file.attribute(item, key) for key in _CONVENTIONS}
-        dims = tuple(self._file.dimensions(item))
+        dims = tuple(None if place is None else str(place) for place in self._file.scales(item))
         return _Variable(dims, self._file.values(item), {key: one for key, one in attrs.items() if one is not None})
 
 

@@ -20,10 +20,12 @@ import numpy as np
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5s, h5t
 
 from particles.errors import DamagedError
+from particles.hdf5_chunks import check_chunks
 from particles.reading import check_room, inside, size_of, unpacked_at_most
 
 # HDF5's own, and h5py's LZF. To ask HDF5 whether it has another one would load it.
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
+_SAME_SIZE = {2, 3}  # filters that unpack nothing
 _AT_A_TIME = 2**28  # bytes of text
 _MEMBERS = 2**12  # of one group
 _OBJECTS = 2**16  # of a file
@@ -68,6 +70,7 @@ class Hdf5File:
         self._objects = 0  # that were handed out
         self._unpacked: dict[str, int] = {}  # bytes of the arrays that were read
         self._sources: set[str] = set()
+        self._beside: dict[str, dict[int, str]] = {}
 
     def members(self, group: Member | None = None, virtual: bool = False) -> dict[str, Member]:
         """All that a group holds, by name. virtual: whether arrays may be views of the files beside this one."""
@@ -116,9 +119,11 @@ class Hdf5File:
         plan = item.get_create_plist()
         if plan.get_external_count():
             raise ForeignError(path, "an array whose bytes lie in another file")
-        for k in range(plan.get_nfilters()):
-            if (number := plan.get_filter(k)[0]) not in _FILTERS:
-                raise ForeignError(path, f"behind the filter {number}; built in are {', '.join(_FILTERS.values())}")
+        filters = [plan.get_filter(k)[0] for k in range(plan.get_nfilters())]
+        if foreign := [number for number in filters if number not in _FILTERS]:
+            raise ForeignError(path, f"behind the filter {foreign[0]}; built in are {', '.join(_FILTERS.values())}")
+        if not _SAME_SIZE.issuperset(filters):
+            check_chunks(path, item)
         layout = plan.get_layout()
         if layout == h5d.VIRTUAL:
             if not virtual or self._folder is None:
@@ -202,16 +207,26 @@ class Hdf5File:
             raise ValueError(f"the attribute {name!r} of {item.path!r} is no text: {error}") from error
         return np.array(words, object).reshape(shape) if shape else words[0]
 
-    def dimensions(self, item: Member) -> list[str | None]:
-        """The names of an array's dimensions, None where one has none.
+    def scales(self, item: Member) -> list[int | None]:
+        """Where in the file that lies which an array's dimensions are named by; None for one without a name.
 
-        HDF5 takes the attribute that lists them for references whatever it is, which ends the process.
+        HDF5 takes the attribute that lists them for references whatever it is, which ends the process; and to name what
+        a reference leads to it walks through all groups, which does so where they are deep.
         """
         if h5a.exists(item.id, _LIST):
             kind = h5a.open(item.id, _LIST).get_type()
             if not isinstance(kind, h5t.TypeVlenID) or not kind.get_super().equal(h5t.STD_REF_OBJ):
                 raise ValueError(f"the attribute {_LIST.decode()!r} of {item.path!r} is no list of references")
-        return [dim[0].name if len(dim) else None for dim in item.array.dims]
+        return [h5o.get_info(dim[0].id).addr if len(dim) else None for dim in item.array.dims]
+
+    def beside(self, item: Member) -> dict[int, str]:
+        """The names in an array's group by where in the file lies what they lead to."""
+        path, found = item.path.rpartition("/")[0], list[tuple[bytes, int, int]]()
+        if path not in self._beside:
+            group = self.member(path)  # its links end with it
+            group.id.links.iterate(lambda name, link: found.append((name, link.type, link.u)), info=True)
+            self._beside[path] = {place: name.decode() for name, kind, place in found if kind == h5l.TYPE_HARD}
+        return self._beside[path]
 
     def attribute_names(self, item: Member) -> list[str]:
         """The names of a group's or an array's attributes."""

@@ -117,10 +117,11 @@ def dims_of(file: Hdf5File, name: str, item: Member) -> tuple[str, ...] | None:
         return None
     if item.array.is_scale:
         return (name,)
-    names = file.dimensions(item)
-    if None in names:
-        raise ValueError(f"{item.path!r} lies along a dimension that has no name")
-    return tuple(str(dim).rsplit("/", 1)[-1] for dim in names)
+    names = file.beside(item)
+    places = file.scales(item)
+    if not all(place in names for place in places):
+        raise ValueError(f"{item.path!r} lies along a dimension that its group does not name")
+    return tuple(names[place] for place in places if place is not None)
 
 
 def attributes(file: Hdf5File, item: Member | None = None) -> dict[str, Any]:

@@ -198,7 +198,8 @@ NETCDF: dict[str, Callable[[bytearray], bytes | bytearray]] = {
 _CONVENTIONS: dict[str, dict[str, object]] = {
     "scale-text": {"scale_factor": b"x"}, "scale-nan": {"scale_factor": np.nan},
     "scale-many": {"scale_factor": [1.0, 2.0]},
-    "fill-text": {"_FillValue": b"x"}, "units-dates": {"units": b"days since \x1b[2J"}, "range": {"valid_range": [5.0]},
+    "missing-text": {"missing_value": b"x"}, "units-dates": {"units": b"days since \x1b[2J"},
+    "range": {"valid_range": [5.0]},
     "range-huge": {"valid_range": [-1e308, 1e308]}, "unsigned": {"_Unsigned": b"\xff"},
     "units-bytes": {"units": b"\xff\xfe"},
 }  # fmt: skip

@@ -123,7 +123,7 @@ def _long_text(group: h5py.Group, name: str) -> None:
 
 
 def _empty_but_wide(group: h5py.Group, name: str) -> None:
-    group.create_dataset(name, (0, 2**61), "f8", chunks=(1, 1))
+    group.create_dataset(name, (0, 2**61), "f8", maxshape=(None, 2**61), chunks=(1, 1))
 
 
 def _ranks(group: h5py.Group, name: str) -> None:

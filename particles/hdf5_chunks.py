@@ -1,0 +1,47 @@
+"""Packed chunks of an HDF5 array that may come from anyone: none unpacks to more than a chunk.
+
+HDF5 unpacks whatever a chunk's bytes hold: 4 MB of zeros that gzip packed are 4 GiB, also where a chunk is 40 bytes.
+"""
+
+import math
+import zlib
+
+from h5py import h5d
+
+_GZIP = 1
+_ELEMENTS = {5: 2, 6: 2}  # nbit, scaleoffset: which of their own numbers says how many elements a chunk has
+_MOST = 1032  # bytes that deflate makes of one
+_SPARE = 2**28  # bytes that one chunk may take without a look
+_MORE = 4096  # bytes by which checksums and what cannot be packed make a chunk longer
+
+
+def check_chunks(path: str, item: h5d.DatasetID) -> None:
+    """ValueError for an array with a chunk that would unpack to more than it should be."""
+    plan = item.get_create_plist()
+    filters = [plan.get_filter(k) for k in range(plan.get_nfilters())]
+    number = math.prod(plan.get_chunk())
+    for code, _, values, _ in filters:
+        if code in _ELEMENTS and (len(values) <= _ELEMENTS[code] or values[_ELEMENTS[code]] != number):
+            raise ValueError(f"the filter of {path!r} is for other chunks than it has")
+    size = number * item.dtype.itemsize
+    limit = size + size // 8 + _MORE
+    codes = [code for code, *_ in filters]
+    suspects: list[h5d.StoreInfo] = []
+
+    def look(chunk: h5d.StoreInfo) -> None:
+        if chunk.size > limit or (_GZIP in codes and chunk.size * _MOST > _SPARE):
+            suspects.append(chunk)
+
+    item.chunk_iter(look)
+    for chunk in suspects:
+        if chunk.size > limit or len(_unpacked(item, chunk, limit)) > limit:
+            raise ValueError(f"a chunk of {path!r} unpacks to more than its {size} bytes")
+
+
+def _unpacked(item: h5d.DatasetID, chunk: h5d.StoreInfo, limit: int) -> bytes:
+    """What gzip packed in a chunk, but no more than a byte beyond the limit."""
+    _, packed = item.read_direct_chunk(chunk.chunk_offset)
+    try:
+        return zlib.decompressobj().decompress(packed, limit + 1)
+    except zlib.error as error:
+        raise ValueError(f"a chunk cannot be unpacked: {error}") from error
