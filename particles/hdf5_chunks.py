@@ -12,6 +12,7 @@ _GZIP = 1
 _ELEMENTS = {5: 2, 6: 2}  # nbit, scaleoffset: which of their own numbers says how many elements a chunk has
 _MOST = 1032  # bytes that deflate makes of one
 _SPARE = 2**28  # bytes that one chunk may take without a look
+_PIECE = 2**22
 _MORE = 4096  # bytes by which checksums and what cannot be packed make a chunk longer
 
 
@@ -34,14 +35,18 @@ def check_chunks(path: str, item: h5d.DatasetID) -> None:
 
     item.chunk_iter(look)
     for chunk in suspects:
-        if chunk.size > limit or len(_unpacked(item, chunk, limit)) > limit:
+        if chunk.size > limit or _unpacked(item, chunk, limit) > limit:
             raise ValueError(f"a chunk of {path!r} unpacks to more than its {size} bytes")
 
 
-def _unpacked(item: h5d.DatasetID, chunk: h5d.StoreInfo, limit: int) -> bytes:
-    """What gzip packed in a chunk, but no more than a byte beyond the limit."""
+def _unpacked(item: h5d.DatasetID, chunk: h5d.StoreInfo, limit: int) -> int:
+    """The bytes that gzip packed in a chunk, as far as they are counted: not long beyond the limit."""
+    stream, found = zlib.decompressobj(), 0
     _, packed = item.read_direct_chunk(chunk.chunk_offset)
     try:
-        return zlib.decompressobj().decompress(packed, limit + 1)
+        while packed and found <= limit:
+            found += len(stream.decompress(packed, _PIECE))
+            packed = stream.unconsumed_tail
     except zlib.error as error:
         raise ValueError(f"a chunk cannot be unpacked: {error}") from error
+    return found

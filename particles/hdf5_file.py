@@ -45,13 +45,14 @@ class ForeignError(ValueError):
 class Member(NamedTuple):
     """What a group holds under a name: an array with its shape, or a group, of shape None.
 
-    chunk: the numbers of an array that are unpacked together.
+    chunk: the numbers of an array that are unpacked together. packed: whether their bytes may be fewer than they have.
     """
 
     path: str
     id: Any
     shape: tuple[int, ...] | None
     chunk: int = 0
+    packed: bool = False
 
     @property
     def array(self) -> h5py.Dataset:
@@ -108,22 +109,20 @@ class Hdf5File:
             return Member(path, item, None)
         if not isinstance(item, h5d.DatasetID):
             raise ValueError(f"{path!r} is neither an array nor a group")
-        chunk = self._check_layout(path, item, virtual)
+        chunk, packed = self._check_layout(path, item, virtual)
         shape = item.shape  # of a virtual array only now: HDF5 may look for it in the files that it is made of
         if shape is None:
             raise ValueError(f"{path!r} is an array without a shape")
-        return Member(path, item, shape, chunk)
+        return Member(path, item, shape, chunk, packed)
 
-    def _check_layout(self, path: str, item: h5d.DatasetID, virtual: bool) -> int:
-        """ValueError unless an array's bytes are the file's own; the numbers in one chunk."""
+    def _check_layout(self, path: str, item: h5d.DatasetID, virtual: bool) -> tuple[int, bool]:
+        """ValueError unless an array's bytes are the file's own; the numbers in one chunk, and whether it is packed."""
         plan = item.get_create_plist()
         if plan.get_external_count():
             raise ForeignError(path, "an array whose bytes lie in another file")
         filters = [plan.get_filter(k)[0] for k in range(plan.get_nfilters())]
         if foreign := [number for number in filters if number not in _FILTERS]:
             raise ForeignError(path, f"behind the filter {foreign[0]}; built in are {', '.join(_FILTERS.values())}")
-        if not _SAME_SIZE.issuperset(filters):
-            check_chunks(path, item)
         layout = plan.get_layout()
         if layout == h5d.VIRTUAL:
             if not virtual or self._folder is None:
@@ -131,7 +130,7 @@ class Hdf5File:
             for k in range(plan.get_virtual_count()):
                 plan.get_virtual_vspace(k).get_select_bounds()  # RuntimeError where it has none
                 self._check_source(self._folder, plan.get_virtual_filename(k))
-        return math.prod(plan.get_chunk()) if layout == h5d.CHUNKED else 0
+        return (math.prod(plan.get_chunk()) if layout == h5d.CHUNKED else 0), not _SAME_SIZE.issuperset(filters)
 
     def _check_source(self, folder: Path, name: str) -> None:
         """An error unless the file of a part is there, and all in it is its own."""
@@ -150,6 +149,8 @@ class Hdf5File:
         """An array's numbers or texts, or those in a window of it."""
         shape, kind = item.shape or (), item.id.dtype
         self._check_size(item.path, max(item.chunk, math.prod(shape)) * kind.itemsize)
+        if item.packed:
+            check_chunks(item.path, item.id)
         text = h5py.check_string_dtype(kind)
         if text is not None and text.length is None:
             return self._texts(item)[window]
