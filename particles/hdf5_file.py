@@ -25,7 +25,6 @@ from particles.reading import check_room, inside, size_of, unpacked_at_most
 
 # HDF5's own, and h5py's LZF. To ask HDF5 whether it has another one would load it.
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
-_SAME_SIZE = {2, 3}  # filters that unpack nothing
 _AT_A_TIME = 2**28  # bytes of text
 _MEMBERS = 2**12  # of one group
 _OBJECTS = 2**16  # of a file
@@ -43,16 +42,12 @@ class ForeignError(ValueError):
 
 
 class Member(NamedTuple):
-    """What a group holds under a name: an array with its shape, or a group, of shape None.
-
-    chunk: the numbers of an array that are unpacked together. packed: whether their bytes may be fewer than they have.
-    """
+    """What a group holds under a name: an array with its shape, or a group, of shape None. plan: how an array lies."""
 
     path: str
     id: Any
     shape: tuple[int, ...] | None
-    chunk: int = 0
-    packed: bool = False
+    plan: Any = None
 
     @property
     def array(self) -> h5py.Dataset:
@@ -104,33 +99,30 @@ class Hdf5File:
         self._objects += 1
         if self._objects > _OBJECTS:
             raise ValueError(f"it holds more than {_OBJECTS} arrays and groups")
-        item = h5o.open(group.id, name.encode())
+        item = _object(group, name.encode())
         if isinstance(item, h5g.GroupID):
             return Member(path, item, None)
         if not isinstance(item, h5d.DatasetID):
             raise ValueError(f"{path!r} is neither an array nor a group")
-        chunk, packed = self._check_layout(path, item, virtual)
+        plan = self._checked_plan(path, item, virtual)
         shape = item.shape  # of a virtual array only now: HDF5 may look for it in the files that it is made of
         if shape is None:
             raise ValueError(f"{path!r} is an array without a shape")
-        return Member(path, item, shape, chunk, packed)
+        return Member(path, item, shape, plan)
 
-    def _check_layout(self, path: str, item: h5d.DatasetID, virtual: bool) -> tuple[int, bool]:
-        """ValueError unless an array's bytes are the file's own; the numbers in one chunk, and whether it is packed."""
+    def _checked_plan(self, path: str, item: h5d.DatasetID, virtual: bool) -> Any:
+        """How an array lies; ForeignError unless its bytes are the file's own."""
         plan = item.get_create_plist()
-        if plan.get_external_count():
-            raise ForeignError(path, "an array whose bytes lie in another file")
-        filters = [plan.get_filter(k)[0] for k in range(plan.get_nfilters())]
-        if foreign := [number for number in filters if number not in _FILTERS]:
-            raise ForeignError(path, f"behind the filter {foreign[0]}; built in are {', '.join(_FILTERS.values())}")
         layout = plan.get_layout()
+        if layout != h5d.CHUNKED and plan.get_external_count():
+            raise ForeignError(path, "an array whose bytes lie in another file")
         if layout == h5d.VIRTUAL:
             if not virtual or self._folder is None:
                 raise ForeignError(path, "a view of other files")
             for k in range(plan.get_virtual_count()):
                 plan.get_virtual_vspace(k).get_select_bounds()  # RuntimeError where it has none
                 self._check_source(self._folder, plan.get_virtual_filename(k))
-        return (math.prod(plan.get_chunk()) if layout == h5d.CHUNKED else 0), not _SAME_SIZE.issuperset(filters)
+        return plan
 
     def _check_source(self, folder: Path, name: str) -> None:
         """An error unless the file of a part is there, and all in it is its own."""
@@ -140,17 +132,19 @@ class Hdf5File:
         size = size_of(path)
         if size is None:
             raise DamagedError(f"{self.name} refers to {path}, which is not there in full: they belong together.")
-        with opened(path) as part:
-            part.members()
+        with opened(path, size) as part:
+            for member in part.members().values():
+                if member.shape is None:
+                    raise ValueError(f"{path} holds the group {member.path!r}, not particles alone")
+                _chunk(member)
         self._sources.add(name)
         self._size += size
 
     def values(self, item: Member, window: Any = ()) -> Any:
         """An array's numbers or texts, or those in a window of it."""
         shape, kind = item.shape or (), item.id.dtype
-        self._check_size(item.path, max(item.chunk, math.prod(shape)) * kind.itemsize)
-        if item.packed:
-            check_chunks(item.path, item.id)
+        self._check_size(item.path, max(_chunk(item), math.prod(shape)) * kind.itemsize)
+        check_chunks(item.path, item.id, item.plan)
         text = h5py.check_string_dtype(kind)
         if text is not None and text.length is None:
             return self._texts(item)[window]
@@ -236,6 +230,22 @@ class Hdf5File:
         return [name.decode() for name in names]
 
 
+def _object(group: Member, name: bytes) -> Any:
+    """What a hard link leads to. Most are arrays, and to open what may be anything takes longer."""
+    try:
+        return h5d.open(group.id, name)
+    except (KeyError, OSError, TypeError, ValueError):
+        return h5o.open(group.id, name)
+
+
+def _chunk(item: Member) -> int:
+    """The numbers of an array that are unpacked together; ForeignError for a filter that is not built in."""
+    for k in range(item.plan.get_nfilters()):
+        if (number := item.plan.get_filter(k)[0]) not in _FILTERS:
+            raise ForeignError(item.path, f"behind the filter {number}; built in are {', '.join(_FILTERS.values())}")
+    return math.prod(item.plan.get_chunk()) if item.plan.get_layout() == h5d.CHUNKED else 0
+
+
 def _picked(shape: tuple[int, ...], window: Any) -> int:
     """How many numbers a window of slices or of arrays of places has."""
     parts = window if isinstance(window, tuple) else (window,)
@@ -245,9 +255,9 @@ def _picked(shape: tuple[int, ...], window: Any) -> int:
 
 
 @contextlib.contextmanager
-def opened(path: Path, folder: Path | None = None) -> Iterator[Hdf5File]:
-    """A file, open for reading without a lock: files are put in place whole, so there is nothing to wait for."""
-    name, size = str(path), size_of(path) or 0
+def opened(path: Path, size: int, folder: Path | None = None) -> Iterator[Hdf5File]:
+    """A file of this size, open for reading without a lock: it was put in place whole, and nobody need wait."""
+    name = str(path)
     try:
         number = h5f.open(os.fsencode(path), h5f.ACC_RDONLY, _access())
     except OSError as error:

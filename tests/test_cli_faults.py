@@ -68,7 +68,7 @@ BAD = {
     "report text": (["report", "small.toml"], "is no result of this program"),
     "show half a file": (["show", "half.h5"], "cannot be read as a result"),
     "show a folder": (["show", "folder"], "holds no sweep.h5"),
-    "show another's": (["show", "other.h5"], "cannot be read as a result"),
+    "show another's": (["show", "other.h5"], "is no result of this program"),
     "doctor plan": (["doctor", "--plan", "none.toml"], "no such file"),
     "doctor nodes": (["doctor", "--nodes", "0"], "argument --nodes"),
     "new without data": (["new", "mine"], "required: --data"),

@@ -298,10 +298,11 @@ def verified(path: Path, look: Callable[[Hdf5File], T]) -> T:
 
 def read(path: Path, reader: Callable[[Hdf5File], T]) -> T:
     """What `reader` finds in a result; DamagedError where the file is to blame that it cannot."""
-    if size_of(path) is None:
+    size = size_of(path)
+    if size is None:
         raise StorageError(f"no such file: {path}. Give the path of a result that `particles run` or `save` wrote.")
     try:
-        with opened(path, path.parent) as file:
+        with opened(path, size, path.parent) as file:
             return reader(file)
     except StorageError:
         raise

@@ -228,7 +228,7 @@ def _place_of_numbers(part: Path, n: int) -> int:
     try:
         if size is None:
             raise DamagedError(f"{part} is missing")
-        with opened(part) as file:
+        with opened(part, size) as file:
             gram = file.member("gram")
             offset, shape = gram.id.get_offset(), gram.shape
     except (OSError, KeyError, RuntimeError, AttributeError, ValueError) as error:
