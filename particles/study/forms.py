@@ -36,7 +36,8 @@ def checked_run(path: object, data: "xarray.Dataset") -> "xarray.Dataset":
         attribute(path, data.attrs, name)
     attribute(path, data.attrs, "events", [])
     over_time(path, data, "time")
-    check(path, data, {name: form for name, form in _RUN.items() if name in data.variables})
+    there = {*map(str, data.variables), *(["iteration"] if "time" in data.dims else [])}
+    check(path, data, {name: form for name, form in _RUN.items() if name in there})
     return data
 
 

@@ -85,7 +85,7 @@ def _plots(console: Console, tree: "xarray.DataTree") -> None:
     """The loss over flow time, of a run or of each size; for a sweep with a limit the distance over M."""
     data = tree.to_dataset()
     braille = can_braille(console.encoding)
-    if "loss" in data and "time" in data.coords:
+    if "loss" in data and "time" in data["loss"].dims and "time" in data.coords:
         loss = data["loss"].transpose(..., "time")
         if "seed" in loss.dims:
             loss = loss.mean("seed")

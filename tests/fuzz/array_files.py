@@ -215,7 +215,7 @@ def netcdf(place: Place, random: np.random.Generator, variant: str) -> Path:
             item = file.createVariable(name, "f8", dims)
             item[:] = values
             for key, value in _CONVENTIONS.get(variant, {}).items() if name == "y" else ():
-                setattr(item, key, value)
+                setattr(item, key, np.array(value) if isinstance(value, list) else value)
     if variant in NETCDF:
         path.write_bytes(NETCDF[variant](bytearray(path.read_bytes())))
     return path
