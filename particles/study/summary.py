@@ -105,7 +105,8 @@ def compared_in(tree: "xarray.DataTree") -> list["xarray.Dataset"]:
     node = tree["comparison"]
     found = [part.to_dataset() for part in (node, *node.children.values()) if "sup_distance" in part.data_vars]
     where = {"how": "all", "subset": ["sup_distance"]}
-    return [part.dropna("count", **where).dropna("seed", **where) for part in found]
+    kept = (part.dropna("count", **where).dropna("seed", **where) for part in found)
+    return [part for part in kept if part["sup_distance"].size]
 
 
 def _aligned(group: "xarray.Dataset", root: "xarray.Dataset") -> "xarray.Dataset":
