@@ -11,13 +11,23 @@ from fuzz.uses import BAD
 from support.daily import some
 
 RESULTS, DATA, CONFIGURATIONS = ("result", "sweep", "resumed"), ("data", "law"), ("config", "runs", "checked")
-DAILY = {case.name for case in cases(every=25)}
+# Faults that were found here, and are of no other test.
+NAMED = {
+    "dimensions/list-number", "sizes/run-array-inflated", "sizes/run-array-deeper", "arrays/run-iteration-missing",
+    "arrays/run-loss-long-double", "arrays/sweep-loss-scalar", "arrays/sweep-comparison.sup_distance-nan",
+    "folders/run-time",
+}  # fmt: skip
+# HDF5's own: an object of no size in its heap is read for ever.
+LIBRARY = {"mutations/run-empty-1"}
+DAILY = NAMED | {case.name for case in cases(every=25)}
 LONG = {case.name for case in cases(every=2)} | {case.name for case in cases() if case.kind in DATA}
 
 
 def marked(case):
     """Some cases are tried by default, about half by the slow tests, the others by hand."""
-    marks = [] if case.name in DAILY else pytest.mark.slow if case.name in LONG else pytest.mark.exhaustive
+    marks = [] if case.name in DAILY else [pytest.mark.slow if case.name in LONG else pytest.mark.exhaustive]
+    if case.name in LIBRARY:
+        marks = [pytest.mark.exhaustive, pytest.mark.xfail(reason="a fault of the HDF5 library", strict=False)]
     return pytest.param(case, id=case.name, marks=marks)
 
 
