@@ -38,7 +38,7 @@ def fuzzer(tmp_path_factory):
         yield fuzzer
 
 
-@pytest.mark.parametrize("case", map(marked, cases()))
+@pytest.mark.parametrize("case", [marked(case) for case in cases()])
 def test_hostile_file__does_no_harm(fuzzer, case):
     assert [f"{fault.kind}: {fault.text}" for fault in fuzzer.tried(case).faults] == []
 
