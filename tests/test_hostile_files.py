@@ -102,11 +102,17 @@ def viewed(file, folder):
     file.create_virtual_dataset("time", layout)
 
 
+def in_place_of_positions(file, layout):
+    del file["final/position"]
+    item = file.create_virtual_dataset("final/position", layout)
+    for dim, name in zip(item.dims, ("atom", "dim"), strict=True):
+        dim.attach_scale(file[f"final/{name}"])
+
+
 def view_of_itself(file, folder):
     layout = h5py.VirtualLayout((16, 2), float)
     layout[:] = h5py.VirtualSource(".", "final/position", (16, 2))
-    del file["final/position"]
-    file.create_virtual_dataset("final/position", layout)
+    in_place_of_positions(file, layout)
 
 
 def growing_view_of_itself(file, folder):
@@ -120,8 +126,7 @@ def growing_view_of_itself(file, folder):
 def view_from_above(file, folder):
     layout = h5py.VirtualLayout((16, 2), float)
     layout[:] = h5py.VirtualSource("../copy/secret.h5", "position", (16, 2))
-    del file["final/position"]
-    file.create_virtual_dataset("final/position", layout)
+    in_place_of_positions(file, layout)
 
 
 def view_through_a_link(file, folder):
@@ -130,8 +135,7 @@ def view_through_a_link(file, folder):
     (folder / "near.h5").symlink_to(outside)
     layout = h5py.VirtualLayout((16, 2), float)
     layout[:] = h5py.VirtualSource("near.h5", "position", (16, 2))
-    del file["final/position"]
-    file.create_virtual_dataset("final/position", layout)
+    in_place_of_positions(file, layout)
 
 
 def view_of_a_view(file, folder):
@@ -141,8 +145,7 @@ def view_of_a_view(file, folder):
         between.create_virtual_dataset("position", layout)
     outer = h5py.VirtualLayout((16, 2), float)
     outer[:] = h5py.VirtualSource("between.h5", "position", (16, 2))
-    del file["final/position"]
-    file.create_virtual_dataset("final/position", outer)
+    in_place_of_positions(file, outer)
 
 
 def cycle(file, folder):
