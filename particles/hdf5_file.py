@@ -76,6 +76,8 @@ class Hdf5File:
     def links(self, group: Member | None = None) -> dict[str, int]:
         """What a group holds, by name alone: the kinds of the links."""
         group, found = group or self.root, list[tuple[bytes, int]]()
+        if group.shape is not None:
+            raise ValueError(f"{group.path!r} is an array, and a group belongs there")
         group.id.links.iterate(lambda name, link: found.append((name, link.type)), info=True)
         if len(found) > _MEMBERS:
             raise ValueError(f"{group.path!r} holds {len(found)} things, and {_MEMBERS} are as many as it may")

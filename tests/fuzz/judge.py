@@ -77,7 +77,7 @@ def _of_the_files(place: Place, before: dict[str, tuple[int, int]], ticking: boo
     for path in sorted(place.outside.rglob("*")):
         about = path.lstat()
         after[path.name] = about.st_size, about.st_mtime_ns
-        if ticking and about.st_atime_ns:
+        if ticking and path.name in before and about.st_atime_ns:
             found.append(("leak", f"outside/{path.name} was read"))
     if after != before:
         found.append(("written", f"outside: {sorted(set(after.items()) ^ set(before.items()))[:3]}"))

@@ -67,7 +67,7 @@ class Worker:
         line = child.stdout.readline()
         if not line:  # the child is gone
             number = child.wait()
-            self._child = None
+            self.close()
             ended = f"signal {-number}" if number < 0 else f"exit {number}"
             return Answer([], ended, time.monotonic() - begin, growth, self._printed())
         told = json.loads(line)
