@@ -9,13 +9,17 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from particles.checks import real_array
-from particles.errors import InputError, StorageError, nearest
+from particles.errors import InputError, nearest
+from particles.npz_file import NpzFile
+
+if TYPE_CHECKING:
+    from particles.hdf5_file import Hdf5File
 
 Array = NDArray[np.float64]
 _NEVER_WRITTEN = 9.969209968386869e36  # what netCDF puts in cells of float variables that nobody wrote
@@ -23,6 +27,7 @@ _CONVENTIONS = (
     "scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "units", "calendar",
     "valid_min", "valid_max", "valid_range",
 )  # fmt: skip
+_COPY = "Copy its numbers into this file, with gzip if they must be packed."
 _COUNTS = {"scale_factor": 1, "add_offset": 1, "valid_min": 1, "valid_max": 1, "valid_range": 2}  # numbers of each
 
 
@@ -41,7 +46,7 @@ def read(content: bytes, path: Path, x: str | None, y: str) -> tuple[Array, Arra
             if name not in variables:
                 rule = f"{path} must hold the variables asked for"
                 raise InputError(rule, f"no {name!r}", nearest(name, map(str, variables)))
-        inputs, targets = (_variable(path, name, variables[name]) for name in (x or "x", y))
+        inputs, targets = (_variable(variables[name]) for name in (x or "x", y))
     a, b = (_numbers(f"{name!r} of {path}", one) for name, one in ((x or "x", inputs), (y, targets)))
     if a.ndim == 2 and b.ndim == 1 and targets.dims[0] is not None and targets.dims[0] == inputs.dims[1]:
         a = a.T
@@ -52,41 +57,71 @@ def read(content: bytes, path: Path, x: str | None, y: str) -> tuple[Array, Arra
 def _opened(content: bytes, npz: bool) -> Iterator[Mapping[str, Any]]:
     """The file's variables by name, NumPy's, h5py's or SciPy's."""
     if npz:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            try:
-                yield file
-            except ValueError as error:
-                if "Object arrays" not in str(error):
-                    raise
-                remedy = "Save np.asarray(x, dtype=float), an array of numbers."
-                raise StorageError(f"Object arrays cannot be loaded, since they are pickles. {remedy}") from error
+        yield NpzFile(content)
     elif content.startswith(b"CDF"):  # netCDF 3
         from scipy.io import netcdf_file
 
-        with netcdf_file(io.BytesIO(content), mmap=False) as file:
+        with netcdf_file(_Once(content), mmap=False) as file:
             yield file.variables
     else:
-        import h5py
+        from particles.hdf5_file import opened_bytes
 
-        with h5py.File(io.BytesIO(content), "r") as file:
-            yield file
+        with opened_bytes(content) as file:
+            yield _Arrays(file)
 
 
-def _variable(path: Path, name: str, item: Any) -> _Variable:
+class _Once(io.BytesIO):
+    """Bytes of which none are read twice: a netCDF 3 file may say that all its variables are in one place."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._left = 2 * len(content)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        self._left -= len(found)
+        if self._left < 0:
+            raise ValueError("its variables have more bytes than the file")
+        return found
+
+
+class _Arrays(Mapping[str, _Variable]):
+    """The variables of an HDF5 file by their paths."""
+
+    def __init__(self, file: "Hdf5File") -> None:
+        self._file = file
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file.links())
+
+    def __len__(self) -> int:
+        return len(self._file.links())
+
+    def __getitem__(self, path: str) -> _Variable:
+        from particles.hdf5_file import ForeignError
+
+        try:
+            item = self._file.member(path)
+        except ForeignError as error:  # neither its numbers nor their hash would be the file's
+            raise InputError(f"{path!r} must be an array of the file itself", error.got, _COPY) from error
+        if item.shape is None:
+            inner = [
+                name for name in self._file.links(item) if len(self._file.member(f"{path}/{name}").shape or ()) == 2
+            ]
+            remedy = f"Name an array: {f'{path}/{inner[0]}' if inner else 'one with rows and columns'}."
+            raise InputError(f"{path!r} must be an array", "a group, as pandas writes a table", remedy)
+        attrs = {key: self._file.attribute(item, key) for key in _CONVENTIONS}
+        dims = tuple(None if place is None else str(place) for place in self._file.scales(item))
+        return _Variable(dims, self._file.values(item), {key: one for key, one in attrs.items() if one is not None})
+
+
+def _variable(item: Any) -> _Variable:
     if isinstance(item, np.ndarray):
         return _Variable((None,) * item.ndim, item, {})
     if hasattr(item, "typecode"):  # netCDF 3
         attrs = {key: getattr(item, key) for key in _CONVENTIONS if hasattr(item, key)}
         return _Variable(item.dimensions, np.array(item.data), attrs)
-    if not hasattr(item, "dtype"):
-        inner = [key for key, one in item.items() if getattr(one, "ndim", 0) == 2]
-        remedy = f"Name an array: {f'{name}/{inner[0]}' if inner else 'one with rows and columns'}."
-        raise InputError(f"{name!r} in {path} must be an array", "a group, as pandas writes a table", remedy)
-    if item.is_virtual or item.external:  # neither its numbers nor their hash would be the file's
-        rule = f"{name!r} in {path} must be an array of the file itself"
-        raise InputError(rule, "a view of other files", "Copy its numbers into this file.")
-    dims = tuple(dim[0].name if len(dim) else None for dim in item.dims)
-    return _Variable(dims, item[()], {key: item.attrs[key] for key in item.attrs if key in _CONVENTIONS})
+    return cast(_Variable, item)
 
 
 def _numbers(name: str, variable: _Variable) -> Array:

@@ -26,6 +26,8 @@ import h5py
 
 from particles.errors import DamagedError, StorageError
 from particles.files import clear_parts, held, make_folder, remove, write_whole
+from particles.hdf5_file import Hdf5File, Member, opened_bytes
+from particles.json_text import checked, parsed
 from particles.machine import processor
 from particles.observables import Values
 from particles.population import Population
@@ -221,10 +223,13 @@ class Checkpoints:
 
     def _read_rows(self, page: Page) -> tuple[list[Row], Memory]:
         content = verified_bytes(self.folder, page.file, page.bytes, page.sha256)
-        with h5py.File(io.BytesIO(content), "r") as file:
-            groups = {at: {name: item[()] for name, item in group.items()} for at, group in file.items()}
-        memory = groups.pop(_MEMORY, {})
-        return [(int(at), values) for at, values in groups.items()], memory
+        try:
+            with opened_bytes(content) as file:
+                groups = {at: _values(file, group) for at, group in file.members().items()}
+            memory = groups.pop(_MEMORY, {})
+            return [(int(at), values) for at, values in groups.items()], memory
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DamagedError(f"{self.folder / page.file} does not hold what was recorded: {error}") from error
 
     def _view(self, manifest: Manifest, population: Population) -> memoryview:
         """All particles as one dataset that stands for the files beside it."""
@@ -237,6 +242,10 @@ class Checkpoints:
 
     def _path(self, iteration: int, ending: str) -> Path:
         return self.folder / f"checkpoint-{iteration:012d}-{self.config_hash}.{ending}"
+
+
+def _values(file: Hdf5File, group: Member) -> Values:
+    return {name: file.values(item) for name, item in file.members(group).items()}
 
 
 def _digest(content: Any) -> str:
@@ -253,14 +262,17 @@ def _packed(manifest: Manifest) -> bytes:
 def _unpacked(path: Path) -> Manifest:
     """A manifest from its file; DamagedError says what is wrong with it."""
     try:
-        content = json.loads(content_of(path))
+        content = parsed(content_of(path), dict[str, Any])
         digest = content.pop("sha256")
         if digest != _digest(content):
             raise DamagedError(f"{path} is damaged: its SHA-256 is not what was written")
         if content.pop("format") != FORMAT:
             raise StorageError(f"{path} was written by another version of this program. Go on with that, or remove it.")
-        segments = [Segment(**item) for item in content.pop("segments")]
-        pages = [Page(**item) for item in content.pop("pages")]
-        return Manifest(**content, segments=segments, pages=pages)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        manifest: Manifest = checked(content, Manifest)
+        if not manifest.pages:
+            raise ValueError("it lists no rows")
+        return manifest
+    except StorageError:
+        raise
+    except (ValueError, KeyError) as error:
         raise DamagedError(f"{path} cannot be read as a manifest ({error})") from error

@@ -18,9 +18,11 @@ from particles.errors import InputError, StorageError, nearest
 from particles.laws import Gaussian, Law, Sphere
 from particles.measure import Array
 from particles.randomness import Purpose, checked_seed
+from particles.reading import content_of
 from particles.scaling import scaled
 
 KINDS = (".csv", ".npz", ".h5", ".hdf5", ".nc")
+RELATIVE = "Paths are relative to the configuration's folder."
 _TEACHER_NEURONS = 4
 
 
@@ -158,7 +160,7 @@ def read(
     """
     path = Path(path)
     checked_kind(path)
-    return parsed(content_of(path), path, x, y, positive, negative)
+    return parsed(content_of(path, RELATIVE), path, x, y, positive, negative)
 
 
 def checked_kind(path: Path) -> str:
@@ -167,19 +169,6 @@ def checked_kind(path: Path) -> str:
     if kind not in KINDS:
         raise InputError("a data file must end in .csv, .npz, .h5, .hdf5 or .nc", repr(str(path)), "")
     return kind
-
-
-def content_of(path: Path) -> bytes:
-    """A data file's bytes: it is read once, and what is hashed is what is parsed."""
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        why = " (it is a folder)" if isinstance(error, IsADirectoryError) else ""
-        raise StorageError(
-            f"no such data file: {path}{why}. Paths are relative to the configuration's folder."
-        ) from error
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def parsed(

@@ -57,6 +57,10 @@ class DamagedError(StorageError):
     """
 
 
+class MissingError(DamagedError):
+    """A file that must be there is not."""
+
+
 class BusyError(StorageError):
     """Another process holds these files. Nothing was changed."""
 

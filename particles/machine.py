@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 _SLURM = "SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"  # the second where the first was not asked for
 _ROOT = Path("/")
+# Of version 2 and version 1 of control groups; what they call used has files' pages in it, which the system gives up.
+_MEMORY_FILES = ("memory.max", "memory.limit_in_bytes"), ("memory.current", "memory.usage_in_bytes")
+_CACHED = "active_file", "inactive_file"
 
 
 class Processor(NamedTuple):
@@ -32,6 +35,23 @@ def cores(root: Path = _ROOT) -> int:
 def memory(root: Path = _ROOT) -> int:
     """Bytes of memory this process may use: the machine's, or less where its control group has a limit."""
     return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_memory_limits(root)])
+
+
+def free_memory(root: Path = _ROOT) -> int:
+    """Bytes of memory that this process may take now: what the machine has left, or its control groups."""
+    lines = (line.split() for line in _read(root / "proc/meminfo").splitlines())
+    left = [int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:"]
+    for group in _groups(root, "memory"):
+        limit, used = (_first(group, names) for names in _MEMORY_FILES)
+        if limit is not None and used is not None:
+            stat = dict(line.split() for line in _read(group / "memory.stat").splitlines())
+            left.append(limit - used + sum(int(stat.get(name, 0)) for name in _CACHED))
+    return max(0, min([memory(root), *left]))
+
+
+def _first(group: Path, names: Iterable[str]) -> int | None:
+    """The number in the first of these files that has one."""
+    return next((int(word) for name in names if (word := _read(group / name)).isdecimal()), None)
 
 
 @cache

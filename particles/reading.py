@@ -2,56 +2,107 @@
 
 DamagedError is for contents that are not what was written. A file that cannot be read now (no permission, no memory, a
 disk or a network that fails, too many open files) may be whole: that is a plain StorageError, and the file stays.
+
+Only regular files are read: a pipe may never end or never begin, and a device has any number of bytes.
 """
 
+import contextlib
 import errno
+import hashlib
 import os
 import re
 import stat
+from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from particles.errors import DamagedError, StorageError
-
-if TYPE_CHECKING:
-    import h5py
+from particles.errors import DamagedError, MissingError, StorageError
+from particles.machine import free_memory
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHUNK = 2**20
 _ERRNO = re.compile(r"errno = ([1-9]\d*)")  # HDF5's text has it where h5py raises no OSError
-
-
-def open_hdf5(path: Path) -> "h5py.File":
-    """An HDF5 file, open for reading without a lock: files are put in place whole, so there is nothing to wait for."""
-    import h5py
-
-    try:
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        if "locking flag" not in str(error):
-            raise
-        return h5py.File(path, "r")  # this process has it open already, and HDF5 wants both opened alike
+_SMALL = 2**26  # bytes for which nobody asks how much memory is free
+_RATIO = 100  # pictures of ink and paper, and columns of few ones, pack to a hundredth
+_ROOM = 2**28  # bytes that a file may be beyond that, unpacked: 2^28 zeros take 2^18
+_KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
 def size_of(path: Path) -> int | None:
-    """The bytes of a file; None where there is no file. Raises StorageError where that cannot be known now."""
+    """The bytes of a file; None where there is no file. Raises StorageError where that cannot be known now, and for a
+    pipe, a socket or a device.
+    """
     try:
         about = path.stat()
-        return None if stat.S_ISDIR(about.st_mode) else about.st_size
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise _not_now(path, error.errno) from error
+    except ValueError as error:  # a name with a zero byte
+        raise StorageError(f"{path!r} is no file's name: {error}.") from error
+    if kind := _KINDS.get(stat.S_IFMT(about.st_mode)):
+        raise StorageError(f"{path} is no file: it is {kind}. Give a regular file.")
+    return None if stat.S_ISDIR(about.st_mode) else about.st_size
 
 
-def content_of(path: Path) -> bytes:
-    """The bytes of a file that must be there: DamagedError where it is missing."""
+def content_of(path: Path, remedy: str = "") -> bytes:
+    """The bytes of a file that must be there: MissingError, with this remedy, where it is not."""
+    with _opened(path, remedy) as (file, size):
+        check_room(str(path), size)
+        content = file.read(size + 1)
+        if len(content) > size:
+            raise StorageError(f"{path} cannot be read: it grew meanwhile. Wait until it is written, then try again.")
+        return content
+
+
+def digest_of(path: Path, remedy: str = "") -> str:
+    """The SHA-256 of a file's bytes, which are never in memory all at once."""
+    with _opened(path, remedy) as (file, _):
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _opened(path: Path, remedy: str) -> Iterator[tuple[BufferedReader, int]]:
+    """A regular file and its size; StorageError for anything that goes wrong with it while it is open."""
+    size = size_of(path)
+    if size is None:
+        raise MissingError(f"no such file: {path}{' (it is a folder)' if path.is_dir() else ''}. {remedy}".rstrip())
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            yield file, size
+    except StorageError:
+        raise
     except FileNotFoundError as error:
-        raise DamagedError(f"{path} is missing") from error
-    except OSError as error:
-        raise _not_now(path, error.errno) from error
+        raise MissingError(f"no such file: {path}. {remedy}".rstrip()) from error
+    except (OSError, MemoryError) as error:
+        raise _not_now(path, getattr(error, "errno", errno.ENOMEM)) from error
+
+
+def check_room(name: str, size: int) -> None:
+    """StorageError unless so many bytes of memory are free."""
+    if size > _SMALL and size > (free := free_memory()):
+        raise StorageError(
+            f"{name} needs {size / 1e9:.3g} GB of memory, and {free / 1e9:.3g} GB are free. Free some memory, or use a "
+            "machine that has more."
+        )
+
+
+def unpacked_at_most(size: int) -> int:
+    """The bytes of memory that a packed file of this size is taken to stand for."""
+    return _ROOM + _RATIO * size
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file of that name in a folder; DamagedError unless the name is relative and stays in the folder.
+
+    Links are followed: a folder that came from others may hold links to any file.
+    """
+    path = folder / name
+    if not name or "\0" in name or os.path.isabs(name) or ".." in Path(name).parts:
+        raise DamagedError(f"{folder} refers to {name!r}: a name must be relative and stay in the folder.")
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        raise DamagedError(f"{path} is a link that leads out of {folder}. Put the file itself there.")
+    return path
 
 
 def names_in(folder: Path) -> list[str]:

@@ -22,8 +22,9 @@ from particles import blocks
 from particles.blocks import Floats
 from particles.errors import DamagedError, StorageError
 from particles.files import write_whole
+from particles.hdf5_file import Hdf5File, opened_bytes
 from particles.kernels.blocks import BLOCK
-from particles.reading import content_of, size_of
+from particles.reading import content_of, digest_of, inside, size_of
 from particles.shard import Shard
 
 _SEEN_SECONDS = 10.0
@@ -75,13 +76,29 @@ def _write(shard: Shard, folder: Path, stem: str, begin: int, end: int) -> Segme
 
 def verified_bytes(folder: Path, file: str, size: int, sha256: str) -> bytes:
     """The contents of a file that must have this size and hash; DamagedError names it if it does not."""
-    path = folder / file
+    path = _whole(folder, file, size)
     content = content_of(path)
-    if len(content) != size:
-        raise DamagedError(f"{path} is cut: {len(content)} of {size} bytes")
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise DamagedError(f"{path} is damaged: its SHA-256 is not what was written")
+    _check_digest(path, hashlib.sha256(content).hexdigest(), sha256)
     return content
+
+
+def check_file(folder: Path, file: str, size: int, sha256: str) -> None:
+    """The same without its contents."""
+    path = _whole(folder, file, size)
+    _check_digest(path, digest_of(path), sha256)
+
+
+def _whole(folder: Path, file: str, size: int) -> Path:
+    """A file of the folder that must be there and have this size, so that no other is read."""
+    path = inside(folder, file)
+    if (got := size_of(path)) not in (None, size):
+        raise DamagedError(f"{path} is cut: {got} of {size} bytes")
+    return path
+
+
+def _check_digest(path: Path, got: str, sha256: str) -> None:
+    if got != sha256:
+        raise DamagedError(f"{path} is damaged: its SHA-256 is not what was written")
 
 
 def checked_seen(folder: Path, segments: Iterable[Segment]) -> None:
@@ -103,7 +120,7 @@ def check_segments(shard: Shard, folder: Path, segments: Iterable[Segment]) -> N
     begin = shard.first * BLOCK
     for segment in segments:
         if begin <= segment.first < begin + shard.count:
-            verified_bytes(folder, segment.file, segment.bytes, segment.sha256)
+            check_file(folder, segment.file, segment.bytes, segment.sha256)
 
 
 def read_segments(shard: Shard, folder: Path, segments: Iterable[Segment]) -> None:
@@ -114,21 +131,27 @@ def read_segments(shard: Shard, folder: Path, segments: Iterable[Segment]) -> No
         if first >= last:
             continue
         content = verified_bytes(folder, segment.file, segment.bytes, segment.sha256)
-        with h5py.File(io.BytesIO(content), "r") as file:
-            for key, values in shard.state()._asdict().items():
-                if values.size:
-                    _put(values, file[_FIELDS[key]], first - begin, first - segment.first, last - first, shard)
+        try:
+            with opened_bytes(content) as saved:
+                for key, values in shard.state()._asdict().items():
+                    if values.size:
+                        _put(values, saved, _FIELDS[key], first - begin, first - segment.first, last - first, shard)
+        except StorageError:
+            raise
+        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+            raise DamagedError(f"{folder / segment.file} does not hold the particles: {error}") from error
         found += last - first
     if found != shard.count:
         raise DamagedError(f"{folder}: its files hold {found} of the {shard.count} particles from {begin} on")
     shard.moved()
 
 
-def _put(values: Floats, saved: h5py.Dataset, place: int, offset: int, count: int, shard: Shard) -> None:
+def _put(values: Floats, file: Hdf5File, name: str, place: int, offset: int, count: int, shard: Shard) -> None:
     """Particles [offset, offset + count) of a file as the shard's particles from `place` on, a multiple of BLOCK."""
-    if saved.dtype != values.dtype:
-        raise DamagedError(f"{saved.name} was saved as {saved.dtype}, not {values.dtype}")
-    rows: NDArray[Any] = saved[offset : offset + count]
+    saved = file.member(name)
+    if (got := saved.array.dtype) != values.dtype:
+        raise ValueError(f"{name} was saved as {got}, not {values.dtype}")
+    rows: NDArray[Any] = file.values(saved, slice(offset, offset + count))
     first, last = place // BLOCK, -(-(place + count) // BLOCK)
     full = np.zeros(((last - first) * BLOCK, *rows.shape[1:]), values.dtype)
     full[:count] = rows

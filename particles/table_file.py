@@ -6,6 +6,7 @@ Found by itself: the separator (comma, semicolon, tab, bar, or a line `sep=;`), 
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,8 @@ def _has_decimal_commas(table: Table, frame: "pandas.DataFrame", columns: list[s
     """Whether cells such as 1,5 are numbers; InputError where they may be something else."""
     if table.separator == ",":
         return False
-    texts = [column for name in columns if _is_text(column := frame[table.names.index(name)])]
+    places = table.places
+    texts = [column for name in columns if _is_text(column := frame[places[name]])]
     cells = (str(cell).strip() for column in texts for cell in column)
     commas = [cell for cell in cells if _DECIMAL.fullmatch(cell)]
     if commas and all(map(_THOUSANDS.fullmatch, commas)):
@@ -102,9 +104,9 @@ def _has_decimal_commas(table: Table, frame: "pandas.DataFrame", columns: list[s
 
 def _numbers(table: Table, frame: "pandas.DataFrame", columns: list[str], y: str) -> Array:
     """The columns as numbers (n, k); InputError for the first cell in the file that is none."""
-    numbers, faults = np.empty((len(frame), len(columns))), []
+    numbers, faults, places = np.empty((len(frame), len(columns))), [], table.places
     for k, name in enumerate(columns):
-        place = table.names.index(name)
+        place = places[name]
         if _is_text(frame[place]):
             numbers[:, k] = [_number(str(cell), table.decimal) for cell in frame[place]]
         else:
@@ -147,17 +149,18 @@ def _names(table: Table, x: str | Sequence[str] | None, y: str) -> list[str]:
     if y not in header and all(is_number(name) for name in header):
         got = f"numbers, {', '.join(header[:5])}, in {path}"
         raise InputError("the first line must name the columns", got, "Put a line such as a,b,y above them.")
-    twice = [name for name in header if name and header.count(name) > 1]
+    twice = [name for name, times in Counter(header).items() if name and times > 1]
     if twice:
         raise InputError("a header must name each column once", f"{twice[0]!r} again in {path}", "Rename one.")
     if x is None and "" in header:
         got = f"none for column {header.index('') + 1} of {path}"
         raise InputError("a header must name each column", got, "Name it, or remove it (an index? index=False).")
     names = [x] if isinstance(x, str) else list(x or [name for name in header if name != y])
+    known = set(header)
     for name in (*names, y):
-        if name not in header:
+        if name not in known:
             raise InputError(f"{path} must hold the variables asked for", f"no {name!r}", nearest(name, header))
-    if again := next((name for name in names if name == y or names.count(name) > 1), None):
+    if again := next((name for name, times in Counter(names).items() if name == y or times > 1), None):
         raise InputError(
             "`x` must name each column once, and not the target's", f"{again!r} in {names}", "Leave it out."
         )

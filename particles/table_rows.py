@@ -34,6 +34,11 @@ class Table(NamedTuple):
     lines: int
     decimal: str = "."
 
+    @property
+    def places(self) -> dict[str, int]:
+        """The columns' places by name."""
+        return {name: place for place, name in reversed(list(enumerate(self.names)))}
+
     def rows(self) -> Iterator[Row]:
         """The rows below the header; neither comments nor rows without a cell."""
         for line, cells in _split(_stream(self.content, self.begin), self.separator):

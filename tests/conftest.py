@@ -95,15 +95,15 @@ def unreadable():
 
     @contextlib.contextmanager
     def make(number, chosen):
-        real = h5py.File
+        real = h5py.h5f.open
 
         def opened(name, *arguments, **options):
-            if isinstance(name, str | Path) and chosen(Path(name).absolute()):
+            if chosen(Path(os.fsdecode(name)).absolute()):
                 raise OSError(number, os.strerror(number))
             return real(name, *arguments, **options)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(h5py, "File", opened)
+            patch.setattr(h5py.h5f, "open", opened)
             yield
 
     return make

@@ -153,7 +153,7 @@ DAMAGE = [
     (flip, "particles", "is damaged: its SHA-256 is not what was written"),
     (cut, "particles", "is cut: [0-9]+ of [0-9]+ bytes"),
     (empty, "particles", "is cut: 0 of"),
-    (remove, "particles", "is missing"),
+    (remove, "particles", "no such file"),
     (flip, "rows", "is damaged"),
     (flip, "checkpoint", "is damaged|cannot be read as a manifest"),
     (cut, "checkpoint", "cannot be read as a manifest"),
@@ -188,14 +188,14 @@ def test_resume__starts_anew_where_nothing_can_be_read(run, tmp_path, kind):
 
 def unreadable(patch, path, number):
     """As a disk, a network or a limit of open files may fail for a while."""
-    real = Path.read_bytes
+    real = Path.open
 
-    def read(self):
+    def opened(self, *mode):
         if self == path:
             raise OSError(number, os.strerror(number))
-        return real(self)
+        return real(self, *mode)
 
-    patch.setattr(Path, "read_bytes", read)
+    patch.setattr(Path, "open", opened)
 
 
 def contents(folder):

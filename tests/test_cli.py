@@ -116,7 +116,7 @@ BAD_DATA = [
     (["network.train=[]"], '`train` must name "input", "output" or both'),
     (["data.test=0.001"], "both parts of a split need a sample"),
     (['data={file="bad.csv"}'], "must be finite"),
-    (['data={file="none.csv"}'], "no such data file"),
+    (['data={file="none.csv"}'], "no such file"),
     (['law={name="atoms",file="bad.csv"}'], "cannot be read as atoms"),
     (['data={name="wine",x="a"}'], "`x`"),
 ]

@@ -205,7 +205,7 @@ def test_read__does_not_take_a_list_of_columns_of_arrays(tmp_path, samples):
 
 
 def test_read__says_that_there_is_no_such_file(tmp_path):
-    with pytest.raises(mf.StorageError, match=r"no such data file: .*none.csv"):
+    with pytest.raises(mf.StorageError, match=r"no such file: .*none.csv"):
         mf.read(tmp_path / "none.csv")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(mf.StorageError, match=r"folder.csv \(it is a folder\)"):

@@ -17,6 +17,7 @@ from support.sweeps import contents, swept
 import particles as mf
 from particles import steppers
 from particles.errors import DamagedError
+from particles.hdf5_file import Hdf5File
 from particles.study import summary, sweep
 from particles.study.results import open_final, open_root, open_tree, read
 
@@ -272,13 +273,13 @@ def test_open__takes_no_nan_for_particles_that_could_not_be_read(tmp_path, cloud
     net, method = mf.Network("tanh"), mf.GradientDescent(0.1)
     run = mf.simulate(net, cloud(), samples(), method, steps=3, final=tmp_path / "last")
     path = mf.save(run, tmp_path / "run.h5")
-    real = h5py.Dataset.__getitem__
+    real = Hdf5File.values
 
-    def starved(self, key, **options):
-        with no_more_files() if self.name == "/final/position" else contextlib.nullcontext():
-            return real(self, key, **options)
+    def starved(self, item, *window):
+        with no_more_files() if item.path == "/final/position" else contextlib.nullcontext():
+            return real(self, item, *window)
 
-    monkeypatch.setattr(h5py.Dataset, "__getitem__", starved)
+    monkeypatch.setattr(Hdf5File, "values", starved)
     for opened in (mf.open, lambda path: open_final(path, lambda count: slice(count))):
         with pytest.raises(mf.StorageError, match="cannot be read now: a file that it refers to"):
             opened(path)

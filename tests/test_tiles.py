@@ -200,7 +200,7 @@ def test_write_gram__leaves_its_tiles_alone_where_they_cannot_be_read_now(tmp_pa
     (path, *asked), _ = stopped(tmp_path)
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     with monkeypatch.context() as patch:
-        patch.setattr(gram_file, "open_hdf5", fails_with(errno.EIO))
+        patch.setattr(gram_file, "opened", fails_with(errno.EIO))
         with pytest.raises(mf.StorageError, match=r"gram.h5.part cannot be read now: Input/output error\. It may be"):
             written(path, *asked)
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before

@@ -4,7 +4,6 @@ It is there once both xarray and this package are imported, in any order (`parti
 alone does not load xarray.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,13 +47,13 @@ class Findings:
     @property
     def config(self) -> dict[str, Any]:
         """The resolved configuration of a run, of a sweep's first run, or the settings of a study."""
-        attrs = self._ours().attrs
-        return dict(json.loads(attrs.get("config", attrs.get("settings", "{}"))))
+        name = "config" if "config" in self._ours().attrs else "settings"
+        return dict(_attribute(self._ours(), name, {}))
 
     @property
     def events(self) -> "list[Event]":
         """What happened to a run on its way: faults, checkpoints left out, where it went on."""
-        return list(json.loads(self._ours().attrs.get("events", "[]")))
+        return list(_attribute(self._ours(), "events", []))
 
     @property
     def limits(self) -> dict[str, dict[str, Any]]:
@@ -63,7 +62,7 @@ class Findings:
         They are listed by their names in the sweep's folder: that of the file which this dataset was opened from, else
         the one that `mf.open_sweep` opened.
         """
-        listed: dict[str, dict[str, Any]] = json.loads(self._ours().attrs.get("limits", "{}"))
+        listed: dict[str, dict[str, Any]] = _attribute(self._ours(), "limits", {})
         found = {str(self._in_folder(name)): setting for name, setting in listed.items()}
         return dict(sorted(found.items(), key=lambda item: int(item[1]["nodes"])))
 
@@ -202,6 +201,13 @@ class Findings:
         return np.asarray(values, dtype=float)
 
 
+def _attribute(data: xarray.Dataset, name: str, default: Any) -> Any:
+    """What an attribute says; its schema is loaded when it is asked for, since xarray loads this file for everyone."""
+    from particles.study.attributes import attribute
+
+    return attribute("the dataset", data.attrs, name, default)
+
+
 def _only(values: xarray.DataArray, *allowed: str, required: Sequence[str] | None = None) -> xarray.DataArray:
     """The variable, if it has the required dimensions (the first allowed one) and none but those allowed."""
     lacking = [dim for dim in required or allowed[:1] if dim not in values.dims]
@@ -228,7 +234,8 @@ def _by_count_and_seed(data: xarray.Dataset) -> dict[tuple[int, int], xarray.Dat
     _only(data["prediction"], along, "sample", "count", "seed", required=(along, "sample"))
     names = [name for name in ("prediction", "target", "status", "time") if name in data]
     data = data[names].load()  # a sweep's files are read once
-    start = json.loads(data.attrs.get("config", "{}")).get("start", {})
+    start = _attribute(data, "config", {}).get("start", {})
+    start = start if isinstance(start, dict) else {}
     sizes = {dim: data.sizes[dim] for dim in ("count", "seed") if dim in data["prediction"].dims}
     runs = {}
     for place in np.ndindex(*sizes.values()):
@@ -239,8 +246,15 @@ def _by_count_and_seed(data: xarray.Dataset) -> dict[tuple[int, int], xarray.Dat
             one = one.isel(record=np.isfinite(one["time"].values)).set_coords("time").swap_dims(record="time")
         count = one.coords.get("count", start.get("count", start.get("nodes", -1)))
         seed = one.coords.get("seed", start.get("seed", data.attrs.get("seed", -1)))
-        runs[int(count), int(seed)] = one.dropna("time", how="all", subset=["prediction"])
+        runs[_whole("count", count), _whole("seed", seed)] = one.dropna("time", how="all", subset=["prediction"])
     return runs
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"`{name}` of a run must be a whole number", repr(value)[:60], "Correct it.") from error
 
 
 def _check_same_samples(data: xarray.Dataset, limit: xarray.Dataset) -> None:

@@ -1,24 +1,22 @@
 """A configuration turned into objects, once, at the top; nothing below knows that there was one."""
 
 import hashlib
-import io
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from zipfile import BadZipFile
-
-import numpy as np
 
 from particles.data import Dataset, checked_labels
-from particles.datasets import content_of, load, parsed
-from particles.errors import InputError, StorageError
+from particles.datasets import RELATIVE, load, parsed
+from particles.errors import InputError, ParticlesError, StorageError
 from particles.laws import Atoms, Law
 from particles.losses import loss
 from particles.measure import Measure, Source
 from particles.methods import Method
 from particles.network import Network
+from particles.npz_file import NpzFile
 from particles.observables import OBSERVABLES
+from particles.reading import content_of, digest_of
 from particles.regularisers import L1, L2, Regulariser
 from particles.scaling import refuse_marks, scaled, standard_targets
 from particles.schedules import InverseSqrt, RobbinsMonro, Schedule
@@ -91,14 +89,14 @@ def identity(config: Config, folder: Path, hashes: dict[Path, str]) -> Identity:
         if (name := plain[section].get("file")) is not None:
             path = folder / name
             if path not in hashes:
-                hashes[path] = hashlib.sha256(content_of(path)).hexdigest()
+                hashes[path] = digest_of(path, RELATIVE)
             plain[section]["sha256"] = hashes[path]
     return plain
 
 
 def _verified(path: Path, sha256: str) -> bytes:
     """A file's bytes, if they are still those of the run's identity."""
-    content = content_of(path)
+    content = content_of(path, RELATIVE)
     actual = hashlib.sha256(content).hexdigest()
     if actual != sha256:
         raise StorageError(
@@ -123,11 +121,11 @@ def _atoms(path: Path, sha256: str) -> Atoms:
     """The atoms of a file; the runs of a sweep share one copy."""
     content = _verified(path, sha256)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return Atoms(arrays["points"], arrays.get("weights"))
-    except InputError:
+        arrays = NpzFile(content)
+        return Atoms(arrays["points"], arrays.get("weights"))
+    except ParticlesError:
         raise
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except Exception as error:  # whatever a damaged archive brings
         raise StorageError(f"{path} cannot be read as atoms: {error}. Save an NPZ with `points` (k, dim).") from error
 
 

@@ -1,24 +1,29 @@
 """The folder of a sweep as one dataset over its axes, opened without reading what the runs recorded."""
 
 import json
+import math
 import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import xarray
 
-from particles.errors import DamagedError, StorageError
+from particles.errors import DamagedError, ParticlesError, StorageError
+from particles.hdf5_file import Hdf5File, Member
 from particles.reading import names_in, size_of
 from particles.study import grid, hdf5
+from particles.study.attributes import attribute
 from particles.study.backend import SweepBackend
 from particles.study.provenance import canonical
 from particles.study.results import read
 from particles.study.summary import FILE
 from particles.study.sweep import run_file
+
+_UNKNOWN = grid.Form((), (), {})
+_PLACES = 10**7  # of a grid, with and without runs
 
 
 class Sweep(NamedTuple):
@@ -61,8 +66,21 @@ def opened(folder: Path) -> xarray.Dataset:
     folder = folder.parent if folder.name == FILE else folder
     if not (folder / "runs").is_dir():
         raise StorageError(f"{folder} is no sweep's folder: it lacks runs/. Give out/NAME as `particles run` wrote it.")
-    sweep = _found(folder) if size_of(folder / FILE) is None else _listed(folder)
+    try:
+        return _side_by_side(folder, _found(folder) if size_of(folder / FILE) is None else _listed(folder))
+    except ParticlesError:
+        raise
+    except Exception as error:  # xarray has all kinds of words for axes and dimensions that do not fit together
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise DamagedError(f"the runs of {folder} cannot be put side by side: {reason}") from error
+
+
+def _side_by_side(folder: Path, sweep: Sweep) -> xarray.Dataset:
     shape = [len(axis.values) for axis in sweep.axes]
+    if math.prod(shape) > _PLACES:
+        raise DamagedError(
+            f"the axes of {folder} have {' x '.join(map(str, shape))} places for {len(sweep.runs)} runs."
+        )
     status = np.full(shape, "missing", dtype=object)
     known: dict[str, grid.Form | None] = {}
     records: dict[tuple[int, ...], grid.Record] = {}
@@ -92,39 +110,58 @@ def _there(path: Path) -> bool:
         return True
 
 
-def _header(path: Path, known: dict[str, grid.Form | None], file: h5py.File) -> tuple[str, grid.Record]:
+def _header(path: Path, known: dict[str, grid.Form | None], file: Hdf5File) -> tuple[str, grid.Record]:
     """How a run ended, and its record; `known` remembers dims and attributes, which all runs have alike."""
-    status = str(file.attrs["status"])  # what has none is no run
+    status = file.attribute(file.root, "status")
+    if not isinstance(status, str):  # what has none is no run
+        raise ValueError("it does not say how it ended")
     forms, coords = {}, {}
-    for name in file:
-        if name not in known:
-            dims = hdf5.dims_of(name, file[name])
-            known[name] = None if dims is None else grid.Form(dims, (), hdf5.attributes(file[name]))
-        if (form := known[name]) is not None:
-            item = h5py.h5d.open(file.id, name.encode())  # h5py's own objects take twice as long for 1000 runs
-            forms[name] = form._replace(shape=item.shape)
-            if name in form.dims or name == "iteration":
-                coords[name] = np.empty(item.shape, item.dtype)
-                item.read(h5py.h5s.ALL, h5py.h5s.ALL, coords[name])
+    for name, link in file.links().items():
+        if known.get(name, _UNKNOWN) is None:  # to open it would take as long as all else
+            continue
+        item = file.open(file.root, name, link)
+        form = known[name] if name in known else _form(file, name, item)
+        if form is not None and len(item.shape or ()) != len(form.dims):
+            raise ValueError(f"{name!r} is of shape {item.shape}, and its dimensions are {form.dims}")
+        known[name] = form
+        if form is None or item.shape is None:
+            continue
+        forms[name] = form._replace(shape=item.shape)
+        if name in form.dims or name == "iteration":
+            coords[name] = _numbers(file, item)
     return status, grid.Record(forms, coords, partial(_window, path))
 
 
+def _form(file: Hdf5File, name: str, item: Member) -> grid.Form | None:
+    dims = hdf5.dims_of(file, name, item)
+    return None if dims is None else grid.Form(dims, (), hdf5.attributes(file, item))
+
+
+def _numbers(file: Hdf5File, item: Member, window: grid.Window = ()) -> grid.Array:
+    values = np.asarray(file.values(item, window))
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{item.path!r} holds {values.dtype}, not numbers")
+    return values
+
+
 def _window(path: Path, name: str, window: grid.Window) -> grid.Array:
-    return read(path, lambda file: np.asarray(file[name][window]))
+    return read(path, lambda file: _numbers(file, file.member(name), window))
 
 
 def _listed(folder: Path) -> Sweep:
     """As sweep.h5 says: it lists every run that was planned, so also those that are missing."""
+    path = folder / FILE
 
-    def look(file: h5py.File) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        return hdf5.attributes(file), {name: hdf5.attributes(file[name]) for name in file}
+    def look(file: Hdf5File) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        return hdf5.attributes(file), {name: hdf5.attributes(file, item) for name, item in file.members().items()}
 
-    attrs, about = read(folder / FILE, look)
+    attrs, about = read(path, look)
     if "runs" not in attrs:
-        raise StorageError(f"{folder / FILE} names no runs: it is no sweep of this program.")
-    listed = json.loads(attrs.pop("runs"))
+        raise StorageError(f"{path} names no runs: it is no sweep of this program.")
+    listed = attribute(path, attrs, "runs")
+    del attrs["runs"]
     runs = {key: setting for key, setting in listed.items() if not setting["nodes"]}
-    names = list(dict.fromkeys(name for setting in runs.values() for name in setting if name != "nodes"))
+    names = [name for name in next(iter(runs.values()), {}) if name != "nodes"]
     axes = [grid.Axis(name, _distinct(runs, name), about.get(name, {})) for name in names]
     return Sweep(axes, runs, {key: setting for key, setting in listed.items() if setting["nodes"]}, attrs)
 
@@ -137,14 +174,15 @@ def _found(folder: Path) -> Sweep:
     runs_folder = folder / "runs"
     for name in sorted(name for name in names_in(runs_folder) if name.endswith(".h5") and not name.startswith(".")):
         try:
-            configs[name.removesuffix(".h5")] = read(runs_folder / name, lambda file: json.loads(file.attrs["config"]))
+            configs[name.removesuffix(".h5")] = read(runs_folder / name, partial(_config, runs_folder / name))
         except DamagedError:
             continue  # nobody knows which run it was
         except StorageError as error:
             warnings.warn(f"a run is left out of the dataset: {error}", stacklevel=2)
     if not configs:
         raise StorageError(f"{folder}/runs holds no run that can be read. Run the sweep, or give another folder.")
-    finite = [key for key, config in configs.items() if "nodes" not in config.get("start", {})] or list(configs)
+    limited = {key for key, config in configs.items() if "nodes" in _start(config)}
+    finite = [key for key in configs if key not in limited] or list(configs)
     varying = list(_differing([configs[key] for key in finite], ()))
     names = {path: axis_name(path, [path[-1] for path in varying]) for path in varying}
     runs = {key: {name: _at(configs[key], path) for path, name in names.items()} for key in finite}
@@ -159,6 +197,15 @@ def _found(folder: Path) -> Sweep:
     }
     first = configs[finite[0]]
     return Sweep(axes, runs, limits, {"config": json.dumps(first), "config_hash": ""})
+
+
+def _config(path: Path, file: Hdf5File) -> dict[str, Any]:
+    return dict(attribute(path, {"config": file.attribute(file.root, "config")}, "config"))
+
+
+def _start(config: dict[str, Any]) -> dict[str, Any]:
+    start = config.get("start")
+    return start if isinstance(start, dict) else {}
 
 
 def _differing(values: list[Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from particles import machine
 from particles.errors import ParticlesError, StorageError
@@ -16,6 +17,9 @@ from particles.study.console import Console
 from particles.study.documents import Answer
 from particles.study.plan import Plan, plan
 from particles.study.usage import parser, wants_json
+
+if TYPE_CHECKING:
+    import xarray
 
 
 def run(words: list[str]) -> int:
@@ -127,7 +131,6 @@ def _new(console: Console, chosen: argparse.Namespace) -> Answer:
 
 
 def _show(console: Console, chosen: argparse.Namespace) -> Answer:
-    from particles.study.results import open_tree
     from particles.study.summary import FILE
 
     path = chosen.path
@@ -138,11 +141,29 @@ def _show(console: Console, chosen: argparse.Namespace) -> Answer:
                 "`particles run CONFIG` makes them."
             )
         path = path / FILE
-    tree = open_tree(path)
-    if "config_hash" not in tree.attrs:
-        raise StorageError(f"{path} is no result of this program. Give a file under runs/, a sweep.h5 or its folder.")
+    tree = _result(path)
     tables.show(console, tree, path, plots=console.is_terminal if chosen.plots is None else chosen.plots)
     return Answer(OK, documents.result(tree, path))
+
+
+def _result(path: Path) -> "xarray.DataTree":
+    """What `show` prints of a file: of a run without its last measure, which may be any number of particles."""
+    import xarray
+
+    from particles.study import forms
+    from particles.study.results import open_attributes, open_root, open_tree
+    from particles.study.summary import compared_in
+
+    attrs = open_attributes(path)
+    if "config_hash" not in attrs:
+        raise StorageError(f"{path} is no result of this program. Give a file under runs/, a sweep.h5 or its folder.")
+    if "status" in attrs:
+        return xarray.DataTree(forms.checked_run(path, open_root(path)))
+    tree = open_tree(path)
+    forms.checked_sweep(path, tree.to_dataset())
+    for part in compared_in(tree):
+        forms.checked_comparison(path, part)
+    return tree
 
 
 def _report(console: Console, chosen: argparse.Namespace) -> Answer:

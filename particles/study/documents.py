@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from particles.study.attributes import attribute
 from particles.study.compare import HOLDS, THEORY, judged
 from particles.study.plan import Plan
 from particles.study.summary import compared_in
@@ -54,6 +55,8 @@ def plain(value: Any) -> Any:
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
+    if isinstance(value, np.longdouble):  # `tolist` leaves it as it is
+        return plain(float(value))
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
@@ -109,7 +112,7 @@ def result(tree: "xarray.DataTree", path: Path) -> dict[str, Any]:
         "path": path,
         "kind": kind,
         "status": attrs.get("status"),
-        "events": json.loads(attrs.get("events", "[]")),
+        "events": attribute(path, attrs, "events", []),
         "axes": {
             str(dim): data[dim].values for dim in data.dims if kind == "sweep" and dim in data.coords and dim != last
         },
@@ -117,10 +120,10 @@ def result(tree: "xarray.DataTree", path: Path) -> dict[str, Any]:
         "recorded": recorded,
         "comparison": [comparison(*pair) for pair in comparisons(tree)],
         "provenance": {name: attrs[name] for name in PROVENANCE if name in attrs},
-        "config": json.loads(attrs["config"]) if "config" in attrs else None,
+        "config": attribute(path, attrs, "config", None),
     }
 
 
 def comparisons(tree: "xarray.DataTree") -> list[tuple[dict[str, Any], "xarray.Dataset"]]:
     """The comparisons that a sweep's file holds, with their settings."""
-    return [(json.loads(part.attrs.get("setting", "{}")), part) for part in compared_in(tree)]
+    return [(attribute("its comparison", part.attrs, "setting", {}), part) for part in compared_in(tree)]

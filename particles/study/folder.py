@@ -11,14 +11,26 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from typing_extensions import TypedDict
+
 from particles.errors import ParticlesError, StorageError
 from particles.files import write_whole
+from particles.json_text import parsed
+from particles.reading import content_of, size_of
 from particles.study.plan import Plan, plan
 from particles.study.provenance import fingerprint
 from particles.study.summary import FILE as SWEEP
 
 FILE = "plan.json"
 _REMEDY = "For a folder of its own give --out or another name."
+
+
+class Record(TypedDict):
+    """What plan.json holds."""
+
+    config: dict[str, Any]
+    folder: str
+    runs: list[str]
 
 
 class Settled(NamedTuple):
@@ -54,16 +66,13 @@ def settle(made: Plan, out: Path) -> Settled:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if size_of(path) is None:
         return {}
     try:
-        record: dict[str, Any] = json.loads(path.read_bytes())
-        for key, kind in (("config", dict), ("folder", str), ("runs", list)):
-            if not isinstance(record, dict) or not isinstance(record.get(key), kind):
-                raise ValueError(f"it lacks {key!r}")
-        return record
-    except (OSError, ValueError, RecursionError) as error:
+        record: dict[str, Any] = parsed(content_of(path), Record)
+    except ValueError as error:
         raise StorageError(f"{path} cannot be read ({error}). Restore it, or choose another folder (--out).") from error
+    return record
 
 
 def _unrecorded(out: Path) -> set[str]:

@@ -6,11 +6,14 @@ than for its numbers. This takes 20 and 17, and verifies checksums without build
 """
 
 import io
+import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import h5py
-import numpy as np
+
+from particles.hdf5_file import Hdf5File, Member
 
 if TYPE_CHECKING:
     import xarray
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 # What marks a dimension without coordinate, and what these layers add to the attributes; xarray hides both.
 _BARE = "This is a netCDF dimension but not a netCDF variable."
 _INTERNAL = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_FillValue", "coordinates", "_NCProperties"}
+FINAL = "/final"
+_KNOWN = re.compile(r"/(final|limit|comparison(/\d+)?)")
 
 
 def packed(groups: Mapping[str, "xarray.Dataset"], more: "Callable[[h5py.File], None] | None" = None) -> memoryview:
@@ -63,69 +68,77 @@ def _put(group: h5py.Group, data: "xarray.Dataset") -> None:
                 group[str(name)].dims[axis].attach_scale(group[str(dim)])
 
 
-def everything(file: h5py.File) -> dict[str, "xarray.Dataset"]:
-    """All groups of a file as datasets in memory, by path."""
-    return dict(_groups(file, "/"))
+def everything(file: Hdf5File) -> dict[str, "xarray.Dataset"]:
+    """All groups of a result as datasets in memory, by path."""
+    return {group.path: _dataset(file, group, members) for group, members in _groups(file, file.root)}
 
 
-def _groups(group: h5py.Group, path: str) -> "Iterator[tuple[str, xarray.Dataset]]":
-    yield path, dataset(group)
-    for name, item in group.items():
-        if isinstance(item, h5py.Group):
-            yield from _groups(item, f"{path.rstrip('/')}/{name}")
+def dataset(file: Hdf5File) -> "xarray.Dataset":
+    """The root as a dataset in memory."""
+    return _dataset(file, file.root, file.members())
 
 
-def dataset(group: h5py.Group) -> "xarray.Dataset":
-    """One group as a dataset in memory."""
+def _groups(file: Hdf5File, group: Member) -> Iterator[tuple[Member, dict[str, Member]]]:
+    """The groups of a result with what they hold; ValueError for one that no result has."""
+    members = file.members(group, virtual=group.path == FINAL)
+    yield group, members
+    for member in members.values():
+        if member.shape is None:
+            if not _KNOWN.fullmatch(member.path):
+                raise ValueError(f"it has the group {member.path!r}, and a result has no such group")
+            yield from _groups(file, member)
+
+
+def _dataset(file: Hdf5File, group: Member, members: Mapping[str, Member]) -> "xarray.Dataset":
     import xarray
 
     data: dict[str, Any] = {}
-    coords = set(str(_text(group.attrs.get("coordinates", ""))).split())
-    for name, item in group.items():
-        dims = dims_of(name, item)
+    coords = set(_words(file, group))
+    for name, item in members.items():
+        dims = dims_of(file, name, item)
         if dims is None:
             continue
-        if item.is_scale:
+        if item.array.is_scale:
             coords.add(name)
-        coords.update(str(_text(item.attrs.get("coordinates", ""))).split())
-        values = item.asstr()[()] if h5py.check_string_dtype(item.dtype) else item[()]
-        data[name] = (dims, values, attributes(item))
-    return xarray.Dataset(data, attrs=attributes(group)).set_coords([name for name in coords if name in data])
+        coords.update(_words(file, item))
+        data[name] = (dims, file.values(item), attributes(file, item))
+    found = xarray.Dataset(data, attrs=attributes(file, group))
+    return found.set_coords([name for name in coords if name in data])
 
 
-def dims_of(name: str, item: "h5py.Group | h5py.Dataset") -> tuple[str, ...] | None:
+def _words(file: Hdf5File, item: Member) -> list[str]:
+    """The coordinates that a group or an array names."""
+    return str(file.attribute(item, "coordinates", "")).split()
+
+
+def dims_of(file: Hdf5File, name: str, item: Member) -> tuple[str, ...] | None:
     """The dimensions of an array; None for a group, and for what marks a dimension without coordinate."""
-    if not isinstance(item, h5py.Dataset) or str(_text(item.attrs.get("NAME", ""))).startswith(_BARE):
+    if item.shape is None or str(file.attribute(item, "NAME", "")).startswith(_BARE):
         return None
-    if item.is_scale:
+    if item.array.is_scale:
         return (name,)
-    return tuple(item.dims[axis][0].name.rsplit("/", 1)[-1] for axis in range(item.ndim))
+    names = file.beside(item)
+    places = file.scales(item)
+    if not all(place in names for place in places):
+        raise ValueError(f"{item.path!r} lies along a dimension that its group does not name")
+    return tuple(names[place] for place in places if place is not None)
 
 
-def attributes(item: "h5py.Group | h5py.Dataset") -> dict[str, Any]:
+def attributes(file: Hdf5File, item: Member | None = None) -> dict[str, Any]:
     """The user's attributes of a group or an array."""
-    return {
-        name: _text(value)
-        for name, value in item.attrs.items()
-        if name not in _INTERNAL and not name.startswith("_Netcdf4")
-    }
+    item = item or file.root
+    names = [name for name in file.attribute_names(item) if name not in _INTERNAL and not name.startswith("_Netcdf4")]
+    return {name: file.attribute(item, name) for name in names}
 
 
-def _written(item: h5py.Dataset) -> bool:
+def verify(file: Hdf5File) -> None:
+    """Read every array, so that it passes its checksum."""
+    for _, members in _groups(file, file.root):
+        for item in members.values():
+            if item.shape is not None and not item.array.is_virtual and _written(item):
+                file.values(item)
+
+
+def _written(item: Member) -> bool:
     """Whether an array takes room; one number for 10^9 atoms does not."""
-    return bool(item.id.get_storage_size()) or not item.size
-
-
-def verify(file: h5py.File) -> dict[str, Any]:
-    """The root's attributes, after every array was read and passed its checksum."""
-
-    def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Dataset) and not item.is_virtual and _written(item):
-            np.asarray(item[()])
-
-    file.visititems(look)
-    return attributes(file)
-
-
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
+    return bool(item.id.get_storage_size()) or not math.prod(item.shape or ())

@@ -1,6 +1,5 @@
 """Recorded clouds on one clock and one scale, ready to be drawn: what `movies.py` shows of runs (section 3.4)."""
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -10,6 +9,7 @@ from numpy.typing import ArrayLike
 from particles.checks import real_array, vector
 from particles.errors import InputError, nearest
 from particles.measure import Array
+from particles.study.attributes import attribute
 from particles.study.camera import Camera, Plane, picked, plane_of
 from particles.study.results import Run
 
@@ -166,7 +166,7 @@ def _weights(label: str, run: "Run | xarray.Dataset", given: ArrayLike | None) -
 
 def _weighing(table: "xarray.Dataset") -> bool:
     """Whether the run's method moves weights: its name in a configuration, or its repr."""
-    method = json.loads(table.attrs.get("config", "{}")).get("method", "")
+    method = attribute("the run", table.attrs, "config", {}).get("method", "")
     name = method.get("name", "") if isinstance(method, dict) else str(method)
     return name.startswith(("birth_death", "BirthDeath"))
 

@@ -20,14 +20,16 @@ import h5py
 import numpy as np
 
 from particles.checkpoint import Event, Row
-from particles.errors import DamagedError, StorageError
+from particles.errors import DamagedError, InputError, StorageError
 from particles.escapes import escaped
 from particles.files import write_whole
+from particles.hdf5_file import Hdf5File, opened
 from particles.measure import Measure
 from particles.observables import MOMENTS, Observable
-from particles.reading import hdf5_error, open_hdf5, size_of
-from particles.segments import verified_bytes
-from particles.study import hdf5
+from particles.reading import hdf5_error, inside, size_of
+from particles.segments import check_file
+from particles.study import forms, hdf5
+from particles.study.attributes import attribute
 from particles.study.provenance import fingerprint, provenance
 from particles.views import Left, virtual
 
@@ -62,7 +64,7 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         """The resolved configuration."""
-        return dict(json.loads(self.dataset.attrs["config"]))
+        return dict(attribute("the run", self.dataset.attrs, "config"))
 
     @property
     def status(self) -> str:
@@ -72,7 +74,7 @@ class Run:
     @property
     def events(self) -> list[Event]:
         """What happened to the run on its way: faults, checkpoints left out, where it went on."""
-        return list(json.loads(self.dataset.attrs.get("events", "[]")))
+        return list(attribute("the run", self.dataset.attrs, "events", []))
 
     def __repr__(self) -> str:
         """How it ended, what there is of it, what to do next: arrays are no answer at a prompt."""
@@ -160,6 +162,12 @@ def save(run: Run, path: str | Path) -> Path:
     path, groups = Path(path), {"/": run.dataset}
     if run.left is None:
         groups["/final"] = _measure_dataset(run)
+    elif not run.left.folder.absolute().is_relative_to(path.absolute().parent):
+        raise InputError(
+            "a run's file must be beside or above the folder of its particles, and moves with it",
+            f"{path} for {run.left.folder}",
+            f"Save it as {run.left.folder.parent / path.name}.",
+        )
     write_whole(path, hdf5.packed(groups, partial(_refer, run.left, path) if run.left else None))
     return path
 
@@ -175,12 +183,12 @@ def _refer(left: Left, path: Path, file: h5py.File) -> None:
 
 def _check_left(path: Path, final: Mapping[str, Any], whole: bool) -> None:
     """DamagedError unless the files that a run's file refers to are there in full; whole: their contents too."""
-    for name, size, sha256 in json.loads(final.get("files", "[]")):
-        place = path.parent / name
-        if size_of(place) != size:
+    for file in attribute(path, final, "files", []):
+        place = inside(path.parent, file.name)
+        if size_of(place) != file.bytes:
             raise DamagedError(f"{path} refers to {place}, which is not there in full: they belong together.")
         if whole:
-            verified_bytes(path.parent, name, size, sha256)
+            check_file(path.parent, *file)
 
 
 def _check_there(path: Path, final: Mapping[Any, Any], attrs: Mapping[Any, Any], measure: Measure) -> None:
@@ -216,25 +224,28 @@ def open(path: str | Path) -> Run:
     tree = open_tree(path)
     if "final" not in tree.children or "config" not in tree.attrs:
         raise StorageError(f"{path} is no run of this program: it lacks the group /final. Give a file under runs/.")
+    data = forms.checked_run(path, tree.to_dataset())
     final = tree["final"].to_dataset()
-    if not final.data_vars and tree.attrs.get("status") == "stopped":  # inside an iteration: there is no last measure
-        return Run(tree.to_dataset(), None)
+    if not final.data_vars and data.attrs["status"] == "stopped":  # inside an iteration: there is no last measure
+        return Run(data, None)
     if not all(name in final for name in _FINAL):
         raise StorageError(f"{path} is no run of this program: its /final lacks {', '.join(_FINAL)}.")
     _check_left(path, final.attrs, whole=True)
-    measure = Measure(*(final[name].values for name in _FINAL))
-    _check_there(path, final.attrs, tree.attrs, measure)
-    mean = None
-    if "averaged_position" in final:
-        mean = Measure(*(final[f"averaged_{name}"].values for name in _FINAL))
-    return Run(tree.to_dataset(), measure, mean)
+    measure = _measure(path, final, "")
+    _check_there(path, final.attrs, data.attrs, measure)
+    return Run(data, measure, _measure(path, final, "averaged_") if "averaged_position" in final else None)
+
+
+def _measure(path: Path, final: "xarray.Dataset", prefix: str) -> Measure:
+    forms.check(path, final, {f"{prefix}{name}": ("f", dims) for name, (_, _, dims) in _FINAL.items()})
+    return Measure(*(final[f"{prefix}{name}"].values for name in _FINAL))
 
 
 def open_tree(path: Path) -> "xarray.DataTree":
     """A file of this program as a tree in memory, checksums verified; an error that names it if it cannot be read."""
     import xarray
 
-    return xarray.DataTree.from_dict(read(path, hdf5.everything))
+    return read(path, lambda file: xarray.DataTree.from_dict(hdf5.everything(file)))
 
 
 def open_root(path: Path) -> "xarray.Dataset":
@@ -250,14 +261,20 @@ def open_attributes(path: Path) -> dict[str, Any]:
 def open_final(path: Path, pick: Callable[[int], Any]) -> tuple[Measure, int] | None:
     """Those atoms of a run's last measure that `pick` chooses of M, and M; None where the file has no last measure."""
 
-    def reader(file: h5py.File) -> tuple[Measure, int] | None:
-        final = file.get("final", {})
+    def reader(file: Hdf5File) -> tuple[Measure, int] | None:
+        group = file.members().get("final")
+        if group is None or group.shape is not None:
+            return None
+        final = file.members(group, virtual=True)
         if not all(name in final for name in _FINAL):
             return None
-        count = int(final["weight"].shape[0])
-        measure = Measure(*(final[name][pick(count)] for name in _FINAL))
-        _check_left(path, final.attrs, whole=False)
-        _check_there(path, final.attrs, file.attrs, measure)
+        attrs, shapes = hdf5.attributes(file, group), [final[name].shape or () for name in _FINAL]
+        count = shapes[0][0] if shapes[0] else 0
+        if [len(shape) for shape in shapes] != [2, 1, 1] or any(shape[0] != count for shape in shapes):
+            raise ValueError(f"its particles have the shapes {shapes}")
+        measure = Measure(*(file.values(final[name], pick(count)) for name in _FINAL))
+        _check_left(path, attrs, whole=False)
+        _check_there(path, attrs, hdf5.attributes(file), measure)
         return measure, count
 
     return read(path, reader)
@@ -266,26 +283,28 @@ def open_final(path: Path, pick: Callable[[int], Any]) -> tuple[Measure, int] | 
 T = TypeVar("T")
 
 
-def verified(path: Path, look: Callable[[h5py.File], T]) -> T:
+def verified(path: Path, look: Callable[[Hdf5File], T]) -> T:
     """What `look` finds, after every array was read and passed its checksum; files that it refers to are there."""
 
-    def reader(file: h5py.File) -> tuple[T, dict[str, Any]]:
+    def reader(file: Hdf5File) -> tuple[T, dict[str, Any]]:
         hdf5.verify(file)
-        return look(file), hdf5.attributes(file["final"]) if "final" in file else {}
+        group = file.members().get("final")
+        return look(file), hdf5.attributes(file, group) if group else {}
 
     found, final = read(path, reader)
     _check_left(path, final, whole=False)
     return found
 
 
-def read(path: Path, reader: Callable[[h5py.File], T]) -> T:
+def read(path: Path, reader: Callable[[Hdf5File], T]) -> T:
     """What `reader` finds in a result; DamagedError where the file is to blame that it cannot."""
-    if size_of(path) is None:
+    size = size_of(path)
+    if size is None:
         raise StorageError(f"no such file: {path}. Give the path of a result that `particles run` or `save` wrote.")
     try:
-        with open_hdf5(path) as file:
+        with opened(path, size, path.parent) as file:
             return reader(file)
     except StorageError:
         raise
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError, MemoryError) as error:
+    except Exception as error:  # HDF5, h5py and xarray have all kinds of words for a file that is not as it should be
         raise hdf5_error(path, error) from error

@@ -12,13 +12,14 @@ import numpy as np
 
 from particles import table_file
 from particles.data import Dataset
-from particles.datasets import arrays, checked_kind, content_of, two_classes
+from particles.datasets import RELATIVE, arrays, checked_kind, two_classes
 from particles.errors import InputError, StorageError, nearest
 from particles.escapes import escaped
 from particles.files import write_whole
 from particles.laws import Gaussian
 from particles.losses import loss
 from particles.network import Network
+from particles.reading import content_of
 from particles.scaling import scaled
 from particles.stability import rounded_down, stable_step
 from particles.study import build
@@ -93,7 +94,7 @@ def write(
     if file.is_dir():
         raise StorageError(f"{file} is a folder. Choose another name.")
     checked_kind(data)
-    content = content_of(data)
+    content = content_of(data, RELATIVE)
     target, inputs = _target(content, data, y), _inputs(data, x)
     samples, classes = _samples(content, data, inputs, target)
     text = _text(name, _quoted(_from(folder, data)), _quoted(target), inputs, samples, classes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from particles.errors import StorageError
 from particles.files import write_whole
 from particles.reading import size_of
-from particles.study import hdf5
+from particles.study import forms, hdf5
 from particles.study.compare import compare
 from particles.study.plan import Axis, Case, Plan
 from particles.study.provenance import fingerprint, provenance
@@ -33,9 +33,9 @@ def gather(made: Plan, out: Path, known: Recorded | None = None) -> Recorded:
         path = run_path(out, case)
         try:
             if known and case.key in known:
-                found[case.key] = known[case.key]
+                found[case.key] = forms.checked_run(path, known[case.key])
             elif size_of(path) is not None:
-                found[case.key] = open_root(path)
+                found[case.key] = forms.checked_run(path, open_root(path))
         except StorageError as error:
             warnings.warn(f"a run is left out of {FILE}: {error}", stacklevel=2)
     return found
@@ -105,7 +105,8 @@ def compared_in(tree: "xarray.DataTree") -> list["xarray.Dataset"]:
     node = tree["comparison"]
     found = [part.to_dataset() for part in (node, *node.children.values()) if "sup_distance" in part.data_vars]
     where = {"how": "all", "subset": ["sup_distance"]}
-    return [part.dropna("count", **where).dropna("seed", **where) for part in found]
+    kept = (part.dropna("count", **where).dropna("seed", **where) for part in found)
+    return [part for part in kept if part["sup_distance"].size]
 
 
 def _aligned(group: "xarray.Dataset", root: "xarray.Dataset") -> "xarray.Dataset":

@@ -1,6 +1,5 @@
 """Results as tables on the terminal."""
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from particles.study.attributes import attribute
 from particles.study.compare import by_count, verdict
 from particles.study.console import Console
 from particles.study.documents import PROVENANCE, comparisons
@@ -85,7 +85,7 @@ def _plots(console: Console, tree: "xarray.DataTree") -> None:
     """The loss over flow time, of a run or of each size; for a sweep with a limit the distance over M."""
     data = tree.to_dataset()
     braille = can_braille(console.encoding)
-    if "loss" in data and "time" in data.coords:
+    if "loss" in data and "time" in data["loss"].dims and "time" in data.coords:
         loss = data["loss"].transpose(..., "time")
         if "seed" in loss.dims:
             loss = loss.mean("seed")
@@ -114,7 +114,7 @@ def show(console: Console, tree: "xarray.DataTree", path: Path, plots: bool = Fa
     data, attrs = tree.to_dataset(), tree.attrs
     if "status" in attrs:
         recorded(console, data, f"{path.name}: {attrs['status']}")
-        for event in json.loads(attrs.get("events", "[]")):
+        for event in attribute(path, attrs, "events", []):
             console.print(f"at iteration {event['iteration']}: {event['what']}")
     elif data.data_vars:
         swept(console, data, path.name)

@@ -23,8 +23,10 @@ import numpy as np
 
 from particles.errors import DamagedError, StorageError
 from particles.files import flush, lasting_file, lock, new_file, sync
+from particles.hdf5_file import opened
+from particles.json_text import parsed
 from particles.measure import Array
-from particles.reading import hdf5_error, open_hdf5, size_of
+from particles.reading import hdf5_error, size_of
 
 Job = tuple[int, int]  # a tile: rows I against columns J of blocks of inputs, I <= J
 
@@ -130,7 +132,7 @@ def _left(path: Path, journal: FileIO, head: Mapping[str, Any]) -> set[Job] | No
     content = journal.read()
     if not content:
         return None
-    lines, good = _lines(content)
+    lines, good = _lines(content, -(-int(head["n"]) // int(head["tile"])))
     if not lines or lines[0] != head:
         what = "was begun with other arguments" if lines else "has a damaged journal"
         warnings.warn(f"{part_of(path)} {what}: it begins anew.", stacklevel=5)
@@ -141,19 +143,31 @@ def _left(path: Path, journal: FileIO, head: Mapping[str, Any]) -> set[Job] | No
         warnings.warn(f"{part_of(path)} is damaged ({error.__cause__ or error}): it begins anew.", stacklevel=5)
         return None
     journal.truncate(good)
-    return {(int(row), int(column)) for row, column in lines[1:]}
+    return set(lines[1:])
 
 
-def _lines(content: bytes) -> tuple[list[Any], int]:
+def _lines(content: bytes, blocks: int) -> tuple[list[Any], int]:
     """The journal's lines up to the first damaged one, and where that begins."""
-    found, good = [], 0
+    found: list[Any] = []
+    good = 0
     for line in content.splitlines(keepends=True):
         check, _, text = line.partition(b" ")
         if check != b"%08x" % zlib.crc32(text) or not text.endswith(b"\n"):
             break
-        found.append(json.loads(text))
+        try:
+            found.append(_line(text, blocks) if found else parsed(text, dict[str, Any]))
+        except ValueError:
+            break
         good += len(line)
     return found, good
+
+
+def _line(text: bytes, blocks: int) -> Job:
+    """A line that names a tile."""
+    row, column = parsed(text, list[int])
+    if not 0 <= row <= column < blocks:
+        raise ValueError("there is no such tile")
+    return row, column
 
 
 def _append(journal: FileIO, items: Iterable[Any]) -> None:
@@ -221,10 +235,10 @@ def _place_of_numbers(part: Path, n: int) -> int:
     try:
         if size is None:
             raise DamagedError(f"{part} is missing")
-        with open_hdf5(part) as file:
-            gram = file["gram"]
+        with opened(part, size) as file:
+            gram = file.member("gram")
             offset, shape = gram.id.get_offset(), gram.shape
-    except (OSError, KeyError, RuntimeError, AttributeError) as error:
+    except (OSError, KeyError, RuntimeError, AttributeError, ValueError) as error:
         raise error if isinstance(error, StorageError) else hdf5_error(part, error) from error
     if offset is None or shape != (n, n) or offset + n * n * 8 > size:
         raise DamagedError(f"{part} has no room for the matrix")

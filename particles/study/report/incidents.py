@@ -8,10 +8,11 @@ import numpy as np
 
 from particles.errors import DamagedError, StorageError
 from particles.reading import size_of
+from particles.study.attributes import Event, attribute
 from particles.study.grid import coordinate
 from particles.study.report.settings import axes
 from particles.study.report.sheets import INFINITE, Cell, Sheet, sheet
-from particles.study.report.source import RUN, SWEEP, Source, said
+from particles.study.report.source import RUN, SWEEP, Source
 from particles.study.results import open_attributes
 from particles.study.sweep import run_file
 
@@ -43,7 +44,7 @@ def incidents(source: Source) -> Incidents:
 
 def _of_run(source: Source) -> Incidents:
     status = str(source.attrs["status"])
-    events = _events(said(source.path, source.attrs, "events", list) if "events" in source.attrs else [])
+    events = _events(attribute(source.path, source.attrs, "events", []))
     alarms = []
     if status == "diverged":
         step = _step(source.config)
@@ -71,14 +72,8 @@ def _step(config: dict[str, Any]) -> str:
     return json.dumps(method["step"]) if isinstance(method, dict) and "step" in method else ""
 
 
-def _events(found: list[Any]) -> list[tuple[int, str]]:
-    """Iteration and what happened, of what a file says; what has another form is told as it is."""
-    told = []
-    for event in found:
-        known = isinstance(event, dict) and "what" in event
-        at = event.get("iteration") if known else None
-        told.append((at if isinstance(at, int) else -1, str(event["what"]) if known else json.dumps(event)))
-    return told
+def _events(found: list[Event]) -> list[tuple[int, str]]:
+    return [(event["iteration"], event["what"]) for event in found]
 
 
 def _told(rows: list[tuple[str, int, str]], named: bool) -> Sheet | None:
@@ -97,7 +92,7 @@ def _of_sweep(source: Source) -> Incidents:
     for key in keys:
         status, happened = _ended(run_file(source.path.parent, key))
         place = source.runs[key]
-        rows.append((key, *(_where(place, name) for name in names), place.get("nodes") or "", status))
+        rows.append((key, *(_where(place, name) for name in names), place["nodes"] or "", status))
         events += [(key, *event) for event in happened]
     ends = [str(row[-1]) for row in rows]
     alarms = [
@@ -124,9 +119,7 @@ def _ended(path: Path) -> tuple[str, list[tuple[int, str]]]:
         if size_of(path) is None:
             return "missing", []
         attrs = open_attributes(path)
-        return str(attrs.get("status", "damaged")), _events(
-            said(path, attrs, "events", list) if "events" in attrs else []
-        )
+        return attribute(path, attrs, "status"), _events(attribute(path, attrs, "events", []))
     except DamagedError:
         return "damaged", []
     except StorageError:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from particles.errors import StorageError
+from particles.reading import content_of, inside, size_of
 from particles.study import plots
 from particles.study.report.source import STUDY, SWEEP, Source
 
@@ -66,13 +68,15 @@ def _beside(source: Source) -> Iterator[Path]:
 
 
 def _embedded(path: Path, source: Source) -> Picture | None:
-    """A file as a picture: the SVG, or where that is too large the PNG beside it."""
+    """A file as a picture: the SVG, or where that is too large the PNG beside it; no link to another folder's."""
     for suffix, (kind, mark) in _KINDS.items():
-        file = path.with_suffix(suffix)
-        if file.is_file() and file.stat().st_size <= _LARGEST:
-            content = file.read_bytes()
-            if mark in content[:2000]:
-                return Picture(path.stem, _address(kind, content), _told(source, path.stem), f"{file.name}", True)
+        name = f"{path.stem}{suffix}"
+        try:
+            content = content_of(inside(path.parent, name)) if (size_of(path.parent / name) or 0) <= _LARGEST else b""
+        except StorageError:
+            continue
+        if mark in content[:2000]:
+            return Picture(path.stem, _address(kind, content), _told(source, path.stem), name, True)
     return None
 
 

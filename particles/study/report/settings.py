@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from particles.study.attributes import attribute
 from particles.study.report.sheets import Sheet, sheet
 from particles.study.report.source import STUDY, SWEEP, Source
 
@@ -72,16 +73,9 @@ def origin(source: Source) -> Sheet:
     if "seed" in attrs:
         seed = str(attrs["seed"])
         rows.append((_ORIGIN["seed"], "none: a quadrature, or a measure that was given" if seed == "-1" else seed))
-    rows += [(f"version of {name}", version) for name, version in _versions(str(attrs.get("package_versions", "{}")))]
+    versions = attribute(source.path, attrs, "package_versions", {})
+    rows += [(f"version of {name}", version) for name, version in versions.items()]
     return sheet("Where the numbers came from", ("what", "value"), rows)
-
-
-def _versions(text: str) -> list[tuple[str, str]]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return [("packages", text)]
-    return [(str(name), str(version)) for name, version in found.items()] if isinstance(found, dict) else []
 
 
 def contents(source: Source) -> Sheet:

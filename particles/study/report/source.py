@@ -1,22 +1,18 @@
 """What a report is made from: the file of a run, of a sweep or of a study, read and told apart."""
 
-import json
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from particles.errors import DamagedError, StorageError
+from particles.errors import StorageError
+from particles.study.attributes import attribute
+from particles.study.forms import checked_comparison, checked_run, checked_study, checked_sweep
 from particles.study.results import open_attributes, open_root, open_tree
 from particles.study.summary import FILE, compared_in
 
 if TYPE_CHECKING:
     import xarray
 
-T = TypeVar("T")
 RUN, SWEEP, STUDY = "run", "sweep", "study"
-_CLAIM = ("claim_text", "claim_equation", "predicted", "measured", "measured_low", "measured_high", "holds")
-_COMPARED = ("count", "seed", "exponent", "exponent_low", "exponent_high", "sup_limit_error")
-_KEY = r"[0-9a-f]{16}"
 _REMEDY = "Give a sweep's folder, out/NAME, its sweep.h5, a run's file, or the NAME.h5 of a study in drivers/."
 
 
@@ -56,20 +52,9 @@ def read(path: Path) -> Source:
     if "config" in attrs and "runs" in attrs:
         return _sweep(path)
     if "config" in attrs and "status" in attrs:
-        root = open_root(path)
-        return Source(RUN, path.stem, path, root, said(path, root.attrs, "config", dict), [], None, {})
+        root = checked_run(path, open_root(path))
+        return Source(RUN, path.stem, path, root, attribute(path, attrs, "config"), [], None, {})
     raise StorageError(f"{path} is no result of this program. {_REMEDY}")
-
-
-def said(path: Path, attrs: Any, name: str, kind: type[T]) -> T:
-    """One of a file's attributes that are JSON; StorageError where it is something else."""
-    try:
-        value = json.loads(str(attrs[name]))
-    except (KeyError, ValueError, RecursionError) as error:
-        raise DamagedError(f"{path} is damaged: its attribute {name!r} is missing or no JSON. {_REMEDY}") from error
-    if not isinstance(value, kind):
-        raise DamagedError(f"{path} is damaged: its attribute {name!r} is no {kind.__name__}. {_REMEDY}")
-    return value
 
 
 def _in_folder(folder: Path) -> Path:
@@ -86,27 +71,18 @@ def _in_folder(folder: Path) -> Path:
 
 
 def _study(path: Path) -> Source:
-    root = open_root(path)
-    missing = [name for name in _CLAIM if name not in root or root[name].dims != ("claim",)]
-    if missing:
-        raise StorageError(f"{path} is no study's file: it lacks {', '.join(missing)} over claims. {_REMEDY}")
-    settings = said(path, root.attrs, "settings", dict) if "settings" in root.attrs else {}
-    return Source(STUDY, str(root.attrs["study"]), path, root, settings, [], None, {})
+    root = checked_study(path, open_root(path))
+    settings = attribute(path, root.attrs, "settings", {})
+    return Source(STUDY, attribute(path, root.attrs, "study"), path, root, settings, [], None, {})
 
 
 def _sweep(path: Path) -> Source:
     tree = open_tree(path)
-    runs = said(path, tree.attrs, "runs", dict)
-    known = all(isinstance(place, dict) and isinstance(place.get("nodes", 0), int) for place in runs.values())
-    if not known or not all(re.fullmatch(_KEY, key) for key in runs):  # a key is a file's name: no other folder's
-        raise DamagedError(f"{path} is damaged: its attribute 'runs' does not say where runs are. {_REMEDY}")
-    setups = []
-    for part in compared_in(tree):
-        if missing := [name for name in _COMPARED if name not in part.variables]:
-            raise DamagedError(f"{path} is damaged: its comparison lacks {', '.join(missing)}. {_REMEDY}")
-        setting = said(path, part.attrs, "setting", dict) if "setting" in part.attrs else {}
-        setups.append((setting, part))
+    root = checked_sweep(path, tree.to_dataset())
+    config, runs = (attribute(path, root.attrs, name) for name in ("config", "runs"))
+    setups = [
+        (attribute(path, part.attrs, "setting", {}), checked_comparison(path, part)) for part in compared_in(tree)
+    ]
     limit = tree["limit"].to_dataset() if "limit" in tree.children else None
-    config = said(path, tree.attrs, "config", dict)
     name = path.absolute().parent.name if path.name == FILE else path.stem
-    return Source(SWEEP, name, path, tree.to_dataset(), config, setups, limit, runs)
+    return Source(SWEEP, name, path, root, config, setups, limit, runs)

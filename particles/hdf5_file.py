@@ -1,0 +1,290 @@
+"""An HDF5 file that may come from anyone: only what is its own is read.
+
+HDF5 does what a file says. A link may lead to another file, an array's bytes may lie in one, a virtual array may be
+made of itself (which ends the process), a filter may be a library to load, and ten numbers may stand for 10^12. So of
+all that is handed out here the link is hard, the bytes are the file's own, the filters are built in, and there are not
+more numbers than such a file can have. Groups are entered only by names that the caller knows: a cycle leads nowhere.
+"""
+
+import contextlib
+import io
+import math
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5s, h5t
+
+from particles.errors import DamagedError
+from particles.hdf5_chunks import check_chunks
+from particles.reading import check_room, inside, size_of, unpacked_at_most
+
+# HDF5's own, and h5py's LZF. To ask HDF5 whether it has another one would load it.
+_FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
+_AT_A_TIME = 2**28  # bytes of text
+_MEMBERS = 2**12  # of one group
+_OBJECTS = 2**16  # of a file
+_WORDS = 64  # texts in one attribute
+_NUMBERS = "biufcS"
+_LIST = b"DIMENSION_LIST"
+
+
+class ForeignError(ValueError):
+    """An object that is not the file's own. path, got: which, and what it is instead."""
+
+    def __init__(self, path: str, got: str) -> None:
+        super().__init__(f"{path!r} is {got}")
+        self.path, self.got = path, got
+
+
+class Member(NamedTuple):
+    """What a group holds under a name: an array with its shape, or a group, of shape None. plan: how an array lies."""
+
+    path: str
+    id: Any
+    shape: tuple[int, ...] | None
+    plan: Any = None
+
+    @property
+    def array(self) -> h5py.Dataset:
+        return h5py.Dataset(self.id)
+
+
+class Hdf5File:
+    """An open file: its name, HDF5's number of it, and the size of its bytes.
+
+    folder: in which virtual arrays may have their parts, files that hold their own numbers; None where there are none.
+    """
+
+    def __init__(self, name: str, number: h5f.FileID, size: int, folder: Path | None = None) -> None:
+        self.name, self._size, self._folder = name, size, folder
+        self.root = Member("/", number, None)
+        self._objects = 0  # that were handed out
+        self._unpacked: dict[str, int] = {}  # bytes of the arrays that were read
+        self._sources: set[str] = set()
+        self._beside: dict[str, dict[int, str]] = {}
+
+    def members(self, group: Member | None = None, virtual: bool = False) -> dict[str, Member]:
+        """All that a group holds, by name. virtual: whether arrays may be views of the files beside this one."""
+        group = group or self.root
+        return {name: self.open(group, name, kind, virtual) for name, kind in self.links(group).items()}
+
+    def links(self, group: Member | None = None) -> dict[str, int]:
+        """What a group holds, by name alone: the kinds of the links."""
+        group, found = group or self.root, list[tuple[bytes, int]]()
+        if group.shape is not None:
+            raise ValueError(f"{group.path!r} is an array, and a group belongs there")
+        group.id.links.iterate(lambda name, link: found.append((name, link.type)), info=True)
+        if len(found) > _MEMBERS:
+            raise ValueError(f"{group.path!r} holds {len(found)} things, and {_MEMBERS} are as many as it may")
+        return {name.decode(): kind for name, kind in found}
+
+    def member(self, path: str) -> Member:
+        """What lies at a path; KeyError where there is nothing."""
+        found = self.root
+        for part in filter(None, path.split("/")):
+            name = part.encode()
+            if found.shape is not None or not found.id.links.exists(name):
+                raise KeyError(path)
+            found = self.open(found, part, found.id.links.get_info(name).type)
+        return found
+
+    def open(self, group: Member, name: str, link: int, virtual: bool = False) -> Member:
+        """What a link of a group leads to."""
+        path = f"{group.path}/{name}" if group.path != "/" else f"/{name}"
+        if link != h5l.TYPE_HARD:
+            raise ForeignError(path, f"a link to {'another place' if link == h5l.TYPE_SOFT else 'another file'}")
+        self._objects += 1
+        if self._objects > _OBJECTS:
+            raise ValueError(f"it holds more than {_OBJECTS} arrays and groups")
+        item = _object(group, name.encode())
+        if isinstance(item, h5g.GroupID):
+            return Member(path, item, None)
+        if not isinstance(item, h5d.DatasetID):
+            raise ValueError(f"{path!r} is neither an array nor a group")
+        plan = self._checked_plan(path, item, virtual)
+        shape = item.shape  # of a virtual array only now: HDF5 may look for it in the files that it is made of
+        if shape is None:
+            raise ValueError(f"{path!r} is an array without a shape")
+        return Member(path, item, shape, plan)
+
+    def _checked_plan(self, path: str, item: h5d.DatasetID, virtual: bool) -> Any:
+        """How an array lies; ForeignError unless its bytes are the file's own."""
+        plan = item.get_create_plist()
+        layout = plan.get_layout()
+        if layout != h5d.CHUNKED and plan.get_external_count():
+            raise ForeignError(path, "an array whose bytes lie in another file")
+        if layout == h5d.VIRTUAL:
+            if not virtual or self._folder is None:
+                raise ForeignError(path, "a view of other files")
+            for k in range(plan.get_virtual_count()):
+                plan.get_virtual_vspace(k).get_select_bounds()  # RuntimeError where it has none
+                self._check_source(self._folder, plan.get_virtual_filename(k))
+        return plan
+
+    def _check_source(self, folder: Path, name: str) -> None:
+        """An error unless the file of a part is there, and all in it is its own."""
+        if name in self._sources:
+            return
+        path = inside(folder, name)
+        size = size_of(path)
+        if size is None:
+            raise DamagedError(f"{self.name} refers to {path}, which is not there in full: they belong together.")
+        with opened(path, size) as part:
+            for member in part.members().values():
+                if member.shape is None:
+                    raise ValueError(f"{path} holds the group {member.path!r}, not particles alone")
+                _chunk(member)
+        self._sources.add(name)
+        self._size += size
+
+    def values(self, item: Member, window: Any = ()) -> Any:
+        """An array's numbers or texts, or those in a window of it."""
+        shape, kind = item.shape or (), item.id.dtype
+        self._check_size(item.path, max(_chunk(item), math.prod(shape)) * kind.itemsize)
+        check_chunks(item.path, item.id, item.plan)
+        text = h5py.check_string_dtype(kind)
+        if text is not None and text.length is None:
+            return self._texts(item)[window]
+        if kind.kind not in _NUMBERS:
+            raise ValueError(f"{item.path!r} holds neither numbers nor text")
+        check_room(f"{item.path!r} of {self.name}", kind.itemsize * _picked(shape, window))
+        if text or window != () or not math.prod(shape):
+            return item.array.asstr()[window] if text else item.array[window]
+        found = np.empty(shape, kind)
+        item.id.read(h5s.ALL, h5s.ALL, found)  # h5py's own objects take twice as long for 1000 runs
+        return found[()]
+
+    def _check_size(self, path: str, size: int) -> None:
+        """ValueError for more numbers than the file's bytes can stand for."""
+        self._unpacked[path] = size
+        if (total := sum(self._unpacked.values())) > unpacked_at_most(self._size):
+            raise ValueError(f"with {path!r} it would take {total} bytes of memory, and it has {self._size}")
+
+    def _texts(self, item: Member) -> Any:
+        """Texts of any length: as a file may have one of them in many places, some at a time."""
+        array = item.array.asstr()
+        if not item.shape:
+            return np.array(array[()], dtype=object)
+        if len(item.shape) > 1:
+            raise ValueError(f"{item.path!r} holds text of {len(item.shape)} dimensions")
+        stride, left, parts = max(1, _AT_A_TIME // max(self._size, 1)), self._size, [np.empty(0, object)]
+        for begin in range(0, item.shape[0], stride):
+            parts.append(array[begin : begin + stride])
+            left -= sum(map(len, parts[-1]))
+            if left < 0:
+                raise ValueError(f"{item.path!r} holds more text than the file has bytes")
+        return np.concatenate(parts)
+
+    def attribute(self, item: Member, name: str, default: Any = None) -> Any:
+        """One attribute: text, a number, or numbers."""
+        word = name.encode()
+        if not h5a.exists(item.id, word):
+            return default
+        about = h5a.open(item.id, word)
+        shape, kind = about.shape, about.dtype
+        text = h5py.check_string_dtype(kind)
+        if shape is None and text is not None:
+            return ""
+        if shape is None or (kind.kind not in _NUMBERS and text is None):
+            raise ValueError(f"the attribute {name!r} of {item.path!r} is neither numbers nor text")
+        if text is not None and text.length is None and math.prod(shape) > _WORDS:
+            raise ValueError(f"the attribute {name!r} of {item.path!r} is more than {_WORDS} texts")
+        found = np.empty(shape, kind)
+        about.read(found)
+        if text is None:
+            return found[()]
+        try:
+            words = [one.decode() for one in found.ravel()]
+        except UnicodeDecodeError as error:
+            raise ValueError(f"the attribute {name!r} of {item.path!r} is no text: {error}") from error
+        return np.array(words, object).reshape(shape) if shape else words[0]
+
+    def scales(self, item: Member) -> list[int | None]:
+        """Where in the file that lies which an array's dimensions are named by; None for one without a name.
+
+        HDF5 takes the attribute that lists them for references whatever it is, which ends the process; and to name what
+        a reference leads to it walks through all groups, which does so where they are deep.
+        """
+        if h5a.exists(item.id, _LIST):
+            kind = h5a.open(item.id, _LIST).get_type()
+            if not isinstance(kind, h5t.TypeVlenID) or not kind.get_super().equal(h5t.STD_REF_OBJ):
+                raise ValueError(f"the attribute {_LIST.decode()!r} of {item.path!r} is no list of references")
+        return [h5o.get_info(dim[0].id).addr if len(dim) else None for dim in item.array.dims]
+
+    def beside(self, item: Member) -> dict[int, str]:
+        """The names in an array's group by where in the file lies what they lead to."""
+        path, found = item.path.rpartition("/")[0], list[tuple[bytes, int, int]]()
+        if path not in self._beside:
+            group = self.member(path)  # its links end with it
+            group.id.links.iterate(lambda name, link: found.append((name, link.type, link.u)), info=True)
+            self._beside[path] = {place: name.decode() for name, kind, place in found if kind == h5l.TYPE_HARD}
+        return self._beside[path]
+
+    def attribute_names(self, item: Member) -> list[str]:
+        """The names of a group's or an array's attributes."""
+        names: list[bytes] = []
+        h5a.iterate(item.id, lambda name, *_: names.append(name))
+        return [name.decode() for name in names]
+
+
+def _object(group: Member, name: bytes) -> Any:
+    """What a hard link leads to. Most are arrays, and to open what may be anything takes longer."""
+    try:
+        return h5d.open(group.id, name)
+    except (KeyError, OSError, TypeError, ValueError):
+        return h5o.open(group.id, name)
+
+
+def _chunk(item: Member) -> int:
+    """The numbers of an array that are unpacked together; ForeignError for a filter that is not built in."""
+    for k in range(item.plan.get_nfilters()):
+        if (number := item.plan.get_filter(k)[0]) not in _FILTERS:
+            raise ForeignError(item.path, f"behind the filter {number}; built in are {', '.join(_FILTERS.values())}")
+    return math.prod(item.plan.get_chunk()) if item.plan.get_layout() == h5d.CHUNKED else 0
+
+
+def _picked(shape: tuple[int, ...], window: Any) -> int:
+    """How many numbers a window of slices or of arrays of places has."""
+    parts = window if isinstance(window, tuple) else (window,)
+    pairs = zip(shape, parts, strict=False)
+    sizes = [len(range(n)[part]) if isinstance(part, slice) else np.size(part) for n, part in pairs]
+    return math.prod([*sizes, *shape[len(sizes) :]])
+
+
+@contextlib.contextmanager
+def opened(path: Path, size: int, folder: Path | None = None) -> Iterator[Hdf5File]:
+    """A file of this size, open for reading without a lock: it was put in place whole, and nobody need wait."""
+    name = str(path)
+    try:
+        number = h5f.open(os.fsencode(path), h5f.ACC_RDONLY, _access())
+    except OSError as error:
+        if "match" not in str(error):
+            raise
+        with h5py.File(path, "r") as file:  # open in this process already: HDF5 wants both opened alike
+            yield Hdf5File(name, file.id, size, folder)
+        return
+    try:
+        yield Hdf5File(name, number, size, folder)
+    finally:
+        number.close()
+
+
+@lru_cache
+def _access() -> h5p.PropFAID:
+    """How HDF5 is to open a file; h5py makes this anew for each, which takes as long as opening it."""
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5f.CLOSE_STRONG)  # with all that was opened in it
+    access.set_file_locking(False, False)
+    return access
+
+
+@contextlib.contextmanager
+def opened_bytes(content: bytes) -> Iterator[Hdf5File]:
+    """A file that is in memory."""
+    with h5py.File(io.BytesIO(content), "r") as file:
+        yield Hdf5File("it", file.id, len(content))

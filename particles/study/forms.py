@@ -1,0 +1,91 @@
+"""The forms of results: which arrays a run, a comparison and a study have, so that what reads them need not doubt."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from particles.errors import DamagedError
+from particles.study.attributes import attribute
+
+if TYPE_CHECKING:
+    import xarray
+
+Form = tuple[str, tuple[str, ...]]  # an array's kinds of numbers, as NumPy has them, and its dimensions
+_NUMBERS = "biuf"
+_RUN: dict[str, Form] = {
+    "time": ("f", ("time",)),
+    "iteration": ("iu", ("time",)),
+    "loss": ("f", ("time",)),
+    "prediction": ("f", ("time", "sample")),
+}
+_COMPARISON: dict[str, Form] = {
+    "count": ("iu", ("count",)),
+    "seed": ("iu", ("seed",)),
+    "sup_distance": ("f", ("count", "seed")),
+    **dict.fromkeys(("exponent", "exponent_low", "exponent_high", "sup_limit_error"), ("f", ())),
+}
+_STUDY: dict[str, Form] = {
+    **dict.fromkeys(("claim_text", "claim_equation", "predicted"), ("OUT", ("claim",))),
+    **dict.fromkeys(("measured", "measured_low", "measured_high", "holds"), (_NUMBERS, ("claim",))),
+}
+
+
+def checked_run(path: object, data: "xarray.Dataset") -> "xarray.Dataset":
+    """A run's record; DamagedError names what is not as it must be."""
+    for name in ("config", "status"):
+        attribute(path, data.attrs, name)
+    attribute(path, data.attrs, "events", [])
+    over_time(path, data, "time")
+    there = {*map(str, data.variables), *(["iteration"] if "time" in data.dims else [])}
+    check(path, data, {name: form for name, form in _RUN.items() if name in there})
+    return data
+
+
+def checked_sweep(path: object, data: "xarray.Dataset") -> "xarray.Dataset":
+    """The table of a sweep: every quantity is numbers over the axes and time."""
+    attribute(path, data.attrs, "runs")
+    attribute(path, data.attrs, "config")
+    over_time(path, data, "time" if "time" in data.dims else "record")
+    return data
+
+
+def over_time(path: object, data: "xarray.Dataset", last: str) -> None:
+    """DamagedError unless all that was recorded is numbers, at times that are known."""
+    for name, values in data.variables.items():
+        if last in values.dims:
+            check(path, data, {str(name): (_NUMBERS, tuple(map(str, values.dims)))})
+            if "time" not in data.variables:
+                raise DamagedError(f"{path} is damaged: it has {name!r} at times, and no 'time'.")
+
+
+def checked_comparison(path: object, data: "xarray.Dataset") -> "xarray.Dataset":
+    """A sweep's distance from its limit."""
+    attribute(path, data.attrs, "setting", {})
+    if missing := [name for name in _COMPARISON if name not in data.variables]:
+        raise DamagedError(f"{path} is damaged: its comparison lacks {', '.join(missing)}.")
+    check(path, data, _COMPARISON)
+    return data
+
+
+def checked_study(path: Path, data: "xarray.Dataset") -> "xarray.Dataset":
+    """A study's claims and arrays."""
+    attribute(path, data.attrs, "study")
+    attribute(path, data.attrs, "settings", {})
+    if missing := [name for name in _STUDY if name not in data.variables]:
+        raise DamagedError(f"{path} is no study's file: it lacks {', '.join(missing)} over claims.")
+    check(path, data, _STUDY)
+    return data
+
+
+def check(path: object, data: "xarray.Dataset", known: Mapping[str, Form]) -> None:
+    """DamagedError unless these arrays are of their kinds and have their dimensions."""
+    for name, (kinds, dims) in known.items():
+        values: Any = data.variables.get(name)
+        if values is None:
+            raise DamagedError(f"{path} is damaged: it lacks {name!r}.")
+        if values.dims != dims or values.dtype.kind not in kinds:
+            got = f"{values.dtype} over {', '.join(map(str, values.dims)) or 'nothing'}"
+            raise DamagedError(
+                f"{path} is damaged: its {name!r} must be {'text' if 'O' in kinds else 'numbers'} over "
+                f"{', '.join(dims) or 'nothing'}: got {got}."
+            )
