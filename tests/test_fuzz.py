@@ -15,7 +15,8 @@ RESULTS, DATA, CONFIGURATIONS = ("result", "sweep", "resumed"), ("data", "law"),
 NAMED = {
     "dimensions/list-number", "sizes/run-array-inflated", "sizes/run-array-deeper", "arrays/run-iteration-missing",
     "arrays/run-loss-long-double", "arrays/sweep-loss-scalar", "arrays/sweep-comparison.sup_distance-nan",
-    "folders/run-time", "checkpoints/inside-rows-array",
+    "folders/run-time", "checkpoints/inside-rows-array", "checkpoints/iteration-negative",
+    "checkpoints/processor",
 }  # fmt: skip
 # HDF5's own: an object of no size in its heap is read for ever.
 LIBRARY = {"mutations/run-empty-1"}
