@@ -19,7 +19,7 @@ NAMED = {
     "checkpoints/processor",
 }  # fmt: skip
 # HDF5's own: an object of no size in its heap is read for ever.
-LIBRARY = {"mutations/run-empty-1"}
+LIBRARY = {"mutations/run-empty-1", "mutations/apart-empty-0"}
 DAILY = NAMED | {case.name for case in cases(every=35)}
 LONG = {case.name for case in cases(every=2)} | {case.name for case in cases() if case.kind in DATA}
 
