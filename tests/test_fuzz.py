@@ -17,6 +17,7 @@ NAMED = {
     "arrays/run-loss-long-double", "arrays/sweep-loss-scalar", "arrays/sweep-comparison.sup_distance-nan",
     "folders/run-time", "checkpoints/inside-rows-array", "checkpoints/iteration-negative",
     "checkpoints/processor", "mutations/run-empty-1",
+    "things/holes.csv",
 }  # fmt: skip
 DAILY = NAMED | {case.name for case in cases(every=35)}
 LONG = {case.name for case in cases(every=2)} | {case.name for case in cases() if case.kind in DATA}
