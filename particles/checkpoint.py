@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import h5py
 
 from particles.errors import DamagedError, StorageError
+from particles.escapes import escaped
 from particles.files import clear_parts, held, make_folder, remove, write_whole
 from particles.hdf5_file import Hdf5File, Member, opened_bytes
 from particles.json_text import checked, parsed
@@ -179,12 +180,15 @@ class Checkpoints:
         manifest = _unpacked(path)
         if manifest.config_hash != self.config_hash:
             raise DamagedError("it belongs to another configuration")
+        if self._path(manifest.iteration, "json") != path:
+            raise DamagedError("its name is that of another iteration")
         return manifest
 
     def _left_out(self, path: Path, why: str) -> None:
         self._say(f"checkpoint {path} left out: {why}")
 
     def _say(self, message: str) -> None:
+        message = escaped(message)
         self.left_out.append(message)
         warnings.warn(message, stacklevel=5)
 

@@ -21,6 +21,7 @@ from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5s, h5t
 
 from particles.errors import DamagedError
 from particles.hdf5_chunks import check_chunks
+from particles.hdf5_heaps import LOOKED_AT, check_heaps
 from particles.reading import check_room, inside, size_of, unpacked_at_most
 
 # HDF5's own, and h5py's LZF. To ask HDF5 whether it has another one would load it.
@@ -260,6 +261,8 @@ def _picked(shape: tuple[int, ...], window: Any) -> int:
 def opened(path: Path, size: int, folder: Path | None = None) -> Iterator[Hdf5File]:
     """A file of this size, open for reading without a lock: it was put in place whole, and nobody need wait."""
     name = str(path)
+    if size <= LOOKED_AT:
+        check_heaps(path.read_bytes())
     try:
         number = h5f.open(os.fsencode(path), h5f.ACC_RDONLY, _access())
     except OSError as error:
@@ -286,5 +289,6 @@ def _access() -> h5p.PropFAID:
 @contextlib.contextmanager
 def opened_bytes(content: bytes) -> Iterator[Hdf5File]:
     """A file that is in memory."""
+    check_heaps(content)
     with h5py.File(io.BytesIO(content), "r") as file:
         yield Hdf5File("it", file.id, len(content))

@@ -15,10 +15,10 @@ RESULTS, DATA, CONFIGURATIONS = ("result", "sweep", "resumed"), ("data", "law"),
 NAMED = {
     "dimensions/list-number", "sizes/run-array-inflated", "sizes/run-array-deeper", "arrays/run-iteration-missing",
     "arrays/run-loss-long-double", "arrays/sweep-loss-scalar", "arrays/sweep-comparison.sup_distance-nan",
-    "folders/run-time", "checkpoints/inside-rows-array",
+    "folders/run-time", "checkpoints/inside-rows-array", "checkpoints/iteration-negative",
+    "checkpoints/processor", "mutations/run-empty-1",
+    "things/holes.csv",
 }  # fmt: skip
-# HDF5's own: an object of no size in its heap is read for ever.
-LIBRARY = {"mutations/run-empty-1"}
 DAILY = NAMED | {case.name for case in cases(every=35)}
 LONG = {case.name for case in cases(every=2)} | {case.name for case in cases() if case.kind in DATA}
 
@@ -26,8 +26,6 @@ LONG = {case.name for case in cases(every=2)} | {case.name for case in cases() i
 def marked(case):
     """Some cases are tried by default, about half by the slow tests, the others by hand."""
     marks = [] if case.name in DAILY else [pytest.mark.slow if case.name in LONG else pytest.mark.exhaustive]
-    if case.name in LIBRARY:
-        marks = [pytest.mark.exhaustive, pytest.mark.xfail(reason="a fault of the HDF5 library", strict=False)]
     return pytest.param(case, id=case.name, marks=marks)
 
 

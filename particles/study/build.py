@@ -16,7 +16,7 @@ from particles.methods import Method
 from particles.network import Network
 from particles.npz_file import NpzFile
 from particles.observables import OBSERVABLES
-from particles.reading import content_of, digest_of
+from particles.reading import check_room, content_of, digest_of, size_of
 from particles.regularisers import L1, L2, Regulariser
 from particles.scaling import refuse_marks, scaled, standard_targets
 from particles.schedules import InverseSqrt, RobbinsMonro, Schedule
@@ -89,6 +89,7 @@ def identity(config: Config, folder: Path, hashes: dict[Path, str]) -> Identity:
         if (name := plain[section].get("file")) is not None:
             path = folder / name
             if path not in hashes:
+                check_room(str(path), size_of(path) or 0)  # it is read later, and 2^40 bytes take hours to hash
                 hashes[path] = digest_of(path, RELATIVE)
             plain[section]["sha256"] = hashes[path]
     return plain
