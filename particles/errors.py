@@ -14,8 +14,8 @@ class ParticlesError(Exception):
     >>> try:
     ...     mf.read("missing.csv")
     ... except mf.ParticlesError as error:
-    ...     print(type(error).__name__)
-    StorageError
+    ...     print(isinstance(error, mf.StorageError))
+    True
     """
 
     def __init__(self, *lines: str) -> None:

@@ -262,14 +262,15 @@ def opened(path: Path, size: int, folder: Path | None = None) -> Iterator[Hdf5Fi
     """A file of this size, open for reading without a lock: it was put in place whole, and nobody need wait."""
     name = str(path)
     if size <= LOOKED_AT:
-        check_heaps(path.read_bytes())
+        with io.FileIO(path) as file:  # no buffer: a sweep has thousands of files
+            check_heaps(file.readall())
     try:
         number = h5f.open(os.fsencode(path), h5f.ACC_RDONLY, _access())
     except OSError as error:
         if "match" not in str(error):
             raise
-        with h5py.File(path, "r") as file:  # open in this process already: HDF5 wants both opened alike
-            yield Hdf5File(name, file.id, size, folder)
+        with h5py.File(path, "r") as shared:  # open in this process already: HDF5 wants both opened alike
+            yield Hdf5File(name, shared.id, size, folder)
         return
     try:
         yield Hdf5File(name, number, size, folder)

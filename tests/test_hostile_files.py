@@ -20,6 +20,7 @@ from support.commands import called
 import particles as mf
 from particles import hdf5_file, machine, reading, table_file
 from particles.errors import DamagedError
+from particles.hdf5_heaps import check_heaps
 from particles.study import hdf5
 from particles.study.report import source
 from particles.study.report.incidents import incidents
@@ -703,3 +704,11 @@ def test_csv__that_is_packed_is_no_text(tmp_path):
 
 def test_opener__has_no_plug_in_among_its_filters():
     assert all(number < 256 or number == 32000 for number in hdf5_file._FILTERS)
+
+
+def test_heaps__that_lie_in_each_other_are_not_walked_through_again_and_again():
+    head = b"GCOL\x01\x00\x00\x00" + (2**24).to_bytes(8, "little")
+    about = (1).to_bytes(2, "little") + bytes(6) + (16).to_bytes(8, "little")
+    check_heaps(head + (about + bytes(16)) * 20_000)
+    with pytest.raises(OSError, match="lies in another one"):
+        check_heaps(head + (about + head) * 20_000)
