@@ -153,13 +153,8 @@ def pytest_xdist_make_scheduler(config, log):
     return Files(config, log)
 
 
-# What takes minutes of waiting, and what takes long with few tests, begins first: at the end both processes have work.
-LONG = {"test_faults", "test_bar", "test_cache", "test_report", "test_limit", "test_fuzz"}
-
-
 def pytest_collection_modifyitems(config, items):
-    """Long files first; without the studies that passed with the driver, the settings and the theory that are here."""
-    items.sort(key=lambda item: (item.path.stem not in CLUSTER, item.path.stem not in LONG))
+    """Leave out the studies that passed with the driver, the settings and the theory that are here."""
     if not config.getoption("--changed"):
         return
     known = studies.recorded()

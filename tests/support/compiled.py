@@ -1,6 +1,5 @@
 """What many files of tests use, compiled once before the workers start: else several compile it at the same time."""
 
-import importlib
 import itertools
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -31,12 +30,6 @@ def compile_case(name: str, dtype: str, d: int) -> None:
         mf.tangent.gram(mf.Network(name, train=("input", "output")), start, x)
 
 
-def import_ray(*_: object) -> None:
-    """Python's own compiling of what Ray's processes import: a dozen of them start at once, and each would do it."""
-    for name in ("ray._private.log_monitor", "ray.dashboard.agent", "ray._private.workers.default_worker"):
-        importlib.import_module(name)
-
-
 def warm(workers: int) -> None:
     """Compile all cases, side by side, unless this cache has them."""
     folder = cache.cache_folder()
@@ -44,8 +37,6 @@ def warm(workers: int) -> None:
         return
     print(f"compiling what many tests use, into {folder}", file=sys.stderr)
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        imported = pool.submit(import_ray)
         list(pool.map(compile_case, *zip(*CASES, strict=True)))
-        imported.result()
     if folder.is_dir():  # not where it is not trusted or cannot be written
         done.touch()
