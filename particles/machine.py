@@ -98,9 +98,7 @@ def _quotas(root: Path) -> tuple[float, ...]:
 @cache
 def _memory_limits(root: Path) -> tuple[int, ...]:
     """The same for bytes of memory."""
-    words = [
-        _read(group / name) for group in _groups(root, "memory") for name in ("memory.max", "memory.limit_in_bytes")
-    ]
+    words = [_read(group / name) for group in _groups(root, "memory") for name in _MEMORY_FILES[0]]
     return tuple(int(word) for word in words if word.isdecimal())
 
 

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from support.batch import soon
 from support.daily import some
 
 import particles as mf
@@ -229,10 +229,7 @@ def test_interrupt__ends_a_run_on_shards_between_iterations(three_nodes, tmp_pat
     press = Once(3, threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start)
     stopped = go(10**6, on(three_nodes, 3), progress=press, checkpoints=tmp_path, checkpoint_seconds=1e9)
     assert stopped.status == "stopped"
-    end = time.monotonic() + 20.0  # Ray ends a process after it has answered that it will
-    while testing.actors() and time.monotonic() < end:
-        time.sleep(0.1)
-    assert testing.actors() == []
+    soon(lambda: testing.actors() == [])  # Ray ends a process after it has answered that it will
     (state,) = tmp_path.glob("checkpoint-*.json")
     assert (stopped.measure.b == go(int(state.name.split("-")[1])).measure.b).all()
 

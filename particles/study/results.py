@@ -288,8 +288,8 @@ def verified(path: Path, look: Callable[[Hdf5File], T]) -> T:
 
     def reader(file: Hdf5File) -> tuple[T, dict[str, Any]]:
         hdf5.verify(file)
-        group = file.members().get("final")
-        return look(file), hdf5.attributes(file, group) if group else {}
+        final = hdf5.attributes(file, file.member("final")) if "final" in file.links() else {}
+        return look(file), final
 
     found, final = read(path, reader)
     _check_left(path, final, whole=False)
