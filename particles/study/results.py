@@ -221,11 +221,11 @@ def open(path: str | Path) -> Run:
     True
     """
     path = Path(path)
-    tree = open_tree(path)
-    if "final" not in tree.children or "config" not in tree.attrs:
+    groups = read(path, hdf5.everything)  # no tree: its nodes refer to each other, and so keep the memory of a run
+    data, final = groups["/"], groups.get(hdf5.FINAL)
+    if final is None or "config" not in data.attrs:
         raise StorageError(f"{path} is no run of this program: it lacks the group /final. Give a file under runs/.")
-    data = forms.checked_run(path, tree.to_dataset())
-    final = tree["final"].to_dataset()
+    forms.checked_run(path, data)
     if not final.data_vars and data.attrs["status"] == "stopped":  # inside an iteration: there is no last measure
         return Run(data, None)
     if not all(name in final for name in _FINAL):
