@@ -46,6 +46,7 @@ def test_bar__on_a_terminal_is_one_line_on_stderr():
 
 
 @pytest.mark.filterwarnings("default")  # of Jupyter's own parts
+@pytest.mark.slow
 def test_bar__in_a_notebook_is_one_output_that_stays():
     from nbclient import NotebookClient
 

@@ -77,7 +77,10 @@ def test_slurm__the_runs_own_failure_is_the_jobs(submit):
     assert not list((job.folder / "out").iterdir())
 
 
-BROKEN = [("head", "did not come up"), ("worker", "1 of 3 nodes joined Ray")]
+BROKEN = [
+    pytest.param("head", "did not come up"),
+    pytest.param("worker", "1 of 3 nodes joined Ray", marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize(("role", "message"), BROKEN)

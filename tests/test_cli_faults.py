@@ -183,6 +183,7 @@ def test_completion__names_every_command(capsys, shell):
     assert [word for word in ("new", "run", "check", "show", "doctor", "schema") if word not in out] == []
 
 
+@pytest.mark.slow
 def test_show__draws_in_letters_where_braille_cannot_be_written(folder, capsys):
     assert called(capsys, "run", "small.toml", "--quiet", "--no-figure")[0] == 0
     words = [sys.executable, "-m", "particles.study.cli", "show", "out/small", "--plots"]

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray
+from support.daily import some
 from support.summaries import AXES, COUNTS, LIMIT, SEEDS, summed
 
 import particles as mf
@@ -217,7 +218,7 @@ def fresh(code, *arguments):
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("engine", ["particles", ""], ids=["named", "guessed"])
+@pytest.mark.parametrize("engine", some(["particles", ""], ""))
 def test_engine__opens_the_folder_through_xarray(tmp_path, engine):
     """As installed: by the package's entry point."""
     summed(tmp_path, COUNTS)

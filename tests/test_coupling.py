@@ -48,7 +48,13 @@ def test_twins__have_the_noise_of_their_particles(data):
     assert found.twin_distance.max() == 0.0
 
 
-@pytest.mark.parametrize("method", [mf.GradientDescent(0.5), mf.Langevin(0.5, 0.02, 0.1)], ids=["GD", "Langevin"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(mf.GradientDescent(0.5), id="GD"),
+        pytest.param(mf.Langevin(0.5, 0.02, 0.1), id="Langevin", marks=pytest.mark.slow),
+    ],
+)
 def test_twin_distance__falls_as_the_square_root(method, data):
     counts, limit = (
         [32, 128, 512],

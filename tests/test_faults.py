@@ -121,6 +121,7 @@ def limited():
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 
 
+@pytest.mark.slow
 def test_sweep__on_a_full_disk_says_what_to_do_and_keeps_what_was_there(tmp_path):
     """A limit on the size of files stands in for a full disk."""
     settings = (CIRCLE, "start.count=[8, 300]")
@@ -170,6 +171,7 @@ def test_run__that_diverged_at_once_is_summed_up_and_shown(too_large, capsys):
         assert "diverged" in called(capsys, "show", str(path))[1]
 
 
+@pytest.mark.slow
 def test_run__that_diverged_at_once_makes_no_noise(too_large):
     """No warnings of numpy between the lines of the command."""
     code, out, err = too_large.run()

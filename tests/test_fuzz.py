@@ -13,7 +13,7 @@ from support.daily import some
 RESULTS, DATA, CONFIGURATIONS = ("result", "sweep", "resumed"), ("data", "law"), ("config", "runs", "checked")
 # Faults that were found here, and are of no other test.
 NAMED = {
-    "dimensions/list-number", "sizes/run-array-inflated", "sizes/run-array-deeper", "arrays/run-iteration-missing",
+    "dimensions/list-number", "sizes/run-array-deeper", "arrays/run-iteration-missing",
     "arrays/run-loss-long-double", "arrays/sweep-loss-scalar", "arrays/sweep-comparison.sup_distance-nan",
     "folders/run-time", "checkpoints/inside-rows-array", "checkpoints/iteration-negative",
     "checkpoints/processor", "mutations/run-empty-1",

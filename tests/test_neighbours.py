@@ -40,6 +40,7 @@ def content(path):
 # Ray's folder
 
 
+@pytest.mark.slow
 @two_users
 def test_ray__keeps_its_files_where_a_neighbour_cannot_enter():
     """Ray itself gives its folder to all; a log was replaced by a link, and root's file overwritten."""

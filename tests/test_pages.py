@@ -50,8 +50,8 @@ def runs(block):
 
 
 def named(page):
-    """Quick pages are of every day; those that call programs, which compile and start Ray, are slow."""
-    slow = any(block.language == "sh" and runs(block) for block in blocks(page))
+    """Quick pages are of every day; slow are one of 10 s and those that call programs, which compile and start Ray."""
+    slow = page.stem == "mean_field" or any(block.language == "sh" and runs(block) for block in blocks(page))
     marks = [pytest.mark.slow] if slow else []
     return pytest.param(page, id=page.stem, marks=marks)
 

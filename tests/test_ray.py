@@ -73,6 +73,7 @@ def on(cluster, shards, **settings):
 # Several processors
 
 
+@pytest.mark.slow
 def test_processors__of_several_families_are_told_and_recorded(three_nodes, monkeypatch):
     """The nodes are this machine; the driver pretends to be another."""
     with connected(three_nodes.address) as ray:
@@ -217,6 +218,7 @@ def test_resume__goes_on_with_other_shards_or_none(then, three_nodes, tmp_path):
     assert digest(again) == digest(run("GD"))
 
 
+@pytest.mark.slow
 def test_interrupt__ends_a_run_on_shards_between_iterations(three_nodes, tmp_path):
     """Ctrl-C from outside, most likely while the shards' answers are awaited."""
 

@@ -15,7 +15,7 @@ from particles.study.cli import main
 from particles.study.progress import Ticker
 from particles.study.sweep import run_path, run_sweep
 
-MANY = ("start.count=[8, 300]", "limit.nodes=16")  # each run may start a process, which takes seconds of a core
+MANY = ("start.count=[300]", "limit.nodes=16")  # each run may start a process, which takes seconds of a core
 
 
 def on_cluster(cluster, out, *settings, monitor=None, **more):

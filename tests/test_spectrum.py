@@ -243,6 +243,7 @@ def test_effective_dimension__has_the_tail_of_its_power_law(weight, beta):
         assert value.total == pytest.approx((lam / (lam + weight)).sum(), abs=2e-3)
 
 
+@pytest.mark.slow
 def test_effective_dimension__with_its_tail_is_that_of_many_more_degrees():
     few, many = computed("relu", 2, 400), computed("relu", 2, 1600)
     fit = spectra.decay(few, 200, 400)
