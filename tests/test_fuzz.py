@@ -22,11 +22,13 @@ NAMED = {
 DAILY = NAMED | {case.name for case in cases(every=35)}
 # 5000 attributes take 10 s of a processor; one of half the speed would come near the limit of 20 s.
 HEAVY = {"sizes/sweep-array-attributes", "sizes/run-array-attributes"}
-LONG = ({case.name for case in cases(every=2)} | {case.name for case in cases() if case.kind in DATA}) - HEAVY
+LONG = DAILY | {case.name for case in cases(every=3) if case.kind in RESULTS}
+LONG |= {case.name for case in cases(every=2) if case.kind not in RESULTS} | {case.name for case in cases("things/")}
+LONG -= HEAVY
 
 
 def marked(case):
-    """Some cases are tried by default, about half by the slow tests, the others by hand."""
+    """Some cases are tried by default, about two in five by the slow tests, the others by hand."""
     marks = [] if case.name in DAILY else [pytest.mark.slow if case.name in LONG else pytest.mark.exhaustive]
     return pytest.param(case, id=case.name, marks=marks)
 
