@@ -18,7 +18,7 @@ import h5py
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from particles.files import write_whole
+from particles.files.atomic import write_whole
 from particles.study.claims import tally
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from particles.checks import real_array
 from particles.errors import InputError, nearest
-from particles.npz_file import NpzFile
+from particles.files.npz_file import NpzFile
 
 if TYPE_CHECKING:
-    from particles.hdf5_file import Hdf5File
+    from particles.files.hdf5_file import Hdf5File
 
 Array = NDArray[np.float64]
 _NEVER_WRITTEN = 9.969209968386869e36  # what netCDF puts in cells of float variables that nobody wrote
@@ -64,7 +64,7 @@ def _opened(content: bytes, npz: bool) -> Iterator[Mapping[str, Any]]:
         with netcdf_file(_Once(content), mmap=False) as file:
             yield file.variables
     else:
-        from particles.hdf5_file import opened_bytes
+        from particles.files.hdf5_file import opened_bytes
 
         with opened_bytes(content) as file:
             yield _Arrays(file)
@@ -98,7 +98,7 @@ class _Arrays(Mapping[str, _Variable]):
         return len(self._file.links())
 
     def __getitem__(self, path: str) -> _Variable:
-        from particles.hdf5_file import ForeignError
+        from particles.files.hdf5_file import ForeignError
 
         try:
             item = self._file.member(path)

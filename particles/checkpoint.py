@@ -26,14 +26,14 @@ import h5py
 
 from particles.errors import DamagedError, StorageError
 from particles.escapes import escaped
-from particles.files import clear_parts, held, make_folder, remove, write_whole
-from particles.hdf5_file import Hdf5File, Member, opened_bytes
-from particles.json_text import checked, parsed
+from particles.files.atomic import clear_parts, held, make_folder, remove, write_whole
+from particles.files.hdf5_file import Hdf5File, Member, opened_bytes
+from particles.files.json_text import checked, parsed
+from particles.files.reading import content_of, names_in
 from particles.machine import processor
 from particles.observables import Values
 from particles.population import Population
 from particles.problem import Memory
-from particles.reading import content_of, names_in
 from particles.segments import (
     Segment,
     check_segments,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from particles.files import clear_parts, remove
+from particles.files.atomic import clear_parts, remove
 from particles.population import Population
 from particles.segments import Segment, checked_seen, write_segments
 from particles.shard import Shard

@@ -12,7 +12,7 @@ from matplotlib.image import imread
 from support.commands import LIMIT, called, set_
 from support.configs import SMALL_TOML, planned
 
-from particles.files import sole_user
+from particles.files.atomic import sole_user
 from particles.study import progress
 from particles.study.console import Console
 from particles.study.progress import Ticker

@@ -10,9 +10,9 @@ import textwrap
 import pytest
 
 import particles as mf
-from particles import files
 from particles.errors import BusyError
-from particles.files import clear_parts, held, sole_user, write_whole
+from particles.files import atomic
+from particles.files.atomic import clear_parts, held, sole_user, write_whole
 
 SPACE = "Free some space, or choose another folder, and run again"
 
@@ -80,7 +80,7 @@ def test_write__says_what_to_do_when_it_fails(tmp_path, monkeypatch, number, rem
     def fail(*arguments):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files.os, moment, fail)
+    monkeypatch.setattr(atomic.os, moment, fail)
     with pytest.raises(mf.StorageError) as caught:
         write_whole(path, b"new")
     assert str(caught.value).startswith(f"{path} could not be written: {os.strerror(number)}. {remedy}")
@@ -143,7 +143,7 @@ def test_folder__is_free_after_its_user_was_killed(tmp_path):
     code = """
         import os, signal, sys
         from pathlib import Path
-        from particles.files import sole_user
+        from particles.files.atomic import sole_user
         with sole_user(Path(sys.argv[1])):
             os.kill(os.getpid(), signal.SIGKILL)
     """
@@ -171,7 +171,7 @@ def test_lock__tells_a_holder_from_a_folder_that_cannot_be_written(tmp_path):
 
 def test_lock__on_a_file_that_its_holder_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
     """Another waits at the old file while its holder removes it: what is locked then is no file any more."""
-    path, real, opened = tmp_path / "run.lock", files.fcntl.flock, []
+    path, real, opened = tmp_path / "run.lock", atomic.fcntl.flock, []
 
     def late(file, how):
         if not opened:
@@ -179,7 +179,7 @@ def test_lock__on_a_file_that_its_holder_removed_meanwhile_is_taken_anew(tmp_pat
         opened.append(file)
         real(file, how)
 
-    monkeypatch.setattr(files.fcntl, "flock", late)
+    monkeypatch.setattr(atomic.fcntl, "flock", late)
     with held(path):
         assert len(opened) == 2 and path.exists()
         with pytest.raises(BusyError), held(path):
@@ -189,7 +189,7 @@ def test_lock__on_a_file_that_its_holder_removed_meanwhile_is_taken_anew(tmp_pat
 @pytest.fixture
 def failing(monkeypatch):
     """A maker of system calls that fail with an error number, in a process that has warned of nothing yet."""
-    monkeypatch.setattr(files, "_warned", set())
+    monkeypatch.setattr(atomic, "_warned", set())
 
     def make(module, name, number, only=lambda *_: True):
         real = getattr(module, name)
@@ -209,7 +209,7 @@ NOT_SUPPORTED = [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, 524
 
 @pytest.mark.parametrize("number", NOT_SUPPORTED)
 def test_lock__where_there_are_none_is_said_once(tmp_path, failing, number):
-    failing(files.fcntl, "flock", number)
+    failing(atomic.fcntl, "flock", number)
     with pytest.warns(UserWarning, match="has no file locks .*nothing stops a second run") as seen:
         for _ in range(2):
             with sole_user(tmp_path):
@@ -218,7 +218,7 @@ def test_lock__where_there_are_none_is_said_once(tmp_path, failing, number):
 
 
 def test_lock__that_fails_otherwise_is_an_error(tmp_path, failing):
-    failing(files.fcntl, "flock", errno.EIO)
+    failing(atomic.fcntl, "flock", errno.EIO)
     with pytest.raises(mf.StorageError, match="could not be locked: Input/output error"), sole_user(tmp_path):
         pass
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from support.users import NEIGHBOUR, mode, neighbour, two_users
 
-from particles import files
 from particles.errors import StorageError
-from particles.files import held, lasting_file, new_file, write_whole
+from particles.files import atomic
+from particles.files.atomic import held, lasting_file, new_file, write_whole
 from particles.theory import gram_file
 
 
@@ -26,7 +26,7 @@ def victim(tmp_path):
 @two_users
 def test_temporary_names__are_not_followed_where_a_neighbour_put_a_link(commons, victim, monkeypatch):
     """He cannot foresee the name; if he could, nothing would be written."""
-    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "foreseen")
+    monkeypatch.setattr(atomic.secrets, "token_hex", lambda _: "foreseen")
     assert neighbour('ln -s "$1" "$2/.a.h5.foreseen.part"', victim, commons) == (0, "")
     with pytest.raises(StorageError, match=r"a\.h5 could not be written: File exists"):
         write_whole(commons / "a.h5", b"new")
@@ -73,7 +73,7 @@ def test_lock__keeps_what_is_in_its_file(tmp_path):
 def test_lock__of_a_neighbour_is_said_and_not_taken(commons, victim):
     commons.chmod(0o777)  # else Linux itself refuses (fs.protected_symlinks)
     assert neighbour('ln -s "$1" "$2/.lock"', victim, commons) == (0, "")
-    with pytest.raises(StorageError, match=r"Links are not followed: remove what is there"), files.sole_user(commons):
+    with pytest.raises(StorageError, match=r"Links are not followed: remove what is there"), atomic.sole_user(commons):
         pass
 
 
@@ -122,6 +122,6 @@ def test_write__keeps_the_group_or_gives_another_no_more_than_all(tmp_path, monk
     def refused(*_):
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(files.os, "fchown", refused)
+    monkeypatch.setattr(atomic.os, "fchown", refused)
     write_whole(path, b"newer")
     assert (mode(path), os.stat(path).st_gid) == (0o644, os.getegid())

@@ -18,9 +18,10 @@ import pytest
 from support.commands import called
 
 import particles as mf
-from particles import hdf5_file, machine, reading, table_file
+from particles import machine, table_file
 from particles.errors import DamagedError
-from particles.hdf5_heaps import check_heaps
+from particles.files import hdf5_file, reading
+from particles.files.hdf5_heaps import check_heaps
 from particles.study import hdf5
 from particles.study.report import source
 from particles.study.report.incidents import incidents

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 from support.users import NEIGHBOUR, mode, neighbour, two_users
 
-from particles import ownership
 from particles.cluster import scratch
 from particles.cluster.connection import connected
+from particles.files import ownership
 from particles.kernels import cache, compile, online
 from particles.study import doctor
 

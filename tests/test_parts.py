@@ -13,7 +13,7 @@ from support.configs import SMALL_TOML, planned
 
 import particles as mf
 from particles.errors import BusyError
-from particles.files import held, sole_user
+from particles.files.atomic import held, sole_user
 from particles.study import parts, results
 from particles.study.parts import part_of, work_of
 from particles.study.plots import described

@@ -17,7 +17,7 @@ from support.sweeps import contents, swept
 import particles as mf
 from particles import steppers
 from particles.errors import DamagedError
-from particles.hdf5_file import Hdf5File
+from particles.files.hdf5_file import Hdf5File
 from particles.study import summary, sweep
 from particles.study.results import open_final, open_root, open_tree, read
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from particles.files import replacement
+from particles.files.atomic import replacement
 
 _TOKEN = "RAY_AUTH_TOKEN_PATH"
 _LENGTH = 32  # bytes of a question and of an answer

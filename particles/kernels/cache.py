@@ -21,8 +21,8 @@ import numba
 import numpy as np
 from numba import config as numba_config
 
-from particles.files import replacement
-from particles.ownership import changeable_level, make_private, trusted_content
+from particles.files.atomic import replacement
+from particles.files.ownership import changeable_level, make_private, trusted_content
 
 
 def _source_hash() -> str:

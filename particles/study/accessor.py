@@ -68,7 +68,7 @@ class Findings:
 
     def _in_folder(self, name: str) -> Path:
         """A file of the sweep's folder, which may have been moved or copied with this dataset in it."""
-        from particles.reading import size_of
+        from particles.files.reading import size_of
 
         source = Path(str(self._data.encoding.get("source", "")))
         folders = [source, source.parent, Path(self._data.attrs.get("folder", ""))]

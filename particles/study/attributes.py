@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints
 from typing_extensions import TypedDict
 
 from particles.errors import DamagedError
-from particles.json_text import parsed
+from particles.files.json_text import parsed
 
 _REMEDY = "If a run of this program wrote it, delete it and run again."
 _NONE = object()

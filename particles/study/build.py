@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from particles.data import Dataset, checked_labels
 from particles.datasets import RELATIVE, load, parsed
 from particles.errors import InputError, ParticlesError, StorageError
+from particles.files.npz_file import NpzFile
+from particles.files.reading import check_room, content_of, digest_of, size_of
 from particles.laws import Atoms, Law
 from particles.losses import loss
 from particles.measure import Measure, Source
 from particles.methods import Method
 from particles.network import Network
-from particles.npz_file import NpzFile
 from particles.observables import OBSERVABLES
-from particles.reading import check_room, content_of, digest_of, size_of
 from particles.regularisers import L1, L2, Regulariser
 from particles.scaling import refuse_marks, scaled, standard_targets
 from particles.schedules import InverseSqrt, RobbinsMonro, Schedule

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from particles.errors import ParticlesError, nearest
-from particles.files import write_whole
+from particles.files.atomic import write_whole
 from particles.study.config import ConfigError, override, read_toml
 from particles.study.console import Console
 from particles.study.provenance import provenance

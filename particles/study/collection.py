@@ -12,8 +12,8 @@ import numpy as np
 import xarray
 
 from particles.errors import DamagedError, ParticlesError, StorageError
-from particles.hdf5_file import Hdf5File, Member
-from particles.reading import names_in, size_of
+from particles.files.hdf5_file import Hdf5File, Member
+from particles.files.reading import names_in, size_of
 from particles.study import grid, hdf5
 from particles.study.attributes import attribute
 from particles.study.backend import SweepBackend

@@ -11,7 +11,7 @@ import numpy as np
 
 from particles.checkpoint import Checkpoints, Event, Row
 from particles.errors import ClusterError, DivergedError, LostError
-from particles.files import held, make_folder
+from particles.files.atomic import held, make_folder
 from particles.flow import Snapshot, flow
 from particles.measure import Measure
 from particles.observables import Observer

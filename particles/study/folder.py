@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from typing_extensions import TypedDict
 
 from particles.errors import ParticlesError, StorageError
-from particles.files import write_whole
-from particles.json_text import parsed
-from particles.reading import content_of, size_of
+from particles.files.atomic import write_whole
+from particles.files.json_text import parsed
+from particles.files.reading import content_of, size_of
 from particles.study.plan import Plan, plan
 from particles.study.provenance import fingerprint
 from particles.study.summary import FILE as SWEEP

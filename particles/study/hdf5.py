@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 
-from particles.hdf5_file import Hdf5File, Member
+from particles.files.hdf5_file import Hdf5File, Member
 
 if TYPE_CHECKING:
     import xarray

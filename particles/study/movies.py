@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from particles.checks import number, whole
 from particles.errors import InputError
-from particles.files import write_whole
+from particles.files.atomic import write_whole
 from particles.study import plots
 from particles.study.camera import Camera
 from particles.study.reels import Reel, reel

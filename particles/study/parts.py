@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from particles.errors import BusyError
-from particles.files import held, make_folder, sole_user
+from particles.files.atomic import held, make_folder, sole_user
 from particles.study.plan import Case, Plan
 
 _LOOK_SECONDS = 0.5  # between two looks whether another task is done with a run

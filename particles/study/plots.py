@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.escapes import escaped
-from particles.files import write_whole
+from particles.files.atomic import write_whole
 from particles.measure import Array
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ import numpy as np
 from particles.checkpoint import Event, Row
 from particles.errors import DamagedError, InputError, StorageError
 from particles.escapes import escaped
-from particles.files import write_whole
-from particles.hdf5_file import Hdf5File, opened
+from particles.files.atomic import write_whole
+from particles.files.hdf5_file import Hdf5File, opened
+from particles.files.reading import hdf5_error, inside, size_of
 from particles.measure import Measure
 from particles.observables import MOMENTS, Observable
-from particles.reading import hdf5_error, inside, size_of
 from particles.segments import check_file
 from particles.study import forms, hdf5
 from particles.study.attributes import attribute

@@ -10,7 +10,7 @@ from typing import Any
 
 from particles.cluster.engine import Ray
 from particles.errors import InputError, StorageError
-from particles.files import write_whole
+from particles.files.atomic import write_whole
 from particles.population import Engine, Local
 from particles.study import documents, placement, tables
 from particles.study.cli import CODES, FAILED, OK

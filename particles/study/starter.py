@@ -15,11 +15,11 @@ from particles.data import Dataset
 from particles.datasets import RELATIVE, arrays, checked_kind, two_classes
 from particles.errors import InputError, StorageError, nearest
 from particles.escapes import escaped
-from particles.files import write_whole
+from particles.files.atomic import write_whole
+from particles.files.reading import content_of
 from particles.laws import Gaussian
 from particles.losses import loss
 from particles.network import Network
-from particles.reading import content_of
 from particles.scaling import scaled
 from particles.stability import rounded_down, stable_step
 from particles.study import build

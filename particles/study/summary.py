@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from particles.errors import StorageError
-from particles.files import write_whole
-from particles.reading import size_of
+from particles.files.atomic import write_whole
+from particles.files.reading import size_of
 from particles.study import forms, hdf5
 from particles.study.compare import compare
 from particles.study.plan import Axis, Case, Plan

@@ -22,11 +22,11 @@ import h5py
 import numpy as np
 
 from particles.errors import DamagedError, StorageError
-from particles.files import flush, lasting_file, lock, new_file, sync
-from particles.hdf5_file import opened
-from particles.json_text import parsed
+from particles.files.atomic import flush, lasting_file, lock, new_file, sync
+from particles.files.hdf5_file import opened
+from particles.files.json_text import parsed
+from particles.files.reading import hdf5_error, size_of
 from particles.measure import Array
-from particles.reading import hdf5_error, size_of
 
 Job = tuple[int, int]  # a tile: rows I against columns J of blocks of inputs, I <= J
 

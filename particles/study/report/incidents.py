@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from particles.errors import DamagedError, StorageError
-from particles.reading import size_of
+from particles.files.reading import size_of
 from particles.study.attributes import Event, attribute
 from particles.study.grid import coordinate
 from particles.study.report.settings import axes

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from particles.errors import InputError
 from particles.escapes import escaped
-from particles.files import write_whole
+from particles.files.atomic import write_whole
 from particles.study.compare import verdict
 from particles.study.convergence import distances
 from particles.study.plots import label, optional, styled

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from particles.errors import StorageError
-from particles.reading import content_of, inside, size_of
+from particles.files.reading import content_of, inside, size_of
 from particles.study import plots
 from particles.study.report.source import STUDY, SWEEP, Source
 

@@ -2,7 +2,7 @@
 
 Some file systems have no locks (Lustre, NFS) or cannot flush a folder (CIFS, FUSE). There the program goes on and says
 once what is not guarded. Where others may write to the folder as well, they may have put a link or a pipe where a file
-is to be: nothing is written through one. `particles/reading.py` is the other direction.
+is to be: nothing is written through one. `particles/files/reading.py` is the other direction.
 """
 
 import contextlib

@@ -20,9 +20,9 @@ import numpy as np
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5s, h5t
 
 from particles.errors import DamagedError
-from particles.hdf5_chunks import check_chunks
-from particles.hdf5_heaps import LOOKED_AT, check_heaps
-from particles.reading import check_room, inside, size_of, unpacked_at_most
+from particles.files.hdf5_chunks import check_chunks
+from particles.files.hdf5_heaps import LOOKED_AT, check_heaps
+from particles.files.reading import check_room, inside, size_of, unpacked_at_most
 
 # HDF5's own, and h5py's LZF. To ask HDF5 whether it has another one would load it.
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}

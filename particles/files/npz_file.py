@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from particles.errors import StorageError
-from particles.reading import check_room, unpacked_at_most
+from particles.files.reading import check_room, unpacked_at_most
 
 _PICKLE = (
     "Object arrays cannot be loaded, since they are pickles. Save np.asarray(x, dtype=float), an array of numbers."
