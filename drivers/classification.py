@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import Field
 
 import particles as mf
-from particles.randomness import Purpose
+from particles.measures.random_streams import Purpose
 from particles.study.claims import Claim, Settings, at_most, below, study, vacuous
 from particles.study.compare import fit_exponent
 from particles.study.plots import THEORY, legend, panels, series, styled, theory, ticks

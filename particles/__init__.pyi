@@ -10,7 +10,8 @@ from .errors import (
     ParticlesError as ParticlesError,
     StorageError as StorageError,
 )
-from .laws import (
+from .losses import LOSSES as LOSSES
+from .measures.laws import (
     Atoms as Atoms,
     Ball as Ball,
     Gaussian as Gaussian,
@@ -18,8 +19,7 @@ from .laws import (
     Sphere as Sphere,
     Uniform as Uniform,
 )
-from .losses import LOSSES as LOSSES
-from .measure import Measure as Measure
+from .measures.measure import Measure as Measure
 from .methods import (
     SGD as SGD,
     AveragedSGD as AveragedSGD,

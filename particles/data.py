@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from particles.checks import number, real_array
 from particles.errors import InputError
-from particles.laws import Law
-from particles.measure import Array
-from particles.randomness import Purpose, checked_seed, generator
+from particles.measures.laws import Law
+from particles.measures.measure import Array
+from particles.measures.random_streams import Purpose, checked_seed, generator
 
 _ROWS = 256
 

@@ -16,9 +16,9 @@ from particles.checks import whole
 from particles.data import Dataset, Stream
 from particles.errors import InputError, StorageError, nearest
 from particles.files.reading import content_of
-from particles.laws import Gaussian, Law, Sphere
-from particles.measure import Array
-from particles.randomness import Purpose, checked_seed
+from particles.measures.laws import Gaussian, Law, Sphere
+from particles.measures.measure import Array
+from particles.measures.random_streams import Purpose, checked_seed
 from particles.scaling import scaled
 
 KINDS = (".csv", ".npz", ".h5", ".hdf5", ".nc")

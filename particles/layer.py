@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from particles.blocks import Floats
 from particles.kernels.blocks import BlockKernels
-from particles.measure import Array
+from particles.measures.blocks import Floats
+from particles.measures.measure import Array
+from particles.measures.random_streams import Purpose
 from particles.moves import Move, Noise
-from particles.randomness import Purpose
 from particles.regularisers import L1
 
 _WORD = 2**32 - 1

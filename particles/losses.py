@@ -7,7 +7,7 @@ import numpy as np
 
 from particles.derivatives import check_loss
 from particles.errors import InputError, nearest
-from particles.measure import Array
+from particles.measures.measure import Array
 
 
 class Loss(NamedTuple):

@@ -6,9 +6,9 @@ A `Move` is all that a push needs, a `Leg` a stretch of one-sample iterations, a
 from collections.abc import Callable
 from typing import NamedTuple
 
-from particles.blocks import Floats
 from particles.errors import InputError
-from particles.measure import Array, Measure, Source, checked_measure, source_of
+from particles.measures.blocks import Floats
+from particles.measures.measure import Array, Measure, Source, checked_measure, source_of
 from particles.network import Network
 from particles.regularisers import L2, Regulariser
 from particles.samples import Place

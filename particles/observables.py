@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from particles.data import checked_labels
 from particles.errors import InputError, nearest
 from particles.losses import Loss
-from particles.measure import Array
+from particles.measures.measure import Array
 from particles.moves import BlockView, Field, Partial
 from particles.network import Network
 from particles.population import Population, positions_of

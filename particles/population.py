@@ -13,9 +13,9 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 import numpy as np
 
 from particles import machine
-from particles.blocks import Branches, root
 from particles.checks import whole
-from particles.measure import Array, Measure
+from particles.measures.blocks import Branches, root
+from particles.measures.measure import Array, Measure
 from particles.moves import Field, Leg, Move, Partial, Recipe, Where
 from particles.samples import Samples
 from particles.shard import Shard

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.losses import Loss
-from particles.measure import Array
+from particles.measures.measure import Array
 from particles.methods import Method
 from particles.moves import Field
 from particles.network import Network

@@ -7,7 +7,7 @@ once; the same place has the same inputs everywhere.
 import numpy as np
 
 from particles.data import Batches, Dataset, Stream
-from particles.measure import Array
+from particles.measures.measure import Array
 from particles.network import Network
 
 Place = int | str

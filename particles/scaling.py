@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from particles.data import Dataset
 from particles.errors import InputError, nearest
-from particles.measure import Array
+from particles.measures.measure import Array
 
 SCALES = ("none", "standard", "unit")
 _CLOSE = 1e-12  # a spread below this share of the largest entry needs the mean to more digits than one pass gives

@@ -6,7 +6,7 @@ import numpy as np
 
 from particles.checks import number
 from particles.errors import InputError
-from particles.measure import Array
+from particles.measures.measure import Array
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from particles import blocks
-from particles.blocks import Branches, Floats, climb
 from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
 from particles.kernels.online import WINDOW
 from particles.layer import Layer
-from particles.measure import Array, Measure
+from particles.measures import blocks
+from particles.measures.blocks import Branches, Floats, climb
+from particles.measures.measure import Array, Measure
 from particles.moves import BlockView, Field, Leg, Move, Partial, Recipe, State, Where
 from particles.regularisers import L1, Regulariser
 from particles.samples import Samples

@@ -18,7 +18,7 @@ import numpy as np
 
 from particles.derivatives import one_by_one
 from particles.losses import Loss
-from particles.measure import Array, Measure, Source, source_of
+from particles.measures.measure import Array, Measure, Source, source_of
 from particles.methods import BirthDeath, DualAveraging, Method
 from particles.network import Network
 from particles.problem import Problem

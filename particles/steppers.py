@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from particles.blocks import blocks_of, root
 from particles.errors import DivergedError, InputError
-from particles.measure import Array
+from particles.measures.blocks import blocks_of, root
+from particles.measures.measure import Array
 from particles.methods import BirthDeath, DualAveraging, Langevin, RungeKutta, Tableau
 from particles.moves import Field, Move, Noise, Partial, Stage
 from particles.population import Population

@@ -6,8 +6,8 @@ outside. Positions are read and written once a window here too.
 
 import numpy as np
 
-from particles.blocks import Branches, climb
 from particles.kernels.online import WINDOW
+from particles.measures.blocks import Branches, climb
 from particles.moves import Leg
 from particles.shard import Shard
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import particles as mf
-from particles.measure import Measure
+from particles.measures.measure import Measure
 from particles.theory.entropic.entropy import entropy
 from particles.theory.entropic.free_energy import free_energy
 

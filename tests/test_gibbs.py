@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 from support.daily import some
 
 import particles as mf
-from particles.measure import Measure
+from particles.measures.measure import Measure
 from particles.theory.entropic.duality import duality_gap
 from particles.theory.entropic.gibbs import gibbs, shares
 from particles.theory.entropic.proximal import proximal_gibbs

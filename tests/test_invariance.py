@@ -9,7 +9,7 @@ from support import naive
 
 import particles as mf
 from particles import shard
-from particles.blocks import tree_sum
+from particles.measures.blocks import tree_sum
 
 STEPS = 7
 METHODS = [

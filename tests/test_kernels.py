@@ -8,9 +8,10 @@ from support import naive
 from support.daily import some
 
 import particles as mf
-from particles import blocks, network
+from particles import network
 from particles.activations import ACTIVATIONS
 from particles.kernels.blocks import BLOCK, NARROW, plain_block_kernels
+from particles.measures import blocks
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 ALPHA, STEP = 3.0, 0.25

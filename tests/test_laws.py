@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import particles as mf
-from particles import blocks
+from particles.measures import blocks
 
 ATOMS = mf.Atoms([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]], weights=[1.0, 2.0, 1.0])
 

@@ -13,7 +13,7 @@ import particles as mf
 from particles.data import Batches
 from particles.kernels.elementwise import lanewise
 from particles.losses import loss as loss_row
-from particles.measure import source_of
+from particles.measures.measure import source_of
 from particles.problem import Problem
 from particles.regularisers import NONE
 from particles.samples import Samples

@@ -11,7 +11,7 @@ from scipy.optimize import root
 from scipy.special import expit, logsumexp
 
 import particles as mf
-from particles.measure import Measure
+from particles.measures.measure import Measure
 from particles.theory.optimality.convex_program import columns_of
 
 SMOOTH, ALL = ("tanh", "sigmoid", "erf", "sin"), ("tanh", "sigmoid", "erf", "sin", "relu", "softplus")

@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 
 import particles as mf
-from particles.laws import Law
+from particles.measures.laws import Law
 from particles.study.mean_field import _quadrature
 from particles.theory.radial import profile
 

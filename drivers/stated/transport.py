@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import t as student
 
 import particles as mf
-from particles.measure import Measure
+from particles.measures.measure import Measure
 
 LEVEL = 0.975  # 95% between two ends
 FINE = 2**12  # directions, equally spread where D = 2

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from particles.blocks import blocks_of
 from particles.checks import number, whole
 from particles.cluster.connection import Node, connected, nodes
 from particles.cluster.shards import RayPopulation, checked_room
@@ -13,6 +12,7 @@ from particles.cluster.tasks import processors, run_tasks
 from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
 from particles.machine import mixture
+from particles.measures.blocks import blocks_of
 from particles.moves import Recipe
 from particles.population import Watch
 from particles.samples import Samples

@@ -12,13 +12,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from particles.blocks import blocks_of, root
 from particles.cluster.actor import Order, actor_class
 from particles.cluster.connection import Node, nodes, short
 from particles.cluster.rows import packed
 from particles.errors import ClusterError, InputError, LostError
 from particles.machine import mixture, processor
-from particles.measure import Array
+from particles.measures.blocks import blocks_of, root
+from particles.measures.measure import Array
 from particles.moves import Field, Leg, Move, Partial, Recipe, Where
 from particles.population import folded
 from particles.samples import Samples

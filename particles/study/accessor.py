@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from particles.checkpoint import Event
-    from particles.measure import Measure
+    from particles.measures.measure import Measure
     from particles.study.compare import Exponent
 
 _MARKS = {"config_hash", "study", "independent_fits"}  # attributes of runs and sweeps, of studies, of comparisons
@@ -139,7 +139,7 @@ class Findings:
 
         It needs `record=("position", "output_weight", "particle_weight")` and `positions=None`.
         """
-        from particles.measure import Measure
+        from particles.measures.measure import Measure
 
         data = self._has(*_CLOUD)
         _only(data["position"], "time", "particle", "dim")

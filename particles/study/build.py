@@ -11,9 +11,9 @@ from particles.datasets import RELATIVE, load, parsed
 from particles.errors import InputError, ParticlesError, StorageError
 from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
-from particles.laws import Atoms, Law
 from particles.losses import loss
-from particles.measure import Measure, Source
+from particles.measures.laws import Atoms, Law
+from particles.measures.measure import Measure, Source
 from particles.methods import Method
 from particles.network import Network
 from particles.observables import OBSERVABLES

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from particles.checks import real_array, whole
 from particles.errors import InputError, nearest
-from particles.measure import Array, Measure
+from particles.measures.measure import Array, Measure
 from particles.study.convergence import Cloud, principal_plane
 
 if TYPE_CHECKING:

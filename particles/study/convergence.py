@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from particles.measure import Array, Measure
-from particles.rules import principal_axes
+from particles.measures.measure import Array, Measure
+from particles.measures.quadrature import principal_axes
 from particles.study import plots
 from particles.study.lines import Curve, draw, mean_of
 

@@ -14,11 +14,11 @@ import numpy as np
 from particles.checks import whole
 from particles.data import Dataset, Stream
 from particles.errors import InputError
-from particles.laws import Law
-from particles.measure import Array, Measure, checked_measure
+from particles.measures.laws import Law
+from particles.measures.measure import Array, Measure, checked_measure
+from particles.measures.random_streams import checked_seed
 from particles.methods import SGD, AveragedSGD, GradientDescent, Langevin, Method
 from particles.network import Network
-from particles.randomness import checked_seed
 from particles.study.results import Run
 from particles.study.simulate import simulate
 

@@ -13,7 +13,7 @@ from particles.checkpoint import Checkpoints, Event, Row
 from particles.errors import ClusterError, DivergedError, LostError
 from particles.files.atomic import held, make_folder
 from particles.flow import Snapshot, flow
-from particles.measure import Measure
+from particles.measures.measure import Measure
 from particles.observables import Observer
 from particles.population import Population, measure_of
 from particles.problem import Memory, Problem, mean_loss

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from particles.measure import Measure, atoms_of
+from particles.measures.measure import Measure, atoms_of
 from particles.study import build, plots
 from particles.study.convergence import Cloud, convergence
 from particles.study.plan import Case, Plan

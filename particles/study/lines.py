@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from particles.measure import Array
+from particles.measures.measure import Array
 from particles.study import plots
 
 if TYPE_CHECKING:

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from particles import rules
 from particles.checks import number, numpy_settings, whole
 from particles.data import Dataset, Stream
 from particles.errors import InputError, nearest
-from particles.laws import Atoms, Gaussian, Law
-from particles.measure import Array, Measure, checked_signs
+from particles.measures import quadrature
+from particles.measures.laws import Atoms, Gaussian, Law
+from particles.measures.measure import Array, Measure, checked_signs
+from particles.measures.random_streams import Purpose, generator
 from particles.methods import DualAveraging, Langevin, Method
 from particles.network import Network
-from particles.randomness import Purpose, generator
 from particles.study.results import Run
 from particles.study.simulate import DEFAULT_RECORD, simulate
 from particles.theory.refinement import (
@@ -159,7 +159,7 @@ class _Limit(NamedTuple):
 def _refined(limit: _Limit, goal: float, norm: int, most: int) -> MeanField:
     """Levels of growing size until the scatter of one is small enough, then one run on as many nodes."""
     count, asked, levels = limit.law.replicates, _FIRST, list[Level]()
-    sobol = count == rules.SCRAMBLES
+    sobol = count == quadrature.SCRAMBLES
     width = np.empty((2, 0))  # of the mean of a level, in both norms
     while True:
         values: list[Array] = []
@@ -170,7 +170,7 @@ def _refined(limit: _Limit, goal: float, norm: int, most: int) -> MeanField:
             values.append(limit.values(run))
         if (rounding := limit.rounding(run)) > goal:
             raise InputError("`tolerance` must be above rounding", f"{goal:g} and {rounding:.1e}", "Use float64.")
-        width = _norms(rules.half_width(values)) + rounding
+        width = _norms(quadrature.half_width(values)) + rounding
         levels.append(Level(asked, float(width[norm].max())))
         lost = 2 * asked > most or out_of_reach(levels, goal, most, sobol)
         if lost or levels[-1].error <= goal:
@@ -200,7 +200,7 @@ def _single(run: Run, values: list[Array], before: Array) -> Array:
     """The error of a run on one rule that was stopped: by the other rules of its size, or by the level before."""
     T = run.dataset.sizes.get("time", 0)
     if len(values) > 1:
-        before = _norms(rules.half_width(values) * np.sqrt(len(values)))
+        before = _norms(quadrature.half_width(values) * np.sqrt(len(values)))
     return before[:, :T] if before.size else np.full((2, T), np.inf)
 
 
@@ -230,11 +230,11 @@ def _quadrature(
     if law.dim != x.shape[1]:
         rule = f"the law must have as many dimensions as the inputs, {x.shape[1]} with a bias counted in"
         raise InputError(rule, f"dim={law.dim}", "Give the law that `dim`.")
-    if isinstance(law, Gaussian) and law.dim <= rules.TENSOR_DIM:
+    if isinstance(law, Gaussian) and law.dim <= quadrature.TENSOR_DIM:
         places = [0.5] * law.dim
         if replicate is not None:
             places = generator(replicate, Purpose.QUADRATURE).uniform(0.0, 1.0, law.dim).tolist()
-        even = rules.tensor(lambda m: rules.equidistant(m, places.pop()), law.dim, asked)
+        even = quadrature.tensor(lambda m: quadrature.equidistant(m, places.pop()), law.dim, asked)
         assert even
         return Atoms(law.mean + law.std * even[0], even[1]).quadrature(1, signs)
     try:

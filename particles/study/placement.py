@@ -7,10 +7,10 @@ starting there costs seconds. A population that does not fit one machine's memor
 from typing import NamedTuple
 
 from particles import machine
-from particles.blocks import blocks_of
 from particles.cluster.connection import Node
 from particles.cluster.engine import Ray
 from particles.errors import ClusterError
+from particles.measures.blocks import blocks_of
 from particles.network import Network
 from particles.population import cores
 from particles.regularisers import NONE

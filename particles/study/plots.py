@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from particles.escapes import escaped
 from particles.files.atomic import write_whole
-from particles.measure import Array
+from particles.measures.measure import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

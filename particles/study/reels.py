@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from particles.checks import real_array, vector
 from particles.errors import InputError, nearest
-from particles.measure import Array
+from particles.measures.measure import Array
 from particles.study.attributes import attribute
 from particles.study.camera import Camera, Plane, picked, plane_of
 from particles.study.results import Run

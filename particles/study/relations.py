@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from particles.laws import Ball, Gaussian, Law, Sphere, Uniform
+from particles.measures.laws import Ball, Gaussian, Law, Sphere, Uniform
 from particles.methods import (
     SCHEMES,
     SGD,

@@ -25,7 +25,7 @@ from particles.escapes import escaped
 from particles.files.atomic import write_whole
 from particles.files.hdf5_file import Hdf5File, opened
 from particles.files.reading import hdf5_error, inside, size_of
-from particles.measure import Measure
+from particles.measures.measure import Measure
 from particles.observables import MOMENTS, Observable
 from particles.segments import check_file
 from particles.study import forms, hdf5

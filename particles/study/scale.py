@@ -16,14 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.blocks import blocks_of, climb
 from particles.cluster.engine import Ray
 from particles.cluster.shards import INLINE_BYTES, spans
 from particles.data import Batches, Dataset, Stream
 from particles.flow import sweeps
 from particles.kernels.blocks import BLOCK
-from particles.laws import Gaussian
 from particles.losses import loss as loss_row
+from particles.measures.blocks import blocks_of, climb
+from particles.measures.laws import Gaussian
 from particles.methods import Method, RungeKutta
 from particles.moves import Field, Leg, Move, recipe
 from particles.network import Network

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from particles.activations import ACTIVATIONS
 from particles.datasets import SETS
-from particles.laws import Gaussian, Sphere, Uniform
 from particles.losses import LOSSES
-from particles.measure import SIGNS
+from particles.measures.laws import Gaussian, Sphere, Uniform
+from particles.measures.measure import SIGNS
 from particles.methods import SCHEMES, BirthDeath, DualAveraging, RungeKutta
 from particles.moves import DTYPES
 from particles.network import LAYERS

@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from particles.measure import Array
+from particles.measures.measure import Array
 from particles.study import plots
 from particles.study.reels import Reel, Track
 

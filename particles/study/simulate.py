@@ -11,7 +11,7 @@ from particles.checks import in_range, numpy_settings, whole
 from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.losses import loss as loss_row
-from particles.measure import Given, Measure, Source, checked_measure, source_of
+from particles.measures.measure import Given, Measure, Source, checked_measure, source_of
 from particles.methods import GradientDescent, Method
 from particles.moves import recipe
 from particles.network import Network

@@ -17,8 +17,8 @@ from particles.errors import InputError, StorageError, nearest
 from particles.escapes import escaped
 from particles.files.atomic import write_whole
 from particles.files.reading import content_of
-from particles.laws import Gaussian
 from particles.losses import loss
+from particles.measures.laws import Gaussian
 from particles.network import Network
 from particles.scaling import scaled
 from particles.stability import rounded_down, stable_step

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from particles.checks import real_array, whole
 from particles.data import Dataset
 from particles.errors import DivergedError, InputError
-from particles.laws import Gaussian
-from particles.measure import Array
+from particles.measures.laws import Gaussian
+from particles.measures.measure import Array
+from particles.measures.random_streams import Purpose, checked_seed, generator
 from particles.methods import Method
 from particles.network import Network
 from particles.population import Engine, Local
-from particles.randomness import Purpose, checked_seed, generator
 from particles.scaling import scaled
 from particles.study.simulate import simulate
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles import blocks
-from particles.blocks import Cloud
 from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
-from particles.measure import Measure, Source, checked_measure, source_of
+from particles.measures import blocks
+from particles.measures.blocks import Cloud
+from particles.measures.measure import Measure, Source, checked_measure, source_of
 
 _SLAB_BLOCKS = 63  # blocks whose patterns fill whole passes of the counting kernel: 64 of them
 _SLAB_BYTES = 2**26  # positions held at a time, where a particle has many inputs

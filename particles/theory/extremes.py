@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from particles.checks import number
 from particles.errors import InputError
-from particles.measure import Array
+from particles.measures.measure import Array
 from particles.theory.kernel_flow import checked_gram
 
 if TYPE_CHECKING:

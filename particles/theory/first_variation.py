@@ -15,7 +15,7 @@ from particles.checks import real_array
 from particles.data import Dataset, checked_labels
 from particles.errors import InputError
 from particles.losses import loss as loss_row
-from particles.measure import Array, Measure, checked_measure
+from particles.measures.measure import Array, Measure, checked_measure
 from particles.moves import Field, recipe
 from particles.network import Network
 from particles.population import Local, cores

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles import blocks
 from particles.checks import whole
 from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
-from particles.measure import Array, Measure, Source, checked_measure
+from particles.measures import blocks
+from particles.measures.measure import Array, Measure, Source, checked_measure
 from particles.network import Network
 from particles.population import Engine, Local, cores
 from particles.theory.atoms import atoms_of, examined

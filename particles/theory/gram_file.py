@@ -26,7 +26,7 @@ from particles.files.atomic import flush, lasting_file, lock, new_file, sync
 from particles.files.hdf5_file import opened
 from particles.files.json_text import parsed
 from particles.files.reading import hdf5_error, size_of
-from particles.measure import Array
+from particles.measures.measure import Array
 
 Job = tuple[int, int]  # a tile: rows I against columns J of blocks of inputs, I <= J
 

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles import blocks, rules
 from particles.kernels.blocks import BLOCK
-from particles.laws import Ball, Gaussian, Law, Sphere
-from particles.measure import Array, Measure
+from particles.measures import blocks, quadrature
+from particles.measures.laws import Ball, Gaussian, Law, Sphere
+from particles.measures.measure import Array, Measure
+from particles.measures.quadrature import Rule
 from particles.network import Network
-from particles.rules import Rule
 from particles.theory.tiles import kernels_of
 
 _GOAL = 1e-14  # changes below this, relative to the whole series, are rounding
@@ -182,7 +182,7 @@ def _scatter(net: Network, law: Law, step: float, table: Array, ends: Array, slo
     count = min(len(table), _ANGLES[0])  # what the radii do to the first terms, they do to all
     rest = [radii(law, step, replicate) for replicate in range(law.replicates)]
     tables = [_table(net, rule, ends, count, slopes)[0] for rule in rest]
-    open_still = rules.half_width(tables) + np.abs(table[:count] - np.mean(tables, axis=0))
+    open_still = quadrature.half_width(tables) + np.abs(table[:count] - np.mean(tables, axis=0))
     return float(open_still.sum(axis=0).max())
 
 

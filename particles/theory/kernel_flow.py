@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from particles.checks import number, numpy_settings, real_array, vector
 from particles.errors import InputError
-from particles.measure import Array
+from particles.measures.measure import Array
 from particles.schedules import Constant, Schedule, schedule
 
 

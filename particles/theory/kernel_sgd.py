@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from particles.checks import number, real_array
 from particles.errors import InputError
-from particles.measure import Array
+from particles.measures.measure import Array
 
 _CHUNK = 2**22  # features held at a time
 

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from particles import rules
 from particles.activations import OURS, relu_slopes, relu_values
 from particles.checks import number, numpy_settings
 from particles.errors import InputError
-from particles.laws import Ball, Gaussian, Law, Sphere, Uniform
-from particles.measure import Array
+from particles.measures import quadrature
+from particles.measures.laws import Ball, Gaussian, Law, Sphere, Uniform
+from particles.measures.measure import Array
 from particles.network import Network
 from particles.population import cores
 from particles.theory import atoms, isotropic
@@ -255,7 +255,7 @@ def _by_atoms(net: Network, law: Law, rows: Array, columns: Array, team: Team, w
     some = tall, tall if columns is rows else columns[right]  # one array twice where the matrix is symmetric
     while True:
         values = [gram(nodes // count, *some, replicate) for replicate in range(count)]
-        width = rules.half_width(values).max()
+        width = quadrature.half_width(values).max()
         if width <= goal or nodes >= most:
             found = gram(nodes, rows, columns)
             apart = np.abs(found[np.ix_(left, right)] - np.mean(values, axis=0)).max()

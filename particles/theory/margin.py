@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles import blocks
 from particles.checks import number, numpy_settings, whole
 from particles.data import Dataset, checked_labels
 from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
-from particles.laws import Law
-from particles.measure import Array, Measure, checked_measure
+from particles.measures import blocks
+from particles.measures.laws import Law
+from particles.measures.measure import Array, Measure, checked_measure
 from particles.network import Network
 from particles.theory.tiles import kernels_of
 

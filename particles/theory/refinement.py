@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.laws import Atoms, Law, Sphere
-from particles.measure import Array
+from particles.measures.laws import Atoms, Law, Sphere
+from particles.measures.measure import Array
 
 _ROUNDINGS = 64.0  # of the largest value: differences below this are the computer's, not the rule's
 _RATES = (0.5, 4.0)  # of convergence in N that are believed when the next size is chosen

@@ -16,7 +16,7 @@ from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.kernels.circle import descend
 from particles.kernels.compile import specialise
-from particles.measure import Array
+from particles.measures.measure import Array
 from particles.theory.bounds import averaged_step, relu_decay, weight_decay
 from particles.theory.kernel_sgd import Iterates, averaged_residual, expected_risk
 from particles.theory.source import Target, hardest_target, source_target

@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from particles import blocks
 from particles.activations import Activation
-from particles.blocks import Cloud
 from particles.kernels.blocks import BLOCK, LANES
 from particles.kernels.gram import GramKernels, gram_kernels, product_kernels
 from particles.kernels.patterns import PASS, POSITIONS, STRIP, pattern_kernels
-from particles.measure import Array, Source
+from particles.measures import blocks
+from particles.measures.blocks import Cloud
+from particles.measures.measure import Array, Source
 from particles.network import Network
 from particles.theory.atoms import Atoms, slab_blocks, slabs
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from particles.errors import InputError
 from particles.losses import Loss
-from particles.measure import Array, Source, atoms_of
+from particles.measures.measure import Array, Source, atoms_of
 from particles.network import Network
 from particles.population import Local, Population, measure_of
 from particles.regularisers import L1, Regulariser

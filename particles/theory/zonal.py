@@ -11,8 +11,8 @@ import numpy as np
 
 from particles.checks import real_array
 from particles.errors import InputError
-from particles.laws import Law
-from particles.measure import Array
+from particles.measures.laws import Law
+from particles.measures.measure import Array
 from particles.network import Network
 from particles.theory.limit import limit
 

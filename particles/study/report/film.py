@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.errors import InputError, StorageError
-from particles.measure import Measure
-from particles.rules import principal_axes
+from particles.measures.measure import Measure
+from particles.measures.quadrature import principal_axes
 from particles.study import movies, plots
 from particles.study.camera import Camera
 from particles.study.reels import Reel, Track, reel

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 
 from particles.checks import number, real_array, vector, whole
 from particles.errors import InputError
-from particles.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
-from particles.measure import Array
+from particles.measures.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
+from particles.measures.measure import Array
 from particles.network import Network
 
 _EXACT = 1e-9  # how far a norm or a label may be off by rounding

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from particles.checks import number, numpy_settings, real_array, share, vector, whole
 from particles.errors import InputError
-from particles.measure import Array
+from particles.measures.measure import Array
 from particles.theory.kernel_flow import checked_gram, eigen
 
 _EXACT = 1e-9  # how far a norm, a label or an inner product may be off by rounding

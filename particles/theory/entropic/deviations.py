@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from particles.measure import Array, Measure
+from particles.measures.measure import Array, Measure
 from particles.theory.first_variation import Variation
 from particles.theory.optimality.convex_program import columns_of
 

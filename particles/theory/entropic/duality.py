@@ -19,7 +19,7 @@ import numpy as np
 from particles.checks import numpy_settings
 from particles.data import Dataset
 from particles.losses import loss as loss_row
-from particles.measure import Array, Measure, checked_measure
+from particles.measures.measure import Array, Measure, checked_measure
 from particles.network import Network
 from particles.regularisers import NONE
 from particles.theory.entropic.deviations import columns, of_density, of_particles

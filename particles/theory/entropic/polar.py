@@ -10,9 +10,9 @@ import numpy as np
 
 from particles.checks import number
 from particles.errors import InputError
-from particles.measure import Array
+from particles.measures.measure import Array
+from particles.measures.quadrature import legendre
 from particles.regularisers import L2
-from particles.rules import legendre
 from particles.theory.first_variation import Variation
 from particles.theory.optimality.boxes import limits
 

@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 from particles.checks import numpy_settings, real_array, whole
 from particles.data import Dataset
 from particles.errors import InputError
-from particles.measure import Array, Measure
+from particles.measures.measure import Array, Measure
+from particles.measures.random_streams import Purpose, checked_seed, generator
 from particles.network import Network
-from particles.randomness import Purpose, checked_seed, generator
 from particles.regularisers import L2
 from particles.theory.entropic.free_energy import checked_problem, checked_temperature
 from particles.theory.entropic.gibbs import shares

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.errors import InputError
-from particles.measure import Array
+from particles.measures.measure import Array
 from particles.regularisers import L1, Regulariser
 from particles.theory.first_variation import Variation
 from particles.theory.optimality.minimum import project

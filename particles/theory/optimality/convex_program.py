@@ -13,13 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles import blocks
 from particles.checks import number, real_array
 from particles.data import Dataset, checked_labels
 from particles.errors import InputError
 from particles.kernels.blocks import BLOCK
 from particles.losses import Loss, loss as loss_row
-from particles.measure import Array, Measure, checked_measure
+from particles.measures import blocks
+from particles.measures.measure import Array, Measure, checked_measure
 from particles.network import Network
 from particles.regularisers import NONE, Regulariser
 from particles.theory.optimality.boxes import pull

@@ -11,10 +11,10 @@ import numpy as np
 from particles.checks import number, whole
 from particles.data import Dataset
 from particles.losses import loss as loss_row
-from particles.measure import Array, Measure
+from particles.measures.measure import Array, Measure
+from particles.measures.random_streams import checked_seed
 from particles.network import Network
 from particles.population import cores
-from particles.randomness import checked_seed
 from particles.regularisers import NONE, Regulariser
 from particles.theory.first_variation import Variation
 from particles.theory.optimality.certificates import checked_radius, checked_signs

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.laws import Ball, Sphere
-from particles.measure import Array
-from particles.randomness import Purpose, generator
+from particles.measures.laws import Ball, Sphere
+from particles.measures.measure import Array
+from particles.measures.random_streams import Purpose, generator
 from particles.regularisers import L1, NONE
 from particles.theory.first_variation import Variation
 

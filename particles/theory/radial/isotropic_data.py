@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 from particles.checks import number, whole
 from particles.data import Stream
 from particles.errors import InputError
-from particles.laws import Gaussian, Law, Sphere
-from particles.measure import Array
-from particles.rules import Rule, normal_quantile
+from particles.measures.laws import Gaussian, Law, Sphere
+from particles.measures.measure import Array
+from particles.measures.quadrature import Rule, normal_quantile
 from particles.theory.radial.radius import checked_radial, radius_of
 
 

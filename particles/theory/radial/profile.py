@@ -16,8 +16,8 @@ import numpy as np
 from particles.activations import Activation
 from particles.errors import DivergedError
 from particles.kernels.blocks import BLOCK, LANES
-from particles.measure import Array
-from particles.rules import legendre
+from particles.measures.measure import Array
+from particles.measures.quadrature import legendre
 from particles.theory.tiles import kernels_of
 
 _TAIL = 46.0  # minus the logarithm of a density that counts as nothing

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.errors import InputError
-from particles.laws import Ball, Gaussian, Law, Sphere
-from particles.measure import Array
-from particles.rules import Rule, legendre
+from particles.measures.laws import Ball, Gaussian, Law, Sphere
+from particles.measures.measure import Array
+from particles.measures.quadrature import Rule, legendre
 
 POINTS = 8  # of the Gauss rule on a panel
 _TAIL = 42.0  # minus the logarithm of a density that counts as nothing: 6e-19

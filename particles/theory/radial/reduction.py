@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from particles.checks import number, numpy_settings, real_array, whole
 from particles.data import Stream
 from particles.errors import DivergedError, InputError
-from particles.laws import Atoms, Law, Sphere
-from particles.measure import Array, Measure, checked_measure, checked_signs
+from particles.measures.laws import Atoms, Law, Sphere
+from particles.measures.measure import Array, Measure, checked_measure, checked_signs
+from particles.measures.quadrature import legendre
 from particles.network import Network
-from particles.rules import legendre
 from particles.theory.radial.isotropic_data import IsotropicData, Lengths, isotropic_data
 from particles.theory.radial.profile import Profile
 from particles.theory.radial.radius import POINTS, Radius, checked_radial, radius_of

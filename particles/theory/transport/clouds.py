@@ -16,7 +16,7 @@ import numpy as np
 
 from particles.checks import number
 from particles.errors import InputError, nearest
-from particles.measure import Array, Measure, checked_measure
+from particles.measures.measure import Array, Measure, checked_measure
 
 
 class Cloud(NamedTuple):

@@ -9,9 +9,9 @@ import numpy as np
 
 from particles.checks import number, numpy_settings
 from particles.errors import InputError
-from particles.measure import Measure
+from particles.measures.measure import Measure
+from particles.measures.random_streams import Purpose, checked_seed, generator
 from particles.population import cores
-from particles.randomness import Purpose, checked_seed, generator
 from particles.theory.transport.clouds import Cloud, clouds
 
 TILE = 512  # rows and columns of kernel values held at once: 2 MiB a thread

@@ -8,8 +8,8 @@ import numpy as np
 
 from particles.checks import whole
 from particles.errors import InputError
-from particles.measure import Array, Measure
-from particles.randomness import Purpose, checked_seed, generator
+from particles.measures.measure import Array, Measure
+from particles.measures.random_streams import Purpose, checked_seed, generator
 from particles.theory.transport.clouds import (
     Cloud,
     checked_choice,

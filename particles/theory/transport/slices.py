@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.checks import whole
-from particles.measure import Array, Measure
+from particles.measures.measure import Array, Measure
+from particles.measures.random_streams import Purpose, checked_seed, generator
 from particles.population import cores
-from particles.randomness import Purpose, checked_seed, generator
 from particles.theory.transport.clouds import Cloud, checked_order, clouds, power_mean, standard_error
 
 SCREENED = 8  # directions looked at for every one that is climbed from

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.kernels.blocks import BLOCK, LANES, BlockKernels
-from particles.measure import Array, Measure, Source, source_of
+from particles.measures.measure import Array, Measure, Source, source_of
 
 Floats = NDArray[np.floating]
 

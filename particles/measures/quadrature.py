@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from particles.measure import Array
+from particles.measures.measure import Array
 
 # Past three dimensions a tensor rule of 2^14 points has 11 or fewer on an axis, and Sobol points do better.
 TENSOR_DIM = 3

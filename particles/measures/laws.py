@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from particles import rules
 from particles.checks import number, real_array, whole
 from particles.errors import InputError
-from particles.measure import Array, Measure, atoms_of, checked_count, checked_signs
-from particles.randomness import Purpose, checked_seed, generator
+from particles.measures import quadrature as rules
+from particles.measures.measure import Array, Measure, atoms_of, checked_count, checked_signs
+from particles.measures.random_streams import Purpose, checked_seed, generator
 
 # Rows are always drawn a whole block at a time, so that row r depends on (seed, r) alone, however many are asked for.
 ROWS = 256
