@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from particles.kernels.blocks import BlockKernels
+from particles.kernels.assemble import BlockKernels
 from particles.measures.blocks import Floats
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose

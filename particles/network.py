@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from particles.activations import ACTIVATIONS, Activation, activation
 from particles.checks import number, real_array
 from particles.errors import InputError
-from particles.kernels.blocks import NARROW, BlockKernels, block_kernels
+from particles.kernels.assemble import NARROW, BlockKernels, block_kernels
 from particles.kernels.online import WindowKernels, online_kernel, window_kernels
 from particles.measures import blocks
 from particles.measures.measure import Array, Measure, Source, checked_measure, source_of

@@ -22,7 +22,7 @@ from particles.errors import DamagedError, StorageError
 from particles.files.atomic import write_whole
 from particles.files.hdf5_file import Hdf5File, opened_bytes
 from particles.files.reading import content_of, digest_of, inside, size_of
-from particles.kernels.blocks import BLOCK
+from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.blocks import Floats
 from particles.shard import Shard

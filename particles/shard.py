@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from particles.errors import InputError
-from particles.kernels.blocks import BLOCK
+from particles.kernels.assemble import BLOCK
 from particles.kernels.online import WINDOW
 from particles.layer import Layer
 from particles.measures import blocks

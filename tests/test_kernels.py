@@ -10,7 +10,7 @@ from support.daily import some
 import particles as mf
 from particles import network
 from particles.activations import ACTIVATIONS
-from particles.kernels.blocks import BLOCK, NARROW, plain_block_kernels
+from particles.kernels.assemble import BLOCK, NARROW, plain_block_kernels
 from particles.measures import blocks
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}

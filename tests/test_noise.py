@@ -8,7 +8,7 @@ from scipy import stats
 
 import particles as mf
 from particles.kernels import noise
-from particles.kernels.blocks import BLOCK, LANES, plain_block_kernels
+from particles.kernels.assemble import BLOCK, LANES, plain_block_kernels
 from particles.kernels.noise import log_of, philox, turn
 
 U = np.uint64

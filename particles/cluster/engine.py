@@ -10,7 +10,7 @@ from particles.cluster.connection import Node, connected, nodes
 from particles.cluster.shards import RayPopulation, checked_room
 from particles.cluster.tasks import processors, run_tasks
 from particles.errors import InputError
-from particles.kernels.blocks import BLOCK
+from particles.kernels.assemble import BLOCK
 from particles.machine import mixture
 from particles.measures.blocks import blocks_of
 from particles.moves import Recipe

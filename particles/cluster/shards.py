@@ -259,7 +259,7 @@ def _here() -> bool:
 
 
 def _edges(count: int) -> Callable[[int], int]:
-    from particles.kernels.blocks import BLOCK
+    from particles.kernels.assemble import BLOCK
 
     return lambda block: min(block * BLOCK, count)
 

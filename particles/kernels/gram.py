@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from particles.kernels.compile import inlined, specialise
-from particles.kernels.forward import BLOCK, samples_at_once
 from particles.kernels.lanes import LANES as LANES_OF, fma, fold, load, store, zeros
+from particles.kernels.output import BLOCK, samples_at_once
 from particles.kernels.product import product, product_loops
 
 LANES = 8  # settled by `specialise`, as are the names below

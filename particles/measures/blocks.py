@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.kernels.blocks import BLOCK, LANES, BlockKernels
+from particles.kernels.assemble import BLOCK, LANES, BlockKernels
 from particles.measures.measure import Array, Measure, Source, source_of
 
 Floats = NDArray[np.floating]

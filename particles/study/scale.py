@@ -20,7 +20,7 @@ from particles.cluster.engine import Ray
 from particles.cluster.shards import INLINE_BYTES, spans
 from particles.data import Batches, Dataset, Stream
 from particles.flow import sweeps
-from particles.kernels.blocks import BLOCK
+from particles.kernels.assemble import BLOCK
 from particles.losses import loss as loss_row
 from particles.measures.blocks import blocks_of, climb
 from particles.measures.laws import Gaussian

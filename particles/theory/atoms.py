@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.errors import InputError
-from particles.kernels.blocks import BLOCK
+from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.blocks import Cloud
 from particles.measures.measure import Measure, Source, checked_measure, source_of

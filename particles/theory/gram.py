@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from particles.checks import whole
 from particles.errors import InputError
-from particles.kernels.blocks import BLOCK
+from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.measure import Array, Measure, Source, checked_measure
 from particles.network import Network

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.kernels.blocks import BLOCK
+from particles.kernels.assemble import BLOCK
 from particles.measures import blocks, quadrature
 from particles.measures.laws import Ball, Gaussian, Law, Sphere
 from particles.measures.measure import Array, Measure

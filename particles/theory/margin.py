@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from particles.checks import number, numpy_settings, whole
 from particles.data import Dataset, checked_labels
 from particles.errors import InputError
-from particles.kernels.blocks import BLOCK
+from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.laws import Law
 from particles.measures.measure import Array, Measure, checked_measure

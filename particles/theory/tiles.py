@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.activations import Activation
-from particles.kernels.blocks import BLOCK, LANES
+from particles.kernels.assemble import BLOCK, LANES
 from particles.kernels.gram import GramKernels, gram_kernels, product_kernels
-from particles.kernels.patterns import PASS, POSITIONS, STRIP, pattern_kernels
+from particles.kernels.relu_patterns import PASS, POSITIONS, STRIP, pattern_kernels
 from particles.measures import blocks
 from particles.measures.blocks import Cloud
 from particles.measures.measure import Array, Source

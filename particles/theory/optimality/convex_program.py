@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from particles.checks import number, real_array
 from particles.data import Dataset, checked_labels
 from particles.errors import InputError
-from particles.kernels.blocks import BLOCK
+from particles.kernels.assemble import BLOCK
 from particles.losses import Loss, loss as loss_row
 from particles.measures import blocks
 from particles.measures.measure import Array, Measure, checked_measure

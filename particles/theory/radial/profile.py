@@ -15,7 +15,7 @@ import numpy as np
 
 from particles.activations import Activation
 from particles.errors import DivergedError
-from particles.kernels.blocks import BLOCK, LANES
+from particles.kernels.assemble import BLOCK, LANES
 from particles.measures.measure import Array
 from particles.measures.quadrature import legendre
 from particles.theory.tiles import kernels_of

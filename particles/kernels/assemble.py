@@ -7,10 +7,10 @@ particles of weight zero. Block and lanes are part of the algorithm: changing th
 
 from typing import Any, NamedTuple
 
-from particles.kernels import forward, move, noise, product, push
+from particles.kernels import noise, output, product, update, velocity
 from particles.kernels.compile import inlined, plain, specialise
-from particles.kernels.forward import BLOCK as BLOCK
 from particles.kernels.lanes import LANES as LANES
+from particles.kernels.output import BLOCK as BLOCK
 
 NARROW = 3  # inputs up to which the narrow way is the faster one (measured, see drivers/benchmark.py)
 
@@ -38,16 +38,16 @@ def block_kernels(
     lanes, narrow = LANES[dtype], inputs is not None
     settled: dict[str, Any] = {"LANES": lanes, "INPUTS": inputs, "sigma": sigma, "derivative": derivative}
     settled["product"] = None if narrow else product.product_loops(lanes, make, join)
-    small = {"row_of": join(forward.row_of), "samples_at_once": join(forward.samples_at_once)}
-    sums = join(forward.narrow_sums if narrow else forward.wide_sums, **settled, **small)
-    force = join(push.narrow_force if narrow else push.wide_force, **settled, **small)
+    small = {"row_of": join(output.row_of), "samples_at_once": join(output.samples_at_once)}
+    sums = join(output.narrow_sums if narrow else output.wide_sums, **settled, **small)
+    force = join(velocity.narrow_force if narrow else velocity.wide_force, **settled, **small)
     noises = {"philox": join(noise.philox), "log_of": join(noise.log_of), "turn": join(noise.turn)}
     return BlockKernels(
-        make(forward.sum_groups, LANES=lanes, block_sums=sums, merge=join(forward.merge), **small),
-        make(push.velocity_blocks, LANES=lanes, tile_force=force, **small),
-        make(move.move_blocks, LANES=lanes, shrink=join(move.shrink)),
-        make(move.stage_blocks, LANES=lanes),
-        make(move.average_blocks, LANES=lanes),
+        make(output.sum_groups, LANES=lanes, block_sums=sums, merge=join(output.merge), **small),
+        make(velocity.velocity_blocks, LANES=lanes, tile_force=force, **small),
+        make(update.move_blocks, LANES=lanes, shrink=join(update.shrink)),
+        make(update.stage_blocks, LANES=lanes),
+        make(update.average_blocks, LANES=lanes),
         make(noise.shake_blocks, LANES=lanes, **noises),
     )
 

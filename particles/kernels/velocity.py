@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from particles.kernels.forward import BLOCK, row_of, samples_at_once
 from particles.kernels.lanes import (
     at,
     fma,
@@ -25,6 +24,7 @@ from particles.kernels.lanes import (
     zero_rows,
     zeros,
 )
+from particles.kernels.output import BLOCK, row_of, samples_at_once
 from particles.kernels.product import product
 
 LANES = 8  # settled by `specialise`, as are the names below
