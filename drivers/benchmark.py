@@ -26,10 +26,10 @@ from threadpoolctl import threadpool_limits
 import particles as mf
 from particles.kernels.compile import specialise
 from particles.kernels.lanes import LANES, join, load, lower, store, upper
-from particles.losses import loss
+from particles.model.losses import loss
+from particles.model.regularisers import L2, NONE
 from particles.moves import Field, Leg, Move, recipe
 from particles.population import cores
-from particles.regularisers import L2, NONE
 from particles.study.plots import PALETTE, THEORY, save, styled
 
 N = 1000
@@ -286,7 +286,7 @@ from pathlib import Path
 import numpy as np
 import particles as mf
 from particles.moves import Field, Move, recipe
-from particles.regularisers import NONE
+from particles.model.regularisers import NONE
 count = int(sys.argv[1])
 random = np.random.default_rng(0)
 x, y = random.standard_normal((10, 2)), random.standard_normal(10)

@@ -23,10 +23,10 @@ import psutil
 
 import particles as mf
 from particles.data import Batches
-from particles.losses import loss
+from particles.model.losses import loss
+from particles.model.regularisers import L2, NONE
 from particles.moves import Field, Leg, Move, recipe
 from particles.population import cores
-from particles.regularisers import L2, NONE
 from particles.samples import Samples
 from particles.study.config import override, read_toml
 from particles.study.plan import plan

@@ -1,5 +1,4 @@
 from . import theory as theory
-from .activations import ACTIVATIONS as ACTIVATIONS, Activation as Activation
 from .cluster.engine import Ray as Ray
 from .data import Dataset as Dataset, Stream as Stream
 from .datasets import load as load, read as read
@@ -10,7 +9,6 @@ from .errors import (
     ParticlesError as ParticlesError,
     StorageError as StorageError,
 )
-from .losses import LOSSES as LOSSES
 from .measures.laws import (
     Atoms as Atoms,
     Ball as Ball,
@@ -29,10 +27,12 @@ from .methods import (
     Langevin as Langevin,
     RungeKutta as RungeKutta,
 )
-from .network import Network as Network
+from .model.activations import ACTIVATIONS as ACTIVATIONS, Activation as Activation
+from .model.losses import LOSSES as LOSSES
+from .model.network import Network as Network
+from .model.regularisers import L1 as L1, L2 as L2
 from .observables import OBSERVABLES as OBSERVABLES
 from .population import Local as Local
-from .regularisers import L1 as L1, L2 as L2
 from .schedules import InverseSqrt as InverseSqrt, RobbinsMonro as RobbinsMonro
 from .study.camera import Camera as Camera
 from .study.collection import open_sweep as open_sweep

@@ -17,14 +17,14 @@ import numpy as np
 
 from particles.errors import DivergedError
 from particles.kernels.online import WINDOW
-from particles.losses import OURS, Loss
 from particles.methods import Method
+from particles.model.losses import OURS, Loss
+from particles.model.network import Network
+from particles.model.regularisers import L2, Regulariser
 from particles.moves import Leg, Move
-from particles.network import Network
 from particles.observables import Observer, Values
 from particles.population import Population
 from particles.problem import Memory, Problem, mean_loss
-from particles.regularisers import L2, Regulariser
 from particles.shard import Shard
 from particles.steppers import STEPPERS, Abandoned, Stepper, Stop, stepper
 

@@ -6,8 +6,8 @@ from particles.kernels.assemble import BlockKernels
 from particles.measures.blocks import Floats
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose
+from particles.model.regularisers import L1
 from particles.moves import Move, Noise
-from particles.regularisers import L1
 
 _WORD = 2**32 - 1
 

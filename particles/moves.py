@@ -9,8 +9,8 @@ from typing import NamedTuple
 from particles.errors import InputError
 from particles.measures.blocks import Floats
 from particles.measures.measure import Array, Measure, Source, checked_measure, source_of
-from particles.network import Network
-from particles.regularisers import L2, Regulariser
+from particles.model.network import Network
+from particles.model.regularisers import L2, Regulariser
 from particles.samples import Place
 
 DTYPES = ("float64", "float32")

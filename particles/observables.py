@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from particles.data import checked_labels
 from particles.errors import InputError, nearest
-from particles.losses import Loss
 from particles.measures.measure import Array
+from particles.model.losses import Loss
+from particles.model.network import Network
+from particles.model.regularisers import L1, Regulariser
 from particles.moves import BlockView, Field, Partial
-from particles.network import Network
 from particles.population import Population, positions_of
-from particles.regularisers import L1, Regulariser
 from particles.samples import Samples
 
 Values = dict[str, NDArray[Any]]

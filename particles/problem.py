@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.losses import Loss
 from particles.measures.measure import Array
 from particles.methods import Method
+from particles.model.losses import Loss
+from particles.model.network import Network
+from particles.model.regularisers import Regulariser
 from particles.moves import Field
-from particles.network import Network
-from particles.regularisers import Regulariser
 from particles.samples import Samples
 
 Memory = dict[str, Array]  # what a method knows besides the particles

@@ -8,7 +8,7 @@ import numpy as np
 
 from particles.data import Batches, Dataset, Stream
 from particles.measures.measure import Array
-from particles.network import Network
+from particles.model.network import Network
 
 Place = int | str
 

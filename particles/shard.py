@@ -18,8 +18,8 @@ from particles.layer import Layer
 from particles.measures import blocks
 from particles.measures.blocks import Branches, Floats, climb
 from particles.measures.measure import Array, Measure
+from particles.model.regularisers import L1, Regulariser
 from particles.moves import BlockView, Field, Leg, Move, Partial, Recipe, State, Where
-from particles.regularisers import L1, Regulariser
 from particles.samples import Samples
 
 _CHUNK_BYTES = 2**20  # velocities are made this much at a time, a thread: they stay in the L2 and never fill memory

@@ -15,10 +15,10 @@ from particles.errors import DivergedError, InputError
 from particles.measures.blocks import blocks_of, root
 from particles.measures.measure import Array
 from particles.methods import BirthDeath, DualAveraging, Langevin, RungeKutta, Tableau
+from particles.model.regularisers import L1, L2
 from particles.moves import Field, Move, Noise, Partial, Stage
 from particles.population import Population
 from particles.problem import Memory, Problem
-from particles.regularisers import L1, L2
 from particles.schedules import Schedule
 from particles.shard import Shard
 

@@ -108,7 +108,9 @@ def test_cache__does_not_give_stale_code_after_an_edit_in_another_file(filled, c
     assert kept == [0, 1]
 
 
-@pytest.mark.parametrize("name", ["kernels/special.py", "kernels/lanes.py", "kernels/circle.py", "activations.py"])
+@pytest.mark.parametrize(
+    "name", ["kernels/special.py", "kernels/lanes.py", "kernels/circle.py", "model/activations.py"]
+)
 def test_source_hash__changes_with_every_file_that_is_compiled(copied, monkeypatch, name):
     monkeypatch.setattr(module, "__file__", str(copied / "particles" / "kernels" / "cache.py"))
     same = module._source_hash()

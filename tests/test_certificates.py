@@ -11,7 +11,7 @@ from support.daily import some
 from support.naive import LOSS, SIGMA
 
 import particles as mf
-from particles.regularisers import L1, L2, NONE
+from particles.model.regularisers import L1, L2, NONE
 from particles.theory.first_variation import first_variation
 from particles.theory.optimality.boxes import floor
 from particles.theory.optimality.certificates import gap, objective

@@ -8,10 +8,10 @@ from support import naive
 from support.daily import some
 
 import particles as mf
-from particles import network
-from particles.activations import ACTIVATIONS
 from particles.kernels.assemble import BLOCK, NARROW, plain_block_kernels
 from particles.measures import blocks
+from particles.model import network
+from particles.model.activations import ACTIVATIONS
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 ALPHA, STEP = 3.0, 0.25

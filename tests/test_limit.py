@@ -12,7 +12,7 @@ from support import naive
 from support.daily import some
 
 import particles as mf
-from particles.activations import ACTIVATIONS
+from particles.model.activations import ACTIVATIONS
 from particles.theory import isotropic, tangent
 from particles.theory.limit import limit, limit_gram
 

@@ -7,7 +7,7 @@ import pytest
 from support import naive
 
 import particles as mf
-from particles.losses import LOSSES, Loss, loss
+from particles.model.losses import LOSSES, Loss, loss
 
 EACH = pytest.mark.parametrize("name", naive.LOSS)
 Z = np.linspace(-6, 6, 49)

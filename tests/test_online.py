@@ -8,9 +8,9 @@ import pytest
 from support import naive
 
 import particles as mf
-from particles.activations import ACTIVATIONS
 from particles.kernels.online import WINDOW, plain_online_kernel
 from particles.measures import blocks
+from particles.model.activations import ACTIVATIONS
 from particles.moves import Leg, recipe
 from particles.shard import Shard
 

@@ -12,10 +12,10 @@ from support import naive
 import particles as mf
 from particles.data import Batches
 from particles.kernels.elementwise import lanewise
-from particles.losses import loss as loss_row
 from particles.measures.measure import source_of
+from particles.model.losses import loss as loss_row
+from particles.model.regularisers import NONE
 from particles.problem import Problem
-from particles.regularisers import NONE
 from particles.samples import Samples
 from particles.stability import advice, rounded_down, stable_step
 

@@ -8,9 +8,9 @@ from scipy import integrate, special, stats
 from support.daily import some
 
 import particles as mf
-from particles.activations import ACTIVATIONS, Activation
 from particles.kernels.compile import inline
 from particles.kernels.lanes import at_most, clamp
+from particles.model.activations import ACTIVATIONS, Activation
 from particles.study.mean_field import mean_field
 from particles.theory.radial import reduction
 from particles.theory.radial.isotropic_data import IsotropicData, Shell, TwoGaussians, isotropic_data, two_gaussians

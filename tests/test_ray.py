@@ -17,7 +17,6 @@ from support.batch import soon
 from support.daily import some
 
 import particles as mf
-from particles.activations import ACTIVATIONS
 from particles.cluster import shards as shards_module, tasks, testing
 from particles.cluster.connection import connected, reread_authentication
 from particles.cluster.shards import spans
@@ -27,6 +26,7 @@ from particles.kernels.elementwise import lanewise
 from particles.kernels.online import WINDOW
 from particles.machine import Processor, processor
 from particles.measures.blocks import climb, root, tree_sum
+from particles.model.activations import ACTIVATIONS
 from particles.moves import Leg, recipe
 from particles.shard import Shard
 from particles.study import course

@@ -8,11 +8,11 @@ import particles as mf
 from particles import flow
 from particles.cluster.shards import spans
 from particles.data import Batches
-from particles.losses import loss as loss_row
+from particles.model.losses import loss as loss_row
+from particles.model.regularisers import NONE
 from particles.moves import recipe
 from particles.observables import Observer
 from particles.population import cores
-from particles.regularisers import NONE
 from particles.samples import Samples
 from particles.shard import Shard
 from particles.study import placement

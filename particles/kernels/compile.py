@@ -23,7 +23,7 @@ from particles.kernels.cache import KernelCache
 # how a diverging run is found.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
-_SOURCES = "particles.kernels.", "particles.activations"  # the modules that `cache` hashes
+_SOURCES = "particles.kernels.", "particles.model.activations"  # the modules that `cache` hashes
 
 # What was settled in this process, by kind and hash, and back. Not an attribute: functools.wraps would copy it.
 _known: dict[tuple[str, str], Any] = {}

@@ -11,13 +11,13 @@ from particles.datasets import RELATIVE, load, parsed
 from particles.errors import InputError, ParticlesError, StorageError
 from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
-from particles.losses import loss
 from particles.measures.laws import Atoms, Law
 from particles.measures.measure import Measure, Source
 from particles.methods import Method
-from particles.network import Network
+from particles.model.losses import loss
+from particles.model.network import Network
+from particles.model.regularisers import L1, L2, Regulariser
 from particles.observables import OBSERVABLES
-from particles.regularisers import L1, L2, Regulariser
 from particles.scaling import refuse_marks, scaled, standard_targets
 from particles.schedules import InverseSqrt, RobbinsMonro, Schedule
 from particles.study.relations import LAW_OPTIONS, LAWS, METHOD_OPTIONS, METHODS

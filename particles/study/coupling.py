@@ -18,7 +18,7 @@ from particles.measures.laws import Law
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.measures.random_streams import checked_seed
 from particles.methods import SGD, AveragedSGD, GradientDescent, Langevin, Method
-from particles.network import Network
+from particles.model.network import Network
 from particles.study.results import Run
 from particles.study.simulate import simulate
 

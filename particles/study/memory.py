@@ -8,8 +8,8 @@ import numpy as np
 from particles import machine
 from particles.datasets import shape_of
 from particles.errors import InputError
+from particles.model.regularisers import NONE
 from particles.observables import MOMENTS, OBSERVABLES
-from particles.regularisers import NONE
 from particles.study import build
 from particles.study.plan import Case, Plan
 from particles.study.scale import copies_of

@@ -11,9 +11,9 @@ from particles.cluster.connection import Node
 from particles.cluster.engine import Ray
 from particles.errors import ClusterError
 from particles.measures.blocks import blocks_of
-from particles.network import Network
+from particles.model.network import Network
+from particles.model.regularisers import NONE
 from particles.population import cores
-from particles.regularisers import NONE
 from particles.study import build
 from particles.study.plan import Case, Plan
 from particles.study.scale import Constants, Work, best, here, probed, sharded, work_of

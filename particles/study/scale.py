@@ -21,15 +21,15 @@ from particles.cluster.shards import INLINE_BYTES, spans
 from particles.data import Batches, Dataset, Stream
 from particles.flow import sweeps
 from particles.kernels.assemble import BLOCK
-from particles.losses import loss as loss_row
 from particles.measures.blocks import blocks_of, climb
 from particles.measures.laws import Gaussian
 from particles.methods import Method, RungeKutta
+from particles.model.losses import loss as loss_row
+from particles.model.network import Network
+from particles.model.regularisers import L2, NONE, Regulariser
 from particles.moves import Field, Leg, Move, recipe
-from particles.network import Network
 from particles.observables import needs_start
 from particles.population import Engine, Local, Population, cores
-from particles.regularisers import L2, NONE, Regulariser
 from particles.samples import Samples
 
 _WIDE = 2**14, 2**17  # samples of the probes of traffic: 1/8 and 1 MiB a message

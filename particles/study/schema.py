@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from particles.activations import ACTIVATIONS
 from particles.datasets import SETS
-from particles.losses import LOSSES
 from particles.measures.laws import Gaussian, Sphere, Uniform
 from particles.measures.measure import SIGNS
 from particles.methods import SCHEMES, BirthDeath, DualAveraging, RungeKutta
+from particles.model.activations import ACTIVATIONS
+from particles.model.losses import LOSSES
+from particles.model.network import LAYERS
 from particles.moves import DTYPES
-from particles.network import LAYERS
 from particles.observables import OBSERVABLES
 from particles.schedules import RobbinsMonro
 from particles.study.relations import LAW_OPTIONS, METHOD_OPTIONS

@@ -10,15 +10,15 @@ from particles.checkpoint import Checkpoints
 from particles.checks import in_range, numpy_settings, whole
 from particles.data import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
-from particles.losses import loss as loss_row
 from particles.measures.measure import Given, Measure, Source, checked_measure, source_of
 from particles.methods import GradientDescent, Method
+from particles.model.losses import loss as loss_row
+from particles.model.network import Network
+from particles.model.regularisers import L1, L2, NONE, Regulariser
 from particles.moves import recipe
-from particles.network import Network
 from particles.observables import Observer
 from particles.population import Engine, Local
 from particles.problem import Problem
-from particles.regularisers import L1, L2, NONE, Regulariser
 from particles.samples import Samples
 from particles.schedules import schedule
 from particles.stability import advice

@@ -17,9 +17,9 @@ from particles.errors import InputError, StorageError, nearest
 from particles.escapes import escaped
 from particles.files.atomic import write_whole
 from particles.files.reading import content_of
-from particles.losses import loss
 from particles.measures.laws import Gaussian
-from particles.network import Network
+from particles.model.losses import loss
+from particles.model.network import Network
 from particles.scaling import scaled
 from particles.stability import rounded_down, stable_step
 from particles.study import build

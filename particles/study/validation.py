@@ -18,7 +18,7 @@ from particles.measures.laws import Gaussian
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose, checked_seed, generator
 from particles.methods import Method
-from particles.network import Network
+from particles.model.network import Network
 from particles.population import Engine, Local
 from particles.scaling import scaled
 from particles.study.simulate import simulate

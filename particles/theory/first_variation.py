@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike
 from particles.checks import real_array
 from particles.data import Dataset, checked_labels
 from particles.errors import InputError
-from particles.losses import loss as loss_row
 from particles.measures.measure import Array, Measure, checked_measure
+from particles.model.losses import loss as loss_row
+from particles.model.network import Network
+from particles.model.regularisers import L1, NONE, Regulariser
 from particles.moves import Field, recipe
-from particles.network import Network
 from particles.population import Local, cores
-from particles.regularisers import L1, NONE, Regulariser
 from particles.shard import Shard
 
 

@@ -18,7 +18,7 @@ from particles.measures import blocks, quadrature
 from particles.measures.laws import Ball, Gaussian, Law, Sphere
 from particles.measures.measure import Array, Measure
 from particles.measures.quadrature import Rule
-from particles.network import Network
+from particles.model.network import Network
 from particles.theory.tiles import kernels_of
 
 _GOAL = 1e-14  # changes below this, relative to the whole series, are rounding

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from particles.activations import OURS, relu_slopes, relu_values
 from particles.checks import number, numpy_settings
 from particles.errors import InputError
 from particles.measures import quadrature
 from particles.measures.laws import Ball, Gaussian, Law, Sphere, Uniform
 from particles.measures.measure import Array
-from particles.network import Network
+from particles.model.activations import OURS, relu_slopes, relu_values
+from particles.model.network import Network
 from particles.population import cores
 from particles.theory import atoms, isotropic
 from particles.theory.isotropic import Pairs, cosines, supplement

@@ -19,7 +19,7 @@ from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.laws import Law
 from particles.measures.measure import Array, Measure, checked_measure
-from particles.network import Network
+from particles.model.network import Network
 from particles.theory.tiles import kernels_of
 
 _STEPS = 200  # 15 to 40 are usual

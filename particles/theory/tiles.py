@@ -14,14 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.activations import Activation
 from particles.kernels.assemble import BLOCK, LANES
 from particles.kernels.gram import GramKernels, gram_kernels, product_kernels
 from particles.kernels.relu_patterns import PASS, POSITIONS, STRIP, pattern_kernels
 from particles.measures import blocks
 from particles.measures.blocks import Cloud
 from particles.measures.measure import Array, Source
-from particles.network import Network
+from particles.model.activations import Activation
+from particles.model.network import Network
 from particles.theory.atoms import Atoms, slab_blocks, slabs
 
 _BAND = 256  # rows mirrored at a time

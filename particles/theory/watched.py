@@ -5,11 +5,11 @@ from functools import cached_property
 import numpy as np
 
 from particles.errors import InputError
-from particles.losses import Loss
 from particles.measures.measure import Array, Source, atoms_of
-from particles.network import Network
+from particles.model.losses import Loss
+from particles.model.network import Network
+from particles.model.regularisers import L1, Regulariser
 from particles.population import Local, Population, measure_of
-from particles.regularisers import L1, Regulariser
 from particles.samples import Samples
 from particles.schedules import Schedule
 from particles.theory.gram import gram

@@ -13,7 +13,7 @@ from particles.checks import real_array
 from particles.errors import InputError
 from particles.measures.laws import Law
 from particles.measures.measure import Array
-from particles.network import Network
+from particles.model.network import Network
 from particles.theory.limit import limit
 
 AngleKernel = Callable[[Array], Array]

@@ -9,7 +9,7 @@ from particles.checks import number, real_array, vector, whole
 from particles.errors import InputError
 from particles.measures.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
 from particles.measures.measure import Array
-from particles.network import Network
+from particles.model.network import Network
 
 _EXACT = 1e-9  # how far a norm or a label may be off by rounding
 

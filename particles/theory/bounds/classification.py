@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from particles.checks import number, share, vector
 from particles.errors import InputError
 from particles.measures.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
-from particles.network import Network
+from particles.model.network import Network
 
 _EXACT = 1e-9  # how far a norm or a count may be off by rounding
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from particles.checks import numpy_settings
 from particles.data import Dataset
-from particles.losses import loss as loss_row
 from particles.measures.measure import Array, Measure, checked_measure
-from particles.network import Network
-from particles.regularisers import NONE
+from particles.model.losses import loss as loss_row
+from particles.model.network import Network
+from particles.model.regularisers import NONE
 from particles.theory.entropic.deviations import columns, of_density, of_particles
 from particles.theory.entropic.entropy import combined, neighbours
 from particles.theory.entropic.proximal import Nodes, ProximalGibbs, normalised

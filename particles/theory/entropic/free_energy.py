@@ -14,10 +14,10 @@ import numpy as np
 from particles.checks import number, numpy_settings
 from particles.data import Dataset, checked_labels
 from particles.errors import InputError
-from particles.losses import loss as loss_row
 from particles.measures.measure import Array, Measure, checked_measure
-from particles.network import Network
-from particles.regularisers import L2
+from particles.model.losses import loss as loss_row
+from particles.model.network import Network
+from particles.model.regularisers import L2
 from particles.theory.entropic.deviations import of_particles
 from particles.theory.entropic.entropy import combined, neighbours
 from particles.theory.first_variation import Variation, first_variation

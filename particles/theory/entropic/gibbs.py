@@ -18,9 +18,9 @@ import numpy as np
 from particles.checks import number, numpy_settings
 from particles.data import Dataset
 from particles.errors import InputError
-from particles.losses import Loss, loss as loss_row
 from particles.measures.measure import SIGNS, Array, Measure, checked_signs
-from particles.network import Network
+from particles.model.losses import Loss, loss as loss_row
+from particles.model.network import Network
 from particles.population import cores
 from particles.theory.entropic.free_energy import FreeEnergy, checked_problem, checked_temperature
 from particles.theory.entropic.polar import DIM, checked_confinement, grid, rounding

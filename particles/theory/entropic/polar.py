@@ -12,7 +12,7 @@ from particles.checks import number
 from particles.errors import InputError
 from particles.measures.measure import Array
 from particles.measures.quadrature import legendre
-from particles.regularisers import L2
+from particles.model.regularisers import L2
 from particles.theory.first_variation import Variation
 from particles.theory.optimality.boxes import limits
 

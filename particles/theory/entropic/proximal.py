@@ -18,8 +18,8 @@ from particles.data import Dataset
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure
 from particles.measures.random_streams import Purpose, checked_seed, generator
-from particles.network import Network
-from particles.regularisers import L2
+from particles.model.network import Network
+from particles.model.regularisers import L2
 from particles.theory.entropic.free_energy import checked_problem, checked_temperature
 from particles.theory.entropic.gibbs import shares
 from particles.theory.entropic.polar import DIM, checked_confinement, checked_growth, grid, rounding

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.regularisers import L1, Regulariser
+from particles.model.regularisers import L1, Regulariser
 from particles.theory.first_variation import Variation
 from particles.theory.optimality.minimum import project
 

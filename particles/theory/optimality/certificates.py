@@ -16,11 +16,11 @@ import numpy as np
 from particles.checks import number, real_array, whole
 from particles.data import Dataset
 from particles.errors import InputError
-from particles.losses import loss as loss_row
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.measures.random_streams import checked_seed
-from particles.network import Network
-from particles.regularisers import L2, NONE, Regulariser
+from particles.model.losses import loss as loss_row
+from particles.model.network import Network
+from particles.model.regularisers import L2, NONE, Regulariser
 from particles.theory.first_variation import Variation, first_variation
 from particles.theory.optimality.boxes import floor, limits, pull
 from particles.theory.optimality.minimum import Least, least

@@ -17,11 +17,11 @@ from particles.checks import number, real_array
 from particles.data import Dataset, checked_labels
 from particles.errors import InputError
 from particles.kernels.assemble import BLOCK
-from particles.losses import Loss, loss as loss_row
 from particles.measures import blocks
 from particles.measures.measure import Array, Measure, checked_measure
-from particles.network import Network
-from particles.regularisers import NONE, Regulariser
+from particles.model.losses import Loss, loss as loss_row
+from particles.model.network import Network
+from particles.model.regularisers import NONE, Regulariser
 from particles.theory.optimality.boxes import pull
 from particles.theory.tiles import kernels_of
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from particles.checks import number, whole
 from particles.data import Dataset
-from particles.losses import loss as loss_row
 from particles.measures.measure import Array, Measure
 from particles.measures.random_streams import checked_seed
-from particles.network import Network
+from particles.model.losses import loss as loss_row
+from particles.model.network import Network
+from particles.model.regularisers import NONE, Regulariser
 from particles.population import cores
-from particles.regularisers import NONE, Regulariser
 from particles.theory.first_variation import Variation
 from particles.theory.optimality.certificates import checked_radius, checked_signs
 from particles.theory.optimality.convex_program import Optimum, checked_program, columns_of, optimum

@@ -11,7 +11,7 @@ import numpy as np
 from particles.measures.laws import Ball, Sphere
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose, generator
-from particles.regularisers import L1, NONE
+from particles.model.regularisers import L1, NONE
 from particles.theory.first_variation import Variation
 
 _ROUNDS = 300  # of descent from every start

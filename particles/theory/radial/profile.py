@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from particles.activations import Activation
 from particles.errors import DivergedError
 from particles.kernels.assemble import BLOCK, LANES
 from particles.measures.measure import Array
 from particles.measures.quadrature import legendre
+from particles.model.activations import Activation
 from particles.theory.tiles import kernels_of
 
 _TAIL = 46.0  # minus the logarithm of a density that counts as nothing

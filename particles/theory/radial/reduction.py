@@ -20,7 +20,7 @@ from particles.errors import DivergedError, InputError
 from particles.measures.laws import Atoms, Law, Sphere
 from particles.measures.measure import Array, Measure, checked_measure, checked_signs
 from particles.measures.quadrature import legendre
-from particles.network import Network
+from particles.model.network import Network
 from particles.theory.radial.isotropic_data import IsotropicData, Lengths, isotropic_data
 from particles.theory.radial.profile import Profile
 from particles.theory.radial.radius import POINTS, Radius, checked_radial, radius_of

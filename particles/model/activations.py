@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.derivatives import check_activation
 from particles.errors import InputError, nearest
 from particles.kernels import special
 from particles.kernels.compile import inline
 from particles.kernels.lanes import at_most, clamp, fma, magnitude, sqrt
+from particles.model.derivatives import check_activation
 
 Array = NDArray[np.float64]
 # A Gaussian pair (u, v) with variances q11, q22 and covariance q12 -> an expectation over it.

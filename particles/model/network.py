@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.activations import ACTIVATIONS, Activation, activation
 from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.kernels.assemble import NARROW, BlockKernels, block_kernels
 from particles.kernels.online import WindowKernels, online_kernel, window_kernels
 from particles.measures import blocks
 from particles.measures.measure import Array, Measure, Source, checked_measure, source_of
+from particles.model.activations import ACTIVATIONS, Activation, activation
 
 LAYERS = ("input", "output")
 

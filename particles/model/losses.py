@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.derivatives import check_loss
 from particles.errors import InputError, nearest
 from particles.measures.measure import Array
+from particles.model.derivatives import check_loss
 
 
 class Loss(NamedTuple):

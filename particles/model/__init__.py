@@ -1,0 +1,1 @@
+"""The network: activations, the losses, the regularisers."""
