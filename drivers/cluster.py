@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 
 import particles as mf
-from particles.data import Batches
+from particles.data.dataset import Batches
 from particles.model.losses import loss
 from particles.model.regularisers import L2, NONE
 from particles.moves import Field, Leg, Move, recipe

@@ -1,7 +1,7 @@
 from . import theory as theory
 from .cluster.engine import Ray as Ray
-from .data import Dataset as Dataset, Stream as Stream
-from .datasets import load as load, read as read
+from .data.dataset import Dataset as Dataset, Stream as Stream
+from .data.datasets import load as load, read as read
 from .errors import (
     ClusterError as ClusterError,
     DivergedError as DivergedError,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.data import checked_labels
+from particles.data.dataset import checked_labels
 from particles.errors import InputError, nearest
 from particles.measures.measure import Array
 from particles.model.losses import Loss

@@ -6,7 +6,7 @@ once; the same place has the same inputs everywhere.
 
 import numpy as np
 
-from particles.data import Batches, Dataset, Stream
+from particles.data.dataset import Batches, Dataset, Stream
 from particles.measures.measure import Array
 from particles.model.network import Network
 

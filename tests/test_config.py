@@ -8,7 +8,7 @@ import pytest
 from support.configs import CONFIGS, small
 
 import particles as mf
-from particles.datasets import SETS
+from particles.data.datasets import SETS
 from particles.study import build, relations, schema
 from particles.study.config import ConfigError, read_toml
 from particles.study.plan import plan

@@ -125,7 +125,8 @@ def test_reference__has_every_public_name_once(described):
     ("page", "table"), [("observables", "OBSERVABLES"), ("networks", "ACTIVATIONS"), ("data", "SETS")]
 )
 def test_reference__shows_every_row_of_a_table(site, page, table):
-    from particles import datasets, observables
+    from particles import observables
+    from particles.data import datasets
     from particles.model import activations
 
     rows = next(getattr(module, table) for module in (activations, datasets, observables) if hasattr(module, table))

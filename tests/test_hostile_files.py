@@ -18,7 +18,9 @@ import pytest
 from support.commands import called
 
 import particles as mf
-from particles import machine, table_file
+from particles import machine
+from particles.data import table_file
+from particles.data.table_rows import opened
 from particles.errors import DamagedError
 from particles.files import hdf5_file, reading
 from particles.files.hdf5_heaps import check_heaps
@@ -31,7 +33,6 @@ from particles.study.report.settings import contents, origin, settings
 from particles.study.report.verdicts import outcome, verdicts
 from particles.study.results import open_final, verified
 from particles.study.summary import FILE
-from particles.table_rows import opened
 
 SECRET = 12345.678
 

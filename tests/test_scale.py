@@ -7,7 +7,7 @@ from support.configs import planned
 import particles as mf
 from particles import flow
 from particles.cluster.shards import spans
-from particles.data import Batches
+from particles.data.dataset import Batches
 from particles.model.losses import loss as loss_row
 from particles.model.regularisers import NONE
 from particles.moves import recipe

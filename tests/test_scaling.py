@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import particles as mf
-from particles.scaling import scaled, standard_targets
+from particles.data.scaling import scaled, standard_targets
 
 
 def columns(seed):

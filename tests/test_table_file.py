@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import particles as mf
-from particles import table_file
+from particles.data import table_file
 
 
 def read(tmp_path, text, **columns):

@@ -6,8 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from particles.data import Dataset, checked_labels
-from particles.datasets import RELATIVE, load, parsed
+from particles.data.dataset import Dataset, checked_labels
+from particles.data.datasets import RELATIVE, load, parsed
+from particles.data.scaling import refuse_marks, scaled, standard_targets
 from particles.errors import InputError, ParticlesError, StorageError
 from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
@@ -18,7 +19,6 @@ from particles.model.losses import loss
 from particles.model.network import Network
 from particles.model.regularisers import L1, L2, Regulariser
 from particles.observables import OBSERVABLES
-from particles.scaling import refuse_marks, scaled, standard_targets
 from particles.schedules import InverseSqrt, RobbinsMonro, Schedule
 from particles.study.relations import LAW_OPTIONS, LAWS, METHOD_OPTIONS, METHODS
 from particles.study.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig, StepConfig

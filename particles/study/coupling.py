@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from particles.checks import whole
-from particles.data import Dataset, Stream
+from particles.data.dataset import Dataset, Stream
 from particles.errors import InputError
 from particles.measures.laws import Law
 from particles.measures.measure import Array, Measure, checked_measure

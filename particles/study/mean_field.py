@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from particles.checks import number, numpy_settings, whole
-from particles.data import Dataset, Stream
+from particles.data.dataset import Dataset, Stream
 from particles.errors import InputError, nearest
 from particles.measures import quadrature
 from particles.measures.laws import Atoms, Gaussian, Law

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from particles import machine
-from particles.datasets import shape_of
+from particles.data.datasets import shape_of
 from particles.errors import InputError
 from particles.model.regularisers import NONE
 from particles.observables import MOMENTS, OBSERVABLES

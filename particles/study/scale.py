@@ -18,7 +18,7 @@ import numpy as np
 
 from particles.cluster.engine import Ray
 from particles.cluster.shards import INLINE_BYTES, spans
-from particles.data import Batches, Dataset, Stream
+from particles.data.dataset import Batches, Dataset, Stream
 from particles.flow import sweeps
 from particles.kernels.assemble import BLOCK
 from particles.measures.blocks import blocks_of, climb

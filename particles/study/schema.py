@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from particles.datasets import SETS
+from particles.data.datasets import SETS
 from particles.measures.laws import Gaussian, Sphere, Uniform
 from particles.measures.measure import SIGNS
 from particles.methods import SCHEMES, BirthDeath, DualAveraging, RungeKutta

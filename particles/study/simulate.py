@@ -8,7 +8,7 @@ import numpy as np
 
 from particles.checkpoint import Checkpoints
 from particles.checks import in_range, numpy_settings, whole
-from particles.data import Batches, Dataset, Stream, checked_labels
+from particles.data.dataset import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.measures.measure import Given, Measure, Source, checked_measure, source_of
 from particles.methods import GradientDescent, Method

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from particles import table_file
-from particles.data import Dataset
-from particles.datasets import RELATIVE, arrays, checked_kind, two_classes
+from particles.data import table_file
+from particles.data.dataset import Dataset
+from particles.data.datasets import RELATIVE, arrays, checked_kind, two_classes
+from particles.data.scaling import scaled
 from particles.errors import InputError, StorageError, nearest
 from particles.escapes import escaped
 from particles.files.atomic import write_whole
@@ -20,7 +21,6 @@ from particles.files.reading import content_of
 from particles.measures.laws import Gaussian
 from particles.model.losses import loss
 from particles.model.network import Network
-from particles.scaling import scaled
 from particles.stability import rounded_down, stable_step
 from particles.study import build
 from particles.study.plan import plan

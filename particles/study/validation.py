@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.checks import real_array, whole
-from particles.data import Dataset
+from particles.data.dataset import Dataset
+from particles.data.scaling import scaled
 from particles.errors import DivergedError, InputError
 from particles.measures.laws import Gaussian
 from particles.measures.measure import Array
@@ -20,7 +21,6 @@ from particles.measures.random_streams import Purpose, checked_seed, generator
 from particles.methods import Method
 from particles.model.network import Network
 from particles.population import Engine, Local
-from particles.scaling import scaled
 from particles.study.simulate import simulate
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles.checks import real_array
-from particles.data import Dataset, checked_labels
+from particles.data.dataset import Dataset, checked_labels
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.model.losses import loss as loss_row

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles.checks import number, numpy_settings, whole
-from particles.data import Dataset, checked_labels
+from particles.data.dataset import Dataset, checked_labels
 from particles.errors import InputError
 from particles.kernels.assemble import BLOCK
 from particles.measures import blocks

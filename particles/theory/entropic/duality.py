@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.checks import numpy_settings
-from particles.data import Dataset
+from particles.data.dataset import Dataset
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network

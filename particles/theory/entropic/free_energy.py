@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.checks import number, numpy_settings
-from particles.data import Dataset, checked_labels
+from particles.data.dataset import Dataset, checked_labels
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.model.losses import loss as loss_row

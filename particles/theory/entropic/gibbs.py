@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.checks import number, numpy_settings
-from particles.data import Dataset
+from particles.data.dataset import Dataset
 from particles.errors import InputError
 from particles.measures.measure import SIGNS, Array, Measure, checked_signs
 from particles.model.losses import Loss, loss as loss_row

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles.checks import numpy_settings, real_array, whole
-from particles.data import Dataset
+from particles.data.dataset import Dataset
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure
 from particles.measures.random_streams import Purpose, checked_seed, generator

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.checks import number, real_array, whole
-from particles.data import Dataset
+from particles.data.dataset import Dataset
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.measures.random_streams import checked_seed

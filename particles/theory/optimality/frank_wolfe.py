@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from particles.checks import number, whole
-from particles.data import Dataset
+from particles.data.dataset import Dataset
 from particles.measures.measure import Array, Measure
 from particles.measures.random_streams import checked_seed
 from particles.model.losses import loss as loss_row

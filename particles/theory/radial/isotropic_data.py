@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles.checks import number, whole
-from particles.data import Stream
+from particles.data.dataset import Stream
 from particles.errors import InputError
 from particles.measures.laws import Gaussian, Law, Sphere
 from particles.measures.measure import Array

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from particles.checks import number, numpy_settings, real_array, whole
-from particles.data import Stream
+from particles.data.dataset import Stream
 from particles.errors import DivergedError, InputError
 from particles.measures.laws import Atoms, Law, Sphere
 from particles.measures.measure import Array, Measure, checked_measure, checked_signs

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from particles.data.table_rows import Table, is_number, opened
 from particles.errors import InputError, StorageError, nearest
-from particles.table_rows import Table, is_number, opened
 
 if TYPE_CHECKING:
     import pandas

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from particles import array_file, table_file
 from particles.checks import whole
-from particles.data import Dataset, Stream
+from particles.data import array_file, table_file
+from particles.data.dataset import Dataset, Stream
+from particles.data.scaling import scaled
 from particles.errors import InputError, StorageError, nearest
 from particles.files.reading import content_of
 from particles.measures.laws import Gaussian, Law, Sphere
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose, checked_seed
-from particles.scaling import scaled
 
 KINDS = (".csv", ".npz", ".h5", ".hdf5", ".nc")
 RELATIVE = "Paths are relative to the configuration's folder."

@@ -6,7 +6,7 @@ Everything is divided by a power of two first, which is exact, so that no square
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.data import Dataset
+from particles.data.dataset import Dataset
 from particles.errors import InputError, nearest
 from particles.measures.measure import Array
 

@@ -1,0 +1,1 @@
+"""Samples: data sets, streams, batches, scaling, and the files that they are read from."""
