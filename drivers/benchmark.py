@@ -28,8 +28,8 @@ from particles.kernels.compile import specialise
 from particles.kernels.lanes import LANES, join, load, lower, store, upper
 from particles.model.losses import loss
 from particles.model.regularisers import L2, NONE
-from particles.moves import Field, Leg, Move, recipe
-from particles.population import cores
+from particles.population.population import cores
+from particles.population.updates import Field, Leg, Move, recipe
 from particles.study.plots import PALETTE, THEORY, save, styled
 
 N = 1000
@@ -285,7 +285,7 @@ import sys, time
 from pathlib import Path
 import numpy as np
 import particles as mf
-from particles.moves import Field, Move, recipe
+from particles.population.updates import Field, Move, recipe
 from particles.model.regularisers import NONE
 count = int(sys.argv[1])
 random = np.random.default_rng(0)

@@ -25,9 +25,9 @@ import particles as mf
 from particles.data.dataset import Batches
 from particles.model.losses import loss
 from particles.model.regularisers import L2, NONE
-from particles.moves import Field, Leg, Move, recipe
-from particles.population import cores
-from particles.samples import Samples
+from particles.population.population import cores
+from particles.population.samples import Samples
+from particles.population.updates import Field, Leg, Move, recipe
 from particles.study.config import override, read_toml
 from particles.study.plan import plan
 from particles.study.scale import Work, here, probed, sharded

@@ -28,8 +28,8 @@ from pathlib import Path
 import numpy as np
 
 import particles as mf
-from particles.cluster import testing
 from particles.errors import ClusterError, StorageError
+from particles.population.ray import testing
 from particles.study.results import open as open_run
 
 STEPS, PARTICLES = 60, 5000

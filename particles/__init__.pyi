@@ -1,5 +1,4 @@
 from . import theory as theory
-from .cluster.engine import Ray as Ray
 from .data.dataset import Dataset as Dataset, Stream as Stream
 from .data.datasets import load as load, read as read
 from .errors import (
@@ -32,7 +31,8 @@ from .model.losses import LOSSES as LOSSES
 from .model.network import Network as Network
 from .model.regularisers import L1 as L1, L2 as L2
 from .observables import OBSERVABLES as OBSERVABLES
-from .population import Local as Local
+from .population.population import Local as Local
+from .population.ray.engine import Ray as Ray
 from .schedules import InverseSqrt as InverseSqrt, RobbinsMonro as RobbinsMonro
 from .study.camera import Camera as Camera
 from .study.collection import open_sweep as open_sweep

@@ -21,11 +21,11 @@ from particles.methods import Method
 from particles.model.losses import OURS, Loss
 from particles.model.network import Network
 from particles.model.regularisers import L2, Regulariser
-from particles.moves import Leg, Move
 from particles.observables import Observer, Values
-from particles.population import Population
+from particles.population.population import Population
+from particles.population.shard import Shard
+from particles.population.updates import Leg, Move
 from particles.problem import Memory, Problem, mean_loss
-from particles.shard import Shard
 from particles.steppers import STEPPERS, Abandoned, Stepper, Stop, stepper
 
 _SWEEP_WORK = 2**20  # particles times iterations between two looks at a sweep: milliseconds, so that Ctrl-C is quick

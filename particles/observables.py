@@ -16,9 +16,9 @@ from particles.measures.measure import Array
 from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import L1, Regulariser
-from particles.moves import BlockView, Field, Partial
-from particles.population import Population, positions_of
-from particles.samples import Samples
+from particles.population.population import Population, positions_of
+from particles.population.samples import Samples
+from particles.population.updates import BlockView, Field, Partial
 
 Values = dict[str, NDArray[Any]]
 

@@ -9,8 +9,8 @@ from particles.methods import Method
 from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
-from particles.moves import Field
-from particles.samples import Samples
+from particles.population.samples import Samples
+from particles.population.updates import Field
 
 Memory = dict[str, Array]  # what a method knows besides the particles
 

@@ -25,7 +25,7 @@ from particles.files.reading import content_of, digest_of, inside, size_of
 from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.blocks import Floats
-from particles.shard import Shard
+from particles.population.shard import Shard
 
 _SEEN_SECONDS = 10.0
 SEGMENT_BYTES = 2**26  # a file is made in memory first, so this bounds what a save takes

@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 
 from particles.files.atomic import clear_parts, remove
-from particles.population import Population
+from particles.population.population import Population
+from particles.population.shard import Shard
 from particles.segments import Segment, checked_seen, write_segments
-from particles.shard import Shard
 
 
 class Shape(NamedTuple):

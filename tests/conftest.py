@@ -29,7 +29,7 @@ hypothesis.settings.load_profile("same")
 @pytest.fixture(scope="session")
 def three_nodes():
     """A Ray cluster on loopback, of three nodes of three cores each, as far as Ray knows; started by the first test."""
-    from particles.cluster import testing
+    from particles.population.ray import testing
 
     with testing.cluster(nodes=3, cpus=3) as cluster:
         yield cluster

@@ -11,11 +11,11 @@ from scipy import integrate
 from support import naive
 
 import particles as mf
-from particles.cluster.rows import adopt, packed
 from particles.kernels.compile import inline
 from particles.kernels.elementwise import lanewise
 from particles.model.activations import ACTIVATIONS, activation
 from particles.model.derivatives import _check_formulas
+from particles.population.ray.rows import adopt, packed
 
 DIGITS = stored("activations")
 POINTS = DIGITS["points"]

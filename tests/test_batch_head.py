@@ -10,7 +10,7 @@ import pytest
 from support.batch import soon
 from support.users import NEIGHBOUR, mode, two_users
 
-from particles.cluster import batch, scratch
+from particles.population.ray import batch, scratch
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def job(tmp_path, monkeypatch):
     begun = []
 
     def publish(address, **environment):
-        command = [sys.executable, "-m", "particles.cluster.batch", "publish", address, str(tmp_path / "head")]
+        command = [sys.executable, "-m", "particles.population.ray.batch", "publish", address, str(tmp_path / "head")]
         begun.append(subprocess.Popen(command, env={**os.environ, **environment}))
         soon((tmp_path / "head").exists)
         return str(tmp_path / "head")
@@ -111,7 +111,7 @@ def test_head__of_ray_without_a_token_is_not_joined(tmp_path, head):
                 soon(written.exists, 60.0)
                 address = written.read_text()
                 (tmp_path / "head").write_text(f"{address} {head[1].rpartition(':')[2]}\n")
-                words = [sys.executable, "-m", "particles.cluster.batch", "gather", tmp_path / "head", "1", "3"]
+                words = [sys.executable, "-m", "particles.population.ray.batch", "gather", tmp_path / "head", "1", "3"]
                 done = subprocess.run(words, env=mine, capture_output=True, text=True, timeout=60)
                 assert done.returncode == 1 and "0 of 1 nodes joined Ray within 3 s" in done.stderr
                 bare = [sys.executable, "-c", join.format(address)]

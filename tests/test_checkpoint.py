@@ -14,7 +14,7 @@ from particles import checkpoint, segments
 from particles.checkpoint import Checkpoints
 from particles.errors import BusyError
 from particles.machine import Processor
-from particles.moves import recipe
+from particles.population.updates import recipe
 
 STEPS = 20
 NET = mf.Network("tanh", train=("input", "output"))

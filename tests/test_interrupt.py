@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import particles as mf
-from particles.shard import Shard
+from particles.population.shard import Shard
 
 NET, STEPS = mf.Network("tanh", beta=1.0), 200
 METHODS = {

@@ -8,8 +8,8 @@ from hypothesis import given, strategies as st
 from support import naive
 
 import particles as mf
-from particles import shard
 from particles.measures.blocks import tree_sum
+from particles.population import shard
 
 STEPS = 7
 METHODS = [

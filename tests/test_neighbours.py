@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 from support.users import NEIGHBOUR, mode, neighbour, two_users
 
-from particles.cluster import scratch
-from particles.cluster.connection import connected
 from particles.files import ownership
 from particles.kernels import cache, compile, online
+from particles.population.ray import scratch
+from particles.population.ray.connection import connected
 from particles.study import doctor
 
 
@@ -62,7 +62,7 @@ def test_ray__keeps_its_files_where_a_neighbour_cannot_enter():
 def test_scratch__of_a_killed_process_is_swept_by_the_next():
     code = """if 1:
         import os, signal
-        from particles.cluster.scratch import scratch_folder
+        from particles.population.ray.scratch import scratch_folder
         with scratch_folder() as folder:
             open(folder + "/log", "w").close()
             print(folder, flush=True)
@@ -82,7 +82,7 @@ def test_scratch__of_a_killed_process_is_swept_by_the_next():
 def test_scratch__of_a_killed_driver_with_ray_is_swept_by_the_next():
     code = """if 1:
         import signal
-        from particles.cluster.connection import connected
+        from particles.population.ray.connection import connected
         with connected("local") as ray:
             print(ray._private.worker.global_worker.node.get_temp_dir_path(), flush=True)
             signal.pause()

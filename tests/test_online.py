@@ -11,8 +11,8 @@ import particles as mf
 from particles.kernels.online import WINDOW, plain_online_kernel
 from particles.measures import blocks
 from particles.model.activations import ACTIVATIONS
-from particles.moves import Leg, recipe
-from particles.shard import Shard
+from particles.population.shard import Shard
+from particles.population.updates import Leg, recipe
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 SIZE = 0.4

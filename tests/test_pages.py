@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from particles.cluster.rows import TABLES
+from particles.population.ray.rows import TABLES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -17,9 +17,6 @@ from support.batch import soon
 from support.daily import some
 
 import particles as mf
-from particles.cluster import shards as shards_module, tasks, testing
-from particles.cluster.connection import connected, reread_authentication
-from particles.cluster.shards import spans
 from particles.errors import ClusterError, LostError
 from particles.kernels.compile import inline
 from particles.kernels.elementwise import lanewise
@@ -27,10 +24,13 @@ from particles.kernels.online import WINDOW
 from particles.machine import Processor, processor
 from particles.measures.blocks import climb, root, tree_sum
 from particles.model.activations import ACTIVATIONS
-from particles.moves import Leg, recipe
-from particles.shard import Shard
+from particles.population.online import Walk
+from particles.population.ray import population as shards_module, tasks, testing
+from particles.population.ray.connection import connected, reread_authentication
+from particles.population.ray.population import spans
+from particles.population.shard import Shard
+from particles.population.updates import Leg, recipe
 from particles.study import course
-from particles.walk import Walk
 
 STEPS = 10
 PARTICLES = 12 * 256 - 100  # twelve blocks, the last not full
@@ -327,7 +327,7 @@ def test_store__that_is_full_is_told():
 
 
 def test_actor__answers_no_other_epoch_or_number():
-    from particles.cluster.actor import ShardActor
+    from particles.population.ray.actor import ShardActor
 
     actor = ShardActor(epoch=2)
     for stamp in ((1, 1), (3, 2), (2, 2), (2, 5)):

@@ -6,15 +6,15 @@ from support.configs import planned
 
 import particles as mf
 from particles import flow
-from particles.cluster.shards import spans
 from particles.data.dataset import Batches
 from particles.model.losses import loss as loss_row
 from particles.model.regularisers import NONE
-from particles.moves import recipe
 from particles.observables import Observer
-from particles.population import cores
-from particles.samples import Samples
-from particles.shard import Shard
+from particles.population.population import cores
+from particles.population.ray.population import spans
+from particles.population.samples import Samples
+from particles.population.shard import Shard
+from particles.population.updates import recipe
 from particles.study import placement
 from particles.study.cli import main
 from particles.study.placement import Placement, quickest, work_in

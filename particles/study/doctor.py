@@ -6,12 +6,12 @@ from typing import Any
 
 from rich.table import Table
 
-from particles.cluster.connection import Node
-from particles.cluster.engine import Ray
 from particles.files.ownership import changeable_level
 from particles.kernels.cache import cache_folder, can_be_written, mistrust
 from particles.measures.blocks import blocks_of
-from particles.population import cores
+from particles.population.population import cores
+from particles.population.ray.connection import Node
+from particles.population.ray.engine import Ray
 from particles.study.console import Console
 from particles.study.memory import size
 from particles.study.placement import memory_here, work_in

@@ -7,13 +7,13 @@ starting there costs seconds. A population that does not fit one machine's memor
 from typing import NamedTuple
 
 from particles import machine
-from particles.cluster.connection import Node
-from particles.cluster.engine import Ray
 from particles.errors import ClusterError
 from particles.measures.blocks import blocks_of
 from particles.model.network import Network
 from particles.model.regularisers import NONE
-from particles.population import cores
+from particles.population.population import cores
+from particles.population.ray.connection import Node
+from particles.population.ray.engine import Ray
 from particles.study import build
 from particles.study.plan import Case, Plan
 from particles.study.scale import Constants, Work, best, here, probed, sharded, work_of

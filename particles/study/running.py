@@ -8,10 +8,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from particles.cluster.engine import Ray
 from particles.errors import InputError, StorageError
 from particles.files.atomic import write_whole
-from particles.population import Engine, Local
+from particles.population.population import Engine, Local
+from particles.population.ray.engine import Ray
 from particles.study import documents, placement, tables
 from particles.study.cli import CODES, FAILED, OK
 from particles.study.console import Console

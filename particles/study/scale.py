@@ -16,8 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.cluster.engine import Ray
-from particles.cluster.shards import INLINE_BYTES, spans
 from particles.data.dataset import Batches, Dataset, Stream
 from particles.flow import sweeps
 from particles.kernels.assemble import BLOCK
@@ -27,10 +25,12 @@ from particles.methods import Method, RungeKutta
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L2, NONE, Regulariser
-from particles.moves import Field, Leg, Move, recipe
 from particles.observables import needs_start
-from particles.population import Engine, Local, Population, cores
-from particles.samples import Samples
+from particles.population.population import Engine, Local, Population, cores
+from particles.population.ray.engine import Ray
+from particles.population.ray.population import INLINE_BYTES, spans
+from particles.population.samples import Samples
+from particles.population.updates import Field, Leg, Move, recipe
 
 _WIDE = 2**14, 2**17  # samples of the probes of traffic: 1/8 and 1 MiB a message
 _SECONDS = 0.8  # that a probe takes

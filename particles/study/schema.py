@@ -16,8 +16,8 @@ from particles.methods import SCHEMES, BirthDeath, DualAveraging, RungeKutta
 from particles.model.activations import ACTIVATIONS
 from particles.model.losses import LOSSES
 from particles.model.network import LAYERS
-from particles.moves import DTYPES
 from particles.observables import OBSERVABLES
+from particles.population.updates import DTYPES
 from particles.schedules import RobbinsMonro
 from particles.study.relations import LAW_OPTIONS, METHOD_OPTIONS
 from particles.study.simulate import DEFAULT_RECORD

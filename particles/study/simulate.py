@@ -15,11 +15,11 @@ from particles.methods import GradientDescent, Method
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L1, L2, NONE, Regulariser
-from particles.moves import recipe
 from particles.observables import Observer
-from particles.population import Engine, Local
+from particles.population.population import Engine, Local
+from particles.population.samples import Samples
+from particles.population.updates import recipe
 from particles.problem import Problem
-from particles.samples import Samples
 from particles.schedules import schedule
 from particles.stability import advice
 from particles.study.bar import watched

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from particles.errors import DamagedError, DivergedError, ParticlesError, StorageError
 from particles.files.atomic import clear_parts, make_folder, write_whole
 from particles.files.reading import size_of
-from particles.population import Engine, Local, Watch, cores
+from particles.population.population import Engine, Local, Watch, cores
 from particles.study import build, hdf5
 from particles.study.parts import sole_maker
 from particles.study.plan import Case, Plan

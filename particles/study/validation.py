@@ -20,7 +20,7 @@ from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose, checked_seed, generator
 from particles.methods import Method
 from particles.model.network import Network
-from particles.population import Engine, Local
+from particles.population.population import Engine, Local
 from particles.study.simulate import simulate
 
 

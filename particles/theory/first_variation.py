@@ -18,9 +18,9 @@ from particles.measures.measure import Array, Measure, checked_measure
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L1, NONE, Regulariser
-from particles.moves import Field, recipe
-from particles.population import Local, cores
-from particles.shard import Shard
+from particles.population.population import Local, cores
+from particles.population.shard import Shard
+from particles.population.updates import Field, recipe
 
 
 class Variation(NamedTuple):

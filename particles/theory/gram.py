@@ -19,7 +19,7 @@ from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.measure import Array, Measure, Source, checked_measure
 from particles.model.network import Network
-from particles.population import Engine, Local, cores
+from particles.population.population import Engine, Local, cores
 from particles.theory.atoms import atoms_of, examined
 from particles.theory.gram_file import growing, part_of
 from particles.theory.tiles import Request, Team, kernels_of, tile_of, tile_values

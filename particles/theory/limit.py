@@ -18,7 +18,7 @@ from particles.measures.laws import Ball, Gaussian, Law, Sphere, Uniform
 from particles.measures.measure import Array
 from particles.model.activations import OURS, relu_slopes, relu_values
 from particles.model.network import Network
-from particles.population import cores
+from particles.population.population import cores
 from particles.theory import atoms, isotropic
 from particles.theory.isotropic import Pairs, cosines, supplement
 from particles.theory.refinement import exact

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from particles.checks import numpy_settings, whole
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure, checked_measure, equal_weights
-from particles.population import cores
+from particles.population.population import cores
 
 _FLAT = 1e-12  # of the largest variance: less is rounding
 

@@ -21,7 +21,7 @@ from particles.errors import InputError
 from particles.measures.measure import SIGNS, Array, Measure, checked_signs
 from particles.model.losses import Loss, loss as loss_row
 from particles.model.network import Network
-from particles.population import cores
+from particles.population.population import cores
 from particles.theory.entropic.free_energy import FreeEnergy, checked_problem, checked_temperature
 from particles.theory.entropic.polar import DIM, checked_confinement, grid, rounding
 from particles.theory.first_variation import Variation

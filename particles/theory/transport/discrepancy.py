@@ -11,7 +11,7 @@ from particles.checks import number, numpy_settings
 from particles.errors import InputError
 from particles.measures.measure import Measure
 from particles.measures.random_streams import Purpose, checked_seed, generator
-from particles.population import cores
+from particles.population.population import cores
 from particles.theory.transport.clouds import Cloud, clouds
 
 TILE = 512  # rows and columns of kernel values held at once: 2 MiB a thread

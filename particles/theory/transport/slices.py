@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from particles.checks import whole
 from particles.measures.measure import Array, Measure
 from particles.measures.random_streams import Purpose, checked_seed, generator
-from particles.population import cores
+from particles.population.population import cores
 from particles.theory.transport.clouds import Cloud, checked_order, clouds, power_mean, standard_error
 
 SCREENED = 8  # directions looked at for every one that is climbed from

@@ -16,9 +16,9 @@ from particles import machine
 from particles.checks import whole
 from particles.measures.blocks import Branches, root
 from particles.measures.measure import Array, Measure
-from particles.moves import Field, Leg, Move, Partial, Recipe, Where
-from particles.samples import Samples
-from particles.shard import Shard
+from particles.population.samples import Samples
+from particles.population.shard import Shard
+from particles.population.updates import Field, Leg, Move, Partial, Recipe, Where
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from particles.cluster.board import Board
-from particles.cluster.connection import nodes, short
-from particles.cluster.rows import adopt, packed
 from particles.errors import ClusterError
 from particles.machine import Processor, processor
-from particles.population import Watch
+from particles.population.population import Watch
+from particles.population.ray.connection import nodes, short
+from particles.population.ray.progress_board import Board
+from particles.population.ray.rows import adopt, packed
 
 RETRIES = 3  # of a task whose process or machine went away
 _BOARD_SECONDS = 5.0  # a board that does not answer is asked again later

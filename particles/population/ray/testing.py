@@ -12,8 +12,8 @@ from typing import Any
 
 import psutil
 
-from particles.cluster.connection import environment, on_loopback, quiet, reread_authentication
-from particles.cluster.scratch import scratch_folder
+from particles.population.ray.connection import environment, on_loopback, quiet, reread_authentication
+from particles.population.ray.scratch import scratch_folder
 
 _STORE = 80 * 2**20
 

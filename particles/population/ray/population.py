@@ -12,17 +12,17 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from particles.cluster.actor import Order, actor_class
-from particles.cluster.connection import Node, nodes, short
-from particles.cluster.rows import packed
 from particles.errors import ClusterError, InputError, LostError
 from particles.machine import mixture, processor
 from particles.measures.blocks import blocks_of, root
 from particles.measures.measure import Array
-from particles.moves import Field, Leg, Move, Partial, Recipe, Where
-from particles.population import folded
-from particles.samples import Samples
-from particles.shard import Shard
+from particles.population.population import folded
+from particles.population.ray.actor import Order, actor_class
+from particles.population.ray.connection import Node, nodes, short
+from particles.population.ray.rows import packed
+from particles.population.samples import Samples
+from particles.population.shard import Shard
+from particles.population.updates import Field, Leg, Move, Partial, Recipe, Where
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -14,13 +14,13 @@ import numpy as np
 from particles.errors import InputError
 from particles.kernels.assemble import BLOCK
 from particles.kernels.online import WINDOW
-from particles.layer import Layer
 from particles.measures import blocks
 from particles.measures.blocks import Branches, Floats, climb
 from particles.measures.measure import Array, Measure
 from particles.model.regularisers import L1, Regulariser
-from particles.moves import BlockView, Field, Leg, Move, Partial, Recipe, State, Where
-from particles.samples import Samples
+from particles.population.layer import Layer
+from particles.population.samples import Samples
+from particles.population.updates import BlockView, Field, Leg, Move, Partial, Recipe, State, Where
 
 _CHUNK_BYTES = 2**20  # velocities are made this much at a time, a thread: they stay in the L2 and never fill memory
 # From this many inputs on, reading a pre-activation costs less than making it again (measured: drivers/benchmark.py),

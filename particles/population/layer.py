@@ -7,7 +7,7 @@ from particles.measures.blocks import Floats
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose
 from particles.model.regularisers import L1
-from particles.moves import Move, Noise
+from particles.population.updates import Move, Noise
 
 _WORD = 2**32 - 1
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from particles.checks import number, whole
-from particles.cluster.connection import Node, connected, nodes
-from particles.cluster.shards import RayPopulation, checked_room
-from particles.cluster.tasks import processors, run_tasks
 from particles.errors import InputError
 from particles.kernels.assemble import BLOCK
 from particles.machine import mixture
 from particles.measures.blocks import blocks_of
-from particles.moves import Recipe
-from particles.population import Watch
-from particles.samples import Samples
+from particles.population.population import Watch
+from particles.population.ray.connection import Node, connected, nodes
+from particles.population.ray.population import RayPopulation, checked_room
+from particles.population.ray.tasks import processors, run_tasks
+from particles.population.samples import Samples
+from particles.population.updates import Recipe
 
 T = TypeVar("T")
 

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from particles.cluster.scratch import scratch_folder
 from particles.errors import ClusterError, InputError
-from particles.population import cores
+from particles.population.population import cores
+from particles.population.ray.scratch import scratch_folder
 
 ADDRESS = "RAY_ADDRESS"
 PRIVATE = "local"

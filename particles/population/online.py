@@ -8,8 +8,8 @@ import numpy as np
 
 from particles.kernels.online import WINDOW
 from particles.measures.blocks import Branches, climb
-from particles.moves import Leg
-from particles.shard import Shard
+from particles.population.shard import Shard
+from particles.population.updates import Leg
 
 
 class Walk:

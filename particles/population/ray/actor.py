@@ -7,13 +7,13 @@ one nor one that was given up for lost can slip a number in.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from particles.cluster.rows import adopt
 from particles.errors import LostError
 from particles.machine import Processor, processor
-from particles.moves import Field, Leg, Move, Partial, Recipe, Where
-from particles.samples import Samples
-from particles.shard import Shard
-from particles.walk import Walk
+from particles.population.online import Walk
+from particles.population.ray.rows import adopt
+from particles.population.samples import Samples
+from particles.population.shard import Shard
+from particles.population.updates import Field, Leg, Move, Partial, Recipe, Where
 
 
 class Order(NamedTuple):

@@ -1,4 +1,4 @@
-"""Where the head of a batch job's Ray cluster is, and proof that it is this job's: python -m particles.cluster.batch.
+"""Where the head of a batch job's Ray cluster is, and proof that it is this job's: python -m particles.population.ray.batch.
 
 For drivers/slurm.sbatch. The head takes a port that is free, and its address goes to a file for this user alone. It
 must prove that it knows the job's token before anything joins it: Ray alone would send the token to what listens

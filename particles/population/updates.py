@@ -11,7 +11,7 @@ from particles.measures.blocks import Floats
 from particles.measures.measure import Array, Measure, Source, checked_measure, source_of
 from particles.model.network import Network
 from particles.model.regularisers import L2, Regulariser
-from particles.samples import Place
+from particles.population.samples import Place
 
 DTYPES = ("float64", "float32")
 

@@ -1,1 +1,0 @@
-"""The only room that knows of Ray: connecting, shards on actors, tasks."""

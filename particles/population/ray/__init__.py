@@ -1,0 +1,1 @@
+"""The only folder that knows of Ray: connecting, shards on actors, tasks."""
