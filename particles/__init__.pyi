@@ -17,7 +17,8 @@ from .measures.laws import (
     Uniform as Uniform,
 )
 from .measures.measure import Measure as Measure
-from .methods import (
+from .methods.schedules import InverseSqrt as InverseSqrt, RobbinsMonro as RobbinsMonro
+from .methods.settings import (
     SGD as SGD,
     AveragedSGD as AveragedSGD,
     BirthDeath as BirthDeath,
@@ -33,7 +34,6 @@ from .model.regularisers import L1 as L1, L2 as L2
 from .observables import OBSERVABLES as OBSERVABLES
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
-from .schedules import InverseSqrt as InverseSqrt, RobbinsMonro as RobbinsMonro
 from .study.camera import Camera as Camera
 from .study.collection import open_sweep as open_sweep
 from .study.compare import compare as compare

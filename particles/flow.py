@@ -17,7 +17,9 @@ import numpy as np
 
 from particles.errors import DivergedError
 from particles.kernels.online import WINDOW
-from particles.methods import Method
+from particles.methods.problem import Memory, Problem, mean_loss
+from particles.methods.settings import Method
+from particles.methods.steppers import STEPPERS, Abandoned, Stepper, Stop, stepper
 from particles.model.losses import OURS, Loss
 from particles.model.network import Network
 from particles.model.regularisers import L2, Regulariser
@@ -25,8 +27,6 @@ from particles.observables import Observer, Values
 from particles.population.population import Population
 from particles.population.shard import Shard
 from particles.population.updates import Leg, Move
-from particles.problem import Memory, Problem, mean_loss
-from particles.steppers import STEPPERS, Abandoned, Stepper, Stop, stepper
 
 _SWEEP_WORK = 2**20  # particles times iterations between two looks at a sweep: milliseconds, so that Ctrl-C is quick
 

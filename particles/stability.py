@@ -17,13 +17,13 @@ import math
 import numpy as np
 
 from particles.measures.measure import Array, Measure, Source, source_of
-from particles.methods import BirthDeath, DualAveraging, Method
+from particles.methods.problem import Problem
+from particles.methods.schedules import InverseSqrt, RobbinsMonro
+from particles.methods.settings import BirthDeath, DualAveraging, Method
 from particles.model.derivatives import one_by_one
 from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import L2, NONE, Regulariser
-from particles.problem import Problem
-from particles.schedules import InverseSqrt, RobbinsMonro
 
 _SAMPLES, _LONGEST, _PARTICLES = 256, 32, 4096
 _NOTHING = 1e-12  # of the largest eigenvalue

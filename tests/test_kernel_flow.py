@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 from scipy.integrate import solve_ivp
 
 import particles as mf
-from particles.schedules import RobbinsMonro
+from particles.methods.schedules import RobbinsMonro
 from particles.theory import tangent
 
 N, OTHERS, DIM = 12, 5, 3

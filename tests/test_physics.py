@@ -13,10 +13,10 @@ import particles as mf
 from particles.data.dataset import Batches
 from particles.kernels.elementwise import lanewise
 from particles.measures.measure import source_of
+from particles.methods.problem import Problem
 from particles.model.losses import loss as loss_row
 from particles.model.regularisers import NONE
 from particles.population.samples import Samples
-from particles.problem import Problem
 from particles.stability import advice, rounded_down, stable_step
 
 BETAS = pytest.mark.parametrize("beta", [0.5, 1.0])

@@ -15,9 +15,9 @@ import xarray
 from support.sweeps import contents, swept
 
 import particles as mf
-from particles import steppers
 from particles.errors import DamagedError
 from particles.files.hdf5_file import Hdf5File
+from particles.methods import steppers
 from particles.study import summary, sweep
 from particles.study.results import open_final, open_root, open_tree, read
 

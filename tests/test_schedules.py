@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import particles as mf
-from particles.schedules import Constant, schedule
+from particles.methods.schedules import Constant, schedule
 
 SIZES = [
     (Constant(0.3), lambda t: 0.3),

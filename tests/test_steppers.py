@@ -8,9 +8,9 @@ from scipy.integrate import solve_ivp
 from support.daily import some
 
 import particles as mf
-from particles import steppers
-from particles.methods import SCHEMES
-from particles.schedules import InverseSqrt
+from particles.methods import steppers
+from particles.methods.schedules import InverseSqrt
+from particles.methods.settings import SCHEMES
 
 M, N, D = 300, 12, 3
 METHODS = {

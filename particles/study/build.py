@@ -14,12 +14,12 @@ from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
 from particles.measures.laws import Atoms, Law
 from particles.measures.measure import Measure, Source
-from particles.methods import Method
+from particles.methods.schedules import InverseSqrt, RobbinsMonro, Schedule
+from particles.methods.settings import Method
 from particles.model.losses import loss
 from particles.model.network import Network
 from particles.model.regularisers import L1, L2, Regulariser
 from particles.observables import OBSERVABLES
-from particles.schedules import InverseSqrt, RobbinsMonro, Schedule
 from particles.study.relations import LAW_OPTIONS, LAWS, METHOD_OPTIONS, METHODS
 from particles.study.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig, StepConfig
 

@@ -17,7 +17,7 @@ from particles.errors import InputError
 from particles.measures.laws import Law
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.measures.random_streams import checked_seed
-from particles.methods import SGD, AveragedSGD, GradientDescent, Langevin, Method
+from particles.methods.settings import SGD, AveragedSGD, GradientDescent, Langevin, Method
 from particles.model.network import Network
 from particles.study.results import Run
 from particles.study.simulate import simulate

@@ -17,7 +17,7 @@ from particles.measures import quadrature
 from particles.measures.laws import Atoms, Gaussian, Law
 from particles.measures.measure import Array, Measure, checked_signs
 from particles.measures.random_streams import Purpose, generator
-from particles.methods import DualAveraging, Langevin, Method
+from particles.methods.settings import DualAveraging, Langevin, Method
 from particles.model.network import Network
 from particles.study.results import Run
 from particles.study.simulate import DEFAULT_RECORD, simulate

@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 from particles.measures.laws import Ball, Gaussian, Law, Sphere, Uniform
-from particles.methods import (
+from particles.methods.settings import (
     SCHEMES,
     SGD,
     AveragedSGD,

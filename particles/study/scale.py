@@ -21,7 +21,7 @@ from particles.flow import sweeps
 from particles.kernels.assemble import BLOCK
 from particles.measures.blocks import blocks_of, climb
 from particles.measures.laws import Gaussian
-from particles.methods import Method, RungeKutta
+from particles.methods.settings import Method, RungeKutta
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L2, NONE, Regulariser

@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from particles.data.datasets import SETS
 from particles.measures.laws import Gaussian, Sphere, Uniform
 from particles.measures.measure import SIGNS
-from particles.methods import SCHEMES, BirthDeath, DualAveraging, RungeKutta
+from particles.methods.schedules import RobbinsMonro
+from particles.methods.settings import SCHEMES, BirthDeath, DualAveraging, RungeKutta
 from particles.model.activations import ACTIVATIONS
 from particles.model.losses import LOSSES
 from particles.model.network import LAYERS
 from particles.observables import OBSERVABLES
 from particles.population.updates import DTYPES
-from particles.schedules import RobbinsMonro
 from particles.study.relations import LAW_OPTIONS, METHOD_OPTIONS
 from particles.study.simulate import DEFAULT_RECORD
 

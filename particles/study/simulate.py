@@ -11,7 +11,9 @@ from particles.checks import in_range, numpy_settings, whole
 from particles.data.dataset import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.measures.measure import Given, Measure, Source, checked_measure, source_of
-from particles.methods import GradientDescent, Method
+from particles.methods.problem import Problem
+from particles.methods.schedules import schedule
+from particles.methods.settings import GradientDescent, Method
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L1, L2, NONE, Regulariser
@@ -19,8 +21,6 @@ from particles.observables import Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
 from particles.population.updates import recipe
-from particles.problem import Problem
-from particles.schedules import schedule
 from particles.stability import advice
 from particles.study.bar import watched
 from particles.study.course import Course, Progress, own_files

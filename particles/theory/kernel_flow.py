@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from particles.checks import number, numpy_settings, real_array, vector
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.schedules import Constant, Schedule, schedule
+from particles.methods.schedules import Constant, Schedule, schedule
 
 
 class Eigen(NamedTuple):

@@ -6,12 +6,12 @@ import numpy as np
 
 from particles.errors import InputError
 from particles.measures.measure import Array, Source, atoms_of
+from particles.methods.schedules import Schedule
 from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import L1, Regulariser
 from particles.population.population import Local, Population, measure_of
 from particles.population.samples import Samples
-from particles.schedules import Schedule
 from particles.theory.gram import gram
 from particles.theory.kernel_flow import descend, eigen
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from particles.checks import number, real_array, whole
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.schedules import RobbinsMonro
+from particles.methods.schedules import RobbinsMonro
 
 _ROUNDING = 1e-9  # a count this much above a whole number is that number
 

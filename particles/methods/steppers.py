@@ -14,13 +14,13 @@ import numpy as np
 from particles.errors import DivergedError, InputError
 from particles.measures.blocks import blocks_of, root
 from particles.measures.measure import Array
-from particles.methods import BirthDeath, DualAveraging, Langevin, RungeKutta, Tableau
+from particles.methods.problem import Memory, Problem
+from particles.methods.schedules import Schedule
+from particles.methods.settings import BirthDeath, DualAveraging, Langevin, RungeKutta, Tableau
 from particles.model.regularisers import L1, L2
 from particles.population.population import Population
 from particles.population.shard import Shard
 from particles.population.updates import Field, Move, Noise, Partial, Stage
-from particles.problem import Memory, Problem
-from particles.schedules import Schedule
 
 _SMALLEST = 1e-9  # of a step: a part this small means that the flow cannot be followed
 # Of a step, accepted or not: 15 s of the smallest problem. A smooth flow needs about one part for each 3 / lam_max of

@@ -13,7 +13,7 @@ from particles.measures.measure import Array
 class Constant:
     """eta_t = step, in flow time; what a number becomes where a schedule may stand.
 
-    >>> from particles.schedules import Constant
+    >>> from particles.methods.schedules import Constant
     >>> Constant(0.1).times(3).round(6)
     array([0. , 0.1, 0.2, 0.3])
     """

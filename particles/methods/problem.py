@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.measures.measure import Array
-from particles.methods import Method
+from particles.methods.settings import Method
 from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser

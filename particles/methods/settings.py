@@ -12,8 +12,8 @@ from typing import NamedTuple
 from particles.checks import number, whole
 from particles.errors import InputError, nearest
 from particles.measures.random_streams import checked_seed
+from particles.methods.schedules import Schedule, schedule
 from particles.model.regularisers import L2, Regulariser
-from particles.schedules import Schedule, schedule
 
 
 @dataclass(frozen=True)

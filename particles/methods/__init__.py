@@ -1,0 +1,1 @@
+"""The methods: their settings, step sizes, and how each makes a step."""
