@@ -31,7 +31,7 @@ from .model.activations import ACTIVATIONS as ACTIVATIONS, Activation as Activat
 from .model.losses import LOSSES as LOSSES
 from .model.network import Network as Network
 from .model.regularisers import L1 as L1, L2 as L2
-from .observables import OBSERVABLES as OBSERVABLES
+from .observables.observables import OBSERVABLES as OBSERVABLES
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
 from .study.camera import Camera as Camera

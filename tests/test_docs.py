@@ -125,9 +125,9 @@ def test_reference__has_every_public_name_once(described):
     ("page", "table"), [("observables", "OBSERVABLES"), ("networks", "ACTIVATIONS"), ("data", "SETS")]
 )
 def test_reference__shows_every_row_of_a_table(site, page, table):
-    from particles import observables
     from particles.data import datasets
     from particles.model import activations
+    from particles.observables import observables
 
     rows = next(getattr(module, table) for module in (activations, datasets, observables) if hasattr(module, table))
     text = (site / "reference" / f"{page}.html").read_text()

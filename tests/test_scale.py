@@ -9,7 +9,7 @@ from particles import flow
 from particles.data.dataset import Batches
 from particles.model.losses import loss as loss_row
 from particles.model.regularisers import NONE
-from particles.observables import Observer
+from particles.observables.observables import Observer
 from particles.population.population import cores
 from particles.population.ray.population import spans
 from particles.population.samples import Samples

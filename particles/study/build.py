@@ -19,7 +19,7 @@ from particles.methods.settings import Method
 from particles.model.losses import loss
 from particles.model.network import Network
 from particles.model.regularisers import L1, L2, Regulariser
-from particles.observables import OBSERVABLES
+from particles.observables.observables import OBSERVABLES
 from particles.study.relations import LAW_OPTIONS, LAWS, METHOD_OPTIONS, METHODS
 from particles.study.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig, StepConfig
 

@@ -15,7 +15,7 @@ from particles.files.atomic import held, make_folder
 from particles.flow import Snapshot, flow
 from particles.measures.measure import Measure
 from particles.methods.problem import Memory, Problem, mean_loss
-from particles.observables import Observer
+from particles.observables.observables import Observer
 from particles.population.population import Population, measure_of
 from particles.study.interrupt import Interrupt, interruptible
 from particles.views import Left, left_in

@@ -9,7 +9,7 @@ from particles import machine
 from particles.data.datasets import shape_of
 from particles.errors import InputError
 from particles.model.regularisers import NONE
-from particles.observables import MOMENTS, OBSERVABLES
+from particles.observables.observables import MOMENTS, OBSERVABLES
 from particles.study import build
 from particles.study.plan import Case, Plan
 from particles.study.scale import copies_of

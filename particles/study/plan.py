@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from particles.observables import OBSERVABLES
+from particles.observables.observables import OBSERVABLES
 from particles.study import build
 from particles.study.config import ConfigError, faults
 from particles.study.extent import LISTED, brief, excess

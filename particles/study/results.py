@@ -26,7 +26,7 @@ from particles.files.atomic import write_whole
 from particles.files.hdf5_file import Hdf5File, opened
 from particles.files.reading import hdf5_error, inside, size_of
 from particles.measures.measure import Measure
-from particles.observables import MOMENTS, Observable
+from particles.observables.observables import MOMENTS, Observable
 from particles.segments import check_file
 from particles.study import forms, hdf5
 from particles.study.attributes import attribute

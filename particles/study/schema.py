@@ -17,7 +17,7 @@ from particles.methods.settings import SCHEMES, BirthDeath, DualAveraging, Runge
 from particles.model.activations import ACTIVATIONS
 from particles.model.losses import LOSSES
 from particles.model.network import LAYERS
-from particles.observables import OBSERVABLES
+from particles.observables.observables import OBSERVABLES
 from particles.population.updates import DTYPES
 from particles.study.relations import LAW_OPTIONS, METHOD_OPTIONS
 from particles.study.simulate import DEFAULT_RECORD

@@ -4,10 +4,10 @@ import pickle
 from functools import cache
 from typing import Any
 
-from particles import observables
 from particles.errors import ClusterError
 from particles.kernels.compile import registered
 from particles.model import activations, losses
+from particles.observables import observables
 
 # Each with the rows that the package itself has.
 TABLES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
