@@ -30,7 +30,7 @@ import numpy as np
 import particles as mf
 from particles.errors import ClusterError, StorageError
 from particles.population.ray import testing
-from particles.study.results import open as open_run
+from particles.storage.run_file import open as open_run
 
 STEPS, PARTICLES = 60, 5000
 KINDS = ("actor", "node", "frozen", "memory", "driver", "SIGTERM", "SIGUSR1", "disk", "store")

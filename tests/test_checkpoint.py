@@ -10,11 +10,11 @@ import pytest
 import xarray as xr
 
 import particles as mf
-from particles import checkpoint, segments
-from particles.checkpoint import Checkpoints
 from particles.errors import BusyError
 from particles.machine import Processor
 from particles.population.updates import recipe
+from particles.storage import checkpoint, segments
+from particles.storage.checkpoint import Checkpoints
 
 STEPS = 20
 NET = mf.Network("tanh", train=("input", "output"))
@@ -255,7 +255,7 @@ def test_save__removes_nothing_while_a_manifest_cannot_be_read(run, tmp_path, mo
 def test_checkpoint__of_another_version_is_left_to_it(run, tmp_path, monkeypatch):
     run(folder=tmp_path, stop_at=3)
     before = contents(tmp_path)
-    monkeypatch.setattr("particles.checkpoint.FORMAT", 2)
+    monkeypatch.setattr("particles.storage.checkpoint.FORMAT", 2)
     with pytest.raises(mf.StorageError, match="was written by another version of this program"):
         run(folder=tmp_path)
     assert contents(tmp_path) == before

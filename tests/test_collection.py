@@ -15,9 +15,9 @@ from support.daily import some
 from support.summaries import AXES, COUNTS, LIMIT, SEEDS, summed
 
 import particles as mf
+from particles.storage.run_file import open_root
 from particles.study import collection, grid
 from particles.study.backend import SweepBackend
-from particles.study.results import open_root
 from particles.study.sweep import run_path
 
 WIDE = 'record.variables=["loss", "prediction", "position", "weight_moment"]'

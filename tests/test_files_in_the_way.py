@@ -11,7 +11,7 @@ from support.users import NEIGHBOUR, mode, neighbour, two_users
 from particles.errors import StorageError
 from particles.files import atomic
 from particles.files.atomic import held, lasting_file, new_file, write_whole
-from particles.theory import gram_file
+from particles.storage import gram_file
 
 
 @pytest.fixture

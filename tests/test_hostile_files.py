@@ -24,14 +24,14 @@ from particles.data.table_rows import opened
 from particles.errors import DamagedError
 from particles.files import hdf5_file, reading
 from particles.files.hdf5_heaps import check_heaps
-from particles.study import hdf5
+from particles.storage import netcdf
+from particles.storage.run_file import open_final, verified
 from particles.study.report import source
 from particles.study.report.incidents import incidents
 from particles.study.report.pictures import saved
 from particles.study.report.reproduction import reproduction
 from particles.study.report.settings import contents, origin, settings
 from particles.study.report.verdicts import outcome, verdicts
-from particles.study.results import open_final, verified
 from particles.study.summary import FILE
 
 SECRET = 12345.678
@@ -65,7 +65,7 @@ def folder(made, tmp_path):
 
 def whole(path):
     """Every array of a result, as a sweep reads it before it calls a run finished."""
-    return verified(path, hdf5.dataset)
+    return verified(path, netcdf.dataset)
 
 
 def opened_anyhow(path, capsys):
@@ -665,7 +665,7 @@ def test_report__shows_no_picture_from_elsewhere(folder):
 
 
 def test_checkpoint__with_a_damaged_manifest_is_left_out(tmp_path, cloud, samples):
-    from particles.checkpoint import _digest
+    from particles.storage.checkpoint import _digest
 
     def run():
         net, method = mf.Network("tanh"), mf.GradientDescent(0.1)

@@ -14,7 +14,8 @@ from support.configs import SMALL_TOML, planned
 import particles as mf
 from particles.errors import BusyError
 from particles.files.atomic import held, sole_user
-from particles.study import parts, results
+from particles.storage import run_file
+from particles.study import parts
 from particles.study.parts import part_of, work_of
 from particles.study.plots import described
 
@@ -168,8 +169,8 @@ def test_parts__in_one_folder_gathered_are_the_sweep(cli, out, tmp_path):
 
 def test_gather__reads_each_run_once(cli, out, monkeypatch):
     cli("run", *SWEEP, more=("--part", "1/1"))
-    paths, read = [], results.read
-    monkeypatch.setattr(results, "read", lambda path, reader: [paths.append(path), read(path, reader)][1])
+    paths, read = [], run_file.read
+    monkeypatch.setattr(run_file, "read", lambda path, reader: [paths.append(path), read(path, reader)][1])
     assert cli("gather", *SWEEP)[0] == 0
     assert sorted(paths) == sorted((out / "runs").relative_to(out.parents[1]).glob("*.h5"))
 

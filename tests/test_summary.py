@@ -7,9 +7,9 @@ import pytest
 from support.summaries import AXES, COUNTS, LIMIT, SEEDS, summed
 from support.sweeps import swept
 
+from particles.storage.run_file import open_root, open_tree
 from particles.study import summary
 from particles.study.config import ConfigError
-from particles.study.results import open_root, open_tree
 from particles.study.sweep import run_path
 
 

@@ -13,8 +13,8 @@ from support.sweeps import DIVERGING, Silent, all_contents, statuses, swept
 
 import particles as mf
 from particles.errors import StorageError
+from particles.storage.run_file import save
 from particles.study import build, summary, sweep as module
-from particles.study.results import save
 from particles.study.summary import gather
 from particles.study.sweep import run_path, run_sweep
 

@@ -15,7 +15,8 @@ import xarray
 from support import naive
 
 import particles as mf
-from particles.theory import gram_file, tiles
+from particles.storage import gram_file
+from particles.theory import tiles
 from particles.theory.atoms import atoms_of
 
 LAYERS = pytest.mark.parametrize("train", [("input",), ("output",), ("input", "output")], ids="+".join)

@@ -16,8 +16,8 @@ from particles.errors import InputError, nearest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from particles.checkpoint import Event
     from particles.measures.measure import Measure
+    from particles.storage.checkpoint import Event
     from particles.study.compare import Exponent
 
 _MARKS = {"config_hash", "study", "independent_fits"}  # attributes of runs and sweeps, of studies, of comparisons
@@ -160,8 +160,8 @@ class Findings:
 
     def _own_limits(self) -> list[xarray.Dataset]:
         """The two finest limits of the sweep at its chosen setting, or the one there is, the finest last."""
+        from particles.storage.run_file import open as open_run
         from particles.study import grid
-        from particles.study.results import open as open_run
 
         chosen = {str(name): value for name, value in self._data.coords.items() if value.ndim == 0}
         found = [
@@ -203,7 +203,7 @@ class Findings:
 
 def _attribute(data: xarray.Dataset, name: str, default: Any) -> Any:
     """What an attribute says; its schema is loaded when it is asked for, since xarray loads this file for everyone."""
-    from particles.study.attributes import attribute
+    from particles.storage.attributes import attribute
 
     return attribute("the dataset", data.attrs, name, default)
 

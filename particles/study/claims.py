@@ -20,9 +20,9 @@ from rich.text import Text
 
 from particles.errors import ParticlesError, nearest
 from particles.files.atomic import write_whole
+from particles.storage.provenance import provenance
 from particles.study.config import ConfigError, override, read_toml
 from particles.study.console import Console
-from particles.study.provenance import provenance
 
 if TYPE_CHECKING:
     import xarray

@@ -14,11 +14,12 @@ import xarray
 from particles.errors import DamagedError, ParticlesError, StorageError
 from particles.files.hdf5_file import Hdf5File, Member
 from particles.files.reading import names_in, size_of
-from particles.study import grid, hdf5
-from particles.study.attributes import attribute
+from particles.storage import netcdf
+from particles.storage.attributes import attribute
+from particles.storage.provenance import canonical
+from particles.storage.run_file import read
+from particles.study import grid
 from particles.study.backend import SweepBackend
-from particles.study.provenance import canonical
-from particles.study.results import read
 from particles.study.summary import FILE
 from particles.study.sweep import run_file
 
@@ -133,8 +134,8 @@ def _header(path: Path, known: dict[str, grid.Form | None], file: Hdf5File) -> t
 
 
 def _form(file: Hdf5File, name: str, item: Member) -> grid.Form | None:
-    dims = hdf5.dims_of(file, name, item)
-    return None if dims is None else grid.Form(dims, (), hdf5.attributes(file, item))
+    dims = netcdf.dims_of(file, name, item)
+    return None if dims is None else grid.Form(dims, (), netcdf.attributes(file, item))
 
 
 def _numbers(file: Hdf5File, item: Member, window: grid.Window = ()) -> grid.Array:
@@ -153,7 +154,7 @@ def _listed(folder: Path) -> Sweep:
     path = folder / FILE
 
     def look(file: Hdf5File) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        return hdf5.attributes(file), {name: hdf5.attributes(file, item) for name, item in file.members().items()}
+        return netcdf.attributes(file), {name: netcdf.attributes(file, item) for name, item in file.members().items()}
 
     attrs, about = read(path, look)
     if "runs" not in attrs:

@@ -150,8 +150,8 @@ def _result(path: Path) -> "xarray.DataTree":
     """What `show` prints of a file: of a run without its last measure, which may be any number of particles."""
     import xarray
 
-    from particles.study import forms
-    from particles.study.results import open_attributes, open_root, open_tree
+    from particles.storage import forms
+    from particles.storage.run_file import open_attributes, open_root, open_tree
     from particles.study.summary import compared_in
 
     attrs = open_attributes(path)

@@ -12,11 +12,11 @@ from particles.measures.blocks import blocks_of
 from particles.population.population import cores
 from particles.population.ray.connection import Node
 from particles.population.ray.engine import Ray
+from particles.storage.provenance import provenance
 from particles.study.console import Console
 from particles.study.memory import size
 from particles.study.placement import memory_here, work_in
 from particles.study.plan import Plan
-from particles.study.provenance import provenance
 from particles.study.scale import Constants, Cost, best, here, probed, sharded
 
 

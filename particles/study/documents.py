@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from particles.study.attributes import attribute
+from particles.storage.attributes import attribute
 from particles.study.compare import HOLDS, THEORY, judged
 from particles.study.plan import Plan
 from particles.study.summary import compared_in

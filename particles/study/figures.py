@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from particles.measures.measure import Measure, atoms_of
+from particles.storage.run_file import open as open_run
 from particles.study import build, plots
 from particles.study.convergence import Cloud, convergence
 from particles.study.plan import Case, Plan
-from particles.study.results import open as open_run
 from particles.study.summary import Summary
 from particles.study.sweep import run_path
 

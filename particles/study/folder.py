@@ -17,8 +17,8 @@ from particles.errors import ParticlesError, StorageError
 from particles.files.atomic import write_whole
 from particles.files.json_text import parsed
 from particles.files.reading import content_of, size_of
+from particles.storage.provenance import fingerprint
 from particles.study.plan import Plan, plan
-from particles.study.provenance import fingerprint
 from particles.study.summary import FILE as SWEEP
 
 FILE = "plan.json"

@@ -19,7 +19,7 @@ from particles.measures.measure import Array, Measure, checked_signs
 from particles.measures.random_streams import Purpose, generator
 from particles.methods.settings import DualAveraging, Langevin, Method
 from particles.model.network import Network
-from particles.study.results import Run
+from particles.storage.run_file import Run
 from particles.study.simulate import DEFAULT_RECORD, simulate
 from particles.theory.refinement import (
     Level,

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from particles.observables.observables import OBSERVABLES
+from particles.storage.provenance import fingerprint
 from particles.study import build
 from particles.study.config import ConfigError, faults
 from particles.study.extent import LISTED, brief, excess
-from particles.study.provenance import fingerprint
 from particles.study.schema import Config, kinds_of
 
 MAX_RUNS = 100_000

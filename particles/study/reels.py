@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from particles.checks import real_array, vector
 from particles.errors import InputError, nearest
 from particles.measures.measure import Array
-from particles.study.attributes import attribute
+from particles.storage.attributes import attribute
+from particles.storage.run_file import Run
 from particles.study.camera import Camera, Plane, picked, plane_of
-from particles.study.results import Run
 
 if TYPE_CHECKING:
     import xarray

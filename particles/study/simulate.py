@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from particles.checkpoint import Checkpoints
 from particles.checks import in_range, numpy_settings, whole
 from particles.data.dataset import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
@@ -22,10 +21,11 @@ from particles.population.population import Engine, Local
 from particles.population.samples import Samples
 from particles.population.updates import recipe
 from particles.stability import advice
+from particles.storage.checkpoint import Checkpoints
+from particles.storage.provenance import array_hash, fingerprint
+from particles.storage.run_file import Run, dataset_of
 from particles.study.bar import watched
 from particles.study.course import Course, Progress, own_files
-from particles.study.provenance import array_hash, fingerprint
-from particles.study.results import Run, dataset_of
 from particles.theory.watched import Watched
 
 DEFAULT_RECORD = ("loss", "prediction")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from particles.errors import StorageError
 from particles.files.atomic import write_whole
 from particles.files.reading import size_of
-from particles.study import forms, hdf5
+from particles.storage import forms, netcdf
+from particles.storage.provenance import fingerprint, provenance
+from particles.storage.run_file import open_root
 from particles.study.compare import compare
 from particles.study.plan import Axis, Case, Plan
-from particles.study.provenance import fingerprint, provenance
-from particles.study.results import open_root
 from particles.study.sweep import Recorded, run_path
 
 if TYPE_CHECKING:
@@ -136,5 +136,5 @@ def write(made: Plan, out: Path, known: Recorded | None = None) -> Summary:
         groups["/limit"] = _aligned(finest, root)
         groups["/limit"].attrs = {}
     path = out / FILE
-    write_whole(path, hdf5.packed(groups))
+    write_whole(path, netcdf.packed(groups))
     return Summary(path, root, setups, found)

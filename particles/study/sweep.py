@@ -17,10 +17,11 @@ from particles.errors import DamagedError, DivergedError, ParticlesError, Storag
 from particles.files.atomic import clear_parts, make_folder, write_whole
 from particles.files.reading import size_of
 from particles.population.population import Engine, Local, Watch, cores
-from particles.study import build, hdf5
+from particles.storage import netcdf
+from particles.storage.run_file import Run, save, verified
+from particles.study import build
 from particles.study.parts import sole_maker
 from particles.study.plan import Case, Plan
-from particles.study.results import Run, save, verified
 from particles.study.simulate import simulate
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ def ended(out: Path, case: Case, recorded: Recorded | None = None) -> str | None
     if size_of(path) is None:
         return None
     try:
-        data = None if recorded is None else verified(path, hdf5.dataset)
-        attrs = verified(path, hdf5.attributes) if data is None else data.attrs
+        data = None if recorded is None else verified(path, netcdf.dataset)
+        attrs = verified(path, netcdf.attributes) if data is None else data.attrs
     except DamagedError:
         return None  # it is written anew
     status = str(attrs.get("status"))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from particles.study.attributes import attribute
+from particles.storage.attributes import attribute
 from particles.study.compare import by_count, verdict
 from particles.study.console import Console
 from particles.study.documents import PROVENANCE, comparisons

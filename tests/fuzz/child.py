@@ -25,7 +25,7 @@ def main(output: Path) -> None:
         os.dup2(sink, number)
         setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
     from fuzz import uses
-    from particles.study import commands, report, results  # noqa: F401  (no case pays for their import)
+    from particles.storage import run_file  # noqa: F401  (no case pays for their import)
 
     warnings.simplefilter("always")
     print(json.dumps("ready"), file=answers, flush=True)

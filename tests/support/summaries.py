@@ -1,7 +1,7 @@
 """The small sweep summed up, for each kind of axis."""
 
+from particles.storage.run_file import open_tree
 from particles.study import summary
-from particles.study.results import open_tree
 from support.sweeps import swept
 
 COUNTS, SEEDS, LIMIT = "start.count=[8, 16]", "start.seed=[0, 1, 2]", "limit.nodes=16"

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from particles.errors import InputError, StorageError
 from particles.measures.measure import Measure
 from particles.measures.quadrature import principal_axes
+from particles.storage.run_file import open_final, open_root
 from particles.study import movies, plots
 from particles.study.camera import Camera
 from particles.study.reels import Reel, Track, reel
 from particles.study.report.pictures import Picture, drawn
 from particles.study.report.source import RUN, STUDY, SWEEP, Source
-from particles.study.results import open_final, open_root
 from particles.study.screen import DOT, INK, density, titles, told
 from particles.study.sweep import run_file
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from particles.study.attributes import attribute
+from particles.storage.attributes import attribute
 from particles.study.report.sheets import Sheet, sheet
 from particles.study.report.source import STUDY, SWEEP, Source
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from particles.errors import StorageError
-from particles.study.attributes import attribute
-from particles.study.forms import checked_comparison, checked_run, checked_study, checked_sweep
-from particles.study.results import open_attributes, open_root, open_tree
+from particles.storage.attributes import attribute
+from particles.storage.forms import checked_comparison, checked_run, checked_study, checked_sweep
+from particles.storage.run_file import open_attributes, open_root, open_tree
 from particles.study.summary import FILE, compared_in
 
 if TYPE_CHECKING:

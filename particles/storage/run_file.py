@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import h5py
 import numpy as np
 
-from particles.checkpoint import Event, Row
 from particles.errors import DamagedError, InputError, StorageError
 from particles.escapes import escaped
 from particles.files.atomic import write_whole
@@ -27,11 +26,12 @@ from particles.files.hdf5_file import Hdf5File, opened
 from particles.files.reading import hdf5_error, inside, size_of
 from particles.measures.measure import Measure
 from particles.observables.observables import MOMENTS, Observable
-from particles.segments import check_file
-from particles.study import forms, hdf5
-from particles.study.attributes import attribute
-from particles.study.provenance import fingerprint, provenance
-from particles.views import Left, virtual
+from particles.storage import forms, netcdf
+from particles.storage.attributes import attribute
+from particles.storage.checkpoint import Event, Row
+from particles.storage.provenance import fingerprint, provenance
+from particles.storage.segments import check_file
+from particles.storage.views import Left, virtual
 
 if TYPE_CHECKING:
     import xarray
@@ -168,7 +168,7 @@ def save(run: Run, path: str | Path) -> Path:
             f"{path} for {run.left.folder}",
             f"Save it as {run.left.folder.parent / path.name}.",
         )
-    write_whole(path, hdf5.packed(groups, partial(_refer, run.left, path) if run.left else None))
+    write_whole(path, netcdf.packed(groups, partial(_refer, run.left, path) if run.left else None))
     return path
 
 
@@ -221,8 +221,8 @@ def open(path: str | Path) -> Run:
     True
     """
     path = Path(path)
-    groups = read(path, hdf5.everything)  # no tree: its nodes refer to each other, and so keep the memory of a run
-    data, final = groups["/"], groups.get(hdf5.FINAL)
+    groups = read(path, netcdf.everything)  # no tree: its nodes refer to each other, and so keep the memory of a run
+    data, final = groups["/"], groups.get(netcdf.FINAL)
     if final is None or "config" not in data.attrs:
         raise StorageError(f"{path} is no run of this program: it lacks the group /final. Give a file under runs/.")
     forms.checked_run(path, data)
@@ -245,17 +245,17 @@ def open_tree(path: Path) -> "xarray.DataTree":
     """A file of this program as a tree in memory, checksums verified; an error that names it if it cannot be read."""
     import xarray
 
-    return read(path, lambda file: xarray.DataTree.from_dict(hdf5.everything(file)))
+    return read(path, lambda file: xarray.DataTree.from_dict(netcdf.everything(file)))
 
 
 def open_root(path: Path) -> "xarray.Dataset":
     """What a run recorded, without its last measure."""
-    return read(path, hdf5.dataset)
+    return read(path, netcdf.dataset)
 
 
 def open_attributes(path: Path) -> dict[str, Any]:
     """What a file says of itself, without any of its arrays."""
-    return read(path, hdf5.attributes)
+    return read(path, netcdf.attributes)
 
 
 def open_final(path: Path, pick: Callable[[int], Any]) -> tuple[Measure, int] | None:
@@ -268,13 +268,13 @@ def open_final(path: Path, pick: Callable[[int], Any]) -> tuple[Measure, int] | 
         final = file.members(group, virtual=True)
         if not all(name in final for name in _FINAL):
             return None
-        attrs, shapes = hdf5.attributes(file, group), [final[name].shape or () for name in _FINAL]
+        attrs, shapes = netcdf.attributes(file, group), [final[name].shape or () for name in _FINAL]
         count = shapes[0][0] if shapes[0] else 0
         if [len(shape) for shape in shapes] != [2, 1, 1] or any(shape[0] != count for shape in shapes):
             raise ValueError(f"its particles have the shapes {shapes}")
         measure = Measure(*(file.values(final[name], pick(count)) for name in _FINAL))
         _check_left(path, attrs, whole=False)
-        _check_there(path, attrs, hdf5.attributes(file), measure)
+        _check_there(path, attrs, netcdf.attributes(file), measure)
         return measure, count
 
     return read(path, reader)
@@ -287,8 +287,8 @@ def verified(path: Path, look: Callable[[Hdf5File], T]) -> T:
     """What `look` finds, after every array was read and passed its checksum; files that it refers to are there."""
 
     def reader(file: Hdf5File) -> tuple[T, dict[str, Any]]:
-        hdf5.verify(file)
-        final = hdf5.attributes(file, file.member("final")) if "final" in file.links() else {}
+        netcdf.verify(file)
+        final = netcdf.attributes(file, file.member("final")) if "final" in file.links() else {}
         return look(file), final
 
     found, final = read(path, reader)

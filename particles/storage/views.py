@@ -10,7 +10,7 @@ import numpy as np
 from particles.files.atomic import clear_parts, remove
 from particles.population.population import Population
 from particles.population.shard import Shard
-from particles.segments import Segment, checked_seen, write_segments
+from particles.storage.segments import Segment, checked_seen, write_segments
 
 
 class Shape(NamedTuple):

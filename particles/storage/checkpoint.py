@@ -34,7 +34,7 @@ from particles.machine import processor
 from particles.methods.problem import Memory
 from particles.observables.observables import Values
 from particles.population.population import Population
-from particles.segments import (
+from particles.storage.segments import (
     Segment,
     check_segments,
     checked_seen,
@@ -42,7 +42,7 @@ from particles.segments import (
     verified_bytes,
     write_segments,
 )
-from particles.views import shape_of, virtual
+from particles.storage.views import shape_of, virtual
 
 Row = tuple[int, Values]  # what was recorded at one iteration
 Event = dict[str, Any]  # what happened to a run: iteration, what

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from particles.errors import DamagedError
-from particles.study.attributes import attribute
+from particles.storage.attributes import attribute
 
 if TYPE_CHECKING:
     import xarray

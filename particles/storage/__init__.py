@@ -1,0 +1,1 @@
+"""What a run leaves on disk: particles, checkpoints, results, and where they came from."""
