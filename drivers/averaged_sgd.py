@@ -35,10 +35,10 @@ import particles as mf
 from particles.study.claims import Settings, at_most, below, study, within
 from particles.study.compare import fit_exponent
 from particles.study.plots import PALETTE, THEORY, legend, panels, series, styled, theory
-from particles.theory.kernel_sgd import gram_sgd
-from particles.theory.spectral_sgd import Theorem2, circle_sgd
-from particles.theory.spectrum import fourier, spectrum
-from particles.theory.zonal import zonal_kernel
+from particles.theory.spectra.circle import fourier, spectrum
+from particles.theory.spectra.kernel_sgd import gram_sgd
+from particles.theory.spectra.spectral_sgd import Theorem2, circle_sgd
+from particles.theory.spectra.zonal import zonal_kernel
 
 NET = mf.Network("relu", beta=0.5)
 KINDS = ("fixed", "hardest")

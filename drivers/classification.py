@@ -27,8 +27,8 @@ from particles.study.claims import Claim, Settings, at_most, below, study, vacuo
 from particles.study.compare import fit_exponent
 from particles.study.plots import THEORY, legend, panels, series, styled, theory, ticks
 from particles.theory.bounds import assumption_2, theorem_1, theorem_3_powers
-from particles.theory.limit import limit_gram
-from particles.theory.margin import margin
+from particles.theory.bounds.max_margin import margin
+from particles.theory.tangent.limit_kernel import limit_gram
 
 
 class Classification(Settings):

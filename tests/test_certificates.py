@@ -12,12 +12,12 @@ from support.naive import LOSS, SIGMA
 
 import particles as mf
 from particles.model.regularisers import L1, L2, NONE
-from particles.theory.first_variation import first_variation
 from particles.theory.optimality.boxes import floor
 from particles.theory.optimality.certificates import gap, objective
 from particles.theory.optimality.convex_program import convex_optimum
 from particles.theory.optimality.frank_wolfe import frank_wolfe
 from particles.theory.optimality.minimum import descend
+from particles.theory.optimality.potential import first_variation
 
 RULES = [NONE, L2(0.02), L1(0.02)]
 BOTH = np.array([-1.0, 1.0])

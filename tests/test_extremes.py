@@ -5,8 +5,7 @@ import pytest
 from scipy.sparse.linalg import aslinearoperator
 
 import particles as mf
-from particles.theory import extremes as module
-from particles.theory.tangent import extremes, gram, operator
+from particles.theory.tangent import extreme_eigenvalues as module, extremes, gram, operator
 
 
 def rotated(values):

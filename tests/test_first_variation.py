@@ -5,7 +5,7 @@ import pytest
 
 import particles as mf
 from particles.model.regularisers import L1, L2
-from particles.theory.first_variation import first_variation
+from particles.theory.optimality.potential import first_variation
 
 RULES = [L2(0.0), L2(0.1), L1(0.05)]
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import particles as mf
-from particles.theory.kernel_sgd import averaged_residual, expected_risk, feature_sgd, gram_sgd
-from particles.theory.source import source_target
-from particles.theory.spectrum import fourier, spectrum
-from particles.theory.zonal import zonal_kernel
+from particles.theory.spectra.circle import fourier, spectrum
+from particles.theory.spectra.kernel_sgd import averaged_residual, expected_risk, feature_sgd, gram_sgd
+from particles.theory.spectra.source import source_target
+from particles.theory.spectra.zonal import zonal_kernel
 
 ETA, LAM, T = 0.1, 0.3, 40
 
@@ -33,7 +33,7 @@ def naive(x, y):
 
 @pytest.mark.parametrize("chunk", [1, 100, 2**22])
 def test_feature_sgd__is_the_recursion(samples, chunk, monkeypatch):
-    monkeypatch.setattr("particles.theory.kernel_sgd._CHUNK", chunk)
+    monkeypatch.setattr("particles.theory.spectra.kernel_sgd._CHUNK", chunk)
     found = feature_sgd(feature, *samples, ETA, LAM)
     for stream in range(3):
         last, mean = naive(samples[0][stream], samples[1][stream])

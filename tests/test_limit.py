@@ -13,8 +13,9 @@ from support.daily import some
 
 import particles as mf
 from particles.model.activations import ACTIVATIONS
-from particles.theory import isotropic, tangent
-from particles.theory.limit import limit, limit_gram
+from particles.theory import tangent
+from particles.theory.tangent import isotropic
+from particles.theory.tangent.limit_kernel import limit, limit_gram
 
 EACH = pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 SOME = pytest.mark.parametrize("name", some(sorted(ACTIVATIONS), "relu", "tanh"))

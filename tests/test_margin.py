@@ -8,7 +8,7 @@ from scipy.optimize import linprog, minimize
 from support import naive
 
 import particles as mf
-from particles.theory.margin import margin
+from particles.theory.bounds.max_margin import margin
 
 
 def problem(n, d, M, seed=0):

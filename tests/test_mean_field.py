@@ -10,7 +10,7 @@ from support.daily import some
 
 import particles as mf
 from particles.study.mean_field import ToleranceError, mean_field
-from particles.theory.refinement import Level, following, out_of_reach, rate, reachable
+from particles.theory.tangent.refinement import Level, following, out_of_reach, rate, reachable
 
 STEP, STEPS = 0.1, 30
 DESCENT = mf.GradientDescent(STEP)

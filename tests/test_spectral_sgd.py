@@ -5,12 +5,12 @@ import pytest
 
 import particles as mf
 from particles.kernels.compile import plain
-from particles.theory import spectral_sgd
-from particles.theory.kernel_sgd import gram_sgd
-from particles.theory.source import source_target
-from particles.theory.spectral_sgd import Theorem2, circle_sgd
-from particles.theory.spectrum import fourier, spectrum
-from particles.theory.zonal import zonal_kernel
+from particles.theory.spectra import spectral_sgd
+from particles.theory.spectra.circle import fourier, spectrum
+from particles.theory.spectra.kernel_sgd import gram_sgd
+from particles.theory.spectra.source import source_target
+from particles.theory.spectra.spectral_sgd import Theorem2, circle_sgd
+from particles.theory.spectra.zonal import zonal_kernel
 
 ETA, LAM, NET = 0.04, 0.05, mf.Network("relu", beta=0.5)
 

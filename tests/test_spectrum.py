@@ -10,8 +10,8 @@ from support import naive
 from support.daily import some
 
 import particles as mf
-from particles.theory import nystrom as samples, source, spectrum as spectra
-from particles.theory.zonal import zonal_kernel
+from particles.theory.spectra import circle as spectra, nystrom_method as samples, source
+from particles.theory.spectra.zonal import zonal_kernel
 
 DIGITS = stored("spectrum")
 DIMS = (2, 3, 5)

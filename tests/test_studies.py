@@ -28,7 +28,9 @@ def test_theory__is_what_a_driver_reaches():
 
 
 def test_fingerprint__is_of_the_files_contents(monkeypatch):
-    monkeypatch.setattr(studies, "theory_of", lambda name: {studies.ROOT / "particles" / "theory" / "tiles.py"})
+    monkeypatch.setattr(
+        studies, "theory_of", lambda name: {studies.ROOT / "particles" / "theory" / "tangent" / "tiles.py"}
+    )
     before = studies.fingerprint("langevin")
     assert before == studies.fingerprint("langevin") != studies.fingerprint("convex_rates")
     monkeypatch.setattr(studies, "ALWAYS", [])

@@ -16,8 +16,8 @@ from support import naive
 
 import particles as mf
 from particles.storage import gram_file
-from particles.theory import tiles
-from particles.theory.atoms import atoms_of
+from particles.theory.tangent import tiles
+from particles.theory.tangent.atoms import atoms_of
 
 LAYERS = pytest.mark.parametrize("train", [("input",), ("output",), ("input", "output")], ids="+".join)
 NAMES = pytest.mark.parametrize("name", ["relu", "tanh"])

@@ -16,7 +16,7 @@ from scipy.stats import special_ortho_group, wasserstein_distance
 
 import particles as mf
 from particles.theory import transport
-from particles.theory.first_variation import first_variation
+from particles.theory.optimality.potential import first_variation
 from particles.theory.transport import exact, slices
 from particles.theory.transport.exact import root_of
 

@@ -33,8 +33,8 @@ def grid(d, R, count):
 
 def deepest(net, data, loss, rule, cloud, R):
     """The least V of a dense grid, and of descent from its lowest points."""
-    from particles.theory.first_variation import first_variation
     from particles.theory.optimality.minimum import descend
+    from particles.theory.optimality.potential import first_variation
 
     V, d = first_variation(net, cloud, data, loss, rule), data.x.shape[1]
     lowest = np.inf

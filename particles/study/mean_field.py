@@ -21,14 +21,7 @@ from particles.methods.settings import DualAveraging, Langevin, Method
 from particles.model.network import Network
 from particles.storage.run_file import Run
 from particles.study.simulate import DEFAULT_RECORD, simulate
-from particles.theory.refinement import (
-    Level,
-    exact,
-    following,
-    out_of_reach,
-    reachable,
-    rounding_of,
-)
+from particles.theory.tangent.refinement import Level, exact, following, out_of_reach, reachable, rounding_of
 
 _FIRST = 2**10  # nodes of the first level, of all its rules together
 NORMS = ("max", "rms")

@@ -1,13 +1,4 @@
-from . import (
-    bounds as bounds,
-    margin as margin,
-    nystrom as nystrom,
-    source as source,
-    spectrum as spectrum,
-    tangent as tangent,
-    transport as transport,
-    zonal as zonal,
-)
+from . import bounds as bounds, tangent as tangent, transport as transport
 from .bounds import (
     arora_bound as arora_bound,
     arora_rest as arora_rest,
@@ -38,8 +29,8 @@ from .entropic import (
     gibbs as gibbs,
     proximal_gibbs as proximal_gibbs,
 )
-from .first_variation import first_variation as first_variation
 from .optimality import certificates as certificates, convex_optimum as convex_optimum, frank_wolfe as frank_wolfe
+from .optimality.potential import first_variation as first_variation
 from .radial import (
     IsotropicData as IsotropicData,
     RadialRun as RadialRun,
@@ -49,3 +40,4 @@ from .radial import (
     radial_flow as radial_flow,
     two_gaussians as two_gaussians,
 )
+from .spectra import source as source, zonal as zonal

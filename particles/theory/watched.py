@@ -12,8 +12,8 @@ from particles.model.network import Network
 from particles.model.regularisers import L1, Regulariser
 from particles.population.population import Local, Population, measure_of
 from particles.population.samples import Samples
-from particles.theory.gram import gram
-from particles.theory.kernel_flow import descend, eigen
+from particles.theory.tangent.gram_matrix import gram
+from particles.theory.tangent.kernel_flow import descend, eigen
 
 
 class Watched:

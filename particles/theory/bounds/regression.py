@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from particles.checks import number, numpy_settings, real_array, share, vector, whole
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.theory.kernel_flow import checked_gram, eigen
+from particles.theory.tangent.kernel_flow import checked_gram, eigen
 
 _EXACT = 1e-9  # how far a norm, a label or an inner product may be off by rounding
 _MOST = 2**62  # steps; more than any machine makes

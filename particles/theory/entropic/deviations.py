@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from particles.measures.measure import Array, Measure
-from particles.theory.first_variation import Variation
 from particles.theory.optimality.convex_program import columns_of
+from particles.theory.optimality.potential import Variation
 
 _DRAWS = 512  # particles of a sign that stand for all: a variance to 6%
 

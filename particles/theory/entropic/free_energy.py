@@ -20,7 +20,7 @@ from particles.model.network import Network
 from particles.model.regularisers import L2
 from particles.theory.entropic.deviations import of_particles
 from particles.theory.entropic.entropy import combined, neighbours
-from particles.theory.first_variation import Variation, first_variation
+from particles.theory.optimality.potential import Variation, first_variation
 
 
 class FreeEnergy(NamedTuple):

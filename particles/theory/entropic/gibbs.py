@@ -24,8 +24,8 @@ from particles.model.network import Network
 from particles.population.population import cores
 from particles.theory.entropic.free_energy import FreeEnergy, checked_problem, checked_temperature
 from particles.theory.entropic.polar import DIM, checked_confinement, grid, rounding
-from particles.theory.first_variation import Variation
 from particles.theory.optimality.convex_program import columns_of
+from particles.theory.optimality.potential import Variation
 
 _STEPS = 200  # of Newton; 4 to 15 are usual
 _LEVELS = 8

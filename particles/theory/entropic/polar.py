@@ -13,8 +13,8 @@ from particles.errors import InputError
 from particles.measures.measure import Array
 from particles.measures.quadrature import legendre
 from particles.model.regularisers import L2
-from particles.theory.first_variation import Variation
 from particles.theory.optimality.boxes import limits
+from particles.theory.optimality.potential import Variation
 
 DIM = 2  # most inputs, a bias counted in: a third would take some 10^7 nodes
 _POINTS = 16  # of a Gauss rule between two radii

@@ -23,7 +23,7 @@ from particles.model.regularisers import L2
 from particles.theory.entropic.free_energy import checked_problem, checked_temperature
 from particles.theory.entropic.gibbs import shares
 from particles.theory.entropic.polar import DIM, checked_confinement, checked_growth, grid, rounding
-from particles.theory.first_variation import Variation, first_variation
+from particles.theory.optimality.potential import Variation, first_variation
 
 _LEVELS = 8
 _NODES = 2**21

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from particles.errors import InputError
 from particles.measures.measure import Array
 from particles.model.regularisers import L1, Regulariser
-from particles.theory.first_variation import Variation
 from particles.theory.optimality.minimum import project
+from particles.theory.optimality.potential import Variation
 
 _BATCH = 4096  # boxes split at a time
 _ROUNDING = 4.0 * np.finfo(float).eps  # of all that is summed, once a term of the two sums

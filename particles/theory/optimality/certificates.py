@@ -21,9 +21,9 @@ from particles.measures.random_streams import checked_seed
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L2, NONE, Regulariser
-from particles.theory.first_variation import Variation, first_variation
 from particles.theory.optimality.boxes import floor, limits, pull
 from particles.theory.optimality.minimum import Least, least
+from particles.theory.optimality.potential import Variation, first_variation
 
 _BOXED = 4  # inputs up to which boxes are tried: each more multiplies them
 _SHARE = 1e-3  # of the gap to which the floor is brought, if there are boxes enough

@@ -23,7 +23,7 @@ from particles.model.losses import Loss, loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import NONE, Regulariser
 from particles.theory.optimality.boxes import pull
-from particles.theory.tiles import kernels_of
+from particles.theory.tangent.tiles import kernels_of
 
 _STEPS = 300  # 15 to 40 are usual
 _FASTER = 0.1  # how much the barrier falls once its own problem is solved

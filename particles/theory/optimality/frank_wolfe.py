@@ -16,10 +16,10 @@ from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import NONE, Regulariser
 from particles.population.population import cores
-from particles.theory.first_variation import Variation
 from particles.theory.optimality.certificates import checked_radius, checked_signs
 from particles.theory.optimality.convex_program import Optimum, checked_program, columns_of, optimum
 from particles.theory.optimality.minimum import least
+from particles.theory.optimality.potential import Variation
 
 _NEW = 24  # atoms a round may bring
 

@@ -12,7 +12,7 @@ from particles.measures.laws import Ball, Sphere
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose, generator
 from particles.model.regularisers import L1, NONE
-from particles.theory.first_variation import Variation
+from particles.theory.optimality.potential import Variation
 
 _ROUNDS = 300  # of descent from every start
 _POLISH = 2000  # and more of them for the lowest few

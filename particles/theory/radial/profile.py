@@ -18,7 +18,7 @@ from particles.kernels.assemble import BLOCK, LANES
 from particles.measures.measure import Array
 from particles.measures.quadrature import legendre
 from particles.model.activations import Activation
-from particles.theory.tiles import kernels_of
+from particles.theory.tangent.tiles import kernels_of
 
 _TAIL = 46.0  # minus the logarithm of a density that counts as nothing
 _POINTS = 16  # of the Gauss rule on a panel of the angle

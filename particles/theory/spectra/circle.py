@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from particles.checks import number, real_array, whole
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.theory.zonal import AngleKernel
+from particles.theory.spectra.zonal import AngleKernel
 
 _PANEL = 32  # nodes a panel, which holds three waves of the highest degree at most
 _MOST_PANELS = 1024

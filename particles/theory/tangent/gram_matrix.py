@@ -21,8 +21,8 @@ from particles.measures.measure import Array, Measure, Source, checked_measure
 from particles.model.network import Network
 from particles.population.population import Engine, Local, cores
 from particles.storage.gram_file import growing, part_of
-from particles.theory.atoms import atoms_of, examined
-from particles.theory.tiles import Request, Team, kernels_of, tile_of, tile_values
+from particles.theory.tangent.atoms import atoms_of, examined
+from particles.theory.tangent.tiles import Request, Team, kernels_of, tile_of, tile_values
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator

@@ -14,7 +14,7 @@ from particles.errors import InputError
 from particles.measures.laws import Law
 from particles.measures.measure import Array
 from particles.model.network import Network
-from particles.theory.limit import limit
+from particles.theory.tangent.limit_kernel import limit
 
 AngleKernel = Callable[[Array], Array]
 

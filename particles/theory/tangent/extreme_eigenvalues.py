@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from particles.checks import number
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.theory.kernel_flow import checked_gram
+from particles.theory.tangent.kernel_flow import checked_gram
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.theory.spectrum import Spectrum
+from particles.theory.spectra.circle import Spectrum
 
 # A cosine polynomial of degree K on 2 * 32 K equal angles exceeds its largest value there by 1/cos(pi/64) at most
 # (Ehlich and Zeller), 0.12%.

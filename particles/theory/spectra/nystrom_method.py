@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from particles.checks import real_array, whole
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.theory.kernel_flow import checked_gram
+from particles.theory.tangent.kernel_flow import checked_gram
 
 
 class Nystrom(NamedTuple):

@@ -19,10 +19,10 @@ from particles.measures.measure import Array
 from particles.model.activations import OURS, relu_slopes, relu_values
 from particles.model.network import Network
 from particles.population.population import cores
-from particles.theory import atoms, isotropic
-from particles.theory.isotropic import Pairs, cosines, supplement
-from particles.theory.refinement import exact
-from particles.theory.tiles import Team, tile_values
+from particles.theory.tangent import atoms, isotropic
+from particles.theory.tangent.isotropic import Pairs, cosines, supplement
+from particles.theory.tangent.refinement import exact
+from particles.theory.tangent.tiles import Team, tile_values
 
 _BAND = 256  # rows at a time: what works on them holds a few such bands, not a few matrices
 _NODES = (2**14, 2**16)  # of a law's quadrature: the first try, and where to give up

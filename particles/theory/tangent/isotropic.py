@@ -19,7 +19,7 @@ from particles.measures.laws import Ball, Gaussian, Law, Sphere
 from particles.measures.measure import Array, Measure
 from particles.measures.quadrature import Rule
 from particles.model.network import Network
-from particles.theory.tiles import kernels_of
+from particles.theory.tangent.tiles import kernels_of
 
 _GOAL = 1e-14  # changes below this, relative to the whole series, are rounding
 _ANGLES = (256, 8192)  # directions on the half circle: the first try, and where to give up

@@ -18,9 +18,9 @@ from particles.kernels.circle import descend
 from particles.kernels.compile import specialise
 from particles.measures.measure import Array
 from particles.theory.bounds import averaged_step, relu_decay, weight_decay
-from particles.theory.kernel_sgd import Iterates, averaged_residual, expected_risk
-from particles.theory.source import Target, hardest_target, source_target
-from particles.theory.spectrum import Spectrum
+from particles.theory.spectra.circle import Spectrum
+from particles.theory.spectra.kernel_sgd import Iterates, averaged_residual, expected_risk
+from particles.theory.spectra.source import Target, hardest_target, source_target
 
 
 class Theorem2(NamedTuple):

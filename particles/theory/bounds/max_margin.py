@@ -20,7 +20,7 @@ from particles.measures import blocks
 from particles.measures.laws import Law
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.model.network import Network
-from particles.theory.tiles import kernels_of
+from particles.theory.tangent.tiles import kernels_of
 
 _STEPS = 200  # 15 to 40 are usual
 _ZERO = 1e-9  # of the best margin that one sample allows: less than this is rounding of a margin of 0

@@ -22,7 +22,7 @@ from particles.measures.blocks import Cloud
 from particles.measures.measure import Array, Source
 from particles.model.activations import Activation
 from particles.model.network import Network
-from particles.theory.atoms import Atoms, slab_blocks, slabs
+from particles.theory.tangent.atoms import Atoms, slab_blocks, slabs
 
 _BAND = 256  # rows mirrored at a time
 _LANES = LANES["float64"]

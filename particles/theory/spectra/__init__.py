@@ -1,0 +1,1 @@
+"""Spectra of tangent kernels, and the rates of descent along them."""
