@@ -34,6 +34,7 @@ from .model.regularisers import L1 as L1, L2 as L2
 from .observables.observables import OBSERVABLES as OBSERVABLES
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
+from .simulation.simulate import simulate as simulate
 from .storage.run_file import Run as Run, open as open, save as save
 from .study.camera import Camera as Camera
 from .study.collection import open_sweep as open_sweep
@@ -41,7 +42,6 @@ from .study.compare import compare as compare
 from .study.coupling import coupled as coupled
 from .study.mean_field import MeanField as MeanField, ToleranceError as ToleranceError, mean_field as mean_field
 from .study.movies import movie as movie, still as still
-from .study.simulate import simulate as simulate
 from .theory import tangent as tangent, transport as transport
 
 __version__: str

@@ -5,7 +5,7 @@ import pytest
 from support import naive
 
 import particles as mf
-from particles.study.simulate import recorded_iterations
+from particles.simulation.simulate import recorded_iterations
 
 STEPS = 4
 EVERYTHING = tuple(name for name in mf.OBSERVABLES if name != "kernel_distance")  # this loss is logistic

@@ -17,7 +17,7 @@ from particles.methods.problem import Problem
 from particles.model.losses import loss as loss_row
 from particles.model.regularisers import NONE
 from particles.population.samples import Samples
-from particles.stability import advice, rounded_down, stable_step
+from particles.simulation.stability import advice, rounded_down, stable_step
 
 BETAS = pytest.mark.parametrize("beta", [0.5, 1.0])
 LOSSES = pytest.mark.parametrize("loss", ["squared", "logistic"])

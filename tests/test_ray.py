@@ -30,7 +30,7 @@ from particles.population.ray.connection import connected, reread_authentication
 from particles.population.ray.population import spans
 from particles.population.shard import Shard
 from particles.population.updates import Leg, recipe
-from particles.study import course
+from particles.simulation import runner
 
 STEPS = 10
 PARTICLES = 12 * 256 - 100  # twelve blocks, the last not full
@@ -291,7 +291,7 @@ def test_fault__costs_time_and_not_a_bit(kind, saved, three_nodes, tmp_path):
 
 @pytest.mark.slow
 def test_fault__that_comes_back_again_and_again_ends_the_run(three_nodes, monkeypatch):
-    monkeypatch.setattr(course, "FAULTS", 1)
+    monkeypatch.setattr(runner, "FAULTS", 1)
 
     def kill(iteration, steps):
         if iteration == 5:

@@ -5,7 +5,6 @@ import pytest
 from support.configs import planned
 
 import particles as mf
-from particles import flow
 from particles.data.dataset import Batches
 from particles.model.losses import loss as loss_row
 from particles.model.regularisers import NONE
@@ -15,6 +14,7 @@ from particles.population.ray.population import spans
 from particles.population.samples import Samples
 from particles.population.shard import Shard
 from particles.population.updates import recipe
+from particles.simulation import flow
 from particles.study import placement
 from particles.study.cli import main
 from particles.study.placement import Placement, quickest, work_in

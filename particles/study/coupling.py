@@ -19,8 +19,8 @@ from particles.measures.measure import Array, Measure, checked_measure
 from particles.measures.random_streams import checked_seed
 from particles.methods.settings import SGD, AveragedSGD, GradientDescent, Langevin, Method
 from particles.model.network import Network
+from particles.simulation.simulate import simulate
 from particles.storage.run_file import Run
-from particles.study.simulate import simulate
 
 if TYPE_CHECKING:
     import xarray

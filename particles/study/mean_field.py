@@ -19,8 +19,8 @@ from particles.measures.measure import Array, Measure, checked_signs
 from particles.measures.random_streams import Purpose, generator
 from particles.methods.settings import DualAveraging, Langevin, Method
 from particles.model.network import Network
+from particles.simulation.simulate import DEFAULT_RECORD, simulate
 from particles.storage.run_file import Run
-from particles.study.simulate import DEFAULT_RECORD, simulate
 from particles.theory.tangent.refinement import Level, exact, following, out_of_reach, reachable, rounding_of
 
 _FIRST = 2**10  # nodes of the first level, of all its rules together

@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.data.dataset import Batches, Dataset, Stream
-from particles.flow import sweeps
 from particles.kernels.assemble import BLOCK
 from particles.measures.blocks import blocks_of, climb
 from particles.measures.laws import Gaussian
@@ -31,6 +30,7 @@ from particles.population.ray.engine import Ray
 from particles.population.ray.population import INLINE_BYTES, spans
 from particles.population.samples import Samples
 from particles.population.updates import Field, Leg, Move, recipe
+from particles.simulation.flow import sweeps
 
 _WIDE = 2**14, 2**17  # samples of the probes of traffic: 1/8 and 1 MiB a message
 _SECONDS = 0.8  # that a probe takes

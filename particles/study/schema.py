@@ -19,8 +19,8 @@ from particles.model.losses import LOSSES
 from particles.model.network import LAYERS
 from particles.observables.observables import OBSERVABLES
 from particles.population.updates import DTYPES
+from particles.simulation.simulate import DEFAULT_RECORD
 from particles.study.relations import LAW_OPTIONS, METHOD_OPTIONS
-from particles.study.simulate import DEFAULT_RECORD
 
 MOST = 2**40  # particles; more is a slip of the finger
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"

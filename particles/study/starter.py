@@ -21,7 +21,7 @@ from particles.files.reading import content_of
 from particles.measures.laws import Gaussian
 from particles.model.losses import loss
 from particles.model.network import Network
-from particles.stability import rounded_down, stable_step
+from particles.simulation.stability import rounded_down, stable_step
 from particles.study import build
 from particles.study.plan import plan
 from particles.study.schema import NAME

@@ -17,12 +17,12 @@ from particles.errors import DamagedError, DivergedError, ParticlesError, Storag
 from particles.files.atomic import clear_parts, make_folder, write_whole
 from particles.files.reading import size_of
 from particles.population.population import Engine, Local, Watch, cores
+from particles.simulation.simulate import simulate
 from particles.storage import netcdf
 from particles.storage.run_file import Run, save, verified
 from particles.study import build
 from particles.study.parts import sole_maker
 from particles.study.plan import Case, Plan
-from particles.study.simulate import simulate
 
 if TYPE_CHECKING:
     import xarray

@@ -21,7 +21,7 @@ from particles.measures.random_streams import Purpose, checked_seed, generator
 from particles.methods.settings import Method
 from particles.model.network import Network
 from particles.population.population import Engine, Local
-from particles.study.simulate import simulate
+from particles.simulation.simulate import simulate
 
 
 class Model(NamedTuple):

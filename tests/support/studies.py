@@ -13,7 +13,7 @@ import particles as mf
 ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "tests" / "studies.json"
 # What a study claims by and measures with; the loops under all of it are held to the bit by other tests.
-ALWAYS = [ROOT / "particles" / name for name in ("flow.py", "methods/settings.py", "methods/steppers.py")]
+ALWAYS = [ROOT / "particles" / name for name in ("simulation/flow.py", "methods/settings.py", "methods/steppers.py")]
 THEORY = ("particles.theory.", "particles.study.claims.", "particles.study.compare.", "particles.study.coupling.",
           "particles.study.mean_field.", "particles.study.validation.")  # fmt: skip
 

@@ -11,14 +11,14 @@ import numpy as np
 
 from particles.errors import ClusterError, DivergedError, LostError
 from particles.files.atomic import held, make_folder
-from particles.flow import Snapshot, flow
 from particles.measures.measure import Measure
 from particles.methods.problem import Memory, Problem, mean_loss
 from particles.observables.observables import Observer
 from particles.population.population import Population, measure_of
+from particles.simulation.flow import Snapshot, flow
+from particles.simulation.interrupt import Interrupt, interruptible
 from particles.storage.checkpoint import Checkpoints, Event, Row
 from particles.storage.views import Left, left_in
-from particles.study.interrupt import Interrupt, interruptible
 
 # Called with (iteration, steps) as a run goes on; true asks it to stop.
 Progress = Callable[[int, int], object]

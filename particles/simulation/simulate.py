@@ -20,13 +20,13 @@ from particles.observables.observables import Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
 from particles.population.updates import recipe
-from particles.stability import advice
+from particles.simulation.bar import watched
+from particles.simulation.kernel_observer import Watched
+from particles.simulation.runner import Course, Progress, own_files
+from particles.simulation.stability import advice
 from particles.storage.checkpoint import Checkpoints
 from particles.storage.provenance import array_hash, fingerprint
 from particles.storage.run_file import Run, dataset_of
-from particles.study.bar import watched
-from particles.study.course import Course, Progress, own_files
-from particles.theory.watched import Watched
 
 DEFAULT_RECORD = ("loss", "prediction")
 LOG_POINTS = 10  # recorded iterations a decade with record_every="log"

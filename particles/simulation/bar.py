@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from particles.study.course import Progress
+from particles.simulation.runner import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
