@@ -32,8 +32,8 @@ from pydantic import Field
 from scipy.special import stdtrit
 
 import particles as mf
+from particles.analysis.compare import fit_exponent
 from particles.study.claims import Settings, at_most, below, study, within
-from particles.study.compare import fit_exponent
 from particles.study.plots import PALETTE, THEORY, legend, panels, series, styled, theory
 from particles.theory.spectra.circle import fourier, spectrum
 from particles.theory.spectra.kernel_sgd import gram_sgd

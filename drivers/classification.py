@@ -22,9 +22,9 @@ import numpy as np
 from pydantic import Field
 
 import particles as mf
+from particles.analysis.compare import fit_exponent
 from particles.measures.random_streams import Purpose
 from particles.study.claims import Claim, Settings, at_most, below, study, vacuous
-from particles.study.compare import fit_exponent
 from particles.study.plots import THEORY, legend, panels, series, styled, theory, ticks
 from particles.theory.bounds import assumption_2, theorem_1, theorem_3_powers
 from particles.theory.bounds.max_margin import margin

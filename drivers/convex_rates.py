@@ -15,8 +15,8 @@ import sys
 import numpy as np
 
 import particles as mf
+from particles.analysis.compare import fit_exponent
 from particles.study.claims import Settings, at_most, below, study, within
-from particles.study.compare import fit_exponent
 from particles.study.plots import legend, panels, series, styled, theory, ticks
 
 NET = mf.Network("tanh", beta=0.5, train="output")

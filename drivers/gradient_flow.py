@@ -13,8 +13,8 @@ import sys
 import numpy as np
 
 import particles as mf
+from particles.analysis.compare import fit_exponent
 from particles.study.claims import Settings, above, below, study, within
-from particles.study.compare import fit_exponent
 from particles.study.plots import PALETTE, THEORY, legend, panels, series, styled, theory, ticks
 
 NET = mf.Network("tanh")

@@ -18,8 +18,8 @@ import sys
 import numpy as np
 
 import particles as mf
+from particles.analysis.compare import fit_exponent
 from particles.study.claims import Settings, below, study, within
-from particles.study.compare import fit_exponent
 from particles.study.plots import LIMIT, THEORY, legend, panels, series, shades_of, styled, theory, ticks
 
 RECORDED = ("prediction", "displacement_rms", "kernel_drift", "test_loss")

@@ -24,10 +24,10 @@ import sys
 import numpy as np
 
 import particles as mf
+from particles.analysis.compare import fit_exponent
 from particles.kernels.compile import inline
 from particles.kernels.lanes import at_most, clamp
 from particles.study.claims import Settings, below, study, within
-from particles.study.compare import fit_exponent
 from particles.study.plots import LIMIT, legend, panels, series, styled, theory, ticks
 
 NET = mf.Network("tanh")

@@ -18,9 +18,9 @@ import numpy as np
 from pydantic import Field
 
 import particles as mf
+from particles.analysis.cross_validation import Model, Part, Training, choose, folds, losses
 from particles.study.claims import Settings, at_most, below, study, within
 from particles.study.plots import LIMIT, THEORY, legend, panels, series, styled, theory, ticks
-from particles.study.validation import Model, Part, Training, choose, folds, losses
 
 
 class Selection(Settings):

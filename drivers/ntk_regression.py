@@ -17,8 +17,8 @@ import sys
 import numpy as np
 
 import particles as mf
+from particles.analysis.compare import fit_exponent
 from particles.study.claims import Settings, above, at_most, below, study, vacuous, within
-from particles.study.compare import fit_exponent
 from particles.study.plots import THEORY, legend, panels, series, styled, theory, ticks
 
 NET = mf.Network("relu", beta=0.5)

@@ -1,4 +1,7 @@
 from . import theory as theory
+from .analysis.compare import compare as compare
+from .analysis.coupling import coupled as coupled
+from .analysis.mean_field import MeanField as MeanField, ToleranceError as ToleranceError, mean_field as mean_field
 from .data.dataset import Dataset as Dataset, Stream as Stream
 from .data.datasets import load as load, read as read
 from .errors import (
@@ -38,9 +41,6 @@ from .simulation.simulate import simulate as simulate
 from .storage.run_file import Run as Run, open as open, save as save
 from .study.camera import Camera as Camera
 from .study.collection import open_sweep as open_sweep
-from .study.compare import compare as compare
-from .study.coupling import coupled as coupled
-from .study.mean_field import MeanField as MeanField, ToleranceError as ToleranceError, mean_field as mean_field
 from .study.movies import movie as movie, still as still
 from .theory import tangent as tangent, transport as transport
 

@@ -9,7 +9,7 @@ import pytest
 import xarray
 
 import particles as mf
-from particles.study.validation import Model, Part, Training, choose, folds, losses
+from particles.analysis.cross_validation import Model, Part, Training, choose, folds, losses
 
 DRIVER = Path(__file__).resolve().parent.parent / "drivers" / "model_selection.py"
 TINY = {"activations": '["tanh", "relu"]', "widths": "[4, 8]", "folds": "2", "splits": "3", "steps": "4"}

@@ -9,7 +9,7 @@ from support import naive
 from support.daily import some
 
 import particles as mf
-from particles.study.mean_field import ToleranceError, mean_field
+from particles.analysis.mean_field import ToleranceError, mean_field
 from particles.theory.tangent.refinement import Level, following, out_of_reach, rate, reachable
 
 STEP, STEPS = 0.1, 30

@@ -8,10 +8,10 @@ from scipy import integrate, special, stats
 from support.daily import some
 
 import particles as mf
+from particles.analysis.mean_field import mean_field
 from particles.kernels.compile import inline
 from particles.kernels.lanes import at_most, clamp
 from particles.model.activations import ACTIVATIONS, Activation
-from particles.study.mean_field import mean_field
 from particles.theory.radial import reduction
 from particles.theory.radial.isotropic_data import IsotropicData, Shell, TwoGaussians, isotropic_data, two_gaussians
 from particles.theory.radial.profile import Profile

@@ -10,8 +10,8 @@ from unittest import mock
 import numpy as np
 
 import particles as mf
+from particles.analysis.mean_field import _quadrature
 from particles.measures.laws import Law
-from particles.study.mean_field import _quadrature
 from particles.theory.radial import profile
 
 FINE = range(4, 8), 2**13  # in up to three dimensions: rules of the truth, and their nodes

@@ -16,9 +16,9 @@ from particles.errors import InputError, nearest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from particles.analysis.compare import Exponent
     from particles.measures.measure import Measure
     from particles.storage.checkpoint import Event
-    from particles.study.compare import Exponent
 
 _MARKS = {"config_hash", "study", "independent_fits"}  # attributes of runs and sweeps, of studies, of comparisons
 _TIMES_ALIKE = 1e-9  # relative: sums of steps in another order differ by rounding
@@ -84,7 +84,7 @@ class Findings:
         A sweep may have the dimensions count and seed; take one of any other (`ds.isel`) before. Of a
         sweep the runs that finished are taken.
         """
-        from particles.study.compare import compare
+        from particles.analysis.compare import compare
 
         runs = _by_count_and_seed(self._has("prediction"))
         if limit is None:
@@ -103,7 +103,7 @@ class Findings:
         more a line is fitted to each and the interval is Student's over them; else it is the one line's. `of` may have
         the dimensions `over` and `seed`; take one of any other before.
         """
-        from particles.study.compare import fit_exponent
+        from particles.analysis.compare import fit_exponent
 
         if of == "sup_distance" and of not in self._data and self.limits:
             return Findings(self.compare()).exponent(over, of)

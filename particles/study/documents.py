@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from particles.analysis.compare import HOLDS, THEORY, judged
 from particles.storage.attributes import attribute
-from particles.study.compare import HOLDS, THEORY, judged
 from particles.study.plan import Plan
 from particles.study.summary import compared_in
 from particles.study.sweep import Outcome, run_path

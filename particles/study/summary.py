@@ -5,13 +5,13 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from particles.analysis.compare import compare
 from particles.errors import StorageError
 from particles.files.atomic import write_whole
 from particles.files.reading import size_of
 from particles.storage import forms, netcdf
 from particles.storage.provenance import fingerprint, provenance
 from particles.storage.run_file import open_root
-from particles.study.compare import compare
 from particles.study.plan import Axis, Case, Plan
 from particles.study.sweep import Recorded, run_path
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from particles.analysis.compare import by_count, verdict
 from particles.storage.attributes import attribute
-from particles.study.compare import by_count, verdict
 from particles.study.console import Console
 from particles.study.documents import PROVENANCE, comparisons
 from particles.study.terminal import Scale, can_braille, chart

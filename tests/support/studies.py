@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "tests" / "studies.json"
 # What a study claims by and measures with; the loops under all of it are held to the bit by other tests.
 ALWAYS = [ROOT / "particles" / name for name in ("simulation/flow.py", "methods/settings.py", "methods/steppers.py")]
-THEORY = ("particles.theory.", "particles.study.claims.", "particles.study.compare.", "particles.study.coupling.",
-          "particles.study.mean_field.", "particles.study.validation.")  # fmt: skip
+THEORY = ("particles.theory.", "particles.study.claims.", "particles.analysis.compare.", "particles.analysis.coupling.",
+          "particles.analysis.mean_field.", "particles.analysis.cross_validation.")  # fmt: skip
 
 
 def names() -> list[str]:

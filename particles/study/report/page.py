@@ -11,10 +11,10 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from particles.analysis.compare import verdict
 from particles.errors import InputError
 from particles.escapes import escaped
 from particles.files.atomic import write_whole
-from particles.study.compare import verdict
 from particles.study.convergence import distances
 from particles.study.plots import label, optional, styled
 from particles.study.report.curves import curves
