@@ -28,9 +28,9 @@ from particles.kernels.compile import specialise
 from particles.kernels.lanes import LANES, join, load, lower, store, upper
 from particles.model.losses import loss
 from particles.model.regularisers import L2, NONE
+from particles.plotting.style import PALETTE, THEORY, save, styled
 from particles.population.population import cores
 from particles.population.updates import Field, Leg, Move, recipe
-from particles.study.plots import PALETTE, THEORY, save, styled
 
 N = 1000
 SHAPES = [(102400, 2), (102400, 10), (51200, 50), (10240, 784)]

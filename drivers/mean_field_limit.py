@@ -27,8 +27,8 @@ import particles as mf
 from particles.analysis.compare import fit_exponent
 from particles.kernels.compile import inline
 from particles.kernels.lanes import at_most, clamp
+from particles.plotting.style import LIMIT, legend, panels, series, styled, theory, ticks
 from particles.study.claims import Settings, below, study, within
-from particles.study.plots import LIMIT, legend, panels, series, styled, theory, ticks
 
 NET = mf.Network("tanh")
 

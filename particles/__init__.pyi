@@ -35,13 +35,13 @@ from .model.losses import LOSSES as LOSSES
 from .model.network import Network as Network
 from .model.regularisers import L1 as L1, L2 as L2
 from .observables.observables import OBSERVABLES as OBSERVABLES
+from .plotting.movies import movie as movie, still as still
+from .plotting.view import Camera as Camera
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
 from .simulation.simulate import simulate as simulate
 from .storage.run_file import Run as Run, open as open, save as save
-from .study.camera import Camera as Camera
 from .study.collection import open_sweep as open_sweep
-from .study.movies import movie as movie, still as still
 from .theory import tangent as tangent, transport as transport
 
 __version__: str

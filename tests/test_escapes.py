@@ -19,7 +19,8 @@ from support.configs import SMALL_TOML
 import particles as mf
 from particles.errors import BusyError, ClusterError, DivergedError, InputError, LostError, ParticlesError, StorageError
 from particles.escapes import escaped
-from particles.study import commands, lines, report
+from particles.plotting import curves
+from particles.study import commands, report
 from particles.study.console import Console
 from particles.study.streams import standard_streams
 
@@ -174,7 +175,7 @@ def recorded(name, **attrs):
 @pytest.mark.parametrize("attrs", [{"long_name": "$\\frac{$ \x00\u202e"}, {"units": "$\\nothing$\x1b"}, {}], ids=str)
 def test_figure__has_no_formula_from_a_file(attrs):
     data = recorded("$\\frac{$", **attrs)
-    figure = lines.lines(data["$\\frac{$"], data["time"], "time", "\x1b[1m$")
+    figure = curves.lines(data["$\\frac{$"], data["time"], "time", "\x1b[1m$")
     page = io.BytesIO()
     figure.savefig(page, format="svg")
     words = re.findall(r"<!-- (.*?) -->", page.getvalue().decode())

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from particles.study import plots
+from particles.plotting import style
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "gallery"
@@ -69,16 +69,16 @@ def test_pictures__say_what_they_show():
 
 
 def test_collect__keeps_colours_and_words(tmp_path):
-    figure, (axes,) = plots.panels(1)
-    for k, colour in enumerate(plots.PALETTE):
+    figure, (axes,) = style.panels(1)
+    for k, colour in enumerate(style.PALETTE):
         axes.bar(k, 1.0, color=colour)
     axes.set_title("bars")
-    source, _ = plots.save(figure, tmp_path / "a")
+    source, _ = style.save(figure, tmp_path / "a")
     gallery.collect(source, tmp_path / "web" / "a.png", "full", "1 of 1 claims hold")
     small = Image.open(tmp_path / "web" / "a.png")
     assert small.text == {"Description": "bars.", "Size": "full", "Verdict": "1 of 1 claims hold"}
     there = np.array(small.convert("RGB")).reshape(-1, 3).astype(int)
-    for colour in plots.PALETTE:
+    for colour in style.PALETTE:
         wanted = np.round(255 * np.array(to_rgb(colour)))
         assert np.abs(there - wanted).max(axis=1).min() <= 8
 
@@ -130,7 +130,7 @@ from pathlib import Path
 import xarray as xr
 
 from particles.study.claims import Settings, below, study
-from particles.study.plots import panels
+from particles.plotting.style import panels
 
 
 def main():

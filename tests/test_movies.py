@@ -12,9 +12,9 @@ from matplotlib.image import imread
 from PIL import Image
 
 import particles as mf
-from particles.study import movies, screen
-from particles.study.camera import Camera, picked
-from particles.study.reels import reel
+from particles.plotting import cloud_panels, movies
+from particles.plotting.clouds import reel
+from particles.plotting.view import Camera, picked
 
 TIMES = np.linspace(0.0, 5.0, 6)
 WHITE = (255, 255, 255)
@@ -41,8 +41,8 @@ def pair(**options):
 def drawn(runs, kind=0, at=0, camera=None, frames=6, **options):
     """The artists of one panel at one time, and the panel."""
     shown = reel(runs, camera or Camera(), frames, **options)
-    made = screen.screen(shown, (3.0, 3.0))
-    return screen.paint(made, shown, at, kind, kind), made.panels[kind]
+    made = cloud_panels.screen(shown, (3.0, 3.0))
+    return cloud_panels.paint(made, shown, at, kind, kind), made.panels[kind]
 
 
 def frames_of(path):
@@ -108,13 +108,13 @@ def test_movie__draws_over_the_still_part_what_drawing_all_gives():
     """Frames are those of the figure drawn anew, to the pixel."""
     shown = reel(pair(), Camera(), 6)
     fast = np.asarray(movies.pictures(shown)[3])
-    made = screen.screen(shown, (3.2, 3.5))
+    made = cloud_panels.screen(shown, (3.2, 3.5))
     made.figure.set_dpi(100)
     canvas = matplotlib.backends.backend_agg.FigureCanvasAgg(made.figure)
-    made.figure.suptitle(screen.titles(shown)[3], fontsize=10)
-    screen.settle(made)
+    made.figure.suptitle(cloud_panels.titles(shown)[3], fontsize=10)
+    cloud_panels.settle(made)
     for kind in range(2):
-        screen.paint(made, shown, 3, kind, kind)
+        cloud_panels.paint(made, shown, 3, kind, kind)
     canvas.draw()
     slow = np.asarray(canvas.buffer_rgba())[..., :3]
     np.testing.assert_array_equal(fast, slow)
@@ -149,11 +149,11 @@ def test_clock__has_all_its_ticks_and_both_ends(clock, times):
 
 def test_title__is_the_flow_time_with_its_unit():
     """Of 0, 1, ... 5 the middle tick, 2.5, is as near to 2 as to 3: the earlier one is shown."""
-    assert screen.titles(reel(recorded(), Camera(), 3))[1] == "flow time t = 2.00 (dimensionless)"
+    assert cloud_panels.titles(reel(recorded(), Camera(), 3))[1] == "flow time t = 2.00 (dimensionless)"
 
 
 def test_title__tells_near_times_apart():
-    words = screen.titles(reel(recorded(times=np.array([100.0, 100.01, 100.02])), Camera(), 3))
+    words = cloud_panels.titles(reel(recorded(times=np.array([100.0, 100.01, 100.02])), Camera(), 3))
     assert words[1] == "flow time t = 100.01 (dimensionless)"
 
 
@@ -181,7 +181,7 @@ def test_dots__of_many_particles_are_drawn_by_weight():
     heavy = (track.points[0] == table["position"].values[0, 7]).all(axis=1)
     assert track.points.shape == (6, 400, 2) and abs(heavy.sum() - 200) <= 40
     np.testing.assert_allclose(track.share, 1.0 / 400)
-    assert "400 drawn by weight of 2000 particles" in screen.told(shown)
+    assert "400 drawn by weight of 2000 particles" in cloud_panels.told(shown)
 
 
 def test_axes__of_many_dimensions_are_those_of_the_last_run_s_displacement():
@@ -193,19 +193,19 @@ def test_axes__of_many_dimensions_are_those_of_the_last_run_s_displacement():
     top = np.linalg.svd(moved)[1]
     np.testing.assert_allclose(np.linalg.norm(moved @ axes, axis=0), top[:2])
     np.testing.assert_allclose(shown.tracks[1].points, b @ axes)
-    assert "b in R^5 on the two principal axes of the displacement of limit" in screen.told(shown)
+    assert "b in R^5 on the two principal axes of the displacement of limit" in cloud_panels.told(shown)
 
 
 def test_axes__may_be_given():
     axes = np.array([[0.0], [1.0], [0.0]])
     shown = reel(recorded(d=3), Camera(axes=axes), 6)
     np.testing.assert_array_equal(shown.tracks[0].points[..., 0], recorded(d=3)["position"].values[..., 1])
-    assert "b in R^3 on given axes e" in screen.told(shown)
+    assert "b in R^3 on given axes e" in cloud_panels.told(shown)
 
 
 def test_limits__are_the_same_in_both_panels_and_hold_every_particle():
     runs = pair()
-    made = screen.screen(reel(runs, Camera(), 6), (3.0, 3.0))
+    made = cloud_panels.screen(reel(runs, Camera(), 6), (3.0, 3.0))
     low, high = made.panels[0].get_xlim()
     assert made.panels[1].get_xlim() == (low, high)
     for table in runs.values():
@@ -219,7 +219,7 @@ def test_limits__leave_out_nodes_that_weigh_nothing():
     w[3] = 1e-9
     shown = reel({"a": table}, Camera(), 6, weights={"a": w})
     assert shown.box[1].max() < 100.0
-    assert re.search(r"Up to 3e-09% of the weight lies outside", screen.told(shown))
+    assert re.search(r"Up to 3e-09% of the weight lies outside", cloud_panels.told(shown))
 
 
 def test_histogram__is_the_weighted_density_of_each_sign():
@@ -234,8 +234,8 @@ def test_histogram__is_the_weighted_density_of_each_sign():
 
 def test_density__of_a_plane_integrates_to_one():
     shown = reel(recorded(500), Camera(density=True), 6)
-    height = screen.density(shown, shown.tracks[0])
-    cell = np.prod((shown.box[1] - shown.box[0]) / screen.CELLS)
+    height = cloud_panels.density(shown, shown.tracks[0])
+    cell = np.prod((shown.box[1] - shown.box[0]) / cloud_panels.CELLS)
     np.testing.assert_allclose(height.sum(axis=(1, 2)) * cell, 1.0)
     (mesh,), panel = drawn(recorded(500), at=2, camera=Camera(density=True))
     np.testing.assert_array_equal(mesh.get_array().filled(0.0), height[2].T)
@@ -253,7 +253,7 @@ def test_graph__shows_g_of_every_run_over_the_inputs():
 
 
 def test_caption__says_what_is_not_known():
-    words = screen.told(reel(recorded(signed=False), Camera(), 2))
+    words = cloud_panels.told(reel(recorded(signed=False), Camera(), 2))
     assert "weights taken as equal" in words and "signs not recorded" in words
 
 
@@ -269,7 +269,7 @@ def test_run__brings_its_own_weights_and_opens_from_a_file(tmp_path):
     for one in shown:
         np.testing.assert_allclose(one.tracks[0].share[2], run.measure.w[:50] / run.measure.w[:50].sum())
         np.testing.assert_allclose(one.tracks[0].points[-1], run.measure.b[:50])
-        assert "the first 50 of 64 particles" in screen.told(one)
+        assert "the first 50 of 64 particles" in cloud_panels.told(one)
 
 
 @pytest.mark.parametrize("d", [1, 3])

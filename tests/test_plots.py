@@ -14,8 +14,9 @@ from support.records import record
 from support.sweeps import swept
 
 import particles as mf
-from particles.study import figures, plots, summary
-from particles.study.convergence import Cloud, convergence, principal_plane
+from particles.plotting import style
+from particles.plotting.convergence import Cloud, convergence, principal_plane
+from particles.study import figures, summary
 
 COUNTS, SEEDS, T = [8, 32, 128], [0, 1, 2], 5
 TIMES = np.linspace(0.0, 2.0, T)
@@ -63,7 +64,7 @@ def printed(tmp_path_factory):
     """The same figure drawn and printed twice: two folders with a.png and a.svg."""
     folders = [tmp_path_factory.mktemp("figure") for _ in range(2)]
     for folder, figure in zip(folders, (drawn(), drawn()), strict=True):
-        assert plots.save(figure, folder / "a.png") == [folder / "a.png", folder / "a.svg"]
+        assert style.save(figure, folder / "a.png") == [folder / "a.png", folder / "a.svg"]
     return folders
 
 
@@ -144,7 +145,7 @@ def test_plane__of_one_dimension_is_the_line():
 
 def test_drawing__leaves_matplotlib_s_settings_alone(tmp_path, unprinted):
     before = dict(matplotlib.rcParams)
-    plots.save(drawn([8], [0], 1), tmp_path / "a.png")
+    style.save(drawn([8], [0], 1), tmp_path / "a.png")
     assert dict(matplotlib.rcParams) == before
 
 
@@ -206,8 +207,8 @@ def nearest(colours, kind):
 
 @pytest.mark.parametrize("kind", BLINDNESS)
 def test_palette__can_be_told_apart_by_every_eye(kind):
-    assert nearest([*plots.PALETTE, plots.LIMIT["color"], plots.THEORY["color"]], kind) > 15
-    assert nearest([plots.POSITIVE, plots.NEGATIVE, plots.UNSIGNED], kind) > 15
+    assert nearest([*style.PALETTE, style.LIMIT["color"], style.THEORY["color"]], kind) > 15
+    assert nearest([style.POSITIVE, style.NEGATIVE, style.UNSIGNED], kind) > 15
 
 
 def test_palette__is_better_than_matplotlib_s_own():
@@ -217,18 +218,18 @@ def test_palette__is_better_than_matplotlib_s_own():
 
 @pytest.mark.parametrize("kind", BLINDNESS)
 def test_shades__go_from_light_to_dark_for_every_eye(kind):
-    light = [lab(shade, BLINDNESS[kind])[0] for shade in plots.shades_of(6)]
+    light = [lab(shade, BLINDNESS[kind])[0] for shade in style.shades_of(6)]
     assert np.diff(light).max() < -5
 
 
 def test_series__differ_by_their_marker_as_well():
-    assert len({plots.series(k)["marker"] for k in range(6)}) == 6 == len(set(plots.PALETTE))
+    assert len({style.series(k)["marker"] for k in range(6)}) == 6 == len(set(style.PALETTE))
 
 
 def test_page__plays_films_in_the_colours_of_figures():
-    script = (Path(plots.__file__).parent / "report" / "page.js").read_text("utf-8")
+    script = (Path(style.__file__).parent / "report" / "page.js").read_text("utf-8")
     for name in ("POSITIVE", "NEGATIVE", "UNSIGNED"):
-        assert f'{name} = "{getattr(plots, name)}"' in script
+        assert f'{name} = "{getattr(style, name)}"' in script
 
 
 @pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("drivers/*.py")), ids=lambda path: path.stem)
@@ -239,26 +240,26 @@ def test_drivers__leave_colours_and_files_to_the_house(path):
 
 @pytest.mark.parametrize("count, shape", [(1, (1, 1)), (2, (1, 2)), (3, (2, 2)), (4, (2, 2)), (5, (3, 2))])
 def test_panels__stand_in_rows_of_two_at_most(count, shape):
-    figure, axes = plots.panels(count)
+    figure, axes = style.panels(count)
     assert len(axes) == count == len(figure.axes)
     np.testing.assert_allclose(figure.get_size_inches(), (3.6 * shape[1], 3.0 * shape[0]))
 
 
 @pytest.mark.parametrize("loc, ends", [("upper right", (1.0, 1e4)), ("lower left", (1e-2, 100.0))])
 def test_legend__keeps_room_on_its_side_of_the_data(loc, ends):
-    _, (axes,) = plots.panels(1)
+    _, (axes,) = style.panels(1)
     axes.plot([1, 2], [1.0, 100.0], label="a")
     axes.set(yscale="log", ylim=(1.0, 100.0))
-    plots.legend(axes, 0.5, loc=loc)
+    style.legend(axes, 0.5, loc=loc)
     np.testing.assert_allclose(axes.get_ylim(), ends)
 
 
 def test_dots__of_a_large_cloud_are_2000_drawn_by_weight():
-    assert plots.dots(2000) == slice(None)
+    assert style.dots(2000) == slice(None)
     share = np.r_[np.zeros(4000), np.full(4000, 1 / 4000)]
-    drawn = plots.dots(8000, share)
+    drawn = style.dots(8000, share)
     assert len(drawn) == 2000 and drawn.min() >= 4000
-    assert len(set(plots.dots(8000).tolist())) == 2000
+    assert len(set(style.dots(8000).tolist())) == 2000
 
 
 def test_figure__says_what_it_shows(printed):
@@ -273,9 +274,9 @@ OTHERS = {"text.usetex": True, "font.family": ["none"], "axes.facecolor": "black
 
 def test_drawing__does_not_depend_on_a_user_s_settings():
     def page():
-        figure, (axes,) = plots.panels(1)
+        figure, (axes,) = style.panels(1)
         axes.plot([1, 2], [3, 4])
-        return plots.printed(figure, "png")
+        return style.printed(figure, "png")
 
     wanted = page()
     with matplotlib.rc_context(OTHERS):
@@ -285,6 +286,6 @@ def test_drawing__does_not_depend_on_a_user_s_settings():
 def test_figure__that_cannot_be_drawn_is_a_warning_and_a_note():
     notes = []
     with pytest.warns(UserWarning, match=r"the figure could not be drawn \(RuntimeError: no latex\)$"):  # noqa: SIM117
-        with plots.optional("the figure", notes):
+        with style.optional("the figure", notes):
             raise RuntimeError("no latex\nand much more")
     assert notes == ["the figure could not be drawn (RuntimeError: no latex)."]

@@ -18,10 +18,10 @@ from support.sweeps import Silent
 
 import particles as mf
 from particles.errors import InputError, StorageError
+from particles.plotting.style import panels
 from particles.study import report, summary
 from particles.study.claims import Settings, Study, at_most, below, vacuous, within
 from particles.study.plan import plan
-from particles.study.plots import panels
 from particles.study.sweep import run_sweep
 
 NASTY = [

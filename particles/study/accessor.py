@@ -125,7 +125,7 @@ class Findings:
         Over `seed`, unless it is `by`, lines are means with the spread as a band. Take one of any other dimension
         before.
         """
-        from particles.study.lines import lines
+        from particles.plotting.curves import lines
 
         values = self._has(name)[name]
         along = "record" if over == "time" and "time" not in values.dims and "record" in values.dims else over

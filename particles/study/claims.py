@@ -115,7 +115,7 @@ class Study(Generic[S]):
 
     def finish(self, claims: Sequence[Claim], data: "xarray.Dataset", figure: "Figure") -> int:
         """Print the table, write <name>.h5, .png and .svg; the exit code: 1 if a claim does not hold, else 0."""
-        from particles.study.plots import optional, save
+        from particles.plotting.style import optional, save
 
         console = Console(width=None if sys.stdout.isatty() else 160)
         console.print(table(self.name, claims))

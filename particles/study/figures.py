@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from particles.measures.measure import Measure, atoms_of
+from particles.plotting import style
+from particles.plotting.convergence import Cloud, convergence
 from particles.storage.run_file import open as open_run
-from particles.study import build, plots
-from particles.study.convergence import Cloud, convergence
+from particles.study import build
 from particles.study.plan import Case, Plan
 from particles.study.summary import Summary
 from particles.study.sweep import run_path
@@ -25,7 +26,7 @@ def draw(made: Plan, out: Path, summary: Summary) -> list[Path]:
         name = made.name + "".join(f"-{name}-{_safe(value)}" for name, value in setting.items())
         if out / f"{name}.png" in written:  # two settings that read alike once made safe
             name += f"-{number}"
-        written += plots.save(_convergence(made, out, setting, compared, summary.found), out / f"{name}.png")
+        written += style.save(_convergence(made, out, setting, compared, summary.found), out / f"{name}.png")
     return written
 
 
@@ -58,7 +59,7 @@ def _convergence(
     config = limit.config
     words = [config.data.name or config.data.file, config.network.activation]
     words += [f"{name} = {value}" for name, value in setting.items()]
-    title = plots.label(", ".join(map(str, words)), 100)
+    title = style.label(", ".join(map(str, words)), 100)
     return convergence(counts, losses, found[limit.key]["time"].values, limit_loss, compared, clouds, title)
 
 

@@ -158,7 +158,8 @@ def _conclude(
     console: Console, made: Plan | None, out: Path, no_figure: bool, recorded: Recorded | None = None
 ) -> dict[str, Any]:
     """The sweep's file, its tables and its figure; nothing of a plan that cannot be made again."""
-    from particles.study import plots, summary
+    from particles.plotting import style
+    from particles.study import summary
 
     if made is None:
         return {}
@@ -169,7 +170,7 @@ def _conclude(
         tables.comparison(console, setting, compared)
     files = [result.path]
     if not no_figure:
-        with plots.optional("the figure"):
+        with style.optional("the figure"):
             from particles.study import figures
 
             files += figures.draw(made, out, result)

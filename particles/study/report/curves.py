@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.study import plots
-from particles.study.lines import Curve, draw, mean_of
+from particles.plotting import style
+from particles.plotting.curves import Curve, draw, mean_of
 from particles.study.report.pictures import Picture, drawn
 from particles.study.report.source import SWEEP, Source
 
@@ -31,7 +31,7 @@ def curves(source: Source) -> tuple[list[Picture], list[str]]:
         if len(kept) < len(lines):
             notes.append(f"{name}: {len(kept)} of {len(lines)} curves are drawn.")
         if kept:
-            with plots.optional(name, notes):
+            with style.optional(name, notes):
                 found.append(_picture(name, source.root[name].attrs, kept))
         else:
             notes.append(f"{name}: no finite number was recorded, so it is not drawn.")
@@ -85,14 +85,14 @@ def _some(lines: list[Curve]) -> list[Curve]:
     return [lines[k] for k in np.unique(np.linspace(0, len(lines) - 1, min(CURVES, len(lines))).round().astype(int))]
 
 
-@plots.styled
+@style.styled
 def _picture(name: str, said: dict[str, Any], curves: list[Curve]) -> Picture:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6, 3.1))
     axes = figure.subplots()
-    draw(axes, [curve._replace(label=plots.label(curve.label)) for curve in curves])
-    axes.set(xlabel="flow time $t$", ylabel=plots.label(name, 30))
+    draw(axes, [curve._replace(label=style.label(curve.label)) for curve in curves])
+    axes.set(xlabel="flow time $t$", ylabel=style.label(name, 30))
     if len(curves) > 1:
         axes.legend()
     meaning = str(said.get("long_name", ""))

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from particles.errors import InputError, StorageError
 from particles.measures.measure import Measure
 from particles.measures.quadrature import principal_axes
+from particles.plotting import movies, style
+from particles.plotting.cloud_panels import DOT, INK, density, titles, told
+from particles.plotting.clouds import Reel, Track, reel
+from particles.plotting.view import Camera
 from particles.storage.run_file import open_final, open_root
-from particles.study import movies, plots
-from particles.study.camera import Camera
-from particles.study.reels import Reel, Track, reel
 from particles.study.report.pictures import Picture, drawn
 from particles.study.report.source import RUN, STUDY, SWEEP, Source
-from particles.study.screen import DOT, INK, density, titles, told
 from particles.study.sweep import run_file
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _candidates(source: Source) -> "list[tuple[str, Any, xarray.Dataset]]":
     if not finite:
         return []
     key = min(finite, key=lambda key: abs(_number(there[key].get("count")) - _SEEN))
-    found = [(plots.label(f"M = {there[key]['count']}") if "count" in there[key] else "M finite", key)]
+    found = [(style.label(f"M = {there[key]['count']}") if "count" in there[key] else "M finite", key)]
     limits = [other for other, place in there.items() if place.get("nodes") and _setting(place) == _setting(there[key])]
     if limits:
         found.append(("M infinite", max(limits, key=lambda key: _number(there[key]["nodes"]))))
@@ -182,14 +182,14 @@ def _last(source: Source) -> list[Picture]:
     """The last measure of a run, on the two axes along which it is most spread."""
     if source.kind != RUN:
         return []
-    found = open_final(source.path, plots.dots)
+    found = open_final(source.path, style.dots)
     if found is None or not np.isfinite(found[0].b).all() or not found[0].w.sum() > 0:
         return []
     measure, count = found
     return [_still(measure, count)]
 
 
-@plots.styled
+@style.styled
 def _still(measure: Measure, count: int) -> Picture:
     from matplotlib.figure import Figure
 
@@ -204,12 +204,12 @@ def _still(measure: Measure, count: int) -> Picture:
     figure = Figure(figsize=(4.6, 3.8))
     axes = figure.subplots()
     if points.shape[1] == 1:
-        axes.hist(points[:, 0], bins=60, weights=w / w.sum(), density=True, color=plots.POSITIVE, alpha=0.6)
+        axes.hist(points[:, 0], bins=60, weights=w / w.sum(), density=True, color=style.POSITIVE, alpha=0.6)
         axes.set(xlabel="$b$", ylabel="density")
     else:
         area = w * np.abs(s)
         size = min(INK, DOT * len(w)) * area / (area.sum() or 1.0)
-        for sign, colour, words in ((1, plots.POSITIVE, "s > 0"), (-1, plots.NEGATIVE, "s < 0")):
+        for sign, colour, words in ((1, style.POSITIVE, "s > 0"), (-1, style.NEGATIVE, "s < 0")):
             seen = np.sign(s) == sign
             if seen.any():
                 axes.scatter(points[seen, 0], points[seen, 1], s=size[seen], c=colour, lw=0, alpha=0.6, label=words)

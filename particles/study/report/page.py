@@ -15,8 +15,8 @@ from particles.analysis.compare import verdict
 from particles.errors import InputError
 from particles.escapes import escaped
 from particles.files.atomic import write_whole
-from particles.study.convergence import distances
-from particles.study.plots import label, optional, styled
+from particles.plotting.convergence import distances
+from particles.plotting.style import label, optional, styled
 from particles.study.report.curves import curves
 from particles.study.report.film import Clouds, clouds
 from particles.study.report.incidents import incidents

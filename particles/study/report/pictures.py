@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from particles.errors import StorageError
 from particles.files.reading import content_of, inside, size_of
-from particles.study import plots
+from particles.plotting import style
 from particles.study.report.source import STUDY, SWEEP, Source
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Picture(NamedTuple):
 
 def drawn(figure: "Figure", title: str, alt: str, caption: str = "", wide: bool = False) -> Picture:
     """A figure of matplotlib's as a picture; the same figure is the same text."""
-    return Picture(title, _address("image/svg+xml", plots.printed(figure, "svg")), alt, caption, wide)
+    return Picture(title, _address("image/svg+xml", style.printed(figure, "svg")), alt, caption, wide)
 
 
 def _address(kind: str, content: bytes) -> str:

@@ -11,15 +11,15 @@ from numpy.typing import ArrayLike
 from particles.checks import number, whole
 from particles.errors import InputError
 from particles.files.atomic import write_whole
-from particles.study import plots
-from particles.study.camera import Camera
-from particles.study.reels import Reel, reel
+from particles.plotting import style
+from particles.plotting.clouds import Reel, reel
+from particles.plotting.view import Camera
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
-    from particles.study.reels import Runs
+    from particles.plotting.clouds import Runs
 
 _PANEL = 3.2, 3.5  # inches, of a movie
 _STILL = 2.2, 2.2  # inches, of a strip
@@ -86,7 +86,7 @@ def still(
     ['cloud.png', 'cloud.svg']
     """
     path = _checked_path(path, (".png", ".svg"))
-    return plots.save(strip(reel(runs, camera or Camera(), whole("frames", frames, 1, 12), weights, inputs)), path)
+    return style.save(strip(reel(runs, camera or Camera(), whole("frames", frames, 1, 12), weights, inputs)), path)
 
 
 def _checked_path(path: str | Path, suffixes: Sequence[str]) -> Path:
@@ -96,10 +96,10 @@ def _checked_path(path: str | Path, suffixes: Sequence[str]) -> Path:
     return path
 
 
-@plots.styled
+@style.styled
 def strip(shown: Reel) -> "Figure":
     """A reel as one figure: a row a run and one for g, a column a time."""
-    from particles.study.screen import paint, screen, settle, titles
+    from particles.plotting.cloud_panels import paint, screen, settle, titles
 
     times = len(shown.times)
     made = screen(shown, _STILL, times)
@@ -117,13 +117,13 @@ def strip(shown: Reel) -> "Figure":
     return made.figure
 
 
-@plots.styled
+@style.styled
 def pictures(shown: Reel) -> "list[Image]":
     """Every frame of a movie: what moves is drawn over what was drawn once, about half the time of drawing all anew."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    from particles.study.screen import paint, screen, settle, titles
+    from particles.plotting.cloud_panels import paint, screen, settle, titles
 
     made, found = screen(shown, _PANEL), []
     made.figure.set_dpi(_DPI)

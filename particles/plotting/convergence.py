@@ -7,8 +7,8 @@ import numpy as np
 
 from particles.measures.measure import Array, Measure
 from particles.measures.quadrature import principal_axes
-from particles.study import plots
-from particles.study.lines import Curve, draw, mean_of
+from particles.plotting import style as plots
+from particles.plotting.curves import Curve, draw, mean_of
 
 if TYPE_CHECKING:
     import xarray

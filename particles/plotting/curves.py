@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from particles.measures.measure import Array
-from particles.study import plots
+from particles.plotting import style as plots
 
 if TYPE_CHECKING:
     import xarray

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from particles.checks import real_array, vector
 from particles.errors import InputError, nearest
 from particles.measures.measure import Array
+from particles.plotting.view import Camera, Plane, picked, plane_of
 from particles.storage.attributes import attribute
 from particles.storage.run_file import Run
-from particles.study.camera import Camera, Plane, picked, plane_of
 
 if TYPE_CHECKING:
     import xarray

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from particles.measures.measure import Array
-from particles.study import plots
-from particles.study.reels import Reel, Track
+from particles.plotting import style as plots
+from particles.plotting.clouds import Reel, Track
 
 BINS = 60  # of a histogram; as many as `convergence.py` has
 CELLS = 40  # of a density in a plane, on each axis

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from particles.checks import real_array, whole
 from particles.errors import InputError, nearest
 from particles.measures.measure import Array, Measure
-from particles.study.convergence import Cloud, principal_plane
+from particles.plotting.convergence import Cloud, principal_plane
 
 if TYPE_CHECKING:
     import xarray
