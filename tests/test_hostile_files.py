@@ -24,14 +24,14 @@ from particles.data.table_rows import opened
 from particles.errors import DamagedError
 from particles.files import hdf5_file, reading
 from particles.files.hdf5_heaps import check_heaps
+from particles.report import source
+from particles.report.incidents import incidents
+from particles.report.pictures import saved
+from particles.report.reproduction import reproduction
+from particles.report.settings import contents, origin, settings
+from particles.report.verdicts import outcome, verdicts
 from particles.storage import netcdf
 from particles.storage.run_file import open_final, verified
-from particles.study.report import source
-from particles.study.report.incidents import incidents
-from particles.study.report.pictures import saved
-from particles.study.report.reproduction import reproduction
-from particles.study.report.settings import contents, origin, settings
-from particles.study.report.verdicts import outcome, verdicts
 from particles.study.summary import FILE
 
 SECRET = 12345.678

@@ -82,7 +82,7 @@ def test_wheel__has_the_package_and_nothing_else(built):
         "__init__.pyi",
         "theory/__init__.pyi",
         "study/config.schema.json",
-        "study/report/page.html.jinja",
+        "report/page.html.jinja",
     ]
     assert {f"particles/{name}" for name in needed} <= names
 

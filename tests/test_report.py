@@ -17,9 +17,10 @@ from support.configs import small
 from support.sweeps import Silent
 
 import particles as mf
+from particles import report
 from particles.errors import InputError, StorageError
 from particles.plotting.style import panels
-from particles.study import report, summary
+from particles.study import summary
 from particles.study.claims import Settings, Study, at_most, below, vacuous, within
 from particles.study.plan import plan
 from particles.study.sweep import run_sweep
@@ -435,7 +436,7 @@ def test_report__refuses_runs_that_are_other_folders_files(tmp_path, swept):
 
 def test_report__of_a_run_of_several_settings_shows_a_limit_of_the_same_setting(swept, monkeypatch):
     """Each step has a limit of its own; the film's two clouds come from runs of one step."""
-    from particles.study.report import film, source
+    from particles.report import film, source
 
     opened = []
     monkeypatch.setattr(film, "open_root", lambda path: opened.append(path) or source.open_root(path))

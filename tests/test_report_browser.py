@@ -15,7 +15,8 @@ from support.configs import small
 from support.sweeps import Silent
 
 import particles as mf
-from particles.study import figures, report, summary
+from particles import report
+from particles.study import figures, summary
 from particles.study.plan import plan
 from particles.study.sweep import run_sweep
 

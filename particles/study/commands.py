@@ -167,7 +167,7 @@ def _result(path: Path) -> "xarray.DataTree":
 
 
 def _report(console: Console, chosen: argparse.Namespace) -> Answer:
-    from particles.study import report
+    from particles import report
 
     page = report.write(chosen.path, chosen.out)
     console.print(f"wrote {page}")

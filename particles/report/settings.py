@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from particles.report.sheets import Sheet, sheet
+from particles.report.source import STUDY, SWEEP, Source
 from particles.storage.attributes import attribute
-from particles.study.report.sheets import Sheet, sheet
-from particles.study.report.source import STUDY, SWEEP, Source
 
 _ORIGIN = {
     "status": "how the run ended",

@@ -1,5 +1,5 @@
 """A result as one page of HTML that needs nothing else: `write` makes it."""
 
-from particles.study.report.page import write
+from particles.report.page import write
 
 __all__ = ["write"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from particles.errors import StorageError
 from particles.files.reading import content_of, inside, size_of
 from particles.plotting import style
-from particles.study.report.source import STUDY, SWEEP, Source
+from particles.report.source import STUDY, SWEEP, Source
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

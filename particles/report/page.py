@@ -17,14 +17,14 @@ from particles.escapes import escaped
 from particles.files.atomic import write_whole
 from particles.plotting.convergence import distances
 from particles.plotting.style import label, optional, styled
-from particles.study.report.curves import curves
-from particles.study.report.film import Clouds, clouds
-from particles.study.report.incidents import incidents
-from particles.study.report.pictures import ROOM, Picture, drawn, fitting, saved
-from particles.study.report.reproduction import reproduction
-from particles.study.report.settings import contents, origin, settings
-from particles.study.report.source import SWEEP, Source, read
-from particles.study.report.verdicts import outcome, summary, verdicts
+from particles.report.curves import curves
+from particles.report.film import Clouds, clouds
+from particles.report.incidents import incidents
+from particles.report.pictures import ROOM, Picture, drawn, fitting, saved
+from particles.report.reproduction import reproduction
+from particles.report.settings import contents, origin, settings
+from particles.report.source import SWEEP, Source, read
+from particles.report.verdicts import outcome, summary, verdicts
 
 FILE = "report.html"
 

@@ -15,9 +15,9 @@ from particles.plotting import movies, style
 from particles.plotting.cloud_panels import DOT, INK, density, titles, told
 from particles.plotting.clouds import Reel, Track, reel
 from particles.plotting.view import Camera
+from particles.report.pictures import Picture, drawn
+from particles.report.source import RUN, STUDY, SWEEP, Source
 from particles.storage.run_file import open_final, open_root
-from particles.study.report.pictures import Picture, drawn
-from particles.study.report.source import RUN, STUDY, SWEEP, Source
 from particles.study.sweep import run_file
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from particles.plotting import style
 from particles.plotting.curves import Curve, draw, mean_of
-from particles.study.report.pictures import Picture, drawn
-from particles.study.report.source import SWEEP, Source
+from particles.report.pictures import Picture, drawn
+from particles.report.source import SWEEP, Source
 
 if TYPE_CHECKING:
     import xarray
