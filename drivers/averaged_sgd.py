@@ -33,8 +33,8 @@ from scipy.special import stdtrit
 
 import particles as mf
 from particles.analysis.compare import fit_exponent
+from particles.experiments.claims import Settings, at_most, below, study, within
 from particles.plotting.style import PALETTE, THEORY, legend, panels, series, styled, theory
-from particles.study.claims import Settings, at_most, below, study, within
 from particles.theory.spectra.circle import fourier, spectrum
 from particles.theory.spectra.kernel_sgd import gram_sgd
 from particles.theory.spectra.spectral_sgd import Theorem2, circle_sgd

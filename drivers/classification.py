@@ -23,9 +23,9 @@ from pydantic import Field
 
 import particles as mf
 from particles.analysis.compare import fit_exponent
+from particles.experiments.claims import Claim, Settings, at_most, below, study, vacuous
 from particles.measures.random_streams import Purpose
 from particles.plotting.style import THEORY, legend, panels, series, styled, theory, ticks
-from particles.study.claims import Claim, Settings, at_most, below, study, vacuous
 from particles.theory.bounds import assumption_2, theorem_1, theorem_3_powers
 from particles.theory.bounds.max_margin import margin
 from particles.theory.tangent.limit_kernel import limit_gram

@@ -23,15 +23,15 @@ import psutil
 
 import particles as mf
 from particles.data.dataset import Batches
+from particles.experiments.config import override, read_toml
+from particles.experiments.cost_model import Work, here, probed, sharded
+from particles.experiments.plan import plan
+from particles.experiments.sweep import run_sweep
 from particles.model.losses import loss
 from particles.model.regularisers import L2, NONE
 from particles.population.population import cores
 from particles.population.samples import Samples
 from particles.population.updates import Field, Leg, Move, recipe
-from particles.study.config import override, read_toml
-from particles.study.plan import plan
-from particles.study.scale import Work, here, probed, sharded
-from particles.study.sweep import run_sweep
 
 SQUARED = loss("squared")
 

@@ -16,8 +16,8 @@ import numpy as np
 
 import particles as mf
 from particles.analysis.compare import fit_exponent
+from particles.experiments.claims import Settings, at_most, below, study, within
 from particles.plotting.style import legend, panels, series, styled, theory, ticks
-from particles.study.claims import Settings, at_most, below, study, within
 
 NET = mf.Network("tanh", beta=0.5, train="output")
 

@@ -18,8 +18,8 @@ import h5py
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from particles.experiments.claims import tally
 from particles.files.atomic import write_whole
-from particles.study.claims import tally
 
 ROOT = Path(__file__).resolve().parent.parent
 BEST = ("lazy_to_mean_field", "mean_field_limit", "quadratic_target", "langevin", "averaged_sgd", "global_convergence")

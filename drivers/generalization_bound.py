@@ -14,8 +14,8 @@ import sys
 import numpy as np
 
 import particles as mf
+from particles.experiments.claims import Settings, above, below, study, vacuous
 from particles.plotting.style import LIMIT, legend, panels, series, shades_of, styled, theory
-from particles.study.claims import Settings, above, below, study, vacuous
 
 NET = mf.Network("relu", beta=0.5)
 TRIVIAL = 0.5  # the loss of z = 0, whatever the labels

@@ -17,8 +17,8 @@ import sys
 import numpy as np
 
 import particles as mf
+from particles.experiments.claims import Settings, above, below, study
 from particles.plotting.style import LIMIT, PALETTE, THEORY, panels, series, styled, ticks
-from particles.study.claims import Settings, above, below, study
 
 NET = mf.Network("tanh")
 TEACHER = mf.Measure(

@@ -14,8 +14,8 @@ import numpy as np
 
 import particles as mf
 from particles.analysis.compare import fit_exponent
+from particles.experiments.claims import Settings, above, below, study, within
 from particles.plotting.style import PALETTE, THEORY, legend, panels, series, styled, theory, ticks
-from particles.study.claims import Settings, above, below, study, within
 
 NET = mf.Network("tanh")
 SCHEMES = {"descent (Euler)": 1, "heun": 2, "bogacki-shampine": 3, "classic": 4}

@@ -20,8 +20,8 @@ import sys
 import numpy as np
 
 import particles as mf
+from particles.experiments.claims import Settings, above, below, study, vacuous, within
 from particles.plotting.style import LIMIT, legend, panels, series, styled, theory, ticks
-from particles.study.claims import Settings, above, below, study, vacuous, within
 
 NET, LAW = mf.Network("tanh"), mf.Gaussian(1, std=2.0)
 LEAST = 0.02  # of the free energy's gap at the start: below, the estimates are noise

@@ -19,8 +19,8 @@ import numpy as np
 
 import particles as mf
 from particles.analysis.compare import fit_exponent
+from particles.experiments.claims import Settings, below, study, within
 from particles.plotting.style import LIMIT, THEORY, legend, panels, series, shades_of, styled, theory, ticks
-from particles.study.claims import Settings, below, study, within
 
 RECORDED = ("prediction", "displacement_rms", "kernel_drift", "test_loss")
 

@@ -25,10 +25,10 @@ import numpy as np
 
 import particles as mf
 from particles.analysis.compare import fit_exponent
+from particles.experiments.claims import Settings, below, study, within
 from particles.kernels.compile import inline
 from particles.kernels.lanes import at_most, clamp
 from particles.plotting.style import LIMIT, legend, panels, series, styled, theory, ticks
-from particles.study.claims import Settings, below, study, within
 
 NET = mf.Network("tanh")
 

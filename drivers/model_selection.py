@@ -19,8 +19,8 @@ from pydantic import Field
 
 import particles as mf
 from particles.analysis.cross_validation import Model, Part, Training, choose, folds, losses
+from particles.experiments.claims import Settings, at_most, below, study, within
 from particles.plotting.style import LIMIT, THEORY, legend, panels, series, styled, theory, ticks
-from particles.study.claims import Settings, at_most, below, study, within
 
 
 class Selection(Settings):

@@ -18,8 +18,8 @@ import numpy as np
 
 import particles as mf
 from particles.analysis.compare import fit_exponent
+from particles.experiments.claims import Settings, above, at_most, below, study, vacuous, within
 from particles.plotting.style import THEORY, legend, panels, series, styled, theory, ticks
-from particles.study.claims import Settings, above, at_most, below, study, vacuous, within
 
 NET = mf.Network("relu", beta=0.5)
 RECORDED = ("loss", "prediction", "lambda_min", "kernel_drift", "kernel_distance", "pattern_flips", "displacement_rms")

@@ -22,8 +22,8 @@ import sys
 import numpy as np
 
 import particles as mf
+from particles.experiments.claims import Settings, above, below, study
 from particles.plotting.style import PALETTE, legend, panels, series, shades_of, styled, theory
-from particles.study.claims import Settings, above, below, study
 
 NET = mf.Network("quadratic", bias=True)
 

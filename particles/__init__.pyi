@@ -11,6 +11,7 @@ from .errors import (
     ParticlesError as ParticlesError,
     StorageError as StorageError,
 )
+from .experiments.sweep_dataset import open_sweep as open_sweep
 from .measures.laws import (
     Atoms as Atoms,
     Ball as Ball,
@@ -41,7 +42,6 @@ from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
 from .simulation.simulate import simulate as simulate
 from .storage.run_file import Run as Run, open as open, save as save
-from .study.collection import open_sweep as open_sweep
 from .theory import tangent as tangent, transport as transport
 
 __version__: str

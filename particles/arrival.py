@@ -11,7 +11,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-_ACCESSOR = "particles.study.accessor"
+_ACCESSOR = "particles.experiments.accessor"
 
 
 class _Waiting:

@@ -243,7 +243,7 @@ def test_accessor__is_there_in_any_order_of_imports(tmp_path, code):
     assert (done.stdout.split(), done.stderr) == (["2", "0"], "")
 
 
-@pytest.mark.parametrize(("module", "heavy"), [("particles", "xarray"), ("particles.study.backend", "numba")])
+@pytest.mark.parametrize(("module", "heavy"), [("particles", "xarray"), ("particles.experiments.backend", "numba")])
 def test_accessor__costs_nothing_before_it_is_used(module, heavy):
     code = f"import sys, {module}; print({heavy!r} in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

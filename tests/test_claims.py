@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
+from particles.experiments.claims import Claim, Settings, above, at_most, below, study, table, tally, vacuous, within
 from particles.plotting.style import panels
-from particles.study.claims import Claim, Settings, above, at_most, below, study, table, tally, vacuous, within
 
 DRIVERS = Path(__file__).parent.parent / "drivers"
 

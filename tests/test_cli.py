@@ -12,11 +12,11 @@ from matplotlib.image import imread
 from support.commands import LIMIT, called, set_
 from support.configs import SMALL_TOML, planned
 
+from particles.console import Console
+from particles.experiments.sweep import Outcome
 from particles.files.atomic import sole_user
 from particles.study import progress
-from particles.study.console import Console
 from particles.study.progress import Ticker
-from particles.study.sweep import Outcome
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from support.daily import some
 from support.summaries import AXES, COUNTS, LIMIT, SEEDS, summed
 
 import particles as mf
+from particles.experiments import grid, sweep_dataset
+from particles.experiments.backend import SweepBackend
+from particles.experiments.sweep import run_path
 from particles.storage.run_file import open_root
-from particles.study import collection, grid
-from particles.study.backend import SweepBackend
-from particles.study.sweep import run_path
 
 WIDE = 'record.variables=["loss", "prediction", "position", "weight_moment"]'
 
@@ -285,8 +285,8 @@ def thousand(folder, listed):
 def test_sweep__of_a_thousand_runs_opens_without_reading_them(tmp_path, listed, monkeypatch):
     thousand(tmp_path, listed)
     reads = []
-    window = collection._window
-    monkeypatch.setattr(collection, "_window", lambda *args: reads.append(args) or window(*args))
+    window = sweep_dataset._window
+    monkeypatch.setattr(sweep_dataset, "_window", lambda *args: reads.append(args) or window(*args))
     data = mf.open_sweep(tmp_path)
     assert dict(data.sizes) == {"count": 20, "seed": 50, "time": 11, "sample": 3, "particle": 20, "dim": 3}
     assert not reads

@@ -9,9 +9,9 @@ from support.configs import CONFIGS, small
 
 import particles as mf
 from particles.data.datasets import SETS
-from particles.study import build, relations, schema
-from particles.study.config import ConfigError, read_toml
-from particles.study.plan import plan
+from particles.experiments import build, consistency, schema
+from particles.experiments.config import ConfigError, read_toml
+from particles.experiments.plan import plan
 
 
 def faults(*settings):
@@ -252,8 +252,8 @@ def defaults(kind):
 @pytest.mark.parametrize(
     ("model", "kind"),
     [
-        *((schema.MethodConfig, kind) for kind in relations.METHODS.values()),
-        *((schema.LawConfig, kind) for kind in relations.LAWS.values()),
+        *((schema.MethodConfig, kind) for kind in consistency.METHODS.values()),
+        *((schema.LawConfig, kind) for kind in consistency.LAWS.values()),
         (schema.NetworkConfig, mf.Network),
         (schema.StepConfig, mf.RobbinsMonro),
         (schema.RegulariserConfig, mf.L2),
@@ -278,18 +278,21 @@ def test_config__has_the_defaults_of_a_call():
 
 def test_config__has_a_key_for_every_option():
     """Of all methods, laws and data sets."""
-    for model, kinds in ((schema.MethodConfig, relations.METHOD_OPTIONS), (schema.LawConfig, relations.LAW_OPTIONS)):
+    for model, kinds in (
+        (schema.MethodConfig, consistency.METHOD_OPTIONS),
+        (schema.LawConfig, consistency.LAW_OPTIONS),
+    ):
         assert set(model.model_fields) == set().union({"name"}, *kinds.values())
     taken = set().union(*(inspect.signature(make).parameters for make in SETS.values()))
     keys = dict.fromkeys(("n", "dim", "seed"), 2) | {"noise": 0.1, "positive": [1], "negative": [2]}
     assert set(schema.DataConfig(**keys).options()) == taken == set(keys)
 
 
-@pytest.mark.parametrize("name", relations.METHODS)
+@pytest.mark.parametrize("name", consistency.METHODS)
 def test_config__of_a_method_is_that_method(name):
     """Every option has a value of its own, and each arrives where it belongs."""
     values = {"step": 0.25, "batch": 3, "seed": 5, "average": True, "weight_decay": 0.5, "scheme": "bogacki-shampine",
               "tolerance": 1e-3, "temperature": 0.125, "inner": 7, "rate": 2.0}  # fmt: skip
-    mine = {key: value for key, value in values.items() if key in relations.METHOD_OPTIONS[name]}
+    mine = {key: value for key, value in values.items() if key in consistency.METHOD_OPTIONS[name]}
     made = build.method_of(schema.MethodConfig(name=name, **mine))
-    assert type(made) is relations.METHODS[name] and dataclasses.asdict(made) == mine
+    assert type(made) is consistency.METHODS[name] and dataclasses.asdict(made) == mine

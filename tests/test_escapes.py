@@ -18,11 +18,11 @@ from support.configs import SMALL_TOML
 
 import particles as mf
 from particles import report
+from particles.console import Console
 from particles.errors import BusyError, ClusterError, DivergedError, InputError, LostError, ParticlesError, StorageError
 from particles.escapes import escaped
 from particles.plotting import curves
 from particles.study import commands
-from particles.study.console import Console
 from particles.study.streams import standard_streams
 
 INVISIBLE = [

@@ -9,10 +9,10 @@ from support.commands import called, set_
 from support.configs import SMALL_TOML, planned, small
 
 from particles import machine
-from particles.study import memory
-from particles.study.config import ConfigError, override
-from particles.study.extent import BYTES, DEPTH, KEYS, LETTERS, LISTED, VALUES, brief, excess
-from particles.study.plan import plan
+from particles.experiments import memory
+from particles.experiments.config import ConfigError, override
+from particles.experiments.extent import BYTES, DEPTH, KEYS, LETTERS, LISTED, VALUES, brief, excess
+from particles.experiments.plan import plan
 
 SECONDS = 2.0  # of one core that others share: 0.6 were measured on an idle one
 DRAWN = SMALL_TOML.replace('name = "wine"\nscale = "standard"', 'name = "sphere"')
@@ -180,7 +180,7 @@ def test_check__says_nothing_of_memory_where_it_is_enough(cli):
 
 
 def test_need__is_what_the_cost_model_says_of_particles():
-    from particles.study.placement import work_in
+    from particles.experiments.placement import work_in
 
     for settings in ([], ['method.name="runge_kutta"'], ["method.average=true"]):
         made = planned("start.count=1000", 'record.variables=["displacement_rms"]', *settings)

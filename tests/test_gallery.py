@@ -129,7 +129,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from particles.study.claims import Settings, below, study
+from particles.experiments.claims import Settings, below, study
 from particles.plotting.style import panels
 
 

@@ -22,6 +22,7 @@ from particles import machine
 from particles.data import table_file
 from particles.data.table_rows import opened
 from particles.errors import DamagedError
+from particles.experiments.summary import FILE
 from particles.files import hdf5_file, reading
 from particles.files.hdf5_heaps import check_heaps
 from particles.report import source
@@ -32,7 +33,6 @@ from particles.report.settings import contents, origin, settings
 from particles.report.verdicts import outcome, verdicts
 from particles.storage import netcdf
 from particles.storage.run_file import open_final, verified
-from particles.study.summary import FILE
 
 SECRET = 12345.678
 

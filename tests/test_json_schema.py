@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from support.configs import CONFIGS, small
 
-from particles.study import json_schema
+from particles.experiments import json_schema
 from particles.study.cli import main
 
 SHIPPED = Path(json_schema.__file__).parent / "config.schema.json"
@@ -44,7 +44,7 @@ def test_schema__takes_the_configurations_that_ship(name):
     VALIDATOR.validate(tomllib.loads(text))
     first = text.splitlines()[0]
     named = (CONFIGS / first.removeprefix("#:schema ")).resolve()
-    assert named == (CONFIGS.parent / "particles/study/config.schema.json").resolve()
+    assert named == (CONFIGS.parent / "particles/experiments/config.schema.json").resolve()
 
 
 GOOD = [

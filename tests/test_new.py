@@ -8,8 +8,8 @@ import pytest
 from support.commands import called
 from support.daily import some
 
-from particles.study.config import read_toml
-from particles.study.plan import plan
+from particles.experiments.config import read_toml
+from particles.experiments.plan import plan
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_new__takes_names_in_quotes_as_spreadsheets_write_them(here, capsys):
 def test_new__scales_targets_by_the_training_part(here, capsys):
     """NumPy on the file's own column, whose mean is far from 0."""
     called(capsys, "new", "mine", "--data", "many.csv")
-    from particles.study import build
+    from particles.experiments import build
 
     made = plan(read_toml(here / "mine.toml"), here)
     train, test = build.data(made.cases[0].config.data, here, made.cases[0].identity)

@@ -13,11 +13,11 @@ from support.configs import SMALL_TOML, planned
 
 import particles as mf
 from particles.errors import BusyError
+from particles.experiments import parts
+from particles.experiments.parts import part_of, work_of
 from particles.files.atomic import held, sole_user
 from particles.plotting.style import described
 from particles.storage import run_file
-from particles.study import parts
-from particles.study.parts import part_of, work_of
 
 SWEEP = ("start.count=[8,16]", "start.seed=[0,1]", "limit.nodes=16")
 ONE = ("start.count=16", "start.seed=1")

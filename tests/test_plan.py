@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from support.configs import CONFIGS, planned, small
 
-from particles.study.config import ConfigError, read_toml
-from particles.study.plan import plan
+from particles.experiments.config import ConfigError, read_toml
+from particles.experiments.plan import plan
 
 AXES = [
     (["start.count=[8, 16]"], {"count": [8, 16]}),

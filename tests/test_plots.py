@@ -14,9 +14,9 @@ from support.records import record
 from support.sweeps import swept
 
 import particles as mf
+from particles.experiments import figures, summary
 from particles.plotting import style
 from particles.plotting.convergence import Cloud, convergence, principal_plane
-from particles.study import figures, summary
 
 COUNTS, SEEDS, T = [8, 32, 128], [0, 1, 2], 5
 TIMES = np.linspace(0.0, 2.0, T)

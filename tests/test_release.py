@@ -81,7 +81,7 @@ def test_wheel__has_the_package_and_nothing_else(built):
         "py.typed",
         "__init__.pyi",
         "theory/__init__.pyi",
-        "study/config.schema.json",
+        "experiments/config.schema.json",
         "report/page.html.jinja",
     ]
     assert {f"particles/{name}" for name in needed} <= names

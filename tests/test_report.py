@@ -19,11 +19,11 @@ from support.sweeps import Silent
 import particles as mf
 from particles import report
 from particles.errors import InputError, StorageError
+from particles.experiments import summary
+from particles.experiments.claims import Settings, Study, at_most, below, vacuous, within
+from particles.experiments.plan import plan
+from particles.experiments.sweep import run_sweep
 from particles.plotting.style import panels
-from particles.study import summary
-from particles.study.claims import Settings, Study, at_most, below, vacuous, within
-from particles.study.plan import plan
-from particles.study.sweep import run_sweep
 
 NASTY = [
     "<script>alert(1)</script>",

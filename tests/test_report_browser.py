@@ -16,9 +16,9 @@ from support.sweeps import Silent
 
 import particles as mf
 from particles import report
-from particles.study import figures, summary
-from particles.study.plan import plan
-from particles.study.sweep import run_sweep
+from particles.experiments import figures, summary
+from particles.experiments.plan import plan
+from particles.experiments.sweep import run_sweep
 
 pytestmark = pytest.mark.browser
 

@@ -16,10 +16,10 @@ from support.sweeps import contents, swept
 
 import particles as mf
 from particles.errors import DamagedError
+from particles.experiments import summary, sweep
 from particles.files.hdf5_file import Hdf5File
 from particles.methods import steppers
 from particles.storage.run_file import open_final, open_root, open_tree, read
-from particles.study import summary, sweep
 
 EVERYTHING = tuple(row.name for row in mf.OBSERVABLES.values() if not (row.binary or row.name == "kernel_distance"))
 DESCRIBED = {"long_name", "units", "equation"}

@@ -7,10 +7,10 @@ import pytest
 from support.summaries import AXES, COUNTS, LIMIT, SEEDS, summed
 from support.sweeps import swept
 
+from particles.experiments import summary
+from particles.experiments.config import ConfigError
+from particles.experiments.sweep import run_path
 from particles.storage.run_file import open_root, open_tree
-from particles.study import summary
-from particles.study.config import ConfigError
-from particles.study.sweep import run_path
 
 
 def check_against_runs(made, out, table):

@@ -13,10 +13,10 @@ from support.sweeps import DIVERGING, Silent, all_contents, statuses, swept
 
 import particles as mf
 from particles.errors import StorageError
+from particles.experiments import build, summary, sweep as module
+from particles.experiments.summary import gather
+from particles.experiments.sweep import run_path, run_sweep
 from particles.storage.run_file import save
-from particles.study import build, summary, sweep as module
-from particles.study.summary import gather
-from particles.study.sweep import run_path, run_sweep
 
 COUNTS = "start.count=[8, 16, 24]"
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.errors import InputError, StorageError
+from particles.experiments.sweep import run_file
 from particles.measures.measure import Measure
 from particles.measures.quadrature import principal_axes
 from particles.plotting import movies, style
@@ -18,7 +19,6 @@ from particles.plotting.view import Camera
 from particles.report.pictures import Picture, drawn
 from particles.report.source import RUN, STUDY, SWEEP, Source
 from particles.storage.run_file import open_final, open_root
-from particles.study.sweep import run_file
 
 if TYPE_CHECKING:
     import xarray

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from particles.errors import DamagedError, StorageError
+from particles.experiments.grid import coordinate
+from particles.experiments.sweep import run_file
 from particles.files.reading import size_of
 from particles.report.settings import axes
 from particles.report.sheets import INFINITE, Cell, Sheet, sheet
 from particles.report.source import RUN, SWEEP, Source
 from particles.storage.attributes import Event, attribute
 from particles.storage.run_file import open_attributes
-from particles.study.grid import coordinate
-from particles.study.sweep import run_file
 
 _LOOKED_AT = 2000  # runs of a sweep whose files are opened
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import tomli_w
 from pydantic import ValidationError
 
+from particles.experiments.schema import NAME, Config
 from particles.report.settings import axes
 from particles.report.source import RUN, STUDY, SWEEP, Source
-from particles.study.schema import NAME, Config
 
 _LONGEST = 150_000  # letters of a configuration on a page
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from particles.errors import StorageError
+from particles.experiments.summary import FILE, compared_in
 from particles.storage.attributes import attribute
 from particles.storage.forms import checked_comparison, checked_run, checked_study, checked_sweep
 from particles.storage.run_file import open_attributes, open_root, open_tree
-from particles.study.summary import FILE, compared_in
 
 if TYPE_CHECKING:
     import xarray

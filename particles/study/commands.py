@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from particles import machine
+from particles.console import Console
 from particles.errors import ParticlesError, StorageError
 from particles.escapes import escaped
-from particles.study import build, doctor, documents, memory, running, tables
+from particles.experiments import build, memory
+from particles.experiments.config import ConfigError, folder_of, override, read_toml
+from particles.experiments.plan import Plan, plan
+from particles.study import doctor, documents, running, tables
 from particles.study.cli import BAD_INPUT, OK
-from particles.study.config import ConfigError, folder_of, override, read_toml
-from particles.study.console import Console
 from particles.study.documents import Answer
-from particles.study.plan import Plan, plan
 from particles.study.usage import parser, wants_json
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _new(console: Console, chosen: argparse.Namespace) -> Answer:
 
 
 def _show(console: Console, chosen: argparse.Namespace) -> Answer:
-    from particles.study.summary import FILE
+    from particles.experiments.summary import FILE
 
     path = chosen.path
     if path.is_dir():
@@ -150,9 +151,9 @@ def _result(path: Path) -> "xarray.DataTree":
     """What `show` prints of a file: of a run without its last measure, which may be any number of particles."""
     import xarray
 
+    from particles.experiments.summary import compared_in
     from particles.storage import forms
     from particles.storage.run_file import open_attributes, open_root, open_tree
-    from particles.study.summary import compared_in
 
     attrs = open_attributes(path)
     if "config_hash" not in attrs:
@@ -175,7 +176,7 @@ def _report(console: Console, chosen: argparse.Namespace) -> Answer:
 
 
 def _schema(as_json: bool) -> Answer:
-    from particles.study import json_schema
+    from particles.experiments import json_schema
 
     if not as_json:
         print(json_schema.text(), end="")

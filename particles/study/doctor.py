@@ -6,6 +6,11 @@ from typing import Any
 
 from rich.table import Table
 
+from particles.console import Console
+from particles.experiments.cost_model import Constants, Cost, best, here, probed, sharded
+from particles.experiments.memory import size
+from particles.experiments.placement import memory_here, work_in
+from particles.experiments.plan import Plan
 from particles.files.ownership import changeable_level
 from particles.kernels.cache import cache_folder, can_be_written, mistrust
 from particles.measures.blocks import blocks_of
@@ -13,11 +18,6 @@ from particles.population.population import cores
 from particles.population.ray.connection import Node
 from particles.population.ray.engine import Ray
 from particles.storage.provenance import provenance
-from particles.study.console import Console
-from particles.study.memory import size
-from particles.study.placement import memory_here, work_in
-from particles.study.plan import Plan
-from particles.study.scale import Constants, Cost, best, here, probed, sharded
 
 
 def examine(console: Console, address: str | None) -> dict[str, Any]:

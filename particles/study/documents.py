@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from particles.analysis.compare import HOLDS, THEORY, judged
+from particles.experiments.plan import Plan
+from particles.experiments.summary import compared_in
+from particles.experiments.sweep import Outcome, run_path
 from particles.storage.attributes import attribute
-from particles.study.plan import Plan
-from particles.study.summary import compared_in
-from particles.study.sweep import Outcome, run_path
 
 if TYPE_CHECKING:
     import xarray

@@ -6,9 +6,9 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from particles.study.console import Console
-from particles.study.plan import Case
-from particles.study.sweep import Outcome
+from particles.console import Console
+from particles.experiments.plan import Case
+from particles.experiments.sweep import Outcome
 
 LINE_SECONDS = 5.0
 

@@ -8,18 +8,19 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from particles.console import Console
 from particles.errors import InputError, StorageError
+from particles.experiments import placement
+from particles.experiments.folder import settle
+from particles.experiments.parts import alone, beside_others, part_of
+from particles.experiments.plan import Case, Plan
+from particles.experiments.sweep import Outcome, Recorded, earlier, run_path, run_sweep
 from particles.files.atomic import write_whole
 from particles.population.population import Engine, Local
 from particles.population.ray.engine import Ray
-from particles.study import documents, placement, tables
+from particles.study import documents, tables
 from particles.study.cli import CODES, FAILED, OK
-from particles.study.console import Console
 from particles.study.documents import Answer
-from particles.study.folder import settle
-from particles.study.parts import alone, beside_others, part_of
-from particles.study.plan import Case, Plan
-from particles.study.sweep import Outcome, Recorded, earlier, run_path, run_sweep
 
 _NAMED = 5  # missing runs that are named
 
@@ -158,8 +159,8 @@ def _conclude(
     console: Console, made: Plan | None, out: Path, no_figure: bool, recorded: Recorded | None = None
 ) -> dict[str, Any]:
     """The sweep's file, its tables and its figure; nothing of a plan that cannot be made again."""
+    from particles.experiments import summary
     from particles.plotting import style
-    from particles.study import summary
 
     if made is None:
         return {}
@@ -171,7 +172,7 @@ def _conclude(
     files = [result.path]
     if not no_figure:
         with style.optional("the figure"):
-            from particles.study import figures
+            from particles.experiments import figures
 
             files += figures.draw(made, out, result)
     for file in files:

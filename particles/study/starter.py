@@ -16,15 +16,15 @@ from particles.data.datasets import RELATIVE, arrays, checked_kind, two_classes
 from particles.data.scaling import scaled
 from particles.errors import InputError, StorageError, nearest
 from particles.escapes import escaped
+from particles.experiments import build
+from particles.experiments.plan import plan
+from particles.experiments.schema import NAME
 from particles.files.atomic import write_whole
 from particles.files.reading import content_of
 from particles.measures.laws import Gaussian
 from particles.model.losses import loss
 from particles.model.network import Network
 from particles.simulation.stability import rounded_down, stable_step
-from particles.study import build
-from particles.study.plan import plan
-from particles.study.schema import NAME
 
 COUNTS, SEEDS = (64, 256, 1024), tuple(range(6))  # fewer seeds make intervals that say little
 TARGETS = ("y", "target", "targets", "label", "labels", "class", "outcome", "response", "output")

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from particles.analysis.compare import by_count, verdict
+from particles.console import Console
 from particles.storage.attributes import attribute
-from particles.study.console import Console
 from particles.study.documents import PROVENANCE, comparisons
 from particles.study.terminal import Scale, can_braille, chart
 

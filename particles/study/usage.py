@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 import shtab
 
 from particles.errors import ParticlesError
-from particles.study.placement import KINDS
+from particles.experiments.placement import KINDS
 
 _CODES = """\
 exit codes:

@@ -4,8 +4,8 @@ import copy
 import tomllib
 from pathlib import Path
 
-from particles.study.config import override
-from particles.study.plan import plan
+from particles.experiments.config import override
+from particles.experiments.plan import plan
 
 SMALL_TOML = """
 name = "small"

@@ -14,14 +14,14 @@ ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "tests" / "studies.json"
 # What a study claims by and measures with; the loops under all of it are held to the bit by other tests.
 ALWAYS = [ROOT / "particles" / name for name in ("simulation/flow.py", "methods/settings.py", "methods/steppers.py")]
-THEORY = ("particles.theory.", "particles.study.claims.", "particles.analysis.compare.", "particles.analysis.coupling.",
+THEORY = ("particles.theory.", "particles.experiments.claims.", "particles.analysis.compare.", "particles.analysis.coupling.",
           "particles.analysis.mean_field.", "particles.analysis.cross_validation.")  # fmt: skip
 
 
 def names() -> list[str]:
     """The drivers that end with a table of claims."""
     drivers = sorted((ROOT / "drivers").glob("*.py"))
-    asks = re.compile(r"^from particles\.study\.claims import .*\bstudy\b", re.MULTILINE)
+    asks = re.compile(r"^from particles\.experiments\.claims import .*\bstudy\b", re.MULTILINE)
     return [path.stem for path in drivers if asks.search(path.read_text(encoding="utf-8"))]
 
 

@@ -1,7 +1,7 @@
 """The small sweep summed up, for each kind of axis."""
 
+from particles.experiments import summary
 from particles.storage.run_file import open_tree
-from particles.study import summary
 from support.sweeps import swept
 
 COUNTS, SEEDS, LIMIT = "start.count=[8, 16]", "start.seed=[0, 1, 2]", "limit.nodes=16"

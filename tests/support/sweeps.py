@@ -5,7 +5,7 @@ import threading
 import h5py
 import numpy as np
 
-from particles.study.sweep import run_sweep
+from particles.experiments.sweep import run_sweep
 from support.configs import planned
 
 DIVERGING = ("steps=40", 'network.train=["input", "output"]', "method.step=[0.1, 30.0]")

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from particles.errors import BusyError
+from particles.experiments.plan import Case, Plan
 from particles.files.atomic import held, make_folder, sole_user
-from particles.study.plan import Case, Plan
 
 _LOOK_SECONDS = 0.5  # between two looks whether another task is done with a run
 _MOMENT_SECONDS = 0.1  # the same with the folder

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from particles.errors import DamagedError, DivergedError, ParticlesError, StorageError
+from particles.experiments import build
+from particles.experiments.parts import sole_maker
+from particles.experiments.plan import Case, Plan
 from particles.files.atomic import clear_parts, make_folder, write_whole
 from particles.files.reading import size_of
 from particles.population.population import Engine, Local, Watch, cores
 from particles.simulation.simulate import simulate
 from particles.storage import netcdf
 from particles.storage.run_file import Run, save, verified
-from particles.study import build
-from particles.study.parts import sole_maker
-from particles.study.plan import Case, Plan
 
 if TYPE_CHECKING:
     import xarray

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ValidationError
 
 from particles.errors import ParticlesError, nearest
 from particles.escapes import escaped
-from particles.study.extent import BYTES, KEY, LISTED, brief, text_excess
-from particles.study.relations import misfits
-from particles.study.schema import Config, kinds_of
+from particles.experiments.consistency import misfits
+from particles.experiments.extent import BYTES, KEY, LISTED, brief, text_excess
+from particles.experiments.schema import Config, kinds_of
 
 
 class ConfigError(ParticlesError, ValueError):

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from particles.experiments import build
+from particles.experiments.plan import Case, Plan
+from particles.experiments.summary import Summary
+from particles.experiments.sweep import run_path
 from particles.measures.measure import Measure, atoms_of
 from particles.plotting import style
 from particles.plotting.convergence import Cloud, convergence
 from particles.storage.run_file import open as open_run
-from particles.study import build
-from particles.study.plan import Case, Plan
-from particles.study.summary import Summary
-from particles.study.sweep import run_path
 
 if TYPE_CHECKING:
     import xarray

@@ -12,16 +12,16 @@ import numpy as np
 import xarray
 
 from particles.errors import DamagedError, ParticlesError, StorageError
+from particles.experiments import grid
+from particles.experiments.backend import SweepBackend
+from particles.experiments.summary import FILE
+from particles.experiments.sweep import run_file
 from particles.files.hdf5_file import Hdf5File, Member
 from particles.files.reading import names_in, size_of
 from particles.storage import netcdf
 from particles.storage.attributes import attribute
 from particles.storage.provenance import canonical
 from particles.storage.run_file import read
-from particles.study import grid
-from particles.study.backend import SweepBackend
-from particles.study.summary import FILE
-from particles.study.sweep import run_file
 
 _UNKNOWN = grid.Form((), (), {})
 _PLACES = 10**7  # of a grid, with and without runs
@@ -169,7 +169,7 @@ def _listed(folder: Path) -> Sweep:
 
 def _found(folder: Path) -> Sweep:
     """As the runs' own configurations say: an axis is what they differ in."""
-    from particles.study.plan import axis_name
+    from particles.experiments.plan import axis_name
 
     configs = {}
     runs_folder = folder / "runs"

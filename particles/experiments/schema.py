@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from particles.data.datasets import SETS
+from particles.experiments.consistency import LAW_OPTIONS, METHOD_OPTIONS
 from particles.measures.laws import Gaussian, Sphere, Uniform
 from particles.measures.measure import SIGNS
 from particles.methods.schedules import RobbinsMonro
@@ -20,7 +21,6 @@ from particles.model.network import LAYERS
 from particles.observables.observables import OBSERVABLES
 from particles.population.updates import DTYPES
 from particles.simulation.simulate import DEFAULT_RECORD
-from particles.study.relations import LAW_OPTIONS, METHOD_OPTIONS
 
 MOST = 2**40  # particles; more is a slip of the finger
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"

@@ -160,8 +160,8 @@ class Findings:
 
     def _own_limits(self) -> list[xarray.Dataset]:
         """The two finest limits of the sweep at its chosen setting, or the one there is, the finest last."""
+        from particles.experiments import grid
         from particles.storage.run_file import open as open_run
-        from particles.study import grid
 
         chosen = {str(name): value for name, value in self._data.coords.items() if value.ndim == 0}
         found = [

@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 from particles import machine
 from particles.errors import ClusterError
+from particles.experiments import build
+from particles.experiments.cost_model import Constants, Work, best, here, probed, sharded, work_of
+from particles.experiments.plan import Case, Plan
 from particles.measures.blocks import blocks_of
 from particles.model.network import Network
 from particles.model.regularisers import NONE
 from particles.population.population import cores
 from particles.population.ray.connection import Node
 from particles.population.ray.engine import Ray
-from particles.study import build
-from particles.study.plan import Case, Plan
-from particles.study.scale import Constants, Work, best, here, probed, sharded, work_of
 
 KINDS = ("auto", "here", "tasks", "shards")
 _WORTH = 0.8  # the cluster's estimate must be below this share of this machine's

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from particles.analysis.compare import compare
 from particles.errors import StorageError
+from particles.experiments.plan import Axis, Case, Plan
+from particles.experiments.sweep import Recorded, run_path
 from particles.files.atomic import write_whole
 from particles.files.reading import size_of
 from particles.storage import forms, netcdf
 from particles.storage.provenance import fingerprint, provenance
 from particles.storage.run_file import open_root
-from particles.study.plan import Axis, Case, Plan
-from particles.study.sweep import Recorded, run_path
 
 if TYPE_CHECKING:
     import xarray
 
-    from particles.study import grid
+    from particles.experiments import grid
 
 FILE = "sweep.h5"
 
@@ -45,7 +45,7 @@ def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> "xarray.Dataset":
     """Every recorded number that is one a time, over the sweep's axes; NaN where a run is missing or ended early."""
     import xarray
 
-    from particles.study import grid
+    from particles.experiments import grid
 
     cases = [case for case in made.cases if case.nodes is None and case.key in found]
     if not cases:
@@ -59,7 +59,7 @@ def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> "xarray.Dataset":
 
 
 def _axis(axis: Axis) -> "grid.Axis":
-    from particles.study import grid
+    from particles.experiments import grid
 
     return grid.Axis(axis.name, [grid.coordinate(value) for value in axis.values], grid.setting(axis.path))
 

@@ -21,7 +21,7 @@ class SweepBackend(BackendEntrypoint):
 
     def open_dataset(self, filename_or_obj: Any, *, drop_variables: Iterable[str] | None = None) -> xarray.Dataset:
         """The dataset, with nothing read but coordinates."""
-        from particles.study.collection import opened
+        from particles.experiments.sweep_dataset import opened
 
         return opened(Path(filename_or_obj).absolute()).drop_vars(drop_variables or (), errors="ignore")
 

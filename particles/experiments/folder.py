@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 from typing_extensions import TypedDict
 
 from particles.errors import ParticlesError, StorageError
+from particles.experiments.plan import Plan, plan
+from particles.experiments.summary import FILE as SWEEP
 from particles.files.atomic import write_whole
 from particles.files.json_text import parsed
 from particles.files.reading import content_of, size_of
 from particles.storage.provenance import fingerprint
-from particles.study.plan import Plan, plan
-from particles.study.summary import FILE as SWEEP
 
 FILE = "plan.json"
 _REMEDY = "For a folder of its own give --out or another name."

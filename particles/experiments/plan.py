@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from particles.experiments import build
+from particles.experiments.config import ConfigError, faults
+from particles.experiments.extent import LISTED, brief, excess
+from particles.experiments.schema import Config, kinds_of
 from particles.observables.observables import OBSERVABLES
 from particles.storage.provenance import fingerprint
-from particles.study import build
-from particles.study.config import ConfigError, faults
-from particles.study.extent import LISTED, brief, excess
-from particles.study.schema import Config, kinds_of
 
 MAX_RUNS = 100_000
 _LOOKED_AT = 200  # runs in which faults are looked for once there is one

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.table import Table
 from rich.text import Text
 
+from particles.console import Console
 from particles.errors import ParticlesError, nearest
+from particles.experiments.config import ConfigError, override, read_toml
 from particles.files.atomic import write_whole
 from particles.storage.provenance import provenance
-from particles.study.config import ConfigError, override, read_toml
-from particles.study.console import Console
 
 if TYPE_CHECKING:
     import xarray
@@ -94,7 +94,7 @@ def vacuous(claim: Claim, cannot_fail: bool) -> Claim:
 def tally(holds: ArrayLike) -> str:
     """How many claims hold, of those that could fail: `holds` as `as_dataset` has it, or as files of old have it.
 
-    >>> from particles.study.claims import tally
+    >>> from particles.experiments.claims import tally
     >>> tally([1.0, 1.0, 0.0, np.nan])
     '2 of 3 claims hold, 1 is vacuous'
     """

@@ -8,12 +8,12 @@ import numpy as np
 from particles import machine
 from particles.data.datasets import shape_of
 from particles.errors import InputError
+from particles.experiments import build
+from particles.experiments.cost_model import copies_of
+from particles.experiments.plan import Case, Plan
 from particles.model.regularisers import NONE
 from particles.observables.observables import MOMENTS, OBSERVABLES
 from particles.simulation.simulate import LOG_POINTS
-from particles.study import build
-from particles.study.plan import Case, Plan
-from particles.study.scale import copies_of
 
 ANY_MACHINE = 2**46  # bytes, 64 TiB: what no machine has
 DATA, PARTICLES, RECORD, STEPS, GRAM = "data", "particles", "recorded numbers", "times of steps", "Gram matrices"

@@ -10,6 +10,8 @@ from particles.data.dataset import Dataset, checked_labels
 from particles.data.datasets import RELATIVE, load, parsed
 from particles.data.scaling import refuse_marks, scaled, standard_targets
 from particles.errors import InputError, ParticlesError, StorageError
+from particles.experiments.consistency import LAW_OPTIONS, LAWS, METHOD_OPTIONS, METHODS
+from particles.experiments.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig, StepConfig
 from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
 from particles.measures.laws import Atoms, Law
@@ -20,11 +22,9 @@ from particles.model.losses import loss
 from particles.model.network import Network
 from particles.model.regularisers import L1, L2, Regulariser
 from particles.observables.observables import OBSERVABLES
-from particles.study.relations import LAW_OPTIONS, LAWS, METHOD_OPTIONS, METHODS
-from particles.study.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig, StepConfig
 
 if TYPE_CHECKING:
-    from particles.study.plan import Case
+    from particles.experiments.plan import Case
 
 
 class Parts(NamedTuple):

@@ -1,0 +1,1 @@
+"""Configurations, sweeps of runs and their folders, the claims of a study."""
