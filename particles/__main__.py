@@ -2,6 +2,6 @@
 
 import sys
 
-from particles.study.cli import main
+from particles.cli.main import main
 
 sys.exit(main())

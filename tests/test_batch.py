@@ -19,7 +19,7 @@ from support.configs import SMALL_TOML
 from support.daily import some
 
 import particles as mf
-from particles.study.cli import main
+from particles.cli.main import main
 
 
 def waiting(submit, **settings):

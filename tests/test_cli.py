@@ -12,11 +12,11 @@ from matplotlib.image import imread
 from support.commands import LIMIT, called, set_
 from support.configs import SMALL_TOML, planned
 
+from particles.cli import progress
+from particles.cli.progress import Ticker
 from particles.console import Console
 from particles.experiments.sweep import Outcome
 from particles.files.atomic import sole_user
-from particles.study import progress
-from particles.study.progress import Ticker
 
 
 @pytest.fixture

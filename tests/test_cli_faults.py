@@ -14,7 +14,7 @@ import pytest
 from support.commands import called
 from support.configs import SMALL_TOML
 
-from particles.study import cli, commands
+from particles.cli import commands, main
 
 HERE = ("run", "small.toml", "--out", "results")
 FILE = 'data={file="%s.csv",y="y"}'
@@ -186,7 +186,7 @@ def test_completion__names_every_command(capsys, shell):
 @pytest.mark.slow
 def test_show__draws_in_letters_where_braille_cannot_be_written(folder, capsys):
     assert called(capsys, "run", "small.toml", "--quiet", "--no-figure")[0] == 0
-    words = [sys.executable, "-m", "particles.study.cli", "show", "out/small", "--plots"]
+    words = [sys.executable, "-m", "particles.cli.main", "show", "out/small", "--plots"]
     for encoding, mark in (("ascii", "*"), ("utf-8", "⣀")):
         env = os.environ | {"PYTHONIOENCODING": encoding}
         done = subprocess.run(words, env=env, capture_output=True)
@@ -256,14 +256,14 @@ def test_signal__while_the_program_loads_is_its_exit_code(folder, capsys, monkey
         """A finder: what happens when `commands` is imported."""
 
         def find_spec(self, name, path=None, target=None):
-            if name == "particles.study.commands":
+            if name == "particles.cli.commands":
                 signal.raise_signal(number)
 
     def leave(code):
         raise SystemExit(code)  # the process would be gone
 
-    monkeypatch.delitem(sys.modules, "particles.study.commands")
-    monkeypatch.delattr("particles.study.commands")
+    monkeypatch.delitem(sys.modules, "particles.cli.commands")
+    monkeypatch.delattr("particles.cli.commands")
     monkeypatch.setattr(sys, "meta_path", [Strike(), *sys.meta_path])
     monkeypatch.setattr(os, "_exit", leave)
     before = signal.getsignal(number)
@@ -282,7 +282,7 @@ def test_signal__that_is_ignored_stays_ignored(folder, capsys, monkeypatch):
     """A command in the background of a script."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with cli.ended_by(pytest.fail):
+        with main.ended_by(pytest.fail):
             signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)

@@ -10,7 +10,7 @@ from support.commands import LIMIT, called
 from support.configs import SMALL_TOML
 
 from particles.analysis.compare import judged
-from particles.study.documents import plain
+from particles.cli.json_output import plain
 
 
 @pytest.fixture

@@ -18,12 +18,12 @@ from support.configs import SMALL_TOML
 
 import particles as mf
 from particles import report
+from particles.cli import commands
+from particles.cli.streams import standard_streams
 from particles.console import Console
 from particles.errors import BusyError, ClusterError, DivergedError, InputError, LostError, ParticlesError, StorageError
 from particles.escapes import escaped
 from particles.plotting import curves
-from particles.study import commands
-from particles.study.streams import standard_streams
 
 INVISIBLE = [
     *map(chr, range(0x20)),

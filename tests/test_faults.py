@@ -15,7 +15,7 @@ from support.configs import SMALL_TOML
 from support.daily import some
 from support.sweeps import all_contents, swept
 
-from particles.study.cli import main
+from particles.cli.main import main
 
 PATIENCE = 60.0
 CIRCLE = 'data={name="circle",n=32}'  # needs no package that takes a second to import
@@ -29,7 +29,7 @@ class Command:
         self.out = folder / "out"
         (folder / "small.toml").write_text(SMALL_TOML)
         chosen = [word for setting in settings for word in ("--set", setting)]
-        self.words = [sys.executable, "-m", "particles.study.cli", "run", str(folder / "small.toml"), *chosen]
+        self.words = [sys.executable, "-m", "particles.cli.main", "run", str(folder / "small.toml"), *chosen]
         self.words += ["--out", str(self.out), "--checkpoint", str(checkpoint), "--no-figure", "--threads", "2"]
 
     def run(self, send=None, reach=1, after=0.0, **options):

@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 from support.configs import CONFIGS, small
 
+from particles.cli.main import main
 from particles.experiments import json_schema
-from particles.study.cli import main
 
 SHIPPED = Path(json_schema.__file__).parent / "config.schema.json"
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(SHIPPED.read_text()))

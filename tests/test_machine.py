@@ -5,9 +5,9 @@ import os
 import pytest
 
 from particles import machine
+from particles.cli.doctor import cores as shown
 from particles.experiments.placement import memory_here
 from particles.machine import Processor, cores, memory, mixture
-from particles.study.doctor import cores as shown
 
 V2 = "30 25 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
 V1 = "\n".join(

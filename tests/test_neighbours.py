@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 from support.users import NEIGHBOUR, mode, neighbour, two_users
 
+from particles.cli import doctor
 from particles.files import ownership
 from particles.kernels import cache, compile, online
 from particles.population.ray import scratch
 from particles.population.ray.connection import connected
-from particles.study import doctor
 
 
 def python(code, *words, **options):

@@ -10,10 +10,10 @@ from support.daily import some
 from support.sweeps import DIVERGING, Silent, all_contents, statuses, swept
 
 import particles as mf
+from particles.cli.main import main
+from particles.cli.progress import Ticker
 from particles.experiments import sweep as module
 from particles.experiments.sweep import run_path, run_sweep
-from particles.study.cli import main
-from particles.study.progress import Ticker
 
 MANY = ("start.count=[300]", "limit.nodes=16")  # each run may start a process, which takes seconds of a core
 

@@ -5,6 +5,7 @@ import pytest
 from support.configs import planned
 
 import particles as mf
+from particles.cli.main import main
 from particles.data.dataset import Batches
 from particles.experiments import placement
 from particles.experiments.cost_model import Constants, Work, best, here, probed, sharded, work_of
@@ -18,7 +19,6 @@ from particles.population.samples import Samples
 from particles.population.shard import Shard
 from particles.population.updates import recipe
 from particles.simulation import flow
-from particles.study.cli import main
 
 KNOWN = Constants(particle_sample=1e-9, step=1e-4, meet=1e-4, trip=1e-3, shard=5e-4, byte=1e-8)
 LARGE = Work(M=10**7, n=1000, d=4, steps=10, dtype="float32", copies=2, one_sample=False)

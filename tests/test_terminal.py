@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from particles.study.terminal import HEIGHT, WIDTH, Scale, can_braille, chart
+from particles.cli.text_plots import HEIGHT, WIDTH, Scale, can_braille, chart
 
 X, Y = Scale("x"), Scale("y")
 

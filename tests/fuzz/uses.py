@@ -11,8 +11,8 @@ import numpy as np
 
 import particles as mf
 from fuzz import problem
+from particles.cli.main import main
 from particles.errors import ParticlesError
-from particles.study.cli import main
 
 CODES = {0, 1, 2}  # 75 and 130 are for signals
 Use = Callable[[], object]

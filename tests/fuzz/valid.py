@@ -13,9 +13,9 @@ from scipy.io import netcdf_file
 import particles as mf
 from fuzz import problem
 from fuzz.judge import SECRET_NUMBER, SECRET_TEXT
+from particles.cli.main import main
 from particles.experiments.claims import Settings, Study, above, as_dataset
 from particles.storage.provenance import provenance
-from particles.study.cli import main
 
 SWEEP = """
 name = "small"

@@ -1,6 +1,6 @@
 """The command line in this process."""
 
-from particles.study.cli import main
+from particles.cli.main import main
 
 LIMIT = ("--set", "start.count=[8,16]", "--set", "start.seed=[0,1,2]", "--set", "limit.nodes=16")
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from particles import machine
+from particles.cli import doctor, json_output, run as running, tables
+from particles.cli.json_output import Answer
+from particles.cli.main import BAD_INPUT, OK
+from particles.cli.parser import parser, wants_json
 from particles.console import Console
 from particles.errors import ParticlesError, StorageError
 from particles.escapes import escaped
 from particles.experiments import build, memory
 from particles.experiments.config import ConfigError, folder_of, override, read_toml
 from particles.experiments.plan import Plan, plan
-from particles.study import doctor, documents, running, tables
-from particles.study.cli import BAD_INPUT, OK
-from particles.study.documents import Answer
-from particles.study.usage import parser, wants_json
 
 if TYPE_CHECKING:
     import xarray
@@ -37,7 +37,7 @@ def run(words: list[str]) -> int:
     finally:
         warnings.showwarning = shown
     if as_json:
-        print(documents.text(answer.document))
+        print(json_output.text(answer.document))
     return answer.code
 
 
@@ -108,7 +108,7 @@ def _check(console: Console, made: Plan) -> Answer:
     top = max(needs, key=lambda need: need.total)
     small = f", but this machine has {memory.size(here)} of memory and a run needs {top}. {top.remedy}."
     console.print(f"no faults{small if top.total > here else ''}")
-    said = {"name": made.name, "runs": len(made.cases), "steps": case.config.steps, "axes": documents.axes(made)}
+    said = {"name": made.name, "runs": len(made.cases), "steps": case.config.steps, "axes": json_output.axes(made)}
     samples, tested, inputs = needs[0].shape
     said |= {"limit_nodes": limits, "samples": samples, "inputs": inputs, "test_samples": tested}
     return Answer(OK, said | {"needed_bytes": top.total, "memory_bytes": here})
@@ -122,9 +122,9 @@ def _doctor(console: Console, chosen: argparse.Namespace) -> Answer:
 
 
 def _new(console: Console, chosen: argparse.Namespace) -> Answer:
-    from particles.study import starter
+    from particles.cli import new
 
-    made = starter.write(Path(), chosen.name, chosen.data, chosen.y, chosen.force, chosen.x)
+    made = new.write(Path(), chosen.name, chosen.data, chosen.y, chosen.force, chosen.x)
     console.print(f"wrote {made.file}: {made.about}")
     console.print(f"next: particles run {made.file}")
     said = {"file": made.file, "target": made.target, "config": made.config, "next": f"particles run {made.file}"}
@@ -144,7 +144,7 @@ def _show(console: Console, chosen: argparse.Namespace) -> Answer:
         path = path / FILE
     tree = _result(path)
     tables.show(console, tree, path, plots=console.is_terminal if chosen.plots is None else chosen.plots)
-    return Answer(OK, documents.result(tree, path))
+    return Answer(OK, json_output.result(tree, path))
 
 
 def _result(path: Path) -> "xarray.DataTree":

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
-from particles.study.streams import standard_streams
+from particles.cli.streams import standard_streams
 
 OK, FAILED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
 CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: STOPPED, signal.SIGUSR1: STOPPED}
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with standard_streams() as streams, ended_by(_leave):
         try:
             with ended_by(os._exit):  # an exception could be lost in a half-loaded module
-                from particles.study import commands
+                from particles.cli import commands
             code = commands.run(words)
         except KeyboardInterrupt:
             code = INTERRUPTED

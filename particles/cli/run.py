@@ -8,6 +8,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from particles.cli import json_output, tables
+from particles.cli.json_output import Answer
+from particles.cli.main import CODES, FAILED, OK
 from particles.console import Console
 from particles.errors import InputError, StorageError
 from particles.experiments import placement
@@ -18,9 +21,6 @@ from particles.experiments.sweep import Outcome, Recorded, earlier, run_path, ru
 from particles.files.atomic import write_whole
 from particles.population.population import Engine, Local
 from particles.population.ray.engine import Ray
-from particles.study import documents, tables
-from particles.study.cli import CODES, FAILED, OK
-from particles.study.documents import Answer
 
 _NAMED = 5  # missing runs that are named
 
@@ -60,7 +60,7 @@ def gather(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
 
 
 def _lacking(missing: list[Case], number: int, out: Path) -> str:
-    from particles.study.progress import name_of
+    from particles.cli.progress import name_of
 
     names = "; ".join(map(name_of, missing[:_NAMED])) + (
         f"; and {len(missing) - _NAMED} more" * (len(missing) > _NAMED)
@@ -98,7 +98,7 @@ def _swept(
     console: Console, todo: Plan, out: Path, chosen: argparse.Namespace, engines: tuple[Engine | None, Engine | None]
 ) -> tuple[list[Outcome], list[int]]:
     """What became of the runs, and the signals that came meanwhile, which end them so that they can go on."""
-    from particles.study.progress import Ticker
+    from particles.cli.progress import Ticker
 
     stop, caught = threading.Event(), []
 
@@ -128,7 +128,7 @@ def _answer(
     made: Plan, out: Path, outcomes: list[Outcome], code: int, status: str, concluded: dict[str, Any]
 ) -> Answer:
     said = {"name": made.name, "folder": out, "status": status, "exit_code": code}
-    said["runs"] = documents.outcomes(outcomes, out)
+    said["runs"] = json_output.outcomes(outcomes, out)
     return Answer(code, said | {"files": [], "comparison": []} | concluded)
 
 
@@ -177,7 +177,7 @@ def _conclude(
             files += figures.draw(made, out, result)
     for file in files:
         console.print(f"wrote {file}")
-    return {"files": files, "comparison": [documents.comparison(*pair) for pair in result.setups]}
+    return {"files": files, "comparison": [json_output.comparison(*pair) for pair in result.setups]}
 
 
 def _writable(out: Path) -> None:

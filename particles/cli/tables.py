@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from particles.analysis.compare import by_count, verdict
+from particles.cli.json_output import PROVENANCE, comparisons
+from particles.cli.text_plots import Scale, can_braille, chart
 from particles.console import Console
 from particles.storage.attributes import attribute
-from particles.study.documents import PROVENANCE, comparisons
-from particles.study.terminal import Scale, can_braille, chart
 
 if TYPE_CHECKING:
     import xarray

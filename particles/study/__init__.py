@@ -1,1 +1,0 @@
-"""What a person does: describe an experiment, run it, keep it, compare it, look at it."""
