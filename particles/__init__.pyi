@@ -35,9 +35,9 @@ from .model.activations import ACTIVATIONS as ACTIVATIONS, Activation as Activat
 from .model.losses import LOSSES as LOSSES
 from .model.network import Network as Network
 from .model.regularisers import L1 as L1, L2 as L2
-from .observables.observables import OBSERVABLES as OBSERVABLES
 from .plotting.movies import movie as movie, still as still
 from .plotting.view import Camera as Camera
+from .population.observables import OBSERVABLES as OBSERVABLES
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
 from .simulation.simulate import simulate as simulate

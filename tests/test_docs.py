@@ -127,7 +127,7 @@ def test_reference__has_every_public_name_once(described):
 def test_reference__shows_every_row_of_a_table(site, page, table):
     from particles.data import datasets
     from particles.model import activations
-    from particles.observables import observables
+    from particles.population import observables
 
     rows = next(getattr(module, table) for module in (activations, datasets, observables) if hasattr(module, table))
     text = (site / "reference" / f"{page}.html").read_text()

@@ -12,7 +12,7 @@ from particles.experiments.cost_model import Constants, Work, best, here, probed
 from particles.experiments.placement import Placement, quickest, work_in
 from particles.model.losses import loss as loss_row
 from particles.model.regularisers import NONE
-from particles.observables.observables import Observer
+from particles.population.observables import Observer
 from particles.population.population import cores
 from particles.population.ray.population import spans
 from particles.population.samples import Samples

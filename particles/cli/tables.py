@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.table import Table
 
 from particles.analysis.compare import by_count, verdict
 from particles.cli.json_output import PROVENANCE, comparisons
 from particles.cli.text_plots import Scale, can_braille, chart
 from particles.console import Console
+from particles.experiments.summary import last_values
 from particles.storage.attributes import attribute
 
 if TYPE_CHECKING:
@@ -68,19 +68,6 @@ def swept(console: Console, data: "xarray.Dataset", title: str) -> None:
     console.print(table)
 
 
-def last_values(data: "xarray.Dataset") -> tuple[list[str], list[str], list[tuple[list[Any], list[float]]]]:
-    """Axes, quantities, and for every place on the axes: where it is, and the last of each quantity, seeds averaged."""
-    last = "time" if "time" in data.dims else "record"
-    names = [str(name) for name in data.data_vars if last in data[name].dims and name != "time"]
-    axes = [str(dim) for dim in data.dims if dim not in (last, "seed") and dim in data.coords]
-    rows = []
-    for place in np.ndindex(*(data.sizes[axis] for axis in axes)):
-        at = dict(zip(axes, place, strict=True))
-        values = [_last(data[name].isel(at).transpose(..., last).values) for name in names]
-        rows.append(([data[axis].values[i] for axis, i in at.items()], values))
-    return axes, names, rows
-
-
 def _plots(console: Console, tree: "xarray.DataTree") -> None:
     """The loss over flow time, of a run or of each size; for a sweep with a limit the distance over M."""
     data = tree.to_dataset()
@@ -100,13 +87,6 @@ def _plots(console: Console, tree: "xarray.DataTree") -> None:
         across, up = Scale("M", log=True), Scale("distance from the limit", log=True)
         for line in chart(means["count"].values, means.values, across, up, braille):
             console.print(line)
-
-
-def _last(values: NDArray[np.float64]) -> float:
-    """The mean over seeds of the last recorded value; a run that ended early has NaN after it: (..., T) -> one."""
-    runs = values.reshape(-1, values.shape[-1])
-    ends = [run[np.isfinite(run)][-1] for run in runs if np.isfinite(run).any()]
-    return float(np.mean(ends)) if ends else float("nan")
 
 
 def show(console: Console, tree: "xarray.DataTree", path: Path, plots: bool = False) -> None:

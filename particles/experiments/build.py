@@ -21,7 +21,7 @@ from particles.methods.settings import Method
 from particles.model.losses import loss
 from particles.model.network import Network
 from particles.model.regularisers import L1, L2, Regulariser
-from particles.observables.observables import OBSERVABLES
+from particles.population.observables import OBSERVABLES
 
 if TYPE_CHECKING:
     from particles.experiments.plan import Case

@@ -24,7 +24,7 @@ from particles.methods.settings import Method, RungeKutta
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L2, NONE, Regulariser
-from particles.observables.observables import needs_start
+from particles.population.observables import needs_start
 from particles.population.population import Engine, Local, Population, cores
 from particles.population.ray.engine import Ray
 from particles.population.ray.population import INLINE_BYTES, spans

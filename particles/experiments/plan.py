@@ -16,7 +16,7 @@ from particles.experiments import build
 from particles.experiments.config import ConfigError, faults
 from particles.experiments.extent import LISTED, brief, excess
 from particles.experiments.schema import Config, kinds_of
-from particles.observables.observables import OBSERVABLES
+from particles.population.observables import OBSERVABLES
 from particles.storage.provenance import fingerprint
 
 MAX_RUNS = 100_000

@@ -18,7 +18,7 @@ from particles.methods.settings import SCHEMES, BirthDeath, DualAveraging, Runge
 from particles.model.activations import ACTIVATIONS
 from particles.model.losses import LOSSES
 from particles.model.network import LAYERS
-from particles.observables.observables import OBSERVABLES
+from particles.population.observables import OBSERVABLES
 from particles.population.updates import DTYPES
 from particles.simulation.simulate import DEFAULT_RECORD
 

@@ -5,6 +5,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from particles.analysis.compare import compare
 from particles.errors import StorageError
 from particles.experiments.plan import Axis, Case, Plan
@@ -138,3 +141,23 @@ def write(made: Plan, out: Path, known: Recorded | None = None) -> Summary:
     path = out / FILE
     write_whole(path, netcdf.packed(groups))
     return Summary(path, root, setups, found)
+
+
+def last_values(data: "xarray.Dataset") -> tuple[list[str], list[str], list[tuple[list[Any], list[float]]]]:
+    """Axes, quantities, and for every place on the axes: where it is, and the last of each quantity, seeds averaged."""
+    last = "time" if "time" in data.dims else "record"
+    names = [str(name) for name in data.data_vars if last in data[name].dims and name != "time"]
+    axes = [str(dim) for dim in data.dims if dim not in (last, "seed") and dim in data.coords]
+    rows = []
+    for place in np.ndindex(*(data.sizes[axis] for axis in axes)):
+        at = dict(zip(axes, place, strict=True))
+        values = [_last(data[name].isel(at).transpose(..., last).values) for name in names]
+        rows.append(([data[axis].values[i] for axis, i in at.items()], values))
+    return axes, names, rows
+
+
+def _last(values: NDArray[np.float64]) -> float:
+    """The mean over seeds of the last recorded value; a run that ended early has NaN after it: (..., T) -> one."""
+    runs = values.reshape(-1, values.shape[-1])
+    ends = [run[np.isfinite(run)][-1] for run in runs if np.isfinite(run).any()]
+    return float(np.mean(ends)) if ends else float("nan")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from particles.analysis.compare import THEORY, by_count, judged, verdict
-from particles.cli.tables import last_values
 from particles.experiments.claims import VERDICTS, tally
+from particles.experiments.summary import last_values
 from particles.report.sheets import INFINITE, Cell, Sheet, judgement, sheet
 from particles.report.source import STUDY, SWEEP, Source
 

@@ -23,7 +23,7 @@ from particles.methods.steppers import STEPPERS, Abandoned, Stepper, Stop, stepp
 from particles.model.losses import OURS, Loss
 from particles.model.network import Network
 from particles.model.regularisers import L2, Regulariser
-from particles.observables.observables import Observer, Values
+from particles.population.observables import Observer, Values
 from particles.population.population import Population
 from particles.population.shard import Shard
 from particles.population.updates import Leg, Move

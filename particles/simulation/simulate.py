@@ -16,7 +16,7 @@ from particles.methods.settings import GradientDescent, Method
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L1, L2, NONE, Regulariser
-from particles.observables.observables import Observer
+from particles.population.observables import Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
 from particles.population.updates import recipe

@@ -32,7 +32,7 @@ from particles.files.json_text import checked, parsed
 from particles.files.reading import content_of, names_in
 from particles.machine import processor
 from particles.methods.problem import Memory
-from particles.observables.observables import Values
+from particles.population.observables import Values
 from particles.population.population import Population
 from particles.storage.segments import (
     Segment,

@@ -25,7 +25,7 @@ from particles.files.atomic import write_whole
 from particles.files.hdf5_file import Hdf5File, opened
 from particles.files.reading import hdf5_error, inside, size_of
 from particles.measures.measure import Measure
-from particles.observables.observables import MOMENTS, Observable
+from particles.population.observables import MOMENTS, Observable
 from particles.storage import forms, netcdf
 from particles.storage.attributes import attribute
 from particles.storage.checkpoint import Event, Row

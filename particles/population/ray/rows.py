@@ -7,7 +7,7 @@ from typing import Any
 from particles.errors import ClusterError
 from particles.kernels.compile import registered
 from particles.model import activations, losses
-from particles.observables import observables
+from particles.population import observables
 
 # Each with the rows that the package itself has.
 TABLES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
