@@ -29,7 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # Okabe and Ito 2008. With black and the grey of theory every two are 15 apart in CIELAB, for the three kinds of colour
-# blindness as well (tests/test_plots.py); matplotlib's own come as near as 5.
+# blindness as well (tests/plotting/test_plots.py); matplotlib's own come as near as 5.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = "os^Dvp"
 LIMIT: Any = {"color": "#000000", "ls": "-", "lw": 2.2, "zorder": 1.8}  # under the others, and wider: both are seen

@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 
 import particles as mf
+from support import ROOT
 
-ROOT = Path(__file__).parents[2]
 HOME = Path(mf.__file__).parents[1]  # where the package is that is tested
 DRIVERS = ROOT / "drivers"
 FAKES = ROOT / "tests" / "fake_slurm"

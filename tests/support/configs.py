@@ -6,6 +6,7 @@ from pathlib import Path
 
 from particles.experiments.config import override
 from particles.experiments.plan import plan
+from support import ROOT
 
 SMALL_TOML = """
 name = "small"
@@ -27,7 +28,7 @@ count = 8
 [method]
 step = 0.1
 """
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = ROOT / "configs"
 
 
 def small(*settings):

@@ -1,6 +1,6 @@
 """The suite as each kind of processor would run it that this one can be; what follows is pytest's.
 
-    python tests/support/processors.py [tests/test_spectrum.py ...]
+    python tests/support/processors.py [tests/theory/test_spectrum.py ...]
 
 OpenBLAS and Numba choose their code by the processor, and no test may depend on the last bit of BLAS. Kernels are
 compiled anew for each kind, and kept as always.

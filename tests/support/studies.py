@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import particles as mf
+from support import ROOT
 
-ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "tests" / "studies.json"
 # What a study claims by and measures with; the loops under all of it are held to the bit by other tests.
 ALWAYS = [ROOT / "particles" / name for name in ("simulation/flow.py", "methods/settings.py", "methods/steppers.py")]

@@ -1,11 +1,10 @@
 """The notebooks are kept without outputs and use the public face; test_docs.py looks at what they show."""
 
-from pathlib import Path
-
 import nbformat
 import pytest
+from support import ROOT
 
-BOOKS = sorted((Path(__file__).parents[1] / "docs" / "notebooks").glob("*.ipynb"))
+BOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 
 
 def code_of(book):

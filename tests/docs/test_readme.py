@@ -1,8 +1,5 @@
 """The README's two commands are where the gate looks for them; `test_pages.py` runs the rest."""
 
-from pathlib import Path
-
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

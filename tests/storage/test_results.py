@@ -6,12 +6,12 @@ import fcntl
 import json
 import re
 import resource
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import xarray
+from support import ROOT
 from support.sweeps import contents, swept
 
 import particles as mf
@@ -339,7 +339,7 @@ def test_save__refuses_a_folder_that_is_a_file(tmp_path, result):
     assert (tmp_path / "out").read_text() == "mine"
 
 
-PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+PAGE = ROOT / "docs" / "results.md"
 
 
 def cell(first):

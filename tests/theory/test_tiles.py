@@ -12,7 +12,7 @@ import textwrap
 import numpy as np
 import pytest
 import xarray
-from support import naive
+from support import ROOT, naive
 
 import particles as mf
 from particles.storage import gram_file
@@ -152,7 +152,7 @@ def test_write_gram__goes_on_after_a_killed_process(tmp_path):
         mf.tangent.write_gram(mf.Network("relu"), measure, x, sys.argv[1], test_tiles.Serial(), test_tiles.TILE, die)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), path]
-    assert subprocess.run(command, cwd=os.path.dirname(__file__), timeout=60).returncode == 9
+    assert subprocess.run(command, cwd=ROOT / "tests", timeout=60).returncode == 9
     assert not path.exists()
     engine = Serial()
     found = written(path, net, measure, x, engine)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support import ROOT
 
 import particles as mf
 
-ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from support import ROOT
 
 from particles.population.ray.rows import TABLES
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
     r"(?:^<!-- (?P<note>[^\n]*?) -->\n)?^```(?P<language>[\w{}]*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE

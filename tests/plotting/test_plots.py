@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from PIL import Image
+from support import ROOT
 from support.records import record
 from support.sweeps import swept
 
@@ -232,7 +233,7 @@ def test_page__plays_films_in_the_colours_of_figures():
         assert f'{name} = "{getattr(style, name)}"' in script
 
 
-@pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("drivers/*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("drivers/*.py")), ids=lambda path: path.stem)
 def test_drivers__leave_colours_and_files_to_the_house(path):
     own = r"savefig|pyplot|tab:|[\"']C\d[\"']|color=\"(?!0\.)|[\"'][-:.ox]*k[-:.ox]*[\"']|fontsize=[67]"
     assert not re.findall(own, path.read_text("utf-8"))

@@ -1,11 +1,11 @@
 """Stated errors beside true ones on random problems: the driver's frame, and its coverage with few problems."""
 
 import sys
-from pathlib import Path
 
 import pytest
+from support import ROOT
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "drivers"))
+sys.path.insert(0, str(ROOT / "drivers"))
 
 import stated_errors
 

@@ -2,16 +2,16 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray
+from support import ROOT
 
 import particles as mf
 from particles.analysis.cross_validation import Model, Part, Training, choose, folds, losses
 
-DRIVER = Path(__file__).resolve().parent.parent / "drivers" / "model_selection.py"
+DRIVER = ROOT / "drivers" / "model_selection.py"
 TINY = {"activations": '["tanh", "relu"]', "widths": "[4, 8]", "folds": "2", "splits": "3", "steps": "4"}
 
 

@@ -3,17 +3,17 @@
 import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
+from support import ROOT
 
 from particles.experiments.claims import Claim, Settings, above, at_most, below, study, table, tally, vacuous, within
 from particles.plotting.style import panels
 
-DRIVERS = Path(__file__).parent.parent / "drivers"
+DRIVERS = ROOT / "drivers"
 
 
 class Two(Settings):

@@ -2,16 +2,15 @@
 
 import importlib.util
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
+from support import ROOT
 
 from particles.plotting import style
 
-ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "gallery"
 LARGEST, WHOLE = 120_000, 1_500_000  # bytes of a picture, of all
 

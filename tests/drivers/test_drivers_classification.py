@@ -4,15 +4,14 @@ import importlib.util
 import subprocess
 import sys
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray
+from support import ROOT
 
 import particles as mf
 
-ROOT = Path(__file__).resolve().parent.parent
 DRIVER = ROOT / "drivers" / "classification.py"
 TINY = {
     "betas": "[0.0, 0.5]",

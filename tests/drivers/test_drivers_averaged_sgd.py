@@ -3,13 +3,13 @@
 import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray
+from support import ROOT
 
-DRIVER = Path(__file__).resolve().parent.parent / "drivers" / "averaged_sgd.py"
+DRIVER = ROOT / "drivers" / "averaged_sgd.py"
 TINY = {
     "powers": "[4, 5, 6, 7]",
     "r": "[1.0]",
