@@ -147,7 +147,7 @@ def mean_of_a_function(seed: int) -> tuple[float, float]:
 def eigenvalues(seed: int) -> tuple[float, float]:
     """The circle's triangle kernel, which has a corner: the degree whose error is largest beside the stated one."""
     width = float(np.random.default_rng([21, seed]).uniform(0.3, 3.0))
-    found = mf.theory.spectrum.spectrum(lambda angle: np.maximum(1.0 - angle / width, 0.0), dim=2, degrees=40)
+    found = mf.theory.spectra.spectrum(lambda angle: np.maximum(1.0 - angle / width, 0.0), dim=2, degrees=40)
     k = np.arange(1, 41)
     truth = np.concatenate([[width / (2.0 * np.pi)], (1.0 - np.cos(k * width)) / (np.pi * width * k**2)])
     off = np.abs(found.values - truth)

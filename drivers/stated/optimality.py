@@ -95,8 +95,8 @@ def margin(seed):
     random, net, data, *_ = problem(seed, dims=(1, 2, 3))
     x, y = data.x, np.sign(data.y)
     atoms = mf.Gaussian(x.shape[1]).sample(int(random.integers(5, 200)), seed, signs="random")
-    found = mf.theory.margin.margin(net, atoms, x, y, tolerance=10.0 ** random.uniform(-4.0, -1.0))
-    finer = mf.theory.margin.margin(net, atoms, x, y, tolerance=1e-9)
+    found = mf.theory.margin(net, atoms, x, y, tolerance=10.0 ** random.uniform(-4.0, -1.0))
+    finer = mf.theory.margin(net, atoms, x, y, tolerance=1e-9)
     middle = (found.upper + found.lower) / 2.0
     return (found.upper - found.lower) / 2.0, abs((finer.upper + finer.lower) / 2.0 - middle) - (
         finer.upper - finer.lower) / 2.0  # fmt: skip
@@ -107,8 +107,8 @@ def margin_of_a_law(seed):
     _, net, data, *_ = problem(seed, dims=(1, 2, 3, 4, 5))
     x, y, d = data.x, np.sign(data.y), data.x.shape[1]
     law = [mf.Gaussian(d), mf.Ball(d, 2.0), mf.Uniform(d, -1.0, 1.0)][seed % 3]
-    found = mf.theory.margin.margin(net, law, x, y, nodes=512, tolerance=1e-4)
-    finer = mf.theory.margin.margin(net, law, x, y, nodes=4096, tolerance=1e-4)
+    found = mf.theory.margin(net, law, x, y, nodes=512, tolerance=1e-4)
+    finer = mf.theory.margin(net, law, x, y, nodes=4096, tolerance=1e-4)
     middle, half = (found.upper + found.lower) / 2.0, (found.upper - found.lower) / 2.0
     return half + found.quadrature, abs((finer.upper + finer.lower) / 2.0 - middle)
 

@@ -1,8 +1,8 @@
 """The activations, one row each: sigma, sigma', the bounds that the theorems ask for, and closed-form kernels.
 
 To add one: write sigma and sigma' in the words of `kernels/lanes.py` (or as formulas of one number, with `lanewise`
-around them) and append a row to `ACTIVATIONS`; `tests/model/test_activations.py` checks every row against finite differences,
-its stated bounds and quadrature.
+around them) and append a row to `ACTIVATIONS`. `tests/model/test_activations.py` checks every row against finite
+differences, its stated bounds and quadrature.
 """
 
 import math

@@ -1,4 +1,4 @@
-from . import bounds as bounds, tangent as tangent, transport as transport
+from . import bounds as bounds, spectra as spectra, tangent as tangent, transport as transport
 from .bounds import (
     arora_bound as arora_bound,
     arora_rest as arora_rest,
@@ -12,6 +12,7 @@ from .bounds import (
     descent_step as descent_step,
     gd_evaluations as gd_evaluations,
     kernel_iterations as kernel_iterations,
+    margin as margin,
     relu_decay as relu_decay,
     relu_exponent as relu_exponent,
     robbins_monro as robbins_monro,
@@ -40,4 +41,3 @@ from .radial import (
     radial_flow as radial_flow,
     two_gaussians as two_gaussians,
 )
-from .spectra import source as source, zonal as zonal

@@ -1,5 +1,7 @@
 """The README's two commands are where the gate looks for them; `test_pages.py` runs the rest."""
 
+from support import ROOT
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -25,6 +25,7 @@ from particles.theory.bounds.convex import (
     robbins_monro_bound as robbins_monro_bound,
     sgd_evaluations as sgd_evaluations,
 )
+from particles.theory.bounds.max_margin import Margin as Margin, margin as margin
 from particles.theory.bounds.regression import (
     Theorem1 as Theorem1,
     arora_bound as arora_bound,

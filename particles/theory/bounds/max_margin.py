@@ -63,7 +63,7 @@ def margin(
 
     Raises InputError where labels are not -1 or 1, an input is zero, or the input layer is not trained.
 
-    >>> found = mf.theory.margin.margin(mf.Network("relu"), mf.Gaussian(2), np.eye(2), [1.0, -1.0], nodes=400)
+    >>> found = mf.theory.margin(mf.Network("relu"), mf.Gaussian(2), np.eye(2), [1.0, -1.0], nodes=400)
     >>> round(found.lower, 3), round(found.upper, 3)
     (0.427, 0.427)
     """

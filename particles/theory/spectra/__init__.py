@@ -1,1 +1,28 @@
-"""Spectra of tangent kernels, and the rates of descent along them."""
+"""Spectra of tangent kernels at M = infinity, targets with a source condition, and averaged SGD along them (3.2)."""
+
+from particles.theory.spectra.eigenvalues import (
+    Decay as Decay,
+    Dimension as Dimension,
+    Spectrum as Spectrum,
+    decay as decay,
+    effective_dimension as effective_dimension,
+    fourier as fourier,
+    legendre as legendre,
+    multiplicity as multiplicity,
+    spectrum as spectrum,
+)
+from particles.theory.spectra.kernel_sgd import (
+    averaged_residual as averaged_residual,
+    expected_risk as expected_risk,
+    feature_sgd as feature_sgd,
+    gram_sgd as gram_sgd,
+)
+from particles.theory.spectra.nystrom_method import Nystrom as Nystrom, nystrom as nystrom
+from particles.theory.spectra.source import (
+    Target as Target,
+    hardest_target as hardest_target,
+    source_norm as source_norm,
+    source_target as source_target,
+)
+from particles.theory.spectra.spectral_sgd import Theorem2 as Theorem2, circle_sgd as circle_sgd
+from particles.theory.spectra.zonal import ZonalKernel as ZonalKernel, zonal_kernel as zonal_kernel

@@ -47,7 +47,7 @@ def nystrom(
     those that are zero up to rounding are left out, since nothing extends them.
 
     >>> x = mf.Sphere(2).sample(200, seed=0).b
-    >>> mf.theory.nystrom.nystrom(lambda one, two: one @ two.T, x).values.round(1)
+    >>> mf.theory.spectra.nystrom(lambda one, two: one @ two.T, x).values.round(1)
     array([0.5, 0.5])
     """
     known: Array | None = None

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.theory.spectra.circle import Spectrum
+from particles.theory.spectra.eigenvalues import Spectrum
 
 # A cosine polynomial of degree K on 2 * 32 K equal angles exceeds its largest value there by 1/cos(pi/64) at most
 # (Ehlich and Zeller), 0.12%.
@@ -59,10 +59,10 @@ def source_norm(spectrum: Spectrum, coefficients: ArrayLike, r: float) -> float:
 
     (K+1, m) if there are m functions of a degree. Infinite where g has a part that Sigma maps to 0.
 
-    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectrum.spectrum(angle, dim=2, degrees=20)
-    >>> target = mf.theory.source.source_target(found, r=0.75)
-    >>> round(mf.theory.source.source_norm(found, target.coefficients, r=0.75), 6)
+    >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=20)
+    >>> target = mf.theory.spectra.source_target(found, r=0.75)
+    >>> round(mf.theory.spectra.source_norm(found, target.coefficients, r=0.75), 6)
     1.0
     """
     c = real_array("`coefficients`", coefficients, finite=False)
@@ -91,9 +91,9 @@ def source_target(
     eigenvalue 0 get none. pole : (d,), the first axis without. bounded: divide g by what |g| <= 1 takes, if it
     takes anything (Assumption 1 has y in [-1, 1]); its `source_norm` says what is left of `radius`.
 
-    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectrum.spectrum(angle, dim=2, degrees=20)
-    >>> target = mf.theory.source.source_target(found, r=0.75, radius=9.0, bounded=True)
+    >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=20)
+    >>> target = mf.theory.spectra.source_target(found, r=0.75, radius=9.0, bounded=True)
     >>> bool(np.abs(target(mf.Sphere(2).sample(1000, seed=0).b)).max() <= 1.0), bool(target.source_norm < 9.0)
     (True, True)
     """
@@ -130,9 +130,9 @@ def hardest_target(
     i maximises lam_i^r residual(lam_i); residual, (k,) -> (k,), is what a filter leaves of an eigenfunction: of ridge
     regression, and averaged SGD in the mean, weight / (weight + lam). weight: lam, at T `bounds.weight_decay`.
 
-    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectrum.spectrum(angle, dim=2, degrees=20)
-    >>> target = mf.theory.source.hardest_target(found, weight=0.01, r=0.5)
+    >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=20)
+    >>> target = mf.theory.spectra.hardest_target(found, weight=0.01, r=0.5)
     >>> int(np.argmax(target.coefficients))
     4
     """

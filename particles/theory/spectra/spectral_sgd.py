@@ -18,7 +18,7 @@ from particles.kernels.circle import descend
 from particles.kernels.compile import specialise
 from particles.measures.measure import Array
 from particles.theory.bounds import averaged_step, relu_decay, weight_decay
-from particles.theory.spectra.circle import Spectrum
+from particles.theory.spectra.eigenvalues import Spectrum
 from particles.theory.spectra.kernel_sgd import Iterates, averaged_residual, expected_risk
 from particles.theory.spectra.source import Target, hardest_target, source_target
 
@@ -28,8 +28,8 @@ class Theorem2(NamedTuple):
 
     Targets are of the source ball |Sigma^-r g| <= 1. beta is ReLU's, 1 + 1/(d - 1).
 
-    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectrum.spectrum(angle, dim=2, degrees=100)
+    >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=100)
     >>> from particles.theory import spectral_sgd
     >>> setting = spectral_sgd.Theorem2(found, noise=0.1)
     >>> bool(setting.risk(10000, r=0.75, hardest=True) < setting.risk(100, r=0.75, hardest=True))
@@ -83,8 +83,8 @@ def circle_sgd(
     `Target` of the first axis has them. angle, noise : (T, S) a sample a row, a stream a column; labels are g_rho plus
     noise. Modes with eigenvalue 0 stay 0, and so do those above K. Raises InputError for shapes that do not fit.
 
-    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectrum.spectrum(angle, dim=2, degrees=4)
+    >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=4)
     >>> from particles.theory import spectral_sgd
     >>> theta = mf.Uniform(1, -np.pi, np.pi).sample(2000, seed=0).b
     >>> iterates = spectral_sgd.circle_sgd(found, [0.0, 1.0], theta, np.zeros((2000, 1)), step=0.5)

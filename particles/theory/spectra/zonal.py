@@ -36,7 +36,7 @@ def zonal_kernel(net: Network, law: Law) -> ZonalKernel:
 
     As `limit` has it: closed forms, or quadrature with its error. Raises InputError if a rotation changes the law.
 
-    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
     >>> angle(np.array([0.0, np.pi / 3])).round(4)
     array([0.5   , 0.1667])
     """

@@ -48,8 +48,8 @@ def spectrum(kernel: AngleKernel, dim: int, degrees: int, of: str = "angle") -> 
     not finite or has an eigenvalue below zero. Funk and Hecke; the errors of rounding shrink with the harmonics'
     number, so small eigenvalues of high degrees keep their digits (2e-11 relative for ReLU, d = 5, k < 50).
 
-    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectrum.spectrum(angle, dim=2, degrees=4)
+    >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=4)
     >>> found.values.round(5), found.counts
     (array([0.10132, 0.125  , 0.05629, 0.     , 0.00766]), array([1., 2., 2., 2., 2.]))
     """
@@ -121,7 +121,7 @@ def _harmonics(angle: Array, degrees: int, dim: int) -> Iterator[Array]:
 def multiplicity(dim: int, degree: int) -> int:
     """How many independent harmonics of this degree S^(dim-1) has: C(k+d-1, d-1) - C(k+d-3, d-1).
 
-    >>> [mf.theory.spectrum.multiplicity(3, degree) for degree in range(4)]
+    >>> [mf.theory.spectra.multiplicity(3, degree) for degree in range(4)]
     [1, 3, 5, 7]
     """
     less = math.comb(degree + dim - 3, dim - 1) if degree >= 2 else 0
@@ -133,7 +133,7 @@ def legendre(t: ArrayLike, degrees: int, dim: int) -> Array:
 
     With a pole v, sqrt(multiplicity) P_k(x.v) is the zonal eigenfunction of degree k and has norm 1.
 
-    >>> mf.theory.spectrum.legendre([0.5], degrees=2, dim=3).ravel().round(4)
+    >>> mf.theory.spectra.legendre([0.5], degrees=2, dim=3).ravel().round(4)
     array([ 1.   ,  0.5  , -0.125])
     """
     angle = np.arccos(np.clip(real_array("`t`", t), -1.0, 1.0))
@@ -145,7 +145,7 @@ def fourier(x: ArrayLike, degrees: int) -> Array:
 
     The order is 1, cos, sin, cos 2, sin 2, ...; column j has degree (j + 1) // 2.
 
-    >>> mf.theory.spectrum.fourier([[0.0, 1.0]], degrees=1).round(3) + 0.0
+    >>> mf.theory.spectra.fourier([[0.0, 1.0]], degrees=1).round(3) + 0.0
     array([[1.   , 0.   , 1.414]])
     """
     points = real_array("`x`", x)
@@ -179,9 +179,9 @@ def decay(values: Spectrum | ArrayLike, first: int, last: int) -> Decay:
     descending order. A degree is one point in the middle of its stair. Degrees without an eigenvalue, and those known
     to less than 1%, are left out. Raises InputError if fewer than 3 points remain.
 
-    >>> angle = mf.theory.zonal.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectrum.spectrum(angle, dim=2, degrees=200)
-    >>> round(mf.theory.spectrum.decay(found, 40, 200).beta, 2)
+    >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
+    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=200)
+    >>> round(mf.theory.spectra.decay(found, 40, 200).beta, 2)
     2.06
     """
     first = whole("first", first, 0 if isinstance(values, Spectrum) else 1)
@@ -229,7 +229,7 @@ def effective_dimension(values: Spectrum | ArrayLike, weight: float, beyond: Dec
     values: a spectrum, or eigenvalues (n,). beyond: the power law of those after the last one listed, integrated from
     half a place on; without it the tail is 0, and N(lam) a bound from below. Eigenvalues that are 0 count no place.
 
-    >>> round(mf.theory.spectrum.effective_dimension([1.0, 0.5, 0.1], weight=0.1).total, 3)
+    >>> round(mf.theory.spectra.effective_dimension([1.0, 0.5, 0.1], weight=0.1).total, 3)
     2.242
     """
     weight = number("weight", weight, above=0.0)
