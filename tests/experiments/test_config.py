@@ -5,6 +5,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+from support import ROOT
 from support.configs import CONFIGS, small
 
 import particles as mf
@@ -175,14 +176,13 @@ def test_name__may_be_a_word(name):
 
 
 def test_configs__in_the_repository_have_no_faults():
-    paths = sorted(CONFIGS.glob("*.toml"))
-    studies = [path for path in paths if "full" in read_toml(path)]  # of drivers: their own settings, in two sizes
-    assert studies and set(paths) - set(studies)
+    """And each study's settings are beside it, in two sizes."""
+    paths, studies = sorted(CONFIGS.glob("*.toml")), sorted((ROOT / "drivers" / "studies").glob("*.toml"))
+    assert paths and studies
     for path in paths:
-        assert path in studies or plan(read_toml(path), path.parent).cases
+        assert plan(read_toml(path), path.parent).cases
     for path in studies:
-        assert read_toml(path).keys() == {"full", "quick"}
-        assert (CONFIGS.parent / "drivers" / f"{path.stem}.py").is_file()
+        assert read_toml(path).keys() == {"full", "quick"} and path.with_suffix(".py").is_file()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What starts a study on a cluster: drivers/slurm.sbatch, slurm_array.sbatch, ray_job.sh and kuberay.yaml."""
+"""What starts a study on a cluster: drivers/cluster/slurm.sbatch, slurm_array.sbatch, ray_job.sh and kuberay.yaml."""
 
 import contextlib
 import fcntl

@@ -16,7 +16,7 @@ at 0.5 to 7.5 at 1.5, one-sample SGD (numbers from memory; our SGD is compared w
 The measure stays radial, so that the limit is a flow on the radius, solved to a stated tolerance. Claimed: the risk of
 SGD lies within four standard deviations over seeds of the limit's at any time.
 
-    python drivers/mean_field_limit.py [--quick]      full size: about 10 minutes; quick: half a minute
+    python drivers/studies/mean_field_limit.py [--quick]      full size: about 10 minutes; quick: half a minute
 """
 
 import sys

@@ -5,7 +5,7 @@ compared by a hash of its last measure and of all that it recorded. Faults: an a
 frozen, memory short, the driver killed, SIGTERM and SIGUSR1, the disk full, the object store full. After the last five
 the run is started again, as a person or a batch system would.
 
-    python drivers/faults.py [--trials 50] [--only actor node ...] [--seed 0]
+    python drivers/cluster/faults.py [--trials 50] [--only actor node ...] [--seed 0]
 """
 
 import argparse
