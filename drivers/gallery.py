@@ -132,11 +132,9 @@ def section(root, study):
         told += [f"![{plain(kept['Description'])}](gallery/{study.name}.png)", ""]
         told += [f"At the {size} size, {study.times[size]}: {kept['Verdict']}."]
     other = {"full": "quick", "quick": "full"}[size]
-    told += [
-        f"[drivers/studies/{study.name}.py](../drivers/studies/{study.name}.py); the {other} size takes {study.times[other]}.",
-        "",
-    ]
-    told += ["```sh", f"python drivers/studies/{study.name}.py{' --quick' if size == 'quick' else ''}", "```", ""]
+    script = f"drivers/studies/{study.name}.py"
+    told += [f"[{script}](../{script}); the {other} size takes {study.times[other]}.", ""]
+    told += ["```sh", f"python {script}{' --quick' if size == 'quick' else ''}", "```", ""]
     return "\n".join(told)
 
 

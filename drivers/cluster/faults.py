@@ -30,7 +30,7 @@ import numpy as np
 import particles as mf
 from particles.errors import ClusterError, StorageError
 from particles.population.ray import testing
-from particles.storage.run_file import open as open_run
+from particles.storage.run_file import open_run
 
 STEPS, PARTICLES = 60, 5000
 KINDS = ("actor", "node", "frozen", "memory", "driver", "SIGTERM", "SIGUSR1", "disk", "store")
@@ -194,7 +194,7 @@ def as_child(name, address, folder, signalled):
     done = run(name, mf.Ray(shards=3, address=address), folder, progress)
     if done.status == "stopped":
         os._exit(75)
-    mf.save(done, folder / "run.h5")
+    done.save(folder / "run.h5")
     os._exit(0)
 
 

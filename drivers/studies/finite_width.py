@@ -12,7 +12,7 @@ from particles.analysis.compare import verdict
 
 net = mf.Network("tanh", beta=1.0)
 law = mf.Sphere(dim=2, radius=2.0)
-data = mf.load("circle", n=256)
+data = mf.datasets.load("circle", n=256)
 
 
 def run(start: mf.Measure) -> mf.Run:

@@ -100,7 +100,7 @@ def main():
 
     asked = study("generalization_bound", Generalization)
     settings = asked.settings
-    digits = mf.load("digits", scale="unit")
+    digits = mf.datasets.load("digits", scale="unit")
     table = np.array(
         [
             [

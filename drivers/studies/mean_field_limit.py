@@ -114,7 +114,7 @@ def sampled(settings, data):
 
 def published(settings):
     """How far apart the outputs of two runs with independent batches are, over root 2: (powers, widths, seeds)."""
-    digits = mf.load("digits", positive=[1, 3, 5, 7, 9], negative=[0, 2, 4, 6, 8], scale="unit")
+    digits = mf.datasets.load("digits", positive=[1, 3, 5, 7, 9], negative=[0, 2, 4, 6, 8], scale="unit")
     net = mf.Network("relu")
     law, found = mf.Gaussian(digits.x.shape[1]), []
     for power in settings.published_powers:

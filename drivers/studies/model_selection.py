@@ -44,7 +44,7 @@ class Selection(Settings):
 
 def measured(settings):
     """Losses on the folds (split, model, fold) and on the test part (split, model), and the chosen models (split,)."""
-    data, models = mf.load(settings.data, **settings.options), settings.models
+    data, models = mf.datasets.load(settings.data, **settings.options), settings.models
     training = Training(mf.GradientDescent(settings.step), settings.steps, settings.loss)
     held = round(settings.test * len(data))
     validation, tested = [], []

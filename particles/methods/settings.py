@@ -264,7 +264,7 @@ class DualAveraging:
 
 
 @dataclass(frozen=True)
-class BirthDeath:
+class FisherRao:
     """Descent whose particles also gain and lose weight, dw/dt = -rate w (V - int V dmu): Wasserstein-Fisher-Rao.
 
     V is the first variation over alpha^2 (flow time), with the regulariser in it (Chizat 2022; Rotskoff et al. 2019,
@@ -273,7 +273,7 @@ class BirthDeath:
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
-    >>> w = mf.simulate(net, law.sample(16, seed=0), data, mf.BirthDeath(0.5), steps=20).measure.w
+    >>> w = mf.simulate(net, law.sample(16, seed=0), data, mf.FisherRao(0.5), steps=20).measure.w
     >>> round(float(w.sum()), 6), bool(w.max() > 1 / 16 > w.min())
     (1.0, True)
     """
@@ -293,7 +293,7 @@ class BirthDeath:
         number("rate", self.rate, 0.0, remedy="Use 0 for plain descent.")
 
 
-Method = GradientDescent | SGD | AveragedSGD | RungeKutta | Langevin | DualAveraging | BirthDeath
+Method = GradientDescent | SGD | AveragedSGD | RungeKutta | Langevin | DualAveraging | FisherRao
 
 
 def _checked_temperature(temperature: float | Schedule) -> None:

@@ -16,7 +16,7 @@ from particles.measures.blocks import blocks_of, root
 from particles.measures.measure import Array
 from particles.methods.problem import Memory, Problem
 from particles.methods.schedules import Schedule
-from particles.methods.settings import BirthDeath, DualAveraging, Langevin, RungeKutta, Tableau
+from particles.methods.settings import DualAveraging, FisherRao, Langevin, RungeKutta, Tableau
 from particles.model.regularisers import L1, L2
 from particles.population.population import Population
 from particles.population.shard import Shard
@@ -180,13 +180,13 @@ class Reweighing:
     """A descent step with w' = w e^(-eta rate (V - int V dmu)) before it, up to what makes the weights sum to 1."""
 
     def __init__(self, problem: Problem, population: Population, memory: Memory, stop: Stop) -> None:
-        assert isinstance(problem.method, BirthDeath)
+        assert isinstance(problem.method, FisherRao)
         if problem.net.train != ("input",) or population.alpha != 1.0:
             told = f"train={problem.net.train}, alpha={population.alpha:g}"
-            raise InputError("birth and death need beta = 1 and input weights that train alone", told, "")
+            raise InputError("FisherRao needs beta = 1 and input weights that train alone", told, "")
         rule = problem.regulariser
         if isinstance(rule, L2) and rule.about == "start" and rule.weight:
-            raise InputError("birth and death need a potential: a pull to the start has none", repr(rule), "Use L2.")
+            raise InputError("FisherRao needs a potential: a pull to the start has none", repr(rule), "Use L2.")
         self.problem, self.population, self.memory = problem, population, memory
         self.rate = problem.method.rate
 
@@ -214,7 +214,7 @@ STEPPERS: dict[type, Callable[[Problem, Population, Memory, Stop], Stepper]] = {
     RungeKutta: Staged,
     Langevin: Noisy,
     DualAveraging: Averaging,
-    BirthDeath: Reweighing,
+    FisherRao: Reweighing,
 }
 
 

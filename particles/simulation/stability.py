@@ -19,7 +19,7 @@ import numpy as np
 from particles.measures.measure import Array, Measure, Source, source_of
 from particles.methods.problem import Problem
 from particles.methods.schedules import InverseSqrt, RobbinsMonro
-from particles.methods.settings import BirthDeath, DualAveraging, Method
+from particles.methods.settings import DualAveraging, FisherRao, Method
 from particles.model.derivatives import one_by_one
 from particles.model.losses import Loss
 from particles.model.network import Network
@@ -45,7 +45,7 @@ def stable_step(
     """
     few, share = _chosen(x)
     with np.errstate(all="ignore"):  # this is called when a run has overflowed
-        gram = loss.curvature * _gram(net, start, few, method.rate if isinstance(method, BirthDeath) else 0.0)
+        gram = loss.curvature * _gram(net, start, few, method.rate if isinstance(method, FisherRao) else 0.0)
         root = np.sqrt(share)
         gram = root[:, None] * gram * root
     if not np.isfinite(gram).all():

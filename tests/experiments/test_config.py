@@ -106,10 +106,10 @@ FITTING = [
         ['method.name="langevin"', "method.temperature=0.1", "limit={nodes=16}"],
         "limit: no quadrature integrates the noise",
     ),
-    (['method.name="birth_death"', "network.beta=0.5"], "birth_death needs `network.beta` = 1"),
+    (['method.name="fisher_rao"', "network.beta=0.5"], "fisher_rao needs `network.beta` = 1"),
     (
-        ['method.name="birth_death"', 'regulariser={name="l2",weight=1.0,about="start"}'],
-        "birth_death needs a potential",
+        ['method.name="fisher_rao"', 'regulariser={name="l2",weight=1.0,about="start"}'],
+        "fisher_rao needs a potential",
     ),
     (['method.name="runge_kutta"', 'regulariser={name="l1",weight=1.0}'], "runge_kutta needs a smooth regulariser"),
     (
