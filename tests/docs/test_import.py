@@ -24,7 +24,7 @@ def modules_after(statement):
     [
         "import particles",
         "import particles; particles.Gaussian(2).sample(8, seed=0)",
-        "import particles; particles.Network('tanh'); particles.simulate; particles.read",
+        "import particles; particles.Network('tanh'); particles.simulate; particles.datasets",
     ],
 )
 def test_import__leaves_heavy_packages_alone(statement):

@@ -100,7 +100,7 @@ DOCSTRING = """A thing (section 2.1, Theorem 9): words.
 Why not. Claims: a_1 is at most M* (Doe 2020); so b < 0.5
 too. Then more.
 
-    python drivers/x.py [--quick]      full size: an hour; quick: a minute
+    python drivers/studies/x.py [--quick]      full size: an hour; quick: a minute
 """
 
 
@@ -114,7 +114,7 @@ def test_read__takes_title_section_claims_and_times():
 
 @pytest.mark.parametrize("lost", ["(section 2.1, Theorem 9)", "Claims:", "full size:"])
 def test_read__names_the_driver_that_lacks_something(lost):
-    with pytest.raises(ValueError, match=r"drivers/x\.py"):
+    with pytest.raises(ValueError, match=r"drivers/studies/x\.py"):
         gallery.read("x", DOCSTRING.replace(lost, ""))
 
 

@@ -239,7 +239,7 @@ print(sorted(name for name in sys.modules if name.startswith("particles")))
 """
     read, heavy, ours = fresh(code, tmp_path / "other.nc").splitlines()
     assert (read, heavy) == ("1.0 True", "[]")
-    light = ["", ".arrival", ".errors", ".escapes", ".study", ".study.accessor", ".study.backend"]
+    light = ["", ".arrival", ".errors", ".escapes", ".experiments", ".experiments.accessor", ".experiments.backend"]
     assert ours == str([f"particles{name}" for name in light])
 
 

@@ -153,7 +153,7 @@ def test_write_gram__goes_on_after_a_killed_process(tmp_path):
     """
     command = [sys.executable, "-c", textwrap.dedent(code), path]
     places = os.environ | {"PYTHONPATH": f"{ROOT / 'tests'}"}
-    assert subprocess.run(command, cwd=Path(__file__).parent, env=places, timeout=60).returncode == 9
+    assert subprocess.run(command, cwd=os.path.dirname(__file__), env=places, timeout=60).returncode == 9
     assert not path.exists()
     engine = Serial()
     found = written(path, net, measure, x, engine)
