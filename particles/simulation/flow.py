@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.errors import DivergedError
-from particles.kernels.online import WINDOW
+from particles.kernels.window import WINDOW
 from particles.methods.problem import Memory, Problem, mean_loss
 from particles.methods.settings import Method
 from particles.methods.steppers import STEPPERS, Abandoned, Stepper, Stop, stepper
