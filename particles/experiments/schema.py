@@ -18,8 +18,8 @@ from particles.methods.settings import SCHEMES, DualAveraging, FisherRao, RungeK
 from particles.model.activations import ACTIVATIONS
 from particles.model.losses import LOSSES
 from particles.model.network import LAYERS
+from particles.population.messages import DTYPES
 from particles.population.observables import OBSERVABLES
-from particles.population.updates import DTYPES
 from particles.simulation.simulate import DEFAULT_RECORD
 
 MOST = 2**40  # particles; more is a slip of the finger

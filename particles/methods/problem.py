@@ -9,8 +9,8 @@ from particles.methods.settings import Method
 from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
+from particles.population.messages import Drift
 from particles.population.samples import Samples
-from particles.population.updates import Field
 
 Memory = dict[str, Array]  # what a method knows besides the particles
 
@@ -27,10 +27,10 @@ class Problem(NamedTuple):
     times: Array  # (T + 1,) flow time after each number of iterations
     hopeless: float  # a loss above this will not come back
 
-    def field(self, iteration: int, g: Array) -> Field:
+    def field(self, iteration: int, g: Array) -> Drift:
         """What the velocity depends on, from the outputs at this iteration's samples."""
         y = self.samples.targets(iteration)
-        return Field(iteration, self.loss.slope(g, y) / len(y), self.regulariser)
+        return Drift(iteration, self.loss.slope(g, y) / len(y), self.regulariser)
 
 
 def mean_loss(loss: Loss, g: Array, y: Array) -> float:

@@ -18,9 +18,9 @@ from particles.methods.problem import Memory, Problem
 from particles.methods.schedules import Schedule
 from particles.methods.settings import DualAveraging, FisherRao, Langevin, RungeKutta, Tableau
 from particles.model.regularisers import L1, L2
+from particles.population.messages import Drift, Noise, Reduction, Stage, Update
 from particles.population.population import Population
 from particles.population.shard import Shard
-from particles.population.updates import Field, Move, Noise, Partial, Stage
 
 _SMALLEST = 1e-9  # of a step: a part this small means that the flow cannot be followed
 # Of a step, accepted or not: 15 s of the smallest problem. A smooth flow needs about one part for each 3 / lam_max of
@@ -29,7 +29,7 @@ _PARTS = 20_000
 
 Stop = Callable[[], bool]  # whether the run is to end
 
-MASS = Partial(lambda block: np.atleast_1d(np.sum(block.w)), "sum")
+MASS = Reduction(lambda block: np.atleast_1d(np.sum(block.w)), "sum")
 
 
 class Abandoned(Exception):
@@ -42,9 +42,9 @@ class Euler:
     def __init__(self, problem: Problem, population: Population, memory: Memory, stop: Stop) -> None:
         self.problem, self.population, self.memory = problem, population, memory
 
-    def move(self, iteration: int, g: Array) -> Move | None:
+    def move(self, iteration: int, g: Array) -> Update | None:
         share = 1.0 / (iteration + 2) if self.problem.method.average else None
-        return Move(self.problem.field(iteration, g), float(self.problem.sizes[iteration]), share)
+        return Update(self.problem.field(iteration, g), float(self.problem.sizes[iteration]), share)
 
 
 class Noisy:
@@ -55,10 +55,10 @@ class Noisy:
         self.problem, self.memory, self.seed = problem, memory, problem.method.seed
         self.temperatures = temperatures(problem.method.temperature, len(problem.sizes))
 
-    def move(self, iteration: int, g: Array) -> Move | None:
+    def move(self, iteration: int, g: Array) -> Update | None:
         eta = float(self.problem.sizes[iteration])
         noise = Noise(math.sqrt(2.0 * eta * float(self.temperatures[iteration])), self.seed, iteration)
-        return Move(self.problem.field(iteration, g), eta, noise=noise)
+        return Update(self.problem.field(iteration, g), eta, noise=noise)
 
 
 class Averaging:
@@ -71,7 +71,7 @@ class Averaging:
         assert isinstance(problem.method, DualAveraging)
         self.problem, self.memory, self.method = problem, memory, problem.method
 
-    def move(self, iteration: int, g: Array) -> Move | None:
+    def move(self, iteration: int, g: Array) -> Update | None:
         method, eta = self.method, float(self.problem.sizes[iteration])
         t, inside = divmod(iteration, method.inner)
         t += 1
@@ -80,9 +80,9 @@ class Averaging:
             self.memory["slopes"] = self.memory.get("slopes", 0.0) + t * slope
         share = 2.0 / ((t + 1) * (t + 2))
         pull = L2(method.weight_decay * share * t * (t + 1) / 2)
-        field = Field(iteration, share * self.memory["slopes"], pull)
+        field = Drift(iteration, share * self.memory["slopes"], pull)
         noise = Noise(math.sqrt(2.0 * eta * method.temperature), method.seed, iteration)
-        return Move(field, eta, noise=noise)
+        return Update(field, eta, noise=noise)
 
 
 class Staged:
@@ -100,7 +100,7 @@ class Staged:
         self.tolerance = problem.method.tolerance
         self.of = problem.method.stages
 
-    def move(self, iteration: int, g: Array) -> Move | None:
+    def move(self, iteration: int, g: Array) -> Update | None:
         """All stages but the last, and its move; of a step with a tolerance everything."""
         whole = float(self.problem.sizes[iteration])
         if self.tolerance is None:
@@ -145,16 +145,16 @@ class Staged:
             "parts), or use GradientDescent.",
         )
 
-    def _stages(self, iteration: int, g: Array, eta: float) -> Move:
+    def _stages(self, iteration: int, g: Array, eta: float) -> Update:
         rows = [*self.tableau.rows, self.tableau.ends]
         for number, row in enumerate(rows):
             field = self.problem.field(iteration, g)
-            move = Move(field, eta, stage=Stage(number, tuple(eta * a for a in row), self.of))
+            move = Update(field, eta, stage=Stage(number, tuple(eta * a for a in row), self.of))
             if number < len(rows) - 1:
                 g = self._advanced(move, iteration)
         return move
 
-    def _advanced(self, move: Move, iteration: int) -> Array:
+    def _advanced(self, move: Update, iteration: int) -> Array:
         g, finite = self.population.advance(move, iteration, keep=True)
         if not finite:
             raise DivergedError(
@@ -169,7 +169,7 @@ class Staged:
         except DivergedError:
             return g, math.inf
         ends = (*(eta * b for b in self.tableau.ends), 0.0)
-        move = Move(self.problem.field(iteration, after), eta, stage=Stage(len(ends) - 1, ends, self.of))
+        move = Update(self.problem.field(iteration, after), eta, stage=Stage(len(ends) - 1, ends, self.of))
         answers = self.population.each(Shard.probe, move, tuple(eta * e for e in self.tableau.errors))
         square = root([branches for branches, _ in answers], blocks_of(self.population.count))
         fine = all(finite for _, finite in answers) and np.isfinite(square).all()
@@ -190,10 +190,10 @@ class Reweighing:
         self.problem, self.population, self.memory = problem, population, memory
         self.rate = problem.method.rate
 
-    def move(self, iteration: int, g: Array) -> Move | None:
+    def move(self, iteration: int, g: Array) -> Update | None:
         eta, field = float(self.problem.sizes[iteration]), self.problem.field(iteration, g)
         # int V dmu of the data term, known for nothing: taken off so that weights stay near what they were.
-        move = Move(field, eta, growth=eta * self.rate, centre=float(field.slope @ g))
+        move = Update(field, eta, growth=eta * self.rate, centre=float(field.slope @ g))
         if not all(self.population.each(Shard.push, move)):
             raise DivergedError(f"a particle is no longer finite after iteration {iteration + 1}", iteration + 1)
         mass = float(self.population.fold([MASS], None)[0][0])

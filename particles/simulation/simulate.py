@@ -16,10 +16,10 @@ from particles.methods.settings import GradientDescent, Method
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L1, L2, NONE, Regulariser
+from particles.population.messages import population_spec
 from particles.population.observables import Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
-from particles.population.updates import recipe
 from particles.simulation.bar import watched
 from particles.simulation.checkpoints import Checkpoints
 from particles.simulation.kernel_observer import Watched
@@ -110,7 +110,7 @@ def simulate(
     if keeper and last == keeper.folder:
         raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")
 
-    made = recipe(net, source, dtype, method.average, observer.anchored, method.weighing)
+    made = population_spec(net, source, dtype, method.average, observer.anchored, method.weighing)
     for name, values in (("x", samples.x), ("y", samples.y), ("`test`", samples.x_test)):
         in_range(name, values, dtype)
     population = (engine or Local()).populate(made, samples)

@@ -20,16 +20,16 @@ import particles as mf
 from particles.errors import ClusterError, LostError
 from particles.kernels.compile import inline
 from particles.kernels.elementwise import lanewise
-from particles.kernels.online import WINDOW
+from particles.kernels.window import WINDOW
 from particles.machine import Processor, processor
 from particles.measures.blocks import climb, root, tree_sum
 from particles.model.activations import ACTIVATIONS
-from particles.population.online import Walk
+from particles.population.messages import OnlineRun, population_spec
+from particles.population.online import ShardSweep, sweep_blocks
 from particles.population.ray import population as shards_module, tasks, testing
 from particles.population.ray.connection import connected, reread_authentication
 from particles.population.ray.population import spans
 from particles.population.shard import Shard
-from particles.population.updates import Leg, recipe
 from particles.simulation import runner
 
 STEPS = 10
@@ -186,22 +186,22 @@ def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes, monkeyp
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
 @pytest.mark.parametrize("T", [1, WINDOW, 2 * WINDOW + 1])
-def test_walk__is_the_sweep_step_by_step(threads, loss, T, samples):
+def test_shard_sweep__is_the_sweep_step_by_step(threads, loss, T, samples):
     data = samples(n=T, d=3, loss=loss)
     start = mf.Gaussian(3).particles(1000, seed=1, signs="random")
-    make = lambda: Shard(recipe(mf.Network("sigmoid", beta=0.5), start, "float64", True, True), threads)  # noqa: E731
-    leg = Leg(data.x, data.y, np.full(T, 0.3), loss, mf.L2(0.2, about="start"), 1)
-    swept, walked, outputs, g = make(), make(), [], None
-    expected, finite = swept.sweep(leg)
-    walk = Walk(walked, leg)
+    make = lambda: Shard(population_spec(mf.Network("sigmoid", beta=0.5), start, "float64", True, True), threads)  # noqa: E731
+    run = OnlineRun(data.x, data.y, np.full(T, 0.3), loss, mf.L2(0.2, about="start"), 1)
+    swept, stepped, outputs, g = make(), make(), [], None
+    expected, finite = sweep_blocks(swept, run)
+    sweep = ShardSweep(stepped, run)
     for _ in range(T):
-        g = float(walked.alpha * root([walk.sums(g)], walked.all_blocks)[0])
+        g = float(stepped.alpha * root([sweep.sums(g)], stepped.all_blocks)[0])
         outputs.append(g)
-    assert walk.close(g) == finite
+    assert sweep.close(g) == finite
     assert np.array(outputs).tobytes() == expected.tobytes()
-    for mine, theirs in zip(walked.state(), swept.state(), strict=True):
+    for mine, theirs in zip(stepped.state(), swept.state(), strict=True):
         assert mine.tobytes() == theirs.tobytes()
-    swept.close(), walked.close()
+    swept.close(), stepped.close()
 
 
 # Stops and faults
