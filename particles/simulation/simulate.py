@@ -10,9 +10,9 @@ from particles.checks import in_range, numpy_settings, whole
 from particles.data.dataset import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.measures.measure import Given, Measure, Source, checked_measure, source_of
-from particles.methods.problem import Problem
+from particles.methods.base import Method, Problem
+from particles.methods.descent import GradientDescent
 from particles.methods.schedules import schedule
-from particles.methods.settings import GradientDescent, Method
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L1, L2, NONE, Regulariser
@@ -87,6 +87,7 @@ def simulate(
     steps = whole("steps", steps, 0, remedy="Use 0 to look at the start only.")
     record = (record,) if isinstance(record, str) else tuple(record)
     row, rule = loss_row(loss), _one_regulariser(method, regulariser)
+    method.check(net, rule)
     train = data.holdout() if isinstance(data, Stream) else data
     if row.binary:
         checked_labels(train.y)

@@ -42,7 +42,7 @@ METHODS = {
     "adaptive": (mf.RungeKutta(0.3, tolerance=1e-6), {}),
     "Langevin": (mf.Langevin(0.3, 0.01, weight_decay=0.1), {}),
     "dual averaging": (mf.DualAveraging(0.3, 0.01, weight_decay=0.1, inner=3), {}),
-    "weighing": (mf.BirthDeath(0.3), {"beta": 1.0}),
+    "weighing": (mf.FisherRao(0.3), {"beta": 1.0}),
 }
 RECORD = ("loss", "prediction", "test_loss", "dissipation", "displacement_max", "mean_position", "position")
 

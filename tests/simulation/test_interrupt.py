@@ -23,7 +23,7 @@ METHODS = {
     "dual averaging": (mf.DualAveraging(0.05, temperature=0.01, weight_decay=0.1), "push"),
     "Runge-Kutta": (mf.RungeKutta(0.1), "push"),
     "Runge-Kutta to a tolerance": (mf.RungeKutta(0.1, "dormand-prince", tolerance=1e-6), "probe"),
-    "birth and death": (mf.BirthDeath(0.05, rate=0.1), "push"),
+    "birth and death": (mf.FisherRao(0.05, rate=0.1), "push"),
 }
 
 
