@@ -11,7 +11,7 @@ from particles.errors import DivergedError, InputError
 from particles.measures.measure import Array
 from particles.methods.base import Method, Step, Stepper
 from particles.model.network import Network
-from particles.model.regularisers import L1, Regulariser
+from particles.model.regularisers import Regulariser
 from particles.population.shard import Shard
 from particles.population.updates import Move, Partial
 
@@ -70,7 +70,4 @@ class FisherRao(Method):
         if net.train != ("input",) or net.beta != 1.0:
             got = f"train={net.train}, beta={net.beta:g}"
             raise InputError("FisherRao needs beta = 1 and input weights that train alone", got, "")
-        if not isinstance(rule, L1) and rule.about == "start" and rule.weight:
-            raise InputError(
-                "FisherRao needs a potential: a pull to the start has none", repr(rule), 'Use about="zero".'
-            )
+        rule.check_potential()

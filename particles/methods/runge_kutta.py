@@ -12,7 +12,7 @@ from particles.measures.blocks import blocks_of, root
 from particles.measures.measure import Array
 from particles.methods.base import Abandoned, Memory, Method, Problem, Step, Stepper, Stop
 from particles.model.network import Network
-from particles.model.regularisers import L1, Regulariser
+from particles.model.regularisers import Regulariser
 from particles.population.population import Population
 from particles.population.shard import Shard
 from particles.population.updates import Move, Stage
@@ -195,5 +195,5 @@ class RungeKutta(Method):
 
     def check(self, net: Network, rule: Regulariser) -> None:
         """A threshold has no velocity at the stages."""
-        if isinstance(rule, L1):
+        if not rule.smooth:
             raise InputError("RungeKutta needs a smooth regulariser", repr(rule), "Use L2.")

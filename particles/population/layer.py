@@ -6,7 +6,6 @@ from particles.kernels.assemble import BlockKernels
 from particles.measures.blocks import Floats
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose
-from particles.model.regularisers import L1
 from particles.population.updates import Move, Noise
 
 _WORD = 2**32 - 1
@@ -37,9 +36,7 @@ class Layer:
     def go(self, move: Move, speed: Floats, begin: int, end: int) -> int:
         """Move blocks [begin, end) by the data term of their velocities, `speed`; how many of them stay finite."""
         rule, real = move.field.regulariser, self.place.dtype.type
-        l1 = isinstance(rule, L1)
-        pull, threshold = (0.0, move.step * rule.weight) if l1 else (rule.weight, 0.0)
-        anchored = not isinstance(rule, L1) and rule.about == "start"
+        pull, threshold, anchored = rule.pull, move.step * rule.threshold, rule.anchored
         place, anchor, v = (a.reshape(-1) for a in (self.place, self.anchor, speed))
         if move.stage:
             weights = np.array(move.stage.weights, dtype=place.dtype)

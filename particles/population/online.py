@@ -20,8 +20,8 @@ class Walk:
         x, y = shard.leg_samples(leg)
         self.x, self.y, self.sizes = shard.floats(x), np.array(y), np.array(leg.sizes)
         self.kernels = shard.net.window_kernels(shard.dtype, leg.loss)
-        self.pull, self.iterates, self.d = rule.weight, float(leg.iterates), cloud.d
-        self.anchored = rule.weight > 0.0 and rule.about == "start"
+        self.pull, self.iterates, self.d = rule.pull, float(leg.iterates), cloud.d
+        self.anchored = rule.weight > 0.0 and rule.anchored
         self.b, self.mean, self.anchor = (a.reshape(-1) for a in (cloud.b, shard.mean_b, shard.start_b))
         self.slots, (self.s, self.c) = shard.slots(), shard.signs()
         self.K, self.ends = len(cloud.b), cloud.last_tiles

@@ -17,7 +17,6 @@ from particles.kernels.online import WINDOW
 from particles.measures import blocks
 from particles.measures.blocks import Branches, Floats, climb
 from particles.measures.measure import Array, Measure
-from particles.model.regularisers import L1, Regulariser
 from particles.population.layer import Layer
 from particles.population.samples import Samples
 from particles.population.updates import BlockView, Field, Leg, Move, Partial, Recipe, State, Where
@@ -193,8 +192,7 @@ class Shard:
             potential = -blocks.row(cloud.s, block, len(cloud.b)).astype(np.float64) * vs[block - begin]
             if rule.weight:
                 b = np.asarray(cloud.b[block], dtype=np.float64)  # (tiles, d, lanes)
-                size = np.abs(b).sum(axis=1) if isinstance(rule, L1) else 0.5 * (b * b).sum(axis=1)
-                potential = potential + rule.weight * size.reshape(-1)
+                potential = potential + rule.weight * rule.value(b, 1).reshape(-1)
             with np.errstate(all="ignore"):  # the sum of all weights shows what overflowed
                 cloud.w[block] *= np.exp(-move.growth * (potential - move.centre))
 
@@ -262,7 +260,7 @@ class Shard:
         x, y = self.leg_samples(leg)
         sums, outputs, gate = np.zeros((2, K)), np.zeros(len(y)), np.zeros(1, dtype=np.int64)
         rule, averaged = leg.regulariser, bool(self.mean_b.size)
-        anchored = rule.weight > 0.0 and rule.about == "start"
+        anchored = rule.weight > 0.0 and rule.anchored
         b, mean, anchor = (a.reshape(-1) for a in (cloud.b, self.mean_b, self.start_b))
         kernel = self.net.online_kernel(self.dtype, leg.loss)
         signs, both = self.signs()
@@ -270,7 +268,7 @@ class Shard:
 
         def work(first: int, last: int) -> int:
             return int(kernel(
-                b, mean, anchor, anchored, averaged, signs, both, cloud.d, inputs, y, leg.sizes, rule.weight,
+                b, mean, anchor, anchored, averaged, signs, both, cloud.d, inputs, y, leg.sizes, rule.pull,
                 self.alpha, float(leg.iterates), cloud.last_tiles, first, last, slots, sums, outputs, gate,
                 threads,
             ))  # fmt: skip
@@ -321,9 +319,9 @@ class Shard:
             return view
         velocity, velocity_s = np.zeros_like(view.velocity), np.zeros_like(view.velocity_s)
         if "input" in self.net.train:
-            velocity = regularised(view.velocity, view.b, view.start_b, field.regulariser)
+            velocity = -field.regulariser.gradient(-view.velocity, view.b, view.start_b)
         if "output" in self.net.train:
-            velocity_s = regularised(view.velocity_s, view.s, view.start_s, field.regulariser)
+            velocity_s = -field.regulariser.gradient(-view.velocity_s, view.s, view.start_s)
         return view._replace(velocity=velocity, velocity_s=velocity_s)
 
     def measure(self, averaged: bool = False) -> Measure:
@@ -372,11 +370,3 @@ def _team(threads: int) -> ThreadPoolExecutor:
             "`threads` must be as many as the system starts", f"{threads} ({error})", "Lower it."
         ) from error
     return pool
-
-
-def regularised(v: Array, w: Array, start: Array, rule: Regulariser) -> Array:
-    """The whole velocity: the data term less the regulariser's gradient; for L1 its least-norm subgradient at 0."""
-    if isinstance(rule, L1):
-        at_zero = np.sign(v) * np.maximum(np.abs(v) - rule.weight, 0.0)
-        return np.asarray(np.where(w == 0.0, at_zero, v - rule.weight * np.sign(w)))
-    return v - rule.weight * (w - start if rule.about == "start" else w)

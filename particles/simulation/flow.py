@@ -22,7 +22,7 @@ from particles.methods.base import Abandoned, Memory, Method, Problem, Stepper, 
 from particles.methods.descent import Euler
 from particles.model.losses import OURS, Loss
 from particles.model.network import Network
-from particles.model.regularisers import L2, Regulariser
+from particles.model.regularisers import Regulariser
 from particles.population.observables import Observer, Values
 from particles.population.population import Population
 from particles.population.shard import Shard
@@ -71,7 +71,7 @@ def sweeps(net: Network, method: Method, rule: Regulariser, loss: Loss) -> bool:
 
     A loss of the user's has no compiled slope, and takes an iteration at a time.
     """
-    plain = method.stepper is Euler and net.train == ("input",) and isinstance(rule, L2)
+    plain = method.stepper is Euler and net.train == ("input",) and rule.smooth
     return plain and method.batch == 1 and OURS.get(loss.name) is loss
 
 
@@ -138,7 +138,6 @@ def mean_loss(loss: Loss, g: Array, y: Array) -> float:
 
 def _sweep(problem: Problem, population: Population, first: int, last: int) -> None:
     """Iterations [first, last)."""
-    assert isinstance(problem.regulariser, L2)
     leg = Leg(first, last, problem.sizes[first:last], problem.loss.name, problem.regulariser, first + 1)
     g, finite = population.sweep(leg)
     _, y = problem.samples.run(first, last)

@@ -15,7 +15,7 @@ from particles.methods.descent import GradientDescent
 from particles.methods.schedules import schedule
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
-from particles.model.regularisers import L1, L2, NONE, Regulariser
+from particles.model.regularisers import NONE, Regulariser
 from particles.population.observables import Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
@@ -208,7 +208,7 @@ def _start_hash(start: Source) -> str:
 
 def _one_regulariser(method: Method, given: Regulariser | None) -> Regulariser:
     own: Regulariser | None = method.regulariser
-    if not isinstance(given, L1 | L2 | None):
+    if not isinstance(given, Regulariser | None):
         raise InputError(
             "`regulariser` must be an mf.L1 or mf.L2, or a subclass", repr(given), "The kernels know no other."
         )

@@ -22,7 +22,7 @@ from particles.methods.schedules import InverseSqrt, RobbinsMonro
 from particles.model.derivatives import one_by_one
 from particles.model.losses import Loss
 from particles.model.network import Network
-from particles.model.regularisers import L2, NONE, Regulariser
+from particles.model.regularisers import NONE, Regulariser
 
 _SAMPLES, _LONGEST, _PARTICLES = 256, 32, 4096
 _NOTHING = 1e-12  # of the largest eigenvalue
@@ -50,7 +50,7 @@ def stable_step(
     if not np.isfinite(gram).all():
         return 0.0
     values, vectors = np.linalg.eigh(gram)
-    pull = rule.weight if isinstance(rule, L2) else 0.0
+    pull = rule.pull
     top = float(values[-1])
     if method is not None:
         top *= method.inner  # so many steps follow one slope

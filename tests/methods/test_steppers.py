@@ -247,7 +247,7 @@ def test_noise__takes_narrow_numpy_seeds(start, data):
 
 
 def test_method__refuses_what_it_cannot_do(start, data):
-    with pytest.raises(mf.InputError, match="a pull to the start has none"):
+    with pytest.raises(mf.InputError, match="a pull to the start is no function"):
         end(mf.FisherRao(0.1), 1, start, data, regulariser=mf.L2(0.1, about="start"))
     with pytest.raises(mf.InputError, match="another method than gradient descent"):
         end(mf.RungeKutta(0.1), 1, start, data, record=("kernel_distance",))
