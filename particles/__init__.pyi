@@ -2,8 +2,8 @@ from . import theory as theory
 from .analysis.compare import compare as compare
 from .analysis.coupling import coupled as coupled
 from .analysis.mean_field import MeanField as MeanField, ToleranceError as ToleranceError, mean_field as mean_field
+from .data import datasets as datasets
 from .data.dataset import Dataset as Dataset, Stream as Stream
-from .data.datasets import load as load, read as read
 from .errors import (
     ClusterError as ClusterError,
     DivergedError as DivergedError,
@@ -37,7 +37,7 @@ from .population.observables import OBSERVABLES as OBSERVABLES
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
 from .simulation.simulate import simulate as simulate
-from .storage.run_file import Run as Run, open as open, save as save
+from .storage.run_file import Run as Run, open_run as open_run
 from .theory import tangent as tangent, transport as transport
 
 __version__: str

@@ -161,7 +161,7 @@ class Findings:
     def _own_limits(self) -> list[xarray.Dataset]:
         """The two finest limits of the sweep at its chosen setting, or the one there is, the finest last."""
         from particles.experiments import grid
-        from particles.storage.run_file import open as open_run
+        from particles.storage.run_file import open_run
 
         chosen = {str(name): value for name, value in self._data.coords.items() if value.ndim == 0}
         found = [
@@ -182,7 +182,8 @@ class Findings:
             raise InputError(
                 "`.mf` needs a dataset of this program",
                 f"attributes {sorted(map(str, self._data.attrs)) or 'none'}",
-                "Take run.dataset, mf.open(file).dataset or mf.open_sweep(folder); xarray.set_options(keep_attrs=True) "
+                "Take run.dataset, mf.open_run(file).dataset or mf.open_sweep(folder); "
+                "xarray.set_options(keep_attrs=True) "
                 "keeps the attributes in arithmetic.",
             )
         return self._data

@@ -64,11 +64,11 @@ def misfits(raw: dict[str, Any]) -> list[str]:
             f"limit: no quadrature integrates the noise of {method['name']}: leave it out, or take many particles"
         )
     network = _section(raw, "network")
-    if method.get("name") == "birth_death":
+    if method.get("name") == "fisher_rao":
         if network.get("beta", 1.0) != 1.0 or "output" in str(network.get("train", "input")):
-            found.append("birth_death needs `network.beta` = 1 and input weights that train alone")
+            found.append("fisher_rao needs `network.beta` = 1 and input weights that train alone")
         if rule.get("about") == "start":
-            found.append('birth_death needs a potential: a regulariser about the start has none; use about = "zero"')
+            found.append('fisher_rao needs a potential: a regulariser about the start has none; use about = "zero"')
     if method.get("name") == "runge_kutta" and rule.get("name") == "l1":
         found.append("runge_kutta needs a smooth regulariser: use l2")
     for name in ("step", "temperature"):

@@ -12,7 +12,7 @@ from particles.experiments.sweep import run_path
 from particles.measures.measure import Measure, atoms_of
 from particles.plotting import style
 from particles.plotting.convergence import Cloud, convergence
-from particles.storage.run_file import open as open_run
+from particles.storage.run_file import open_run
 
 if TYPE_CHECKING:
     import xarray

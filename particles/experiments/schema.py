@@ -153,7 +153,7 @@ class MethodConfig(_Model):
     )
     rate: Weight = Field(
         default=FisherRao.rate,
-        description="of birth_death: how fast weights change, dw/dt = -rate w (V - mean V); 0 is plain descent",
+        description="of fisher_rao: how fast weights change, dw/dt = -rate w (V - mean V); 0 is plain descent",
     )
 
 

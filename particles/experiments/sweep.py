@@ -22,7 +22,7 @@ from particles.files.reading import size_of
 from particles.population.population import Engine, Local, Watch, cores
 from particles.simulation.simulate import simulate
 from particles.storage import netcdf
-from particles.storage.run_file import Run, save, verified
+from particles.storage.run_file import Run, verified
 
 if TYPE_CHECKING:
     import xarray
@@ -240,7 +240,7 @@ def _made(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
     told = run.events[:-1] if status == "diverged" else run.events  # the last is what the message says
     if errand.notice:
         run.dataset.attrs["events"] = json.dumps([{"iteration": 0, "what": errand.notice}, *run.events])
-    save(run, run_path(out, case))
+    run.save(run_path(out, case))
     shutil.rmtree(keep, ignore_errors=True)
     return Outcome(case, status, message, tuple(str(event["what"]) for event in told))
 

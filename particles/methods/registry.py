@@ -14,5 +14,5 @@ METHODS: dict[str, type[Method]] = {
     "runge_kutta": RungeKutta,
     "langevin": Langevin,
     "dual_averaging": DualAveraging,
-    "birth_death": FisherRao,
+    "fisher_rao": FisherRao,
 }

@@ -76,6 +76,27 @@ class Run:
         """What happened to the run on its way: faults, checkpoints left out, where it went on."""
         return list(attribute("the run", self.dataset.attrs, "events", []))
 
+    def save(self, path: str | Path) -> Path:
+        """Write the run to one HDF5 file, whole or not at all: the path. Raises StorageError if it cannot be written.
+
+        >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+        >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+        >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
+        >>> run.save("run.h5").name
+        'run.h5'
+        """
+        path, groups = Path(path), {"/": self.dataset}
+        if self.left is None:
+            groups["/final"] = _measure_dataset(self)
+        elif not self.left.folder.absolute().is_relative_to(path.absolute().parent):
+            raise InputError(
+                "a run's file must be beside or above the folder of its particles, and moves with it",
+                f"{path} for {self.left.folder}",
+                f"Save it as {self.left.folder.parent / path.name}.",
+            )
+        write_whole(path, netcdf.packed(groups, partial(_refer, self.left, path) if self.left else None))
+        return path
+
     def __repr__(self) -> str:
         """How it ended, what there is of it, what to do next: arrays are no answer at a prompt."""
         data = self.dataset
@@ -95,7 +116,7 @@ class Run:
             lines.append(f"  events    {len(self.events)}, see run.events")
         plain = [name for name in names if data[name].dims == ("time",)]
         nexts = {
-            "finished": (f'run.dataset.mf.plot("{plain[0]}"), ' if plain else "") + 'mf.save(run, "run.h5")',
+            "finished": (f'run.dataset.mf.plot("{plain[0]}"), ' if plain else "") + 'run.save("run.h5")',
             "stopped": "call mf.simulate again with the same `checkpoints` to go on; run.dataset has what was recorded",
             "diverged": "a smaller step; run.dataset has what was recorded before",
         }
@@ -150,28 +171,6 @@ def _seed(config: dict[str, Any]) -> int:
     return int(start.get("seed", -1)) if isinstance(start, dict) else -1
 
 
-def save(run: Run, path: str | Path) -> Path:
-    """Write a run to one HDF5 file, whole or not at all: the path. Raises StorageError if it cannot be written.
-
-    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
-    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
-    >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
-    >>> mf.save(run, "run.h5").name
-    'run.h5'
-    """
-    path, groups = Path(path), {"/": run.dataset}
-    if run.left is None:
-        groups["/final"] = _measure_dataset(run)
-    elif not run.left.folder.absolute().is_relative_to(path.absolute().parent):
-        raise InputError(
-            "a run's file must be beside or above the folder of its particles, and moves with it",
-            f"{path} for {run.left.folder}",
-            f"Save it as {run.left.folder.parent / path.name}.",
-        )
-    write_whole(path, netcdf.packed(groups, partial(_refer, run.left, path) if run.left else None))
-    return path
-
-
 def _refer(left: Left, path: Path, file: h5py.File) -> None:
     """/final by reference to the shards' files, found from where `path` is."""
     folder = os.path.relpath(left.folder.absolute(), path.absolute().parent)
@@ -211,13 +210,13 @@ def _measure_dataset(run: Run) -> "xarray.Dataset":
     return xarray.Dataset(data)
 
 
-def open(path: str | Path) -> Run:
+def open_run(path: str | Path) -> Run:
     """Read a run back, into memory. Raises StorageError for a file that is no run, or cannot be read.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
-    >>> mf.open(mf.save(run, "run.h5")).dataset.identical(run.dataset)
+    >>> mf.open_run(run.save("run.h5")).dataset.identical(run.dataset)
     True
     """
     path = Path(path)
@@ -300,7 +299,7 @@ def read(path: Path, reader: Callable[[Hdf5File], T]) -> T:
     """What `reader` finds in a result; DamagedError where the file is to blame that it cannot."""
     size = size_of(path)
     if size is None:
-        raise StorageError(f"no such file: {path}. Give the path of a result that `particles run` or `save` wrote.")
+        raise StorageError(f"no such file: {path}. Give the path of a result that `particles run` or `run.save` wrote.")
     try:
         with opened(path, size, path.parent) as file:
             return reader(file)

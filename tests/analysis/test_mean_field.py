@@ -172,7 +172,7 @@ def test_test_samples_and_averages__are_watched_too(samples):
 
 def test_dataset__tells_the_nodes_and_the_error(samples, tmp_path):
     found = mean_field(mf.Network("tanh"), mf.Gaussian(2), samples(d=2), DESCENT, steps=4, record_every=2)
-    back = mf.open(mf.save(found.run, tmp_path / "limit.h5")).dataset
+    back = mf.open_run(found.run.save(tmp_path / "limit.h5")).dataset
     assert back.attrs["nodes"] == found.nodes[-1] == len(found.run.measure.w)
     assert back.attrs["tolerance"] == 1e-6
     assert back["limit_error"].values == pytest.approx(found.error)

@@ -19,7 +19,7 @@ METHODS = {
     "langevin": mf.Langevin(0.2, 0.05, weight_decay=0.1, seed=4),
     "annealed": mf.Langevin(0.2, InverseSqrt(0.1), batch=5, seed=4),
     "dual averaging": mf.DualAveraging(0.2, 0.05, weight_decay=0.1, inner=3, seed=4),
-    "birth and death": mf.FisherRao(0.2, rate=0.5),
+    "Fisher-Rao": mf.FisherRao(0.2, rate=0.5),
 }
 EACH_METHOD = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 
@@ -135,7 +135,7 @@ def test_dual_averaging__is_the_plain_algorithm(start, data):
     np.testing.assert_allclose(end(method, 8, start, data).b, b, atol=1e-13)
 
 
-def test_birth_and_death__is_the_plain_update(start, data):
+def test_fisher_rao__is_the_plain_update(start, data):
     b, w = start.b.copy(), start.w.copy()
     for _ in range(5):
         v, slope = velocity(b, start.s, w, data)
@@ -143,7 +143,7 @@ def test_birth_and_death__is_the_plain_update(start, data):
         w = w * np.exp(-0.2 * 0.5 * potential)
         w /= w.sum()
         b = b + 0.2 * (v - 0.03 * b)
-    found = end(METHODS["birth and death"], 5, start, data, regulariser=mf.L2(0.03))
+    found = end(METHODS["Fisher-Rao"], 5, start, data, regulariser=mf.L2(0.03))
     np.testing.assert_allclose(found.b, b, atol=1e-13)
     np.testing.assert_allclose(found.w, w, rtol=1e-12)
     assert found.w.std() > 0.01 * found.w.mean()  # or else nothing was shown
@@ -228,14 +228,14 @@ def test_method__refuses(make, told):
         make()
 
 
-def test_birth_and_death__bears_a_potential_far_from_zero(start, data):
+def test_fisher_rao__bears_a_potential_far_from_zero(start, data):
     """A common offset of V moves no weight: targets of 200 give V of hundreds."""
     far = mf.Dataset(data.x, 0.0 * data.y + 200.0)
     same = mf.Measure(np.full((300, D), 0.5), np.ones(300), start.w)
     assert end(mf.FisherRao(1e-3, rate=1e4), 2, same, far, mf.Network("sigmoid")).w == pytest.approx(start.w)
 
 
-def test_birth_and_death__that_loses_its_weights_names_the_rate(start, data):
+def test_fisher_rao__that_loses_its_weights_names_the_rate(start, data):
     far = mf.Dataset(data.x, 0.0 * data.y + 200.0)
     with pytest.raises(mf.DivergedError, match=r"`rate` 100000 is too large for V\. Lower it, or the step\.$"):
         end(mf.FisherRao(1.0, rate=1e5), 3, start, far)

@@ -264,7 +264,7 @@ def test_run__brings_its_own_weights_and_opens_from_a_file(tmp_path):
         mf.Network("tanh"), law.quadrature(64), data, mf.GradientDescent(0.5), steps=3, record=record, positions=50
     )
     assert np.ptp(run.measure.w) > 0
-    again = mf.open(mf.save(run, tmp_path / "run.h5"))
+    again = mf.open_run(run.save(tmp_path / "run.h5"))
     shown = [reel(one, Camera(), 4) for one in (run, again)]
     for one in shown:
         np.testing.assert_allclose(one.tracks[0].share[2], run.measure.w[:50] / run.measure.w[:50].sum())

@@ -23,7 +23,7 @@ METHODS = {
     "dual averaging": (mf.DualAveraging(0.05, temperature=0.01, weight_decay=0.1), "push"),
     "Runge-Kutta": (mf.RungeKutta(0.1), "push"),
     "Runge-Kutta to a tolerance": (mf.RungeKutta(0.1, "dormand-prince", tolerance=1e-6), "probe"),
-    "birth and death": (mf.FisherRao(0.05, rate=0.1), "push"),
+    "Fisher-Rao": (mf.FisherRao(0.05, rate=0.1), "push"),
 }
 
 
@@ -61,7 +61,7 @@ def test_interrupt__ends_the_run_between_iterations(method, simulate, monkeypatc
     last = int(state.name.split("-")[1])
     assert run.status == "stopped" and 0 < last < 4096
     assert "Ctrl-C again ends it now" in capsys.readouterr().err
-    again = mf.open(mf.save(run, tmp_path / "run.h5"))
+    again = mf.open_run(run.save(tmp_path / "run.h5"))
     assert again.dataset["iteration"].values.tolist() == list(range(0, last + 1, 7))
     for mine, wanted in zip(again.measure, simulate(method, steps=last).measure, strict=True):
         assert mine.tobytes() == wanted.tobytes()
@@ -95,7 +95,7 @@ def test_interrupt__amid_the_parts_of_a_step_goes_back_to_where_it_began(cloud, 
     assert resumed.measure.b.tobytes() == whole.measure.b.tobytes()
 
 
-@pytest.mark.parametrize("method", ["GD", "SGD", "Runge-Kutta", "birth and death"])
+@pytest.mark.parametrize("method", ["GD", "SGD", "Runge-Kutta", "Fisher-Rao"])
 def test_interrupt__twice_is_keyboardinterrupt_and_spoils_nothing(method, simulate, monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         pressed(patch, METHODS[method][1], times=2, at=4)
@@ -135,7 +135,7 @@ def test_interrupt__by_a_handler_of_another_s_has_no_measure_of_half_an_iteratio
     finally:
         signal.signal(signal.SIGINT, before)
     assert (run.status, run.measure) == ("stopped", None)
-    again = mf.open(mf.save(run, tmp_path / "run.h5"))
+    again = mf.open_run(run.save(tmp_path / "run.h5"))
     assert again.measure is None and again.dataset["iteration"].values.tolist() == [0, 7]
     assert "stopped" in repr(again)
 
@@ -181,7 +181,7 @@ def told(iteration, steps):
         print("begun", flush=True)
 run = mf.simulate(mf.Network("tanh"), mf.Gaussian(3).sample(64, seed=0), data, mf.GradientDescent(0.01),
                   steps=10**8, record_every=10**6, record="loss", progress=told)
-mf.save(run, sys.argv[1])
+run.save(sys.argv[1])
 print(run.status)
 """
 
@@ -194,4 +194,4 @@ def test_interrupt__of_a_script_lets_it_go_on(tmp_path):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "stopped\n"), err
-    assert mf.open(tmp_path / "run.h5").dataset["iteration"].values.tolist() == [0]
+    assert mf.open_run(tmp_path / "run.h5").dataset["iteration"].values.tolist() == [0]

@@ -180,7 +180,7 @@ def test_stable_step__of_many_samples_looks_at_the_longest(cloud):
     assert safe == pytest.approx(2 / 0.02, rel=1e-3)
 
 
-def test_stable_step__of_dual_averaging_and_of_birth_and_death_know_their_methods(cloud, samples):
+def test_stable_step__of_dual_averaging_and_of_fisher_rao_know_their_methods(cloud, samples):
     x, net, row = samples(n=30).x, mf.Network("tanh"), loss_row("squared")
     plain = stable_step(net, cloud(), x, row)
     assert stable_step(net, cloud(), x, row, method=mf.DualAveraging(1.0, 0.1, 0.0, inner=7)) == pytest.approx(

@@ -432,17 +432,17 @@ def test_final__is_left_in_files_and_told_apart_from_checkpoints(run, tmp_path):
     whole = run()
     left = run(final=tmp_path / "last")
     assert left.measure is None
-    again = mf.open(mf.save(left, tmp_path / "run.h5"))
+    again = mf.open_run(left.save(tmp_path / "run.h5"))
     for a, b in zip(again.measure, whole.measure, strict=True):
         assert a.tobytes() == b.tobytes()
     run(final=tmp_path / "last")  # the same run leaves the same files' successors, not more of them
     assert len(list((tmp_path / "last").iterdir())) == 1
     with pytest.raises(mf.StorageError, match="which is not there in full"):
-        mf.open(tmp_path / "run.h5")
-    again = mf.save(run(final=tmp_path / "last"), tmp_path / "run.h5")
+        mf.open_run(tmp_path / "run.h5")
+    again = run(final=tmp_path / "last").save(tmp_path / "run.h5")
     flip(next((tmp_path / "last").iterdir()))
     with pytest.raises(mf.StorageError, match="is damaged: its SHA-256"):
-        mf.open(again)
+        mf.open_run(again)
     with pytest.raises(mf.InputError, match="`final` and `checkpoints` must be two folders"):
         run(folder=tmp_path / "last", final=tmp_path / "last")
 
