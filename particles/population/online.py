@@ -1,12 +1,12 @@
 """One-sample iterations (3.2) on a shard that must meet others each iteration: the windows of the sweep, step by step.
 
-The pieces of the sweep in kernels/online.py in the same order, so the same bits; between them one number, g, comes from
-outside. Positions are read and written once a window here too.
+The pieces of the sweep in kernels/window.py in the same order, so the same bits; between them one number, g, comes
+from outside. Positions are read and written once a window here too.
 """
 
 import numpy as np
 
-from particles.kernels.online import WINDOW
+from particles.kernels.window import WINDOW
 from particles.measures.blocks import Branches, climb
 from particles.population.shard import Shard
 from particles.population.updates import Leg

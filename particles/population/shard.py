@@ -13,7 +13,7 @@ import numpy as np
 
 from particles.errors import InputError
 from particles.kernels.assemble import BLOCK
-from particles.kernels.online import WINDOW
+from particles.kernels.window import WINDOW
 from particles.measures import blocks
 from particles.measures.blocks import Branches, Floats, climb
 from particles.measures.measure import Array, Measure

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.errors import DivergedError
-from particles.kernels.online import WINDOW
+from particles.kernels.window import WINDOW
 from particles.measures.measure import Array
 from particles.methods.base import Abandoned, Memory, Method, Problem, Stepper, Stop
 from particles.methods.descent import Euler

@@ -8,7 +8,8 @@ import pytest
 from support import naive
 
 import particles as mf
-from particles.kernels.online import WINDOW, plain_online_kernel
+from particles.kernels.online import plain_online_kernel
+from particles.kernels.window import WINDOW
 from particles.measures import blocks
 from particles.model.activations import ACTIVATIONS
 from particles.population.shard import Shard

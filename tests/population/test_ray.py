@@ -20,7 +20,7 @@ import particles as mf
 from particles.errors import ClusterError, LostError
 from particles.kernels.compile import inline
 from particles.kernels.elementwise import lanewise
-from particles.kernels.online import WINDOW
+from particles.kernels.window import WINDOW
 from particles.machine import Processor, processor
 from particles.measures.blocks import climb, root, tree_sum
 from particles.model.activations import ACTIVATIONS
