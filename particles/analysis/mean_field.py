@@ -18,7 +18,7 @@ from particles.measures import quadrature
 from particles.measures.laws import Atoms, Gaussian, Law
 from particles.measures.measure import Array, Measure, checked_signs
 from particles.measures.random_streams import Purpose, generator
-from particles.methods.settings import DualAveraging, Langevin, Method
+from particles.methods.base import Method
 from particles.model.network import Network
 from particles.simulation.checkpoints import Checkpoints
 from particles.simulation.simulate import DEFAULT_RECORD, simulate
@@ -207,8 +207,7 @@ def _check(net: Network, law: Law, method: Method, signs: str, options: dict[str
     if not isinstance(law, Law):
         remedy = "A measure of your own is Atoms(points, weights)."
         raise InputError("`law` must be an initial law that has a quadrature", type(law).__name__, remedy)
-    noisy = isinstance(method, Langevin | DualAveraging) and method.temperature != 0.0
-    if noisy:
+    if method.noisy:
         rule = "a quadrature follows particles that move without noise of their own"
         raise InputError(rule, repr(method), "Compare large finite clouds, or set temperature=0.")
     checked_signs(signs)

@@ -10,12 +10,12 @@ from particles.checks import in_range, numpy_settings, whole
 from particles.data.dataset import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.measures.measure import Given, Measure, Source, checked_measure, source_of
-from particles.methods.problem import Problem
+from particles.methods.base import Method, Problem
+from particles.methods.descent import GradientDescent
 from particles.methods.schedules import schedule
-from particles.methods.settings import GradientDescent, Method
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
-from particles.model.regularisers import L1, L2, NONE, Regulariser
+from particles.model.regularisers import NONE, Regulariser
 from particles.population.messages import population_spec
 from particles.population.observables import Observer
 from particles.population.population import Engine, Local
@@ -85,6 +85,7 @@ def simulate(
     steps = whole("steps", steps, 0, remedy="Use 0 to look at the start only.")
     record = (record,) if isinstance(record, str) else tuple(record)
     row, rule = loss_row(loss), _one_regulariser(method, regulariser)
+    method.check(net, rule)
     train = data.holdout() if isinstance(data, Stream) else data
     if row.binary:
         checked_labels(train.y)
@@ -206,7 +207,7 @@ def _start_hash(start: Source) -> str:
 
 def _one_regulariser(method: Method, given: Regulariser | None) -> Regulariser:
     own: Regulariser | None = method.regulariser
-    if not isinstance(given, L1 | L2 | None):
+    if not isinstance(given, Regulariser | None):
         raise InputError(
             "`regulariser` must be an mf.L1 or mf.L2, or a subclass", repr(given), "The kernels know no other."
         )
