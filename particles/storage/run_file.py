@@ -149,7 +149,7 @@ def dataset_of(
     events: list[Event],
 ) -> "xarray.Dataset":
     """The recorded rows as one dataset over flow time."""
-    import xarray
+    from particles.xarray import Dataset
 
     iterations = np.array([at for at, _ in rows], dtype=np.int64)
     data: dict[str, Any] = {}
@@ -174,7 +174,7 @@ def dataset_of(
         "seed": _seed(config),
         **provenance(),
     }
-    return xarray.Dataset(data, coords=coords, attrs=attrs)
+    return Dataset(data, coords=coords, attrs=attrs)
 
 
 def _seed(config: dict[str, Any]) -> int:
