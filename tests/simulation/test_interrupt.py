@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import particles as mf
+from particles.population.population import LocalPopulation
 from particles.population.shard import Shard
 
 NET, STEPS = mf.Network("tanh", beta=1.0), 200
@@ -40,7 +41,8 @@ def simulate(cloud, samples):
 
 def pressed(monkeypatch, part, times=1, at=3):
     """Ctrl-C inside the work on the particles, before the `at`-th call of it has done anything."""
-    work, calls = getattr(Shard, part), []
+    owner = LocalPopulation if part == "sweep" else Shard
+    work, calls = getattr(owner, part), []
 
     def hit(self, *args):
         calls.append(part)
@@ -49,7 +51,7 @@ def pressed(monkeypatch, part, times=1, at=3):
                 signal.raise_signal(signal.SIGINT)
         return work(self, *args)
 
-    monkeypatch.setattr(Shard, part, hit)
+    monkeypatch.setattr(owner, part, hit)
 
 
 @pytest.mark.parametrize("method", METHODS)
