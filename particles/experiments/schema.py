@@ -22,7 +22,7 @@ from particles.model.losses import LOSSES
 from particles.model.network import LAYERS
 from particles.population.messages import DTYPES
 from particles.population.observables import OBSERVABLES
-from particles.simulation.simulate import DEFAULT_RECORD
+from particles.simulation.record import DEFAULT_RECORD
 
 MOST = 2**40  # particles; more is a slip of the finger
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
