@@ -36,6 +36,7 @@ from .plotting.view import Camera as Camera
 from .population.observables import OBSERVABLES as OBSERVABLES
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
+from .simulation.checkpoints import Checkpoints as Checkpoints
 from .simulation.simulate import simulate as simulate
 from .storage.run_file import Run as Run, open_run as open_run
 from .theory import tangent as tangent, transport as transport

@@ -16,8 +16,8 @@ from particles.model.activations import ACTIVATIONS
 from particles.model.losses import LOSSES
 from particles.model.network import LAYERS, Network
 from particles.model.regularisers import REGULARISERS
+from particles.population.messages import DTYPES
 from particles.population.observables import OBSERVABLES
-from particles.population.updates import DTYPES
 from particles.simulation.simulate import DEFAULT_RECORD
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"

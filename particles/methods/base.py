@@ -16,9 +16,9 @@ from particles.methods.schedules import Schedule, schedule
 from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import NONE, Regulariser
+from particles.population.messages import Drift, Update
 from particles.population.population import Population
 from particles.population.samples import Samples
-from particles.population.updates import Field, Move
 
 Memory = dict[str, Array]  # what a stepper keeps besides the particles; checkpoints save it
 Stop = Callable[[], bool]  # whether the run is to end
@@ -100,10 +100,10 @@ class Problem(NamedTuple):
     times: Array  # (T + 1,) flow time after each number of iterations
     hopeless: float  # a loss above this will not come back
 
-    def field(self, iteration: int, g: Array) -> Field:
+    def field(self, iteration: int, g: Array) -> Drift:
         """What the velocity depends on, from the outputs at this iteration's samples."""
         y = self.samples.targets(iteration)
-        return Field(iteration, self.loss.slope(g, y) / len(y), self.regulariser)
+        return Drift(iteration, self.loss.slope(g, y) / len(y), self.regulariser)
 
 
 class Stepper(ABC):
@@ -119,7 +119,7 @@ class Stepper(ABC):
         self.method = problem.method
 
     @abstractmethod
-    def move(self, iteration: int, g: Array) -> Move | None:
+    def move(self, iteration: int, g: Array) -> Update | None:
         """The last move of the iteration, which the flow sends with its request for the next sums.
 
         None where the particles are there already. g : outputs at the iteration's samples. A step of many parts calls

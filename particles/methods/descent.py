@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from particles.measures.measure import Array
 from particles.methods.base import Average, Batch, Method, Seed, Step, Stepper, WeightDecay
 from particles.model.regularisers import L2, Regulariser
-from particles.population.updates import Move
+from particles.population.messages import Update
 
 
 class Euler(Stepper):
     """b' = b + eta v: gradient descent (3) and SGD (4)."""
 
-    def move(self, iteration: int, g: Array) -> Move | None:
+    def move(self, iteration: int, g: Array) -> Update | None:
         share = 1.0 / (iteration + 2) if self.method.average else None
-        return Move(self.problem.field(iteration, g), float(self.problem.sizes[iteration]), share)
+        return Update(self.problem.field(iteration, g), float(self.problem.sizes[iteration]), share)
 
 
 @dataclass(frozen=True)

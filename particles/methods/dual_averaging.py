@@ -8,7 +8,7 @@ from particles.checks import Setting
 from particles.measures.measure import Array
 from particles.methods.base import Method, Seed, Step, Stepper, WeightDecay
 from particles.model.regularisers import L2, Regulariser
-from particles.population.updates import Field, Move, Noise
+from particles.population.messages import Drift, Noise, Update
 
 
 class Averaging(Stepper):
@@ -19,7 +19,7 @@ class Averaging(Stepper):
 
     method: "DualAveraging"
 
-    def move(self, iteration: int, g: Array) -> Move | None:
+    def move(self, iteration: int, g: Array) -> Update | None:
         method, eta = self.method, float(self.problem.sizes[iteration])
         t, inside = divmod(iteration, method.inner)
         t += 1
@@ -28,9 +28,9 @@ class Averaging(Stepper):
             self.memory["slopes"] = self.memory.get("slopes", 0.0) + t * slope
         share = 2.0 / ((t + 1) * (t + 2))
         pull = L2(method.weight_decay * share * t * (t + 1) / 2)
-        field = Field(iteration, share * self.memory["slopes"], pull)
+        field = Drift(iteration, share * self.memory["slopes"], pull)
         noise = Noise(math.sqrt(2.0 * eta * method.temperature), method.seed, iteration)
-        return Move(field, eta, noise=noise)
+        return Update(field, eta, noise=noise)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from particles.measures.measure import Array
 from particles.methods.base import Method, Step, Stepper
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
+from particles.population.messages import Reduction, Update
 from particles.population.shard import Shard
-from particles.population.updates import Move, Partial
 
-MASS = Partial(lambda block: np.atleast_1d(np.sum(block.w)), "sum")
+MASS = Reduction(lambda block: np.atleast_1d(np.sum(block.w)), "sum")
 
 
 class Reweighing(Stepper):
@@ -23,10 +23,10 @@ class Reweighing(Stepper):
 
     method: "FisherRao"
 
-    def move(self, iteration: int, g: Array) -> Move | None:
+    def move(self, iteration: int, g: Array) -> Update | None:
         eta, field = float(self.problem.sizes[iteration]), self.problem.field(iteration, g)
         # int V dmu of the data term, known for nothing: taken off so that weights stay near what they were.
-        move = Move(field, eta, growth=eta * self.method.rate, centre=float(field.slope @ g))
+        move = Update(field, eta, growth=eta * self.method.rate, centre=float(field.slope @ g))
         if not all(self.population.each(Shard.push, move)):
             raise DivergedError(f"a particle is no longer finite after iteration {iteration + 1}", iteration + 1)
         mass = float(self.population.fold([MASS], None)[0][0])

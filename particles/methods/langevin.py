@@ -11,8 +11,8 @@ from particles.measures.measure import Array
 from particles.methods.base import BatchOrAll, Memory, Method, Problem, Seed, Step, Stepper, Stop, WeightDecay
 from particles.methods.schedules import Schedule
 from particles.model.regularisers import L2, Regulariser
+from particles.population.messages import Noise, Update
 from particles.population.population import Population
-from particles.population.updates import Move, Noise
 
 
 class Noisy(Stepper):
@@ -24,10 +24,10 @@ class Noisy(Stepper):
         super().__init__(problem, population, memory, stop)
         self.temperatures = temperatures(self.method.temperature, len(problem.sizes))
 
-    def move(self, iteration: int, g: Array) -> Move | None:
+    def move(self, iteration: int, g: Array) -> Update | None:
         eta = float(self.problem.sizes[iteration])
         noise = Noise(math.sqrt(2.0 * eta * float(self.temperatures[iteration])), self.method.seed, iteration)
-        return Move(self.problem.field(iteration, g), eta, noise=noise)
+        return Update(self.problem.field(iteration, g), eta, noise=noise)
 
 
 def temperatures(temperature: float | Schedule, steps: int) -> Array:

@@ -13,9 +13,9 @@ from particles.measures.measure import Array
 from particles.methods.base import Abandoned, Memory, Method, Problem, Step, Stepper, Stop
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
+from particles.population.messages import Stage, Update
 from particles.population.population import Population
 from particles.population.shard import Shard
-from particles.population.updates import Move, Stage
 
 _SMALLEST = 1e-9  # of a step: a part this small means that the flow cannot be followed
 # Of a step, accepted or not: 15 s of the smallest problem. A smooth flow needs about one part for each 3 / lam_max of
@@ -70,7 +70,7 @@ class Staged(Stepper):
         super().__init__(problem, population, memory, stop)
         self.tableau, self.tolerance, self.of = self.method.tableau, self.method.tolerance, self.method.stages
 
-    def move(self, iteration: int, g: Array) -> Move | None:
+    def move(self, iteration: int, g: Array) -> Update | None:
         """All stages but the last, and its move; of a step with a tolerance everything."""
         whole = float(self.problem.sizes[iteration])
         if self.tolerance is None:
@@ -115,16 +115,16 @@ class Staged(Stepper):
             "parts), or use GradientDescent.",
         )
 
-    def _stages(self, iteration: int, g: Array, eta: float) -> Move:
+    def _stages(self, iteration: int, g: Array, eta: float) -> Update:
         rows = [*self.tableau.rows, self.tableau.ends]
         for number, row in enumerate(rows):
             field = self.problem.field(iteration, g)
-            move = Move(field, eta, stage=Stage(number, tuple(eta * a for a in row), self.of))
+            move = Update(field, eta, stage=Stage(number, tuple(eta * a for a in row), self.of))
             if number < len(rows) - 1:
                 g = self._advanced(move, iteration)
         return move
 
-    def _advanced(self, move: Move, iteration: int) -> Array:
+    def _advanced(self, move: Update, iteration: int) -> Array:
         g, finite = self.population.advance(move, iteration, keep=True)
         if not finite:
             raise DivergedError(
@@ -139,7 +139,7 @@ class Staged(Stepper):
         except DivergedError:
             return g, math.inf
         ends = (*(eta * b for b in self.tableau.ends), 0.0)
-        move = Move(self.problem.field(iteration, after), eta, stage=Stage(len(ends) - 1, ends, self.of))
+        move = Update(self.problem.field(iteration, after), eta, stage=Stage(len(ends) - 1, ends, self.of))
         answers = self.population.each(Shard.probe, move, tuple(eta * e for e in self.tableau.errors))
         square = root([branches for branches, _ in answers], blocks_of(self.population.count))
         fine = all(finite for _, finite in answers) and np.isfinite(square).all()

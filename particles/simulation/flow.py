@@ -23,10 +23,10 @@ from particles.methods.descent import Euler
 from particles.model.losses import OURS, Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
+from particles.population.messages import OnlineRun, Update
 from particles.population.observables import Observer, Values
 from particles.population.population import Population
 from particles.population.shard import Shard
-from particles.population.updates import Leg, Move
 
 _SWEEP_WORK = 2**20  # particles times iterations between two looks at a sweep: milliseconds, so that Ctrl-C is quick
 
@@ -83,11 +83,11 @@ def _steps(
     begin: int,
     stepping: Stepper,
 ) -> Iterator[Snapshot]:
-    """An iteration at a time: the last one's move and this one's sums are one call, wherever the particles are."""
+    """An iteration at a time: the last one's update and this one's sums are one call, wherever the particles are."""
     steps, whole = len(problem.sizes), problem.samples.whole
-    move: Move | None = None
+    update: Update | None = None
     for iteration in range(begin, steps + 1):
-        g, finite = population.advance(move, iteration, keep=iteration < steps)
+        g, finite = population.advance(update, iteration, keep=iteration < steps)
         if not finite:
             raise DivergedError(f"a particle is no longer finite after iteration {iteration}", iteration)
         risk = mean_loss(problem.loss, g, problem.samples.targets(iteration))
@@ -97,7 +97,7 @@ def _steps(
         yield Snapshot(iteration, float(problem.times[iteration]), values, memory=stepping.memory)
         if iteration < steps:
             try:
-                move = stepping.move(iteration, g)
+                update = stepping.move(iteration, g)
             except Abandoned:
                 yield Snapshot(iteration, float(problem.times[iteration]), None, memory=stepping.memory)
                 return
@@ -138,8 +138,8 @@ def mean_loss(loss: Loss, g: Array, y: Array) -> float:
 
 def _sweep(problem: Problem, population: Population, first: int, last: int) -> None:
     """Iterations [first, last)."""
-    leg = Leg(first, last, problem.sizes[first:last], problem.loss.name, problem.regulariser, first + 1)
-    g, finite = population.sweep(leg)
+    run = OnlineRun(first, last, problem.sizes[first:last], problem.loss.name, problem.regulariser, first + 1)
+    g, finite = population.sweep(run)
     _, y = problem.samples.run(first, last)
     with np.errstate(all="ignore"):
         risk = problem.loss.value(g, y)

@@ -53,7 +53,7 @@ class Watched:
     @cached_property
     def first(self) -> Array:
         """K_w1."""
-        return gram(self.net, atoms_of(self.start), self._inputs, self.engine)
+        return gram(self.net, atoms_of(self.start), self._inputs, engine=self.engine)
 
     @property
     def _inputs(self) -> Array:
@@ -62,7 +62,7 @@ class Watched:
 
     def now(self, population: Population) -> Array:
         """K_w of the particles as they are."""
-        return gram(self.net, measure_of(population), self._inputs, self.engine)
+        return gram(self.net, measure_of(population), self._inputs, engine=self.engine)
 
     @cached_property
     def alone(self) -> dict[int, Array]:

@@ -286,7 +286,7 @@ def test_runge_kutta__gives_up_a_step_for_whoever_is_told_of_its_progress(tmp_pa
         asked.append(iteration)
         return asked.count(1) == 30
 
-    run = sliding(progress=progress, checkpoints=tmp_path, checkpoint_seconds=0.0, record=("loss",))
+    run = sliding(progress=progress, checkpoints=mf.Checkpoints(tmp_path, 0.0), record=("loss",))
     assert run.status == "stopped" and asked == [0] * asked.count(0) + [1] * 30
     assert run.dataset.iteration.values.tolist() == [0, 1]
     assert run.measure.b[0, 0] == pytest.approx(1.5 * np.exp(-0.25) - 1, abs=1e-8)

@@ -19,9 +19,9 @@ from particles.measures.measure import Array, Measure, checked_measure
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import NONE, Regulariser
+from particles.population.messages import Drift, population_spec
 from particles.population.population import Local, cores
 from particles.population.shard import Shard
-from particles.population.updates import Field, recipe
 
 
 class Variation(NamedTuple):
@@ -52,9 +52,9 @@ class Variation(NamedTuple):
         # A cloud of these points, both of whose layers move: its velocities are minus the gradient and minus the value.
         cloud = Measure(points, signs, np.full(len(signs), 1.0 / len(signs)))
         net = Network(self.net.activation, beta=1.0, train=("input", "output"))
-        shard = Shard(recipe(net, cloud), self.threads)
+        shard = Shard(population_spec(net, cloud), self.threads)
         try:
-            v, vs = shard.velocities(Field(self.x, self.slope, NONE))
+            v, vs = shard.velocities(Drift(self.x, self.slope, NONE))
         finally:
             shard.close()
         value, gradient, penalty = -signs * vs, -v, self.penalty
