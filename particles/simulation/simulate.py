@@ -15,7 +15,7 @@ from particles.methods.descent import GradientDescent
 from particles.methods.schedules import schedule
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
-from particles.model.regularisers import NONE, Regulariser
+from particles.model.regularisers import Regulariser
 from particles.population.messages import population_spec
 from particles.population.observables import Observer
 from particles.population.population import Engine, Local
@@ -85,7 +85,10 @@ def simulate(
     """
     steps = whole("steps", steps, 0, remedy="Use 0 to look at the start only.")
     plan = planned(record, record_every, positions, steps)
-    row, rule = loss_row(loss), _one_regulariser(method, regulariser)
+    if not isinstance(regulariser, Regulariser | None):
+        rule_of = "`regulariser` must be an mf.L1 or mf.L2, or a subclass"
+        raise InputError(rule_of, repr(regulariser), "The kernels know no other.")
+    row, rule = loss_row(loss), method.rule(regulariser)
     method.check(net, rule)
     train = data.holdout() if isinstance(data, Stream) else data
     if row.binary:
@@ -193,16 +196,3 @@ def _start_hash(start: Source) -> str:
         return array_hash(*start.measure)
     first = min(start.count, _HASHED)
     return array_hash(*start.part(0, first), *start.part(start.count - 1, start.count))
-
-
-def _one_regulariser(method: Method, given: Regulariser | None) -> Regulariser:
-    own: Regulariser | None = method.regulariser
-    if not isinstance(given, Regulariser | None):
-        raise InputError(
-            "`regulariser` must be an mf.L1 or mf.L2, or a subclass", repr(given), "The kernels know no other."
-        )
-    if own is not None and given is not None:
-        raise InputError(
-            f"{type(method).__name__} brings its own regulariser", repr(given), "Use its `weight_decay`, or SGD."
-        )
-    return own or given or NONE

@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from particles.checks import real_array, whole
+from particles.checks import check_settings, real_array, whole
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure, atoms_of, checked_count, checked_signs
 from particles.measures.quadrature import SCRAMBLES, TENSORS, Rule, half_width, larger, principal_axes, rotation, sobol
@@ -27,6 +27,10 @@ class Law(ABC):
     """
 
     dim: int
+
+    def __post_init__(self) -> None:
+        whole("dim", self.dim, 1, remedy="Give the number of inputs, a bias counted in.")
+        check_settings(self)
 
     @abstractmethod
     def draw(self, random: np.random.Generator, count: int) -> Array:
@@ -181,7 +185,3 @@ class Sample:
             ]
             s = np.asarray(2.0 * np.concatenate(drawn)[first - begin * ROWS : last - begin * ROWS] - 1.0)
         return self.law.rows(self.seed, first, last), s
-
-
-def checked_dim(dim: int) -> None:
-    whole("dim", dim, 1, remedy="Give the number of inputs, a bias counted in.")
