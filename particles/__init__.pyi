@@ -41,7 +41,8 @@ from .population.observables import OBSERVABLES as OBSERVABLES
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
 from .simulation.simulate import simulate as simulate
-from .storage.run_file import Run as Run, open as open, save as save
+from .storage.run import Run as Run
+from .storage.run_file import open as open, save as save
 from .theory import tangent as tangent, transport as transport
 
 __version__: str

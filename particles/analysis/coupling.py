@@ -20,7 +20,7 @@ from particles.measures.random_streams import checked_seed
 from particles.methods.settings import SGD, AveragedSGD, GradientDescent, Langevin, Method
 from particles.model.network import Network
 from particles.simulation.simulate import simulate
-from particles.storage.run_file import Run
+from particles.storage.run import Run
 
 if TYPE_CHECKING:
     import xarray

@@ -22,7 +22,8 @@ from particles.files.reading import size_of
 from particles.population.population import Engine, Local, Watch, cores
 from particles.simulation.simulate import simulate
 from particles.storage import netcdf
-from particles.storage.run_file import Run, save, verified
+from particles.storage.run import Run
+from particles.storage.run_file import save, verified
 
 if TYPE_CHECKING:
     import xarray

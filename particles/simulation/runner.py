@@ -17,8 +17,9 @@ from particles.population.observables import Observer
 from particles.population.population import Population, measure_of
 from particles.simulation.flow import Snapshot, flow
 from particles.simulation.interrupt import Interrupt, interruptible
-from particles.storage.checkpoint import Checkpoints, Event, Row
-from particles.storage.views import Left, left_in
+from particles.storage.checkpoint import Checkpoints, Row
+from particles.storage.manifest import Event
+from particles.storage.virtual_dataset import StoredMeasure, store_measure
 
 # Called with (iteration, steps) as a run goes on; true asks it to stop.
 Progress = Callable[[int, int], object]
@@ -36,7 +37,7 @@ class Ending(NamedTuple):
     status: str
     measure: Measure | None
     average: Measure | None
-    left: Left | None = None
+    left: StoredMeasure | None = None
     error: DivergedError | None = None
 
 
@@ -131,7 +132,7 @@ class Course:
             at = self._at if diverged.iteration is None else diverged.iteration
             self.events.append({"iteration": at, "what": f"diverged: {diverged}"})
         if self.final is not None:  # too many to be sent here; of a run that stopped the checkpoint has them
-            left = left_in(self.population, self.final, self.name) if status != "stopped" else None
+            left = store_measure(self.population, self.final, self.name) if status != "stopped" else None
             return Ending(status, None, None, left, error)
         try:
             mean = measure_of(self.population, True) if self.problem.method.average else None

@@ -26,7 +26,7 @@ from particles.simulation.runner import Course, Progress, own_files
 from particles.simulation.stability import advice
 from particles.storage.checkpoint import Checkpoints
 from particles.storage.provenance import array_hash, fingerprint
-from particles.storage.run_file import Run, dataset_of
+from particles.storage.run import Run, dataset_of
 
 DEFAULT_RECORD = ("loss", "prediction")
 LOG_POINTS = 10  # recorded iterations a decade with record_every="log"

@@ -7,11 +7,9 @@ Every variable carries long_name, units and the equation it comes from; the root
 its hash and where the numbers came from.
 """
 
-import html
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,18 +18,15 @@ import h5py
 import numpy as np
 
 from particles.errors import DamagedError, InputError, StorageError
-from particles.escapes import escaped
 from particles.files.atomic import write_whole
 from particles.files.hdf5_file import Hdf5File, opened
 from particles.files.reading import hdf5_error, inside, size_of
 from particles.measures.measure import Measure
-from particles.population.observables import MOMENTS, Observable
 from particles.storage import forms, netcdf
 from particles.storage.attributes import attribute
-from particles.storage.checkpoint import Event, Row
-from particles.storage.provenance import fingerprint, provenance
-from particles.storage.segments import check_file
-from particles.storage.views import Left, virtual
+from particles.storage.particle_files import check_file
+from particles.storage.run import Run
+from particles.storage.virtual_dataset import StoredMeasure, create_virtual
 
 if TYPE_CHECKING:
     import xarray
@@ -41,113 +36,6 @@ _FINAL = {
     "sign": ("signs or trained output weights s_r", "section 3", ("atom",)),
     "weight": ("weights w_r of the atoms of mu", "3.4", ("atom",)),
 }
-
-
-@dataclass
-class Run:
-    """What `simulate` returns: `dataset` as recorded, the last `measure`, the `average` iterate where one is kept.
-
-    left: the files in which the shards left both, if they were told to; then they are None here.
-
-    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
-    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
-    >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
-    >>> run.status, run.measure.b.shape, run.dataset["time"].values
-    ('finished', (16, 2), array([0. , 0.5, 1. , 1.5, 2. ]))
-    """
-
-    dataset: "xarray.Dataset"
-    measure: Measure | None
-    average: Measure | None = None
-    left: Left | None = None
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The resolved configuration."""
-        return dict(attribute("the run", self.dataset.attrs, "config"))
-
-    @property
-    def status(self) -> str:
-        """ "finished", "stopped" (by the user) or "diverged"."""
-        return str(self.dataset.attrs["status"])
-
-    @property
-    def events(self) -> list[Event]:
-        """What happened to the run on its way: faults, checkpoints left out, where it went on."""
-        return list(attribute("the run", self.dataset.attrs, "events", []))
-
-    def __repr__(self) -> str:
-        """How it ended, what there is of it, what to do next: arrays are no answer at a prompt."""
-        data = self.dataset
-        rows = data.sizes.get("time", 0)
-        lines = [f"Run: {self.status}, nothing recorded"]
-        if rows:
-            last, steps = float(data["time"][-1]), int(data["iteration"][-1])
-            lines = [f"Run: {self.status} after {steps} steps at flow time {last:g}, {rows} times recorded"]
-        for name, measure in (("measure", self.measure), ("average", self.average)):
-            if measure is not None:
-                lines.append(f"  {name}   M = {len(measure.b)} particles on R^{measure.b.shape[1]}")
-        if self.left is not None:
-            lines.append(f"  left      M = {self.left.atoms} particles in {self.left.folder}")
-        names = [str(name) for name, values in data.data_vars.items() if "time" in values.dims]
-        lines.append(f"  recorded  {', '.join(names) or 'nothing'}")
-        if self.events:
-            lines.append(f"  events    {len(self.events)}, see run.events")
-        plain = [name for name in names if data[name].dims == ("time",)]
-        nexts = {
-            "finished": (f'run.dataset.mf.plot("{plain[0]}"), ' if plain else "") + 'mf.save(run, "run.h5")',
-            "stopped": "call mf.simulate again with the same `checkpoints` to go on; run.dataset has what was recorded",
-            "diverged": "a smaller step; run.dataset has what was recorded before",
-        }
-        return "\n".join(map(escaped, [*lines, f"  next      {nexts.get(self.status, 'run.dataset')}"]))
-
-    def _repr_html_(self) -> str:
-        """In a notebook: the same, and below it what was recorded, to unfold."""
-        return f"<pre>{html.escape(repr(self))}</pre>{self.dataset._repr_html_()}"
-
-
-def dataset_of(
-    rows: list[Row],
-    times: np.ndarray[Any, Any],
-    names: list[tuple[str, Observable]],
-    targets: dict[str, np.ndarray[Any, Any]],
-    config: dict[str, Any],
-    status: str,
-    events: list[Event],
-) -> "xarray.Dataset":
-    """The recorded rows as one dataset over flow time."""
-    import xarray
-
-    iterations = np.array([at for at, _ in rows], dtype=np.int64)
-    data: dict[str, Any] = {}
-    for name, row in names:
-        about = "of the average iterate: " if name.startswith("averaged_") else ""
-        said = {"long_name": about + row.long_name, "units": "1", "equation": row.equation}
-        if rows:
-            data[name] = (("time", *row.dims), np.stack([values[name] for _, values in rows]), said)
-    for name, values in targets.items():
-        dim = "test_sample" if name.startswith("test_") else "sample"
-        data[name] = (dim, values, {"long_name": "targets y_i", "units": "1", "equation": "section 2"})
-    time = {"long_name": "flow time, the sum of the step sizes", "units": "1", "equation": "3.4"}
-    step = {"long_name": "number of steps taken", "units": "1", "equation": "(3)"}
-    coords: dict[str, Any] = {"time": ("time", times[iterations], time), "iteration": ("time", iterations, step)}
-    if "weight_moment" in data:
-        coords["moment"] = ("moment", MOMENTS, {"long_name": "order p of the moment", "units": "1", "equation": "3.4"})
-    attrs: dict[str, Any] = {
-        "config": json.dumps(config),
-        "config_hash": fingerprint(config),
-        "status": status,
-        "events": json.dumps(events),
-        "seed": _seed(config),
-        **provenance(),
-    }
-    return xarray.Dataset(data, coords=coords, attrs=attrs)
-
-
-def _seed(config: dict[str, Any]) -> int:
-    """The seed of the start; -1 where there is none: a quadrature, or a measure of the user's."""
-    start = config.get("start")
-    return int(start.get("seed", -1)) if isinstance(start, dict) else -1
 
 
 def save(run: Run, path: str | Path) -> Path:
@@ -172,12 +60,12 @@ def save(run: Run, path: str | Path) -> Path:
     return path
 
 
-def _refer(left: Left, path: Path, file: h5py.File) -> None:
+def _refer(left: StoredMeasure, path: Path, file: h5py.File) -> None:
     """/final by reference to the shards' files, found from where `path` is."""
     folder = os.path.relpath(left.folder.absolute(), path.absolute().parent)
     files = {segment: os.path.join(folder, segment.file) for segment in left.segments}
     group = file.require_group("final")
-    virtual(group, left.shape, left.atoms, files)
+    create_virtual(group, left.format, left.atoms, files)
     group.attrs["files"] = json.dumps([[files[part], part.bytes, part.sha256] for part in left.segments])
 
 
