@@ -20,7 +20,7 @@ from particles.data.dataset import Batches, Dataset, Stream
 from particles.kernels.assemble import BLOCK
 from particles.measures.blocks import blocks_of, climb
 from particles.measures.laws import Gaussian
-from particles.methods.settings import Method, RungeKutta
+from particles.methods.base import Method
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L2, NONE, Regulariser
@@ -128,8 +128,7 @@ def work_of(
 
 def copies_of(method: Method, rule: Regulariser, record: Iterable[str]) -> int:
     """How many times the particles are in memory: now, at the start, on average, and between a step's stages."""
-    copies = 1 + bool(method.average) + needs_start(record, rule) + (method.stages + 1 if method.stages > 1 else 0)
-    return copies + (isinstance(method, RungeKutta) and method.tolerance is not None)  # where a divided step began
+    return 1 + bool(method.average) + needs_start(record, rule) + method.copies
 
 
 def probed(net: Network, work: Work, engine: Ray | None = None) -> Constants:

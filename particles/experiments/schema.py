@@ -13,8 +13,10 @@ from particles.data.datasets import SETS
 from particles.experiments.consistency import LAW_OPTIONS, METHOD_OPTIONS
 from particles.measures.laws import Gaussian, Sphere, Uniform
 from particles.measures.measure import SIGNS
+from particles.methods.dual_averaging import DualAveraging
+from particles.methods.fisher_rao import FisherRao
+from particles.methods.runge_kutta import SCHEMES, RungeKutta
 from particles.methods.schedules import RobbinsMonro
-from particles.methods.settings import SCHEMES, BirthDeath, DualAveraging, RungeKutta
 from particles.model.activations import ACTIVATIONS
 from particles.model.losses import LOSSES
 from particles.model.network import LAYERS
@@ -150,8 +152,8 @@ class MethodConfig(_Model):
         default=DualAveraging.inner, description="of dual_averaging: Langevin steps an outer step"
     )
     rate: Weight = Field(
-        default=BirthDeath.rate,
-        description="of birth_death: how fast weights change, dw/dt = -rate w (V - mean V); 0 is plain descent",
+        default=FisherRao.rate,
+        description="of fisher_rao: how fast weights change, dw/dt = -rate w (V - mean V); 0 is plain descent",
     )
 
 

@@ -141,13 +141,13 @@ def _weights(label: str, run: "Run | xarray.Dataset", given: ArrayLike | None) -
     """The particles' weights at every recorded time (T, k), or all along (1, k), and which particles these are."""
     table = run.dataset if isinstance(run, Run) else run
     T, k = table["position"].shape[:2]
-    measure = run.measure if isinstance(run, Run) else None
+    measure = run.last if isinstance(run, Run) else None
     if given is None and "particle_weight" in table:
         given = table["particle_weight"].values
     elif given is None and _weighing(table):
-        told = f"birth and death in {label or 'the run'!r}"
+        got = f"FisherRao in {label or 'the run'!r}"
         remedy = 'Record "particle_weight", or give `weights`.'
-        raise InputError("weights that move must be recorded or given", told, remedy)
+        raise InputError("weights that move must be recorded or given", got, remedy)
     if given is None:
         w = np.ones((1, k)) if measure is None else measure.w[None, :k]
     else:
@@ -168,7 +168,7 @@ def _weighing(table: "xarray.Dataset") -> bool:
     """Whether the run's method moves weights: its name in a configuration, or its repr."""
     method = attribute("the run", table.attrs, "config", {}).get("method", "")
     name = method.get("name", "") if isinstance(method, dict) else str(method)
-    return name.startswith(("birth_death", "BirthDeath"))
+    return name.startswith(("fisher_rao", "FisherRao", "birth_death", "BirthDeath"))  # the latter two in older files
 
 
 def _track(

@@ -8,7 +8,6 @@ from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.blocks import Branches, climb, root
 from particles.measures.measure import Array
-from particles.model.regularisers import L1, Regulariser
 from particles.population.messages import BlockView, Drift, Reduction
 from particles.population.shard import Shard
 
@@ -59,9 +58,9 @@ def _trained(shard: Shard, view: BlockView, drift: Drift | None) -> BlockView:
         return view
     velocity, velocity_s = np.zeros_like(view.velocity), np.zeros_like(view.velocity_s)
     if "input" in shard.net.train:
-        velocity = regularised(view.velocity, view.b, view.start_b, drift.regulariser)
+        velocity = -drift.regulariser.gradient(-view.velocity, view.b, view.start_b)
     if "output" in shard.net.train:
-        velocity_s = regularised(view.velocity_s, view.s, view.start_s, drift.regulariser)
+        velocity_s = -drift.regulariser.gradient(-view.velocity_s, view.s, view.start_s)
     return view._replace(velocity=velocity, velocity_s=velocity_s)
 
 
@@ -72,11 +71,3 @@ def combined(parts: Sequence[Sequence[Branches | Array]], K: int) -> list[Array]
         sums = [part for part in found if isinstance(part, Branches)]
         together.append(root(sums, K) if sums else np.max(np.stack([np.asarray(part) for part in found]), axis=0))
     return together
-
-
-def regularised(v: Array, w: Array, start: Array, rule: Regulariser) -> Array:
-    """The whole velocity: the data term less the regulariser's gradient; for L1 its least-norm subgradient at 0."""
-    if isinstance(rule, L1):
-        at_zero = np.sign(v) * np.maximum(np.abs(v) - rule.weight, 0.0)
-        return np.asarray(np.where(w == 0.0, at_zero, v - rule.weight * np.sign(w)))
-    return v - rule.weight * (w - start if rule.about == "start" else w)

@@ -6,7 +6,6 @@ from particles.kernels.assemble import BlockKernels
 from particles.measures.blocks import Floats
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose
-from particles.model.regularisers import L1
 from particles.population.messages import Noise, Update
 
 _WORD = 2**32 - 1
@@ -37,9 +36,7 @@ class Layer:
     def go(self, update: Update, speed: Floats, begin: int, end: int) -> int:
         """Move blocks [begin, end) by the data term of their velocities, `speed`; how many of them stay finite."""
         rule, stage, step, real = update.drift.regulariser, update.stage, update.step, self.place.dtype.type
-        l1 = isinstance(rule, L1)
-        pull, threshold = (0.0, step * rule.weight) if l1 else (rule.weight, 0.0)
-        anchored = not isinstance(rule, L1) and rule.about == "start"
+        pull, threshold, anchored = rule.pull, step * rule.threshold, rule.anchored
         place, anchor, v = (a.reshape(-1) for a in (self.place, self.anchor, speed))
         if stage:
             weights = np.array(stage.weights, dtype=place.dtype)

@@ -11,7 +11,7 @@ from particles.errors import InputError
 from particles.measures.blocks import Floats
 from particles.measures.measure import Array, Measure, Source, checked_measure, source_of
 from particles.model.network import Network
-from particles.model.regularisers import L2, Regulariser
+from particles.model.regularisers import Regulariser
 from particles.population.samples import Place
 
 DTYPES = ("float64", "float32")
@@ -98,7 +98,7 @@ class OnlineRun(NamedTuple):
     y: Array | int
     sizes: Array
     loss: str
-    regulariser: L2
+    regulariser: Regulariser
     iterates: int
 
 

@@ -15,7 +15,7 @@ from particles.errors import InputError, nearest
 from particles.measures.measure import Array
 from particles.model.losses import Loss
 from particles.model.network import Network
-from particles.model.regularisers import L1, Regulariser
+from particles.model.regularisers import Regulariser
 from particles.population.messages import BlockView, Drift, Reduction
 from particles.population.population import Population, positions_of
 from particles.population.samples import Samples
@@ -110,12 +110,7 @@ def penalty(rule: Regulariser, train: tuple[str, ...]) -> Reduction:
     """h(w) / alpha^2 over one block: lam int |w|_1 dmu or lam/2 int |w - anchor|^2 dmu over the trained layers."""
 
     def of(block: BlockView) -> Array:
-        if isinstance(rule, L1):
-            size, size_s = np.sum(np.abs(block.b), axis=0), np.abs(block.s)
-        else:
-            about_start = rule.about == "start"
-            size = 0.5 * np.sum((block.b - (block.start_b if about_start else 0.0)) ** 2, axis=0)
-            size_s = 0.5 * (block.s - (block.start_s if about_start else 0.0)) ** 2
+        size, size_s = rule.value(block.b, 0, block.start_b), rule.value(block.s[None], 0, block.start_s)
         total = size * ("input" in train) + size_s * ("output" in train)
         return np.atleast_1d(rule.weight * np.sum(block.w * total))
 
@@ -251,8 +246,7 @@ class Observer:
 
 def needs_start(names: Iterable[str], rule: Regulariser) -> bool:
     """Whether the start is kept beside the particles: for one of these observables, or for a pull to it."""
-    pulled = not isinstance(rule, L1) and rule.about == "start"
-    return pulled or any(NEEDS_START.intersection(_row(name).integrals) for name in names)
+    return rule.anchored or any(NEEDS_START.intersection(_row(name).integrals) for name in names)
 
 
 def _row(name: str) -> Observable:

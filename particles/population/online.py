@@ -55,7 +55,7 @@ def sweep_blocks(shard: Shard, run: OnlineRun) -> tuple[Array, bool]:
     x, y = _run_samples(shard, run)
     sums, outputs, gate = np.zeros((2, K)), np.zeros(len(y)), np.zeros(1, dtype=np.int64)
     rule, averaged = run.regulariser, bool(shard.mean_b.size)
-    anchored = rule.weight > 0.0 and rule.about == "start"
+    anchored = rule.weight > 0.0 and rule.anchored
     b, mean, anchor = (a.reshape(-1) for a in (cloud.b, shard.mean_b, shard.start_b))
     kernel = shard.net.online_kernel(shard.dtype, run.loss)
     signs, both = _signs(shard)
@@ -63,7 +63,7 @@ def sweep_blocks(shard: Shard, run: OnlineRun) -> tuple[Array, bool]:
 
     def work(first: int, last: int) -> int:
         return int(kernel(
-            b, mean, anchor, anchored, averaged, signs, both, cloud.d, inputs, y, run.sizes, rule.weight,
+            b, mean, anchor, anchored, averaged, signs, both, cloud.d, inputs, y, run.sizes, rule.pull,
             shard.alpha, float(run.iterates), cloud.last_tiles, first, last, slots, sums, outputs, gate,
             threads,
         ))  # fmt: skip
@@ -80,7 +80,7 @@ class ShardSweep:
         self.x, self.y, self.sizes = shard.floats(x), np.array(y), np.array(run.sizes)
         self.kernels = shard.net.window_kernels(shard.dtype, run.loss)
         self.pull, self.iterates, self.d = rule.weight, float(run.iterates), cloud.d
-        self.anchored = rule.weight > 0.0 and rule.about == "start"
+        self.anchored = rule.weight > 0.0 and rule.anchored
         self.b, self.mean, self.anchor = (a.reshape(-1) for a in (cloud.b, shard.mean_b, shard.start_b))
         self.slots, (self.s, self.c) = _slots(shard), _signs(shard)
         self.K, self.ends = len(cloud.b), cloud.last_tiles

@@ -12,7 +12,6 @@ from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.blocks import Branches, Floats, climb
 from particles.measures.measure import Array, Measure
-from particles.model.regularisers import L1
 from particles.population.layer import Layer
 from particles.population.messages import Drift, PopulationSpec, State, Update, Where
 from particles.population.samples import Samples
@@ -176,8 +175,7 @@ class Shard:
             potential = -blocks.row(cloud.s, block, len(cloud.b)).astype(np.float64) * vs[block - begin]
             if rule.weight:
                 b = np.asarray(cloud.b[block], dtype=np.float64)  # (tiles, d, lanes)
-                size = np.abs(b).sum(axis=1) if isinstance(rule, L1) else 0.5 * (b * b).sum(axis=1)
-                potential = potential + rule.weight * size.reshape(-1)
+                potential = potential + rule.weight * rule.value(b, 1).reshape(-1)
             with np.errstate(all="ignore"):  # the sum of all weights shows what overflowed
                 cloud.w[block] *= np.exp(-update.growth * (potential - update.centre))
 

@@ -29,7 +29,7 @@ from particles.files.atomic import clear_parts, held, make_folder, remove, write
 from particles.files.hdf5_file import Hdf5File, Member, opened_bytes
 from particles.files.reading import names_in
 from particles.machine import processor
-from particles.methods.problem import Memory
+from particles.methods.base import Memory
 from particles.population.observables import Values
 from particles.population.population import Population
 from particles.storage.manifest import Event, Manifest, Page, read_manifest

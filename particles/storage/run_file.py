@@ -1,72 +1,22 @@
-"""Results: one HDF5 file a run, which plain xarray opens as well.
+"""Results read back: one HDF5 file a run, as `run` writes it and as plain xarray opens it as well."""
 
-    /        what was recorded: dims time, sample, particle, dim; coords time (flow), iteration
-    /final   the last measure: position, sign, weight (and the average iterate's)
-
-Every variable carries long_name, units and the equation it comes from; the root's attributes carry the configuration,
-its hash and where the numbers came from.
-"""
-
-import json
-import os
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import h5py
 import numpy as np
 
-from particles.errors import DamagedError, InputError, StorageError
-from particles.files.atomic import write_whole
+from particles.errors import DamagedError, StorageError
 from particles.files.hdf5_file import Hdf5File, opened
 from particles.files.reading import hdf5_error, inside, size_of
 from particles.measures.measure import Measure
 from particles.storage import forms, netcdf
 from particles.storage.attributes import attribute
 from particles.storage.particle_files import check_file
-from particles.storage.run import Run
-from particles.storage.virtual_dataset import StoredMeasure, create_virtual
+from particles.storage.run import LAST_MEASURE, Run
 
 if TYPE_CHECKING:
     import xarray
-
-_FINAL = {
-    "position": ("particle positions b_r after the last iteration", "section 3", ("atom", "dim")),
-    "sign": ("signs or trained output weights s_r", "section 3", ("atom",)),
-    "weight": ("weights w_r of the atoms of mu", "3.4", ("atom",)),
-}
-
-
-def save(run: Run, path: str | Path) -> Path:
-    """Write a run to one HDF5 file, whole or not at all: the path. Raises StorageError if it cannot be written.
-
-    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
-    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
-    >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
-    >>> mf.save(run, "run.h5").name
-    'run.h5'
-    """
-    path, groups = Path(path), {"/": run.dataset}
-    if run.left is None:
-        groups["/final"] = _measure_dataset(run)
-    elif not run.left.folder.absolute().is_relative_to(path.absolute().parent):
-        raise InputError(
-            "a run's file must be beside or above the folder of its particles, and moves with it",
-            f"{path} for {run.left.folder}",
-            f"Save it as {run.left.folder.parent / path.name}.",
-        )
-    write_whole(path, netcdf.packed(groups, partial(_refer, run.left, path) if run.left else None))
-    return path
-
-
-def _refer(left: StoredMeasure, path: Path, file: h5py.File) -> None:
-    """/final by reference to the shards' files, found from where `path` is."""
-    folder = os.path.relpath(left.folder.absolute(), path.absolute().parent)
-    files = {segment: os.path.join(folder, segment.file) for segment in left.segments}
-    group = file.require_group("final")
-    create_virtual(group, left.format, left.atoms, files)
-    group.attrs["files"] = json.dumps([[files[part], part.bytes, part.sha256] for part in left.segments])
 
 
 def _check_left(path: Path, final: Mapping[str, Any], whole: bool) -> None:
@@ -89,23 +39,13 @@ def _check_there(path: Path, final: Mapping[Any, Any], attrs: Mapping[Any, Any],
         )
 
 
-def _measure_dataset(run: Run) -> "xarray.Dataset":
-    import xarray
-
-    data: dict[str, Any] = {}
-    for prefix, measure in (("", run.measure), ("averaged_", run.average)):
-        for values, (name, (text, equation, dims)) in zip(measure or (), _FINAL.items(), strict=False):
-            data[prefix + name] = (dims, values, {"long_name": text, "units": "1", "equation": equation})
-    return xarray.Dataset(data)
-
-
-def open(path: str | Path) -> Run:
+def open_run(path: str | Path) -> Run:
     """Read a run back, into memory. Raises StorageError for a file that is no run, or cannot be read.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
-    >>> mf.open(mf.save(run, "run.h5")).dataset.identical(run.dataset)
+    >>> mf.open_run(run.save("run.h5")).dataset.identical(run.dataset)
     True
     """
     path = Path(path)
@@ -116,8 +56,8 @@ def open(path: str | Path) -> Run:
     forms.checked_run(path, data)
     if not final.data_vars and data.attrs["status"] == "stopped":  # inside an iteration: there is no last measure
         return Run(data, None)
-    if not all(name in final for name in _FINAL):
-        raise StorageError(f"{path} is no run of this program: its /final lacks {', '.join(_FINAL)}.")
+    if not all(name in final for name in LAST_MEASURE):
+        raise StorageError(f"{path} is no run of this program: its /final lacks {', '.join(LAST_MEASURE)}.")
     _check_left(path, final.attrs, whole=True)
     measure = _measure(path, final, "")
     _check_there(path, final.attrs, data.attrs, measure)
@@ -125,8 +65,8 @@ def open(path: str | Path) -> Run:
 
 
 def _measure(path: Path, final: "xarray.Dataset", prefix: str) -> Measure:
-    forms.check(path, final, {f"{prefix}{name}": ("f", dims) for name, (_, _, dims) in _FINAL.items()})
-    return Measure(*(final[f"{prefix}{name}"].values for name in _FINAL))
+    forms.check(path, final, {f"{prefix}{name}": ("f", dims) for name, (_, _, dims) in LAST_MEASURE.items()})
+    return Measure(*(final[f"{prefix}{name}"].values for name in LAST_MEASURE))
 
 
 def open_tree(path: Path) -> "xarray.DataTree":
@@ -154,13 +94,13 @@ def open_final(path: Path, pick: Callable[[int], Any]) -> tuple[Measure, int] | 
         if group is None or group.shape is not None:
             return None
         final = file.members(group, virtual=True)
-        if not all(name in final for name in _FINAL):
+        if not all(name in final for name in LAST_MEASURE):
             return None
-        attrs, shapes = netcdf.attributes(file, group), [final[name].shape or () for name in _FINAL]
+        attrs, shapes = netcdf.attributes(file, group), [final[name].shape or () for name in LAST_MEASURE]
         count = shapes[0][0] if shapes[0] else 0
         if [len(shape) for shape in shapes] != [2, 1, 1] or any(shape[0] != count for shape in shapes):
             raise ValueError(f"its particles have the shapes {shapes}")
-        measure = Measure(*(file.values(final[name], pick(count)) for name in _FINAL))
+        measure = Measure(*(file.values(final[name], pick(count)) for name in LAST_MEASURE))
         _check_left(path, attrs, whole=False)
         _check_there(path, attrs, netcdf.attributes(file), measure)
         return measure, count
@@ -188,7 +128,7 @@ def read(path: Path, reader: Callable[[Hdf5File], T]) -> T:
     """What `reader` finds in a result; DamagedError where the file is to blame that it cannot."""
     size = size_of(path)
     if size is None:
-        raise StorageError(f"no such file: {path}. Give the path of a result that `particles run` or `save` wrote.")
+        raise StorageError(f"no such file: {path}. Give the path of a result that `particles run` or `run.save` wrote.")
     try:
         with opened(path, size, path.parent) as file:
             return reader(file)

@@ -5,6 +5,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+from support import ROOT
 from support.configs import CONFIGS, small
 
 import particles as mf
@@ -12,6 +13,7 @@ from particles.data.datasets import SETS
 from particles.experiments import build, consistency, schema
 from particles.experiments.config import ConfigError, read_toml
 from particles.experiments.plan import plan
+from particles.methods.registry import METHODS
 
 
 def faults(*settings):
@@ -105,10 +107,10 @@ FITTING = [
         ['method.name="langevin"', "method.temperature=0.1", "limit={nodes=16}"],
         "limit: no quadrature integrates the noise",
     ),
-    (['method.name="birth_death"', "network.beta=0.5"], "birth_death needs `network.beta` = 1"),
+    (['method.name="fisher_rao"', "network.beta=0.5"], "fisher_rao needs `network.beta` = 1"),
     (
-        ['method.name="birth_death"', 'regulariser={name="l2",weight=1.0,about="start"}'],
-        "birth_death needs a potential",
+        ['method.name="fisher_rao"', 'regulariser={name="l2",weight=1.0,about="start"}'],
+        "fisher_rao needs a potential",
     ),
     (['method.name="runge_kutta"', 'regulariser={name="l1",weight=1.0}'], "runge_kutta needs a smooth regulariser"),
     (
@@ -175,14 +177,13 @@ def test_name__may_be_a_word(name):
 
 
 def test_configs__in_the_repository_have_no_faults():
-    paths = sorted(CONFIGS.glob("*.toml"))
-    studies = [path for path in paths if "full" in read_toml(path)]  # of drivers: their own settings, in two sizes
-    assert studies and set(paths) - set(studies)
+    """And each study's settings are beside it, in two sizes."""
+    paths, studies = sorted(CONFIGS.glob("*.toml")), sorted((ROOT / "drivers" / "studies").glob("*.toml"))
+    assert paths and studies
     for path in paths:
-        assert path in studies or plan(read_toml(path), path.parent).cases
+        assert plan(read_toml(path), path.parent).cases
     for path in studies:
-        assert read_toml(path).keys() == {"full", "quick"}
-        assert (CONFIGS.parent / "drivers" / f"{path.stem}.py").is_file()
+        assert read_toml(path).keys() == {"full", "quick"} and path.with_suffix(".py").is_file()
 
 
 @pytest.mark.parametrize(
@@ -252,7 +253,7 @@ def defaults(kind):
 @pytest.mark.parametrize(
     ("model", "kind"),
     [
-        *((schema.MethodConfig, kind) for kind in consistency.METHODS.values()),
+        *((schema.MethodConfig, kind) for kind in METHODS.values()),
         *((schema.LawConfig, kind) for kind in consistency.LAWS.values()),
         (schema.NetworkConfig, mf.Network),
         (schema.StepConfig, mf.RobbinsMonro),
@@ -288,11 +289,11 @@ def test_config__has_a_key_for_every_option():
     assert set(schema.DataConfig(**keys).options()) == taken == set(keys)
 
 
-@pytest.mark.parametrize("name", consistency.METHODS)
+@pytest.mark.parametrize("name", METHODS)
 def test_config__of_a_method_is_that_method(name):
     """Every option has a value of its own, and each arrives where it belongs."""
     values = {"step": 0.25, "batch": 3, "seed": 5, "average": True, "weight_decay": 0.5, "scheme": "bogacki-shampine",
               "tolerance": 1e-3, "temperature": 0.125, "inner": 7, "rate": 2.0}  # fmt: skip
     mine = {key: value for key, value in values.items() if key in consistency.METHOD_OPTIONS[name]}
     made = build.method_of(schema.MethodConfig(name=name, **mine))
-    assert type(made) is consistency.METHODS[name] and dataclasses.asdict(made) == mine
+    assert type(made) is METHODS[name] and dataclasses.asdict(made) == mine

@@ -42,7 +42,7 @@ METHODS = {
     "adaptive": (mf.RungeKutta(0.3, tolerance=1e-6), {}),
     "Langevin": (mf.Langevin(0.3, 0.01, weight_decay=0.1), {}),
     "dual averaging": (mf.DualAveraging(0.3, 0.01, weight_decay=0.1, inner=3), {}),
-    "weighing": (mf.BirthDeath(0.3), {"beta": 1.0}),
+    "weighing": (mf.FisherRao(0.3), {"beta": 1.0}),
 }
 RECORD = ("loss", "prediction", "test_loss", "dissipation", "displacement_max", "mean_position", "position")
 
@@ -131,7 +131,7 @@ def test_ray__has_the_same_bits_on_any_shards_nodes_types_and_checkpoints(nodes,
                 found = {digest(run(method, mf.Local(threads), dtype)) for threads in (1, 2, 3)}
                 for shards in numbers:
                     folder = tmp_path / f"{nodes}-{method}-{dtype}-{shards}"
-                    saved = {} if shards == 2 else {"checkpoints": folder, "checkpoint_seconds": 0.0}
+                    saved = {} if shards == 2 else {"checkpoints": mf.Checkpoints(folder, 0.0)}
                     found.add(digest(run(method, on(cluster, shards), dtype, **saved)))
                 assert len(found) == 1, (method, dtype)
 
@@ -140,7 +140,7 @@ def test_ray__has_the_same_bits_on_any_shards_nodes_types_and_checkpoints(nodes,
 @pytest.mark.parametrize("method", ["GD", "SGD-1", "Langevin"])
 def test_ray__has_the_same_bits_in_single_precision_on_more_shards_with_checkpoints(method, three_nodes, tmp_path):
     here = digest(run(method, mf.Local(2), "float32"))
-    assert digest(run(method, on(three_nodes, 7), "float32", checkpoints=tmp_path, checkpoint_seconds=0.0)) == here
+    assert digest(run(method, on(three_nodes, 7), "float32", checkpoints=mf.Checkpoints(tmp_path, 0.0))) == here
 
 
 @pytest.mark.slow
@@ -229,7 +229,7 @@ def test_interrupt__ends_a_run_on_shards_between_iterations(three_nodes, tmp_pat
                            record_every=10**6, engine=engine, **settings)  # fmt: skip
 
     press = Once(3, threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start)
-    stopped = go(10**6, on(three_nodes, 3), progress=press, checkpoints=tmp_path, checkpoint_seconds=1e9)
+    stopped = go(10**6, on(three_nodes, 3), progress=press, checkpoints=mf.Checkpoints(tmp_path, 1e9))
     assert stopped.status == "stopped"
     soon(lambda: testing.actors() == [])  # Ray ends a process after it has answered that it will
     (state,) = tmp_path.glob("checkpoint-*.json")
@@ -276,8 +276,7 @@ def test_fault__costs_time_and_not_a_bit(kind, saved, three_nodes, tmp_path):
         done = run(
             method,
             on(three_nodes, 3, patience=patience),
-            checkpoints=tmp_path if saved else None,
-            checkpoint_seconds=0.0,
+            checkpoints=mf.Checkpoints(tmp_path, 0.0) if saved else None,
             progress=Once(7, lambda: hurt(three_nodes, stack)),
         )
     three_nodes.mend()
@@ -311,7 +310,7 @@ def test_checkpoint__on_a_full_disk_of_a_shard_is_told(three_nodes, tmp_path):
             resource.prlimit(actor.pid, resource.RLIMIT_FSIZE, (4096, 4096))
 
     with pytest.raises(mf.StorageError, match=r"particles-.* could not be written: File too large. Free some space"):
-        run("GD", on(three_nodes, 2), checkpoints=tmp_path, checkpoint_seconds=0.0, progress=Once(4, fill))
+        run("GD", on(three_nodes, 2), checkpoints=mf.Checkpoints(tmp_path, 0.0), progress=Once(4, fill))
     assert digest(run("GD", on(three_nodes, 2), checkpoints=tmp_path)) == digest(run("GD"))
 
 

@@ -50,6 +50,23 @@ def test_gram__is_the_tangent_kernel(name, train, n, M, d, equal):
 @NAMES
 @LAYERS
 @pytest.mark.parametrize("equal", [True, False], ids=["equal", "weighted"])
+def test_gram__of_other_inputs_is_a_block_of_the_whole(name, train, equal):
+    x, measure = case(131, 700, 5, equal)
+    net, whole = mf.Network(name, train=train), formula(name, train, measure, x)
+    block = tangent.gram(net, measure, x[:40], x[40:])
+    assert block.shape == (40, 91)
+    assert np.abs(block - whole[:40, 40:]).max() <= 1e-12 * max(1.0, np.abs(whole).max())
+
+
+def test_gram__refuses_other_inputs_of_another_dimension():
+    x, measure = case(7, 300, 2, True)
+    with pytest.raises(mf.InputError, match="`other` must have the columns of `x`: got 3 for 2"):
+        tangent.gram(mf.Network("tanh"), measure, x, np.zeros((4, 3)))
+
+
+@NAMES
+@LAYERS
+@pytest.mark.parametrize("equal", [True, False], ids=["equal", "weighted"])
 def test_operator__acts_as_the_gram_matrix(name, train, equal):
     x, measure = case(131, 700, 5, equal)
     v = np.random.default_rng(0).standard_normal((131, 2))
@@ -63,7 +80,7 @@ def test_gram_and_operator__have_the_same_bits_on_any_number_of_threads(name):
     x, measure = case(131, 2000, 3, True)
     net, v = mf.Network(name, train=("input", "output")), np.ones(131)
     engines = [mf.Local(threads) for threads in (1, 2, 3)]
-    assert len({tangent.gram(net, measure, x, engine).tobytes() for engine in engines}) == 1
+    assert len({tangent.gram(net, measure, x, engine=engine).tobytes() for engine in engines}) == 1
     assert len({(tangent.operator(net, measure, x, engine) @ v).tobytes() for engine in engines}) == 1
 
 

@@ -142,7 +142,7 @@ def test_write_gram__goes_on_after_a_killed_process(tmp_path):
     code = """
         import os, sys
         import particles as mf, test_tiles
-        from particles.theory import gram_file
+        from particles.storage import gram_file
 
         gram_file._SETTLE_SECONDS = 0.0
         x, measure = test_tiles.case()
@@ -152,7 +152,8 @@ def test_write_gram__goes_on_after_a_killed_process(tmp_path):
         mf.tangent.write_gram(mf.Network("relu"), measure, x, sys.argv[1], test_tiles.Serial(), test_tiles.TILE, die)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), path]
-    assert subprocess.run(command, cwd=ROOT / "tests", timeout=60).returncode == 9
+    places = os.environ | {"PYTHONPATH": f"{ROOT / 'tests'}"}
+    assert subprocess.run(command, cwd=os.path.dirname(__file__), env=places, timeout=60).returncode == 9
     assert not path.exists()
     engine = Serial()
     found = written(path, net, measure, x, engine)

@@ -5,7 +5,7 @@ loss falls by alpha^2 int |v|^2 dmu a unit of time; descent with step eta leaves
 O(eta^2), and so on; L is convex along mixtures (1 - c) mu + c nu, as the loss is convex in outputs, and it is not
 along lines between the particles of two networks, which is why minimisation over parameters is not convex.
 
-    python drivers/gradient_flow.py [--quick]      full size: a minute; quick: a quarter of a minute
+    python drivers/studies/gradient_flow.py [--quick]      full size: a minute; quick: a quarter of a minute
 """
 
 import sys

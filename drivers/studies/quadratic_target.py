@@ -14,7 +14,7 @@ What differs: the offset -sum gamma / sqrt d is learnt here, by one neuron more 
 as an input (which lowers no floor, the target's form being positive); and the step falls as c / (t + delay), from 20
 times theirs to twice theirs, in 40 000 steps for their 100 000.
 
-    python drivers/quadratic_target.py [--quick]      full size: about 10 minutes; quick: half a minute
+    python drivers/studies/quadratic_target.py [--quick]      full size: about 10 minutes; quick: half a minute
 """
 
 import sys

@@ -6,7 +6,7 @@ min((z - y)^2 / 2, 1), since (6) is for bounded ones. The second term of (6), O(
 no stated constant and is left out, which makes the claim stronger. A bound above 1/2, the loss of z = 0, says nothing,
 as it must with all labels shuffled: such rows are vacuous.
 
-    python drivers/generalization_bound.py [--quick]      full size: about 15 minutes; quick: half a minute
+    python drivers/studies/generalization_bound.py [--quick]      full size: about 15 minutes; quick: half a minute
 """
 
 import sys
@@ -100,7 +100,7 @@ def main():
 
     asked = study("generalization_bound", Generalization)
     settings = asked.settings
-    digits = mf.load("digits", scale="unit")
+    digits = mf.datasets.load("digits", scale="unit")
     table = np.array(
         [
             [

@@ -10,7 +10,7 @@ of three unit ReLU neurons in R^100, 1000 samples on the sphere, students of 50 
 so that g = 0, weights N(0, tau^2) in both layers, both trained, step min(10, 0.1/tau^2) in the paper's parameters.
 Expected, and claimed here: a small test loss for small tau, and a plateau for large ones, where training is lazy.
 
-    python drivers/lazy_to_mean_field.py [--quick]      full size: about 15 minutes; quick: half a minute
+    python drivers/studies/lazy_to_mean_field.py [--quick]      full size: about 15 minutes; quick: half a minute
 """
 
 import sys

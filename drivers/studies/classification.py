@@ -13,7 +13,7 @@ this says no more than that it is not refuted. These are powers at small eps: wi
 0.035 T grew as eps^-1.3, [1.07, 1.56], faster than (ii) allows in the limit, where single steps reach the larger eps.
 Regression's M at the same samples, n^6 / lam_inf^4 of Theorem 1 for ReLU, stands beside: more than 10^20.
 
-    python drivers/classification.py [--quick]      full size: about 5 minutes; quick: under a minute
+    python drivers/studies/classification.py [--quick]      full size: about 5 minutes; quick: under a minute
 """
 
 import sys

@@ -6,7 +6,7 @@ sweep      64 runs as tasks beside the best schedule of the same runs on the sam
 gram       the Gram matrix of 20 000 samples to a file, with the most memory of a process   (below 2 GiB)
 model      the model of scale beside measured steps   (within 25 %)
 
-python drivers/cluster.py [--only overhead step sweep gram model]
+python drivers/cluster/cluster.py [--only overhead step sweep gram model]
 """
 
 import argparse
@@ -114,7 +114,7 @@ def step(engine):
 
 
 def sweep(engine):
-    raw = read_toml(Path(__file__).parents[1] / "configs" / "quickstart.toml")
+    raw = read_toml(Path(__file__).parents[2] / "configs" / "quickstart.toml")
     override(
         raw, ["start.count=[512, 1024, 2048, 4096]", f"start.seed={list(range(16))}", "steps=120", "limit.nodes=64"]
     )

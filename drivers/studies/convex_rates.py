@@ -7,7 +7,7 @@ These are upper bounds: the average falls faster than 1/t, up to 1/t^2, for as l
 
 Only the output weights of a network train here, so f is a parabola whose curvature and minimum are computed exactly.
 
-    python drivers/convex_rates.py [--quick]      full size: about 10 minutes; quick: half a minute
+    python drivers/studies/convex_rates.py [--quick]      full size: about 10 minutes; quick: half a minute
 """
 
 import sys

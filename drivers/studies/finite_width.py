@@ -4,7 +4,7 @@ The claim: with output weights 1/M, predictions stay within O(M^(-1/2)) of the m
 Data: 256 points on the circle, targets from a teacher of four neurons. The limit is the circle itself: equal angles are
 a quadrature rule that converges geometrically, so its error is far below any finite network's distance.
 
-    python drivers/finite_width.py
+    python drivers/studies/finite_width.py
 """
 
 import particles as mf
@@ -12,7 +12,7 @@ from particles.analysis.compare import verdict
 
 net = mf.Network("tanh", beta=1.0)
 law = mf.Sphere(dim=2, radius=2.0)
-data = mf.load("circle", n=256)
+data = mf.datasets.load("circle", n=256)
 
 
 def run(start: mf.Measure) -> mf.Run:

@@ -12,7 +12,7 @@ measured one, as vacuous.)
 
 Neurons tanh(b x), b in R, so that the Gibbs measure has one dimension and its quadrature is the truth.
 
-    python drivers/langevin.py [--quick]      full size: about 5 minutes; quick: half a minute
+    python drivers/studies/langevin.py [--quick]      full size: about 5 minutes; quick: half a minute
 """
 
 import sys

@@ -9,7 +9,7 @@ largest is as good as the best M. Intervals are over splits of the one data set,
 than the good models do: the first claim and the third say that nothing was seen to fail, not that little could. A
 bounded activation loses: with a_r = 1/M it keeps |g| <= 1, so its logistic loss is log(1 + 1/e) = 0.31 at least.
 
-    python drivers/model_selection.py [--quick]      full size: about 3 minutes; quick: half a minute
+    python drivers/studies/model_selection.py [--quick]      full size: about 3 minutes; quick: half a minute
 """
 
 import sys
@@ -44,7 +44,7 @@ class Selection(Settings):
 
 def measured(settings):
     """Losses on the folds (split, model, fold) and on the test part (split, model), and the chosen models (split,)."""
-    data, models = mf.load(settings.data, **settings.options), settings.models
+    data, models = mf.datasets.load(settings.data, **settings.options), settings.models
     training = Training(mf.GradientDescent(settings.step), settings.steps, settings.loss)
     held = round(settings.test * len(data))
     validation, tested = [], []

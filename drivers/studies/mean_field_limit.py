@@ -16,7 +16,7 @@ at 0.5 to 7.5 at 1.5, one-sample SGD (numbers from memory; our SGD is compared w
 The measure stays radial, so that the limit is a flow on the radius, solved to a stated tolerance. Claimed: the risk of
 SGD lies within four standard deviations over seeds of the limit's at any time.
 
-    python drivers/mean_field_limit.py [--quick]      full size: about 10 minutes; quick: half a minute
+    python drivers/studies/mean_field_limit.py [--quick]      full size: about 10 minutes; quick: half a minute
 """
 
 import sys
@@ -114,7 +114,7 @@ def sampled(settings, data):
 
 def published(settings):
     """How far apart the outputs of two runs with independent batches are, over root 2: (powers, widths, seeds)."""
-    digits = mf.load("digits", positive=[1, 3, 5, 7, 9], negative=[0, 2, 4, 6, 8], scale="unit")
+    digits = mf.datasets.load("digits", positive=[1, 3, 5, 7, 9], negative=[0, 2, 4, 6, 8], scale="unit")
     net = mf.Network("relu")
     law, found = mf.Gaussian(digits.x.shape[1]), []
     for power in settings.published_powers:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # One `particles run` on a Ray cluster that is there already, through its job server (the dashboard's port).
 #
-#     drivers/ray_job.sh http://head:8265 study.toml --out /shared/results
-#     RAY_ADDRESS=http://head:8265 drivers/ray_job.sh study.toml --out /shared/results
+#     drivers/cluster/ray_job.sh http://head:8265 study.toml --out /shared/results
+#     RAY_ADDRESS=http://head:8265 drivers/cluster/ray_job.sh study.toml --out /shared/results
 #
 # What follows the address goes to `particles run`. The configuration's folder is sent along, for the data that it names;
 # the cluster's own environment must hold `particles`, and all nodes must see the results folder. On a cluster with
@@ -33,7 +33,7 @@ if [[ ${1:-} = http*://* || (-z ${RAY_ADDRESS:-} && $# -gt 0) ]]; then
     shift
 fi
 if [[ -z ${RAY_ADDRESS:-} || $# = 0 ]]; then
-    refuse "an address and a configuration are missing: drivers/ray_job.sh http://head:8265 CONFIG --out DIR [OPTION...]"
+    refuse "an address and a configuration are missing: drivers/cluster/ray_job.sh http://head:8265 CONFIG --out DIR [OPTION...]"
 fi
 [[ $RAY_ADDRESS = http*://* ]] ||
     refuse "the address must be the dashboard's, such as http://head:8265: got '$RAY_ADDRESS'"

@@ -9,7 +9,7 @@ point, since neurons of one sign and place stay together, so that such a network
 Setting: four tanh neurons in the plane teach, n = 20 samples N(0, I), students start as N(0, 1/4 I) with random signs
 (in pairs where there are two). From wider starts, N(0, I), many runs creep for long at gaps of 2e-4: not shown here.
 
-    python drivers/global_convergence.py [--quick]      full size: about 5 minutes; quick: half a minute
+    python drivers/studies/global_convergence.py [--quick]      full size: about 5 minutes; quick: half a minute
 """
 
 import sys

@@ -5,7 +5,7 @@ compared by a hash of its last measure and of all that it recorded. Faults: an a
 frozen, memory short, the driver killed, SIGTERM and SIGUSR1, the disk full, the object store full. After the last five
 the run is started again, as a person or a batch system would.
 
-    python drivers/faults.py [--trials 50] [--only actor node ...] [--seed 0]
+    python drivers/cluster/faults.py [--trials 50] [--only actor node ...] [--seed 0]
 """
 
 import argparse
@@ -30,7 +30,7 @@ import numpy as np
 import particles as mf
 from particles.errors import ClusterError, StorageError
 from particles.population.ray import testing
-from particles.storage.run_file import open as open_run
+from particles.storage.run_file import open_run
 
 STEPS, PARTICLES = 60, 5000
 KINDS = ("actor", "node", "frozen", "memory", "driver", "SIGTERM", "SIGUSR1", "disk", "store")
@@ -58,7 +58,7 @@ def run(name, engine=None, folder=None, progress=None, seconds=0.05):
     net, start, data = problem()
     return mf.simulate(
         net, start, data, METHODS[name], steps=STEPS, record=("loss", "prediction", "displacement_max"), record_every=7,
-        engine=engine, checkpoints=folder, checkpoint_seconds=seconds, progress=progress,
+        engine=engine, checkpoints=mf.Checkpoints(folder, seconds), progress=progress,
     )  # fmt: skip
 
 
@@ -194,7 +194,7 @@ def as_child(name, address, folder, signalled):
     done = run(name, mf.Ray(shards=3, address=address), folder, progress)
     if done.status == "stopped":
         os._exit(75)
-    mf.save(done, folder / "run.h5")
+    done.save(folder / "run.h5")
     os._exit(0)
 
 

@@ -9,7 +9,7 @@ The drift of the kernel since the start is bounded by M^(-1/2) as well, but fall
 opposite signs move in opposite directions, so to first order their flips cancel in K, and what is left is the scatter
 of M^(1/2) flips among M neurons. So it goes with the distance from descent under the network's own first kernel.
 
-    python drivers/ntk_regression.py [--quick]      full size: about 10 minutes; quick: half a minute
+    python drivers/studies/ntk_regression.py [--quick]      full size: about 10 minutes; quick: half a minute
 """
 
 import sys

@@ -20,7 +20,7 @@ spheres T = 2^13, as far as a Gram matrix goes, is before the rate; no slope is 
 On the circle M = infinity is run in Fourier modes, on spheres by the Gram matrix. Labels are Gaussian about a target of
 size 0.6 at most, so a few leave [-1, 1]; ReLU lacks the sigma'' of Assumption 1, which smooth_relu has.
 
-    python drivers/averaged_sgd.py [--quick]      full size: about 5 minutes; quick: 15 seconds
+    python drivers/studies/averaged_sgd.py [--quick]      full size: about 5 minutes; quick: 15 seconds
 """
 
 import sys
