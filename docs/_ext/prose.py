@@ -5,6 +5,7 @@ link, an indented paragraph a formula; `>>>` examples stay as they are.
 """
 
 import inspect
+import itertools
 import re
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,7 @@ from sphinx.util.inspect import stringify_annotation
 
 import particles as mf
 
+_SECTION = re.compile(r"(?:Parameters|Attributes|Returns|Raises|Notes|References|Examples)\n-+")
 _FIELD = type(inspect.getattr_static(mf.Measure, "b"))  # a NamedTuple's; its signature has them already
 _LIKE = stringify_annotation(ArrayLike, "smart")
 _ARRAY = re.compile(r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[~[\w.]+\]\]")
@@ -78,7 +80,11 @@ def _names(what: str, made: Any) -> set[str]:
 
 
 def _docstring(app: Sphinx, what: str, name: str, made: Any, options: Any, lines: list[str]) -> None:
+    if any(_SECTION.fullmatch(f"{title}\n{rule}") for title, rule in itertools.pairwise(lines)):
+        return  # in NumPy's form: napoleon's
     lines[:] = rendered(lines, _names(what, made))
+    if what in ("attribute", "property"):
+        lines.insert(0, r"\ ")  # else napoleon takes what stands before a colon for a type
 
 
 def _signature(
