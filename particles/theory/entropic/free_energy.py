@@ -24,12 +24,23 @@ from particles.theory.optimality.potential import Variation, first_variation
 
 
 class FreeEnergy(NamedTuple):
-    """F = risk + confinement - temperature * alpha^2 * entropy.
+    """`F = risk + confinement - temperature * alpha^2 * entropy`.
 
-    risk : L, the mean loss. confinement : alpha^2 lam/2 int |b|^2 dmu. entropy : -int log mu dmu, of the joint law of
-    (s, b). error : of `value`; from particles, a standard error. bias : a rough size of what more particles would
-    change on average, of the entropy and of order 1/M of the risk; 0 where `value` is an integral. From particles
-    2 error + bias is the 95% half width.
+    Attributes
+    ----------
+    value
+        F.
+    risk
+        L, the mean loss.
+    confinement
+        `alpha^2 lam/2 int |b|^2 dmu`.
+    entropy
+        `-int log mu dmu`, of the joint law of (s, b), in nats.
+    error
+        Of `value`; from particles, a standard error.
+    bias
+        A rough size of what more particles would change on average, of the entropy and of order 1/M of the risk; 0
+        where `value` is an integral. From particles, 2 `error` + `bias` is the 95% half width.
     """
 
     value: float
