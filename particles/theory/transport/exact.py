@@ -77,9 +77,8 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2.0, signs: str = "joint") 
           `mu_M` to `mu` means.
         * "ignored": `z = b`.
         * "apart": mass never leaves its value of `s`, as along the flow of the input layer, where no sign changes.
-        Infinite
-          (`math.inf`) unless every `s` has the same mass in both measures, which independent random signs hardly ever
-          give. Meant for two times of one run, and for signs that are equal or symmetric.
+          Infinite (`math.inf`) unless every `s` has the same mass in both measures, which independent random signs
+          hardly ever give. Meant for two times of one run, and for signs that are equal or symmetric.
 
     Returns
     -------
