@@ -7,8 +7,6 @@ Names are loaded on first use, so that importing costs next to nothing; `__init_
 
 import lazy_loader
 
-from particles import arrival
-
 _named, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
@@ -18,6 +16,3 @@ def __getattr__(name: str) -> object:
     from importlib import metadata  # only who asks for it waits
 
     return metadata.version("meanfield-particles")
-
-
-arrival.expect()

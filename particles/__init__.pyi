@@ -21,16 +21,12 @@ from .measures.laws import (
     Uniform as Uniform,
 )
 from .measures.measure import Measure as Measure
+from .methods.descent import SGD as SGD, AveragedSGD as AveragedSGD, GradientDescent as GradientDescent
+from .methods.dual_averaging import DualAveraging as DualAveraging
+from .methods.fisher_rao import FisherRao as FisherRao
+from .methods.langevin import Langevin as Langevin
+from .methods.runge_kutta import RungeKutta as RungeKutta
 from .methods.schedules import InverseSqrt as InverseSqrt, RobbinsMonro as RobbinsMonro
-from .methods.settings import (
-    SGD as SGD,
-    AveragedSGD as AveragedSGD,
-    DualAveraging as DualAveraging,
-    FisherRao as FisherRao,
-    GradientDescent as GradientDescent,
-    Langevin as Langevin,
-    RungeKutta as RungeKutta,
-)
 from .model.activations import ACTIVATIONS as ACTIVATIONS, Activation as Activation
 from .model.losses import LOSSES as LOSSES
 from .model.network import Network as Network
@@ -40,6 +36,7 @@ from .plotting.view import Camera as Camera
 from .population.observables import OBSERVABLES as OBSERVABLES
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
+from .simulation.checkpoints import Checkpoints as Checkpoints
 from .simulation.simulate import simulate as simulate
 from .storage.run_file import Run as Run, open_run as open_run
 from .theory import tangent as tangent, transport as transport

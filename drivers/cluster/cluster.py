@@ -29,9 +29,9 @@ from particles.experiments.plan import plan
 from particles.experiments.sweep import run_sweep
 from particles.model.losses import loss
 from particles.model.regularisers import L2, NONE
+from particles.population.messages import Drift, OnlineRun, Update, population_spec
 from particles.population.population import cores
 from particles.population.samples import Samples
-from particles.population.updates import Field, Leg, Move, recipe
 
 SQUARED = loss("squared")
 
@@ -45,13 +45,13 @@ def samples_of(net, n, d, batch=None):
 def stepper(engine, net, M, samples, averaged=False):
     """A population and a function that takes one full-batch step of it."""
     start = mf.Gaussian(samples.x.shape[1]).particles(M, 0)
-    population = engine.populate(recipe(net, start, averaged=averaged, anchored=averaged), samples)
-    move = None
+    population = engine.populate(population_spec(net, start, averaged=averaged, anchored=averaged), samples)
+    update = None
 
     def step():
-        nonlocal move
-        g, _ = population.advance(move, "train", keep=True)
-        move = Move(Field("train", SQUARED.slope(g, samples.y) / len(g), NONE), 1e-3)
+        nonlocal update
+        g, _ = population.advance(update, "train", keep=True)
+        update = Update(Drift("train", SQUARED.slope(g, samples.y) / len(g), NONE), 1e-3)
 
     step(), step()
     return population, step
@@ -209,11 +209,11 @@ def one_sample(engine):
         samples, took = samples_of(net, 1000, 10, batch=1), []
         for where in (mf.Local(cores()), engine):
             population = where.populate(
-                recipe(net, mf.Gaussian(10).particles(M, 0), averaged=True, anchored=True), samples
+                population_spec(net, mf.Gaussian(10).particles(M, 0), averaged=True, anchored=True), samples
             )
-            leg = Leg(0, 60, np.full(60, 1e-3), "squared", L2(1e-3, about="start"), 1)
-            population.sweep(leg)
-            took.append(median(seconds(lambda population=population, leg=leg: population.sweep(leg), 3)) / 60)
+            run = OnlineRun(0, 60, np.full(60, 1e-3), "squared", L2(1e-3, about="start"), 1)
+            population.sweep(run)
+            took.append(median(seconds(lambda population=population, run=run: population.sweep(run), 3)) / 60)
             population.close()
         print(f"  one sample a step, M = {M:7d}: {took[0] * 1e6:8.1f} us here, {took[1] * 1e6:8.1f} us on 2 shards")
 

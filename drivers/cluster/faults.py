@@ -58,7 +58,7 @@ def run(name, engine=None, folder=None, progress=None, seconds=0.05):
     net, start, data = problem()
     return mf.simulate(
         net, start, data, METHODS[name], steps=STEPS, record=("loss", "prediction", "displacement_max"), record_every=7,
-        engine=engine, checkpoints=folder, checkpoint_seconds=seconds, progress=progress,
+        engine=engine, checkpoints=mf.Checkpoints(folder, seconds), progress=progress,
     )  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def compare(
     >>> mf.compare(runs, run(law.quadrature(400)))["exponent"].round(1).item()
     -0.6
     """
-    import xarray
+    from particles.xarray import Dataset
 
     counts = sorted({count for count, _ in runs})
     seeds = sorted({seed for _, seed in runs})
@@ -146,7 +146,7 @@ def compare(
         error = np.full(table.shape[-1], np.nan)
     top = table.max(axis=2)
     slope = fit_exponent(counts, top)
-    return xarray.Dataset(
+    return Dataset(
         {
             "distance": _labelled(("count", "seed", "time"), table, "rms over samples of g_M - g_limit"),
             "sup_distance": _labelled(("count", "seed"), top, "sup over recorded times of the distance"),

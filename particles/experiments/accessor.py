@@ -1,7 +1,6 @@
 """`ds.mf`: what can be asked of a dataset of this program, of a run, a sweep, a comparison or a study.
 
-It is there once both xarray and this package are imported, in any order (`particles/arrival.py`); `import particles`
-alone does not load xarray.
+Datasets that this package hands out have it; `import particles.xarray` gives it to all others.
 """
 
 from collections.abc import Sequence
@@ -25,8 +24,7 @@ _TIMES_ALIKE = 1e-9  # relative: sums of steps in another order differ by roundi
 _CLOUD = ("position", "output_weight", "particle_weight")
 
 
-@xarray.register_dataset_accessor("mf")  # type: ignore[no-untyped-call]
-class Findings:
+class Accessor:
     """What can be asked of a dataset of this program.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
@@ -106,7 +104,7 @@ class Findings:
         from particles.analysis.compare import fit_exponent
 
         if of == "sup_distance" and of not in self._data and self.limits:
-            return Findings(self.compare()).exponent(over, of)
+            return Accessor(self.compare()).exponent(over, of)
         values = _only(self._has(of)[of], over, "seed").transpose(over, ...)
         places = self._numbers(over)
         table = np.asarray(values.values, dtype=float).reshape(len(places), -1)

@@ -10,14 +10,15 @@ from particles.data.dataset import Dataset, checked_labels
 from particles.data.datasets import RELATIVE, load, parsed
 from particles.data.scaling import refuse_marks, scaled, standard_targets
 from particles.errors import InputError, ParticlesError, StorageError
-from particles.experiments.consistency import LAW_OPTIONS, LAWS, METHOD_OPTIONS, METHODS
+from particles.experiments.consistency import LAW_OPTIONS, LAWS, METHOD_OPTIONS
 from particles.experiments.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig, StepConfig
 from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
 from particles.measures.laws import Atoms, Law
 from particles.measures.measure import Measure, Source
+from particles.methods.base import Method
+from particles.methods.registry import METHODS
 from particles.methods.schedules import InverseSqrt, RobbinsMonro, Schedule
-from particles.methods.settings import Method
 from particles.model.losses import loss
 from particles.model.network import Network
 from particles.model.regularisers import L1, L2, Regulariser

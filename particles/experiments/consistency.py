@@ -4,29 +4,12 @@ from dataclasses import fields
 from typing import Any
 
 from particles.measures.laws import Ball, Gaussian, Law, Sphere, Uniform
-from particles.methods.settings import (
-    SCHEMES,
-    SGD,
-    AveragedSGD,
-    DualAveraging,
-    FisherRao,
-    GradientDescent,
-    Langevin,
-    Method,
-    RungeKutta,
-)
+from particles.methods.base import Method
+from particles.methods.registry import METHODS
+from particles.methods.runge_kutta import SCHEMES, RungeKutta
 
 # What a configuration calls each, and so which options it takes: the fields of its class.
 LAWS: dict[str, type[Law]] = {"gaussian": Gaussian, "sphere": Sphere, "ball": Ball, "uniform": Uniform}
-METHODS: dict[str, type[Method]] = {
-    "gradient_descent": GradientDescent,
-    "sgd": SGD,
-    "averaged_sgd": AveragedSGD,
-    "runge_kutta": RungeKutta,
-    "langevin": Langevin,
-    "dual_averaging": DualAveraging,
-    "fisher_rao": FisherRao,
-}
 
 
 def _options(kind: Any) -> set[str]:
@@ -35,7 +18,7 @@ def _options(kind: Any) -> set[str]:
 
 LAW_OPTIONS = {name: _options(kind) - {"dim"} for name, kind in LAWS.items()} | {"atoms": {"file"}}
 METHOD_OPTIONS = {name: _options(kind) for name, kind in METHODS.items()}
-OWN_REGULARISER = [name for name, kind in METHODS.items() if isinstance(kind.regulariser, property)]
+OWN_REGULARISER = [name for name, kind in METHODS.items() if kind.regulariser is not Method.regulariser]
 EMBEDDED = [name for name, scheme in SCHEMES.items() if scheme.errors]
 _SET_OPTIONS = ("n", "dim", "noise", "seed")
 

@@ -13,13 +13,15 @@ from particles.data.datasets import SETS
 from particles.experiments.consistency import LAW_OPTIONS, METHOD_OPTIONS
 from particles.measures.laws import Gaussian, Sphere, Uniform
 from particles.measures.measure import SIGNS
+from particles.methods.dual_averaging import DualAveraging
+from particles.methods.fisher_rao import FisherRao
+from particles.methods.runge_kutta import SCHEMES, RungeKutta
 from particles.methods.schedules import RobbinsMonro
-from particles.methods.settings import SCHEMES, DualAveraging, FisherRao, RungeKutta
 from particles.model.activations import ACTIVATIONS
 from particles.model.losses import LOSSES
 from particles.model.network import LAYERS
+from particles.population.messages import DTYPES
 from particles.population.observables import OBSERVABLES
-from particles.population.updates import DTYPES
 from particles.simulation.simulate import DEFAULT_RECORD
 
 MOST = 2**40  # particles; more is a slip of the finger

@@ -20,6 +20,7 @@ from particles.experiments.plan import Case, Plan
 from particles.files.atomic import clear_parts, make_folder, write_whole
 from particles.files.reading import size_of
 from particles.population.population import Engine, Local, Watch, cores
+from particles.simulation.checkpoints import Checkpoints
 from particles.simulation.simulate import simulate
 from particles.storage import netcdf
 from particles.storage.run_file import Run, verified
@@ -264,9 +265,7 @@ def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Calla
         engine=errand.engine,
         dtype=config.dtype,
         config=case.identity,
-        checkpoints=checkpoints,
-        checkpoint_seconds=errand.checkpoint_seconds,
-        keep_every=errand.keep_every,
+        checkpoints=Checkpoints(checkpoints, errand.checkpoint_seconds, errand.keep_every),
         progress=progress,
         final=particles_path(errand.out, case) if case.particles > GATHERED else None,
     )

@@ -22,6 +22,7 @@ from particles.storage import netcdf
 from particles.storage.attributes import attribute
 from particles.storage.provenance import canonical
 from particles.storage.run_file import read
+from particles.xarray import Dataset
 
 _UNKNOWN = grid.Form((), (), {})
 _PLACES = 10**7  # of a grid, with and without runs
@@ -36,7 +37,7 @@ class Sweep(NamedTuple):
     attrs: dict[str, Any]
 
 
-def open_sweep(path: str | Path) -> xarray.Dataset:
+def open_sweep(path: str | Path) -> Dataset:
     """All runs of a sweep's folder (`out/NAME`) as one dataset: each axis a dimension, arrays read when asked for.
 
     Runs of different M share the dimensions `particle` and `sample`, padded with NaN to the largest. A run that is
@@ -62,7 +63,7 @@ def open_sweep(path: str | Path) -> xarray.Dataset:
     return xarray.open_dataset(str(path), engine=SweepBackend)
 
 
-def opened(folder: Path) -> xarray.Dataset:
+def opened(folder: Path) -> Dataset:
     """The sweep of a folder, or of the sweep.h5 in it."""
     folder = folder.parent if folder.name == FILE else folder
     if not (folder / "runs").is_dir():
@@ -76,7 +77,7 @@ def opened(folder: Path) -> xarray.Dataset:
         raise DamagedError(f"the runs of {folder} cannot be put side by side: {reason}") from error
 
 
-def _side_by_side(folder: Path, sweep: Sweep) -> xarray.Dataset:
+def _side_by_side(folder: Path, sweep: Sweep) -> Dataset:
     shape = [len(axis.values) for axis in sweep.axes]
     if math.prod(shape) > _PLACES:
         raise DamagedError(

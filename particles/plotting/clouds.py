@@ -141,7 +141,7 @@ def _weights(label: str, run: "Run | xarray.Dataset", given: ArrayLike | None) -
     """The particles' weights at every recorded time (T, k), or all along (1, k), and which particles these are."""
     table = run.dataset if isinstance(run, Run) else run
     T, k = table["position"].shape[:2]
-    measure = run.measure if isinstance(run, Run) else None
+    measure = run.last if isinstance(run, Run) else None
     if given is None and "particle_weight" in table:
         given = table["particle_weight"].values
     elif given is None and _weighing(table):

@@ -1,110 +1,46 @@
-"""`progress=True` of `simulate`: how far a run has come, in one place that is written over, where somebody looks on."""
+"""`progress=True` of `simulate`: tqdm's bar on stderr, on a terminal or in a notebook."""
 
 import contextlib
-import time
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from particles.simulation.runner import Progress
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-_SECONDS = 0.2  # between two looks
-
-
-class _Bar(Protocol):
-    def show(self, iteration: int, steps: int) -> None: ...
-    def close(self) -> None: ...
 
 
 @contextlib.contextmanager
 def watched(progress: Progress | bool | None) -> Iterator[Progress | None]:
-    """Who is told of a run's progress: the callable given; for True a bar on a terminal or in a notebook, if any."""
+    """The callable that receives a run's progress: the one given; for True a bar, if there is where to show it."""
     if not isinstance(progress, bool):
         yield progress
-    elif (bar := _bar() if progress else None) is None:
+    elif not progress or not _is_shown():
         yield None
     else:
-        seen = _Seen(bar)
+        bar = _Bar()
         try:
-            yield seen
+            yield bar
         finally:
-            seen.end()
+            bar.close()
 
 
-class _Seen:
-    """Shows what it is told a few times a second, and the last of it."""
-
-    def __init__(self, bar: _Bar) -> None:
-        self.bar, self.last, self.spoke = bar, (0, 0), -_SECONDS
-
-    def __call__(self, iteration: int, steps: int) -> None:
-        self.last, now = (iteration, steps), time.monotonic()
-        if now - self.spoke >= _SECONDS:
-            self.spoke = now
-            self.bar.show(*self.last)
-
-    def end(self) -> None:
-        self.bar.show(*self.last)
-        self.bar.close()
+def _is_shown() -> bool:
+    """Whether stderr is a terminal or the cell of a notebook: a log would keep every state of the bar."""
+    return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel.")
 
 
-def _bar() -> _Bar | None:
-    """A bar that fits where this runs; on stderr, so that what a script prints stays its own."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if console.is_jupyter:
-        return _Notebook()
-    return _Terminal(console) if console.is_terminal else None
-
-
-class _Terminal:
-    """rich's bar, without a thread of its own."""
-
-    def __init__(self, console: "Console") -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress as Bar,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        self.bar = Bar(
-            TextColumn("iteration"), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-            console=console, auto_refresh=False,
-        )  # fmt: skip
-        self.task = self.bar.add_task("", total=None)
-        self.bar.start()
-
-    def show(self, iteration: int, steps: int) -> None:
-        self.bar.update(self.task, completed=iteration, total=steps, refresh=True)
-
-    def close(self) -> None:
-        self.bar.stop()
-
-
-class _Notebook:
-    """One output of the cell. rich's own bar would need ipywidgets, and shows nothing without them."""
+class _Bar:
+    """tqdm's text bar, made when the number of steps is known. Its bar of widgets would not be in a saved notebook."""
 
     def __init__(self) -> None:
-        self.began = time.monotonic()
-        self.output: Any = None
+        self.bar: Any = None
 
-    def show(self, iteration: int, steps: int) -> None:
-        import IPython.display
+    def __call__(self, iteration: int, steps: int) -> None:
+        if self.bar is None:
+            from tqdm import tqdm
 
-        display: Any = IPython.display.display
-        text = f"iteration {iteration} of {steps}, {time.monotonic() - self.began:.0f} s"
-        drawn = f'<progress value="{iteration}" max="{max(1, steps)}"></progress> {text}'
-        page = {"text/plain": text, "text/html": drawn}
-        if self.output is None:
-            self.output = display(page, raw=True, display_id=True)
-        else:
-            self.output.update(page, raw=True)
+            self.bar = tqdm(total=steps, initial=iteration, desc="iteration", dynamic_ncols=True)
+        self.bar.update(iteration - self.bar.n)
 
     def close(self) -> None:
-        """It stays as it is."""
+        if self.bar is not None:
+            self.bar.close()

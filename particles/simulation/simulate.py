@@ -10,21 +10,22 @@ from particles.checks import in_range, numpy_settings, whole
 from particles.data.dataset import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.measures.measure import Given, Measure, Source, checked_measure, source_of
-from particles.methods.problem import Problem
+from particles.methods.base import Method, Problem
+from particles.methods.descent import GradientDescent
 from particles.methods.schedules import schedule
-from particles.methods.settings import GradientDescent, Method
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
-from particles.model.regularisers import L1, L2, NONE, Regulariser
+from particles.model.regularisers import NONE, Regulariser
+from particles.population.messages import population_spec
 from particles.population.observables import Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
-from particles.population.updates import recipe
 from particles.simulation.bar import watched
+from particles.simulation.checkpoints import Checkpoints
 from particles.simulation.kernel_observer import Watched
 from particles.simulation.runner import Course, Progress, own_files
 from particles.simulation.stability import advice
-from particles.storage.checkpoint import Checkpoints
+from particles.storage import checkpoint
 from particles.storage.provenance import array_hash, fingerprint
 from particles.storage.run_file import Run, dataset_of
 
@@ -50,9 +51,7 @@ def simulate(
     engine: Engine | None = None,
     dtype: str = "float64",
     config: dict[str, Any] | None = None,
-    checkpoints: str | Path | None = None,
-    checkpoint_seconds: float = 30.0,
-    keep_every: int = 0,
+    checkpoints: Checkpoints | str | Path | None = None,
     progress: Progress | bool | None = None,
     final: str | Path | None = None,
 ) -> Run:
@@ -64,11 +63,10 @@ def simulate(
     record: names from `particles.OBSERVABLES`, at every k-th iteration, at "log"arithmically spaced ones, or at those
     listed; the first and the last always. positions: how many particles "position" records, the first ones (None: all).
     test: samples for the test_ quantities. config: what is stored as the configuration (None: these arguments).
-    checkpoints: a folder; if it holds a state of the same configuration the run goes on from there, with the same bits.
-    Runs of different configurations may share it; the same run twice at once is refused.
-    checkpoint_seconds: the least time between two saves. keep_every: besides the two newest, each k-th one stays.
+    checkpoints: a folder, or `mf.Checkpoints(folder, every=seconds)`; if it holds a state of the same configuration the
+    run goes on from there, with the same bits.
     final: a folder in which the shards leave the last measure, each its own particles, instead of sending them here:
-    `run.measure` is then None, and a file that the run is saved to refers to that folder.
+    a file that the run is saved to refers to that folder, and `mf.open_run` reads both.
     progress: called with (iteration, steps) after each (one-sample SGD: every few milliseconds); a true answer stops
     the run, its state kept in `checkpoints`. True shows a bar on a terminal or in a notebook, and nothing elsewhere.
 
@@ -87,6 +85,7 @@ def simulate(
     steps = whole("steps", steps, 0, remedy="Use 0 to look at the start only.")
     record = (record,) if isinstance(record, str) else tuple(record)
     row, rule = loss_row(loss), _one_regulariser(method, regulariser)
+    method.check(net, rule)
     train = data.holdout() if isinstance(data, Stream) else data
     if row.binary:
         checked_labels(train.y)
@@ -106,19 +105,20 @@ def simulate(
     if config is None:
         config = describe(net, data, method, steps, loss, rule, plan, observer, samples, dtype, source)
     key = fingerprint(config)
-    keeper = Checkpoints(Path(checkpoints).absolute(), key, keep_every) if checkpoints else None
+    saves = checkpoints if isinstance(checkpoints, Checkpoints) else Checkpoints(checkpoints) if checkpoints else None
+    keeper = checkpoint.Checkpoints(Path(saves.folder).absolute(), key, saves.keep) if saves else None
     last = Path(final).absolute() if final else None
     if keeper and last == keeper.folder:
         raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")
 
-    made = recipe(net, source, dtype, method.average, observer.anchored, method.weighing)
+    made = population_spec(net, source, dtype, method.average, observer.anchored, method.weighing)
     for name, values in (("x", samples.x), ("y", samples.y), ("`test`", samples.x_test)):
         in_range(name, values, dtype)
     population = (engine or Local()).populate(made, samples)
     try:
         problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps), np.inf)
         with watched(progress) as told:
-            course = Course(problem, population, observer, plan, keeper, checkpoint_seconds, told, last, key)
+            course = Course(problem, population, observer, plan, keeper, saves.every if saves else 0.0, told, last, key)
             with own_files(keeper, last, key):
                 ending = course.run()
     finally:
@@ -207,7 +207,7 @@ def _start_hash(start: Source) -> str:
 
 def _one_regulariser(method: Method, given: Regulariser | None) -> Regulariser:
     own: Regulariser | None = method.regulariser
-    if not isinstance(given, L1 | L2 | None):
+    if not isinstance(given, Regulariser | None):
         raise InputError(
             "`regulariser` must be an mf.L1 or mf.L2, or a subclass", repr(given), "The kernels know no other."
         )

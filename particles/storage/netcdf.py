@@ -90,7 +90,7 @@ def _groups(file: Hdf5File, group: Member) -> Iterator[tuple[Member, dict[str, M
 
 
 def _dataset(file: Hdf5File, group: Member, members: Mapping[str, Member]) -> "xarray.Dataset":
-    import xarray
+    from particles.xarray import Dataset
 
     data: dict[str, Any] = {}
     coords = set(_words(file, group))
@@ -102,7 +102,7 @@ def _dataset(file: Hdf5File, group: Member, members: Mapping[str, Member]) -> "x
             coords.add(name)
         coords.update(_words(file, item))
         data[name] = (dims, file.values(item), attributes(file, item))
-    found = xarray.Dataset(data, attrs=attributes(file, group))
+    found = Dataset(data, attrs=attributes(file, group))
     return found.set_coords([name for name in coords if name in data])
 
 

@@ -47,7 +47,8 @@ _FINAL = {
 class Run:
     """What `simulate` returns: `dataset` as recorded, the last `measure`, the `average` iterate where one is kept.
 
-    left: the files in which the shards left both, if they were told to; then they are None here.
+    last: the last measure, None where `measure` raises. left: the files in which the shards left both measures, where
+    `simulate` was given `final`.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
@@ -57,9 +58,20 @@ class Run:
     """
 
     dataset: "xarray.Dataset"
-    measure: Measure | None
+    last: Measure | None
     average: Measure | None = None
     left: Left | None = None
+
+    @property
+    def measure(self) -> Measure:
+        """The measure after the last iteration. Raises InputError where the run does not have it, with the reason."""
+        if self.last is not None:
+            return self.last
+        if self.left is not None:
+            reason, remedy = f"its particles are in {self.left.folder}", "Save the run, then mf.open_run reads them."
+        else:
+            reason, remedy = "the run ended inside an iteration", "Run again with the same `checkpoints` to go on."
+        raise InputError("`measure` must be there to be used", reason, remedy)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -105,7 +117,7 @@ class Run:
         if rows:
             last, steps = float(data["time"][-1]), int(data["iteration"][-1])
             lines = [f"Run: {self.status} after {steps} steps at flow time {last:g}, {rows} times recorded"]
-        for name, measure in (("measure", self.measure), ("average", self.average)):
+        for name, measure in (("measure", self.last), ("average", self.average)):
             if measure is not None:
                 lines.append(f"  {name}   M = {len(measure.b)} particles on R^{measure.b.shape[1]}")
         if self.left is not None:
@@ -137,7 +149,7 @@ def dataset_of(
     events: list[Event],
 ) -> "xarray.Dataset":
     """The recorded rows as one dataset over flow time."""
-    import xarray
+    from particles.xarray import Dataset
 
     iterations = np.array([at for at, _ in rows], dtype=np.int64)
     data: dict[str, Any] = {}
@@ -162,7 +174,7 @@ def dataset_of(
         "seed": _seed(config),
         **provenance(),
     }
-    return xarray.Dataset(data, coords=coords, attrs=attrs)
+    return Dataset(data, coords=coords, attrs=attrs)
 
 
 def _seed(config: dict[str, Any]) -> int:
@@ -204,7 +216,7 @@ def _measure_dataset(run: Run) -> "xarray.Dataset":
     import xarray
 
     data: dict[str, Any] = {}
-    for prefix, measure in (("", run.measure), ("averaged_", run.average)):
+    for prefix, measure in (("", run.last), ("averaged_", run.average)):
         for values, (name, (text, equation, dims)) in zip(measure or (), _FINAL.items(), strict=False):
             data[prefix + name] = (dims, values, {"long_name": text, "units": "1", "equation": equation})
     return xarray.Dataset(data)

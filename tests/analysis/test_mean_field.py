@@ -193,7 +193,7 @@ def test_atoms__are_their_own_quadrature(samples, cloud):
 
 def test_checkpoints__of_each_size_go_on_by_themselves(samples, tmp_path):
     given = mf.Network("tanh"), mf.Gaussian(2), samples(d=2), DESCENT
-    first = mean_field(*given, steps=6, tolerance=1e-2, checkpoints=tmp_path, checkpoint_seconds=0.0)
+    first = mean_field(*given, steps=6, tolerance=1e-2, checkpoints=mf.Checkpoints(tmp_path, 0.0))
     again = mean_field(*given, steps=6, tolerance=1e-2, checkpoints=tmp_path)
     assert (first.run.dataset["prediction"].values == again.run.dataset["prediction"].values).all()
     assert {"nodes-256-0", "nodes-256-3", f"nodes-{2**13}"} <= {path.name for path in tmp_path.iterdir()}

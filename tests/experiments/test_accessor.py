@@ -12,6 +12,7 @@ from support.summaries import COUNTS, LIMIT, SEEDS, summed
 from support.sweeps import swept
 
 import particles as mf
+import particles.xarray
 
 NET, DATA = mf.Network("tanh"), mf.Dataset(np.random.default_rng(0).standard_normal((9, 2)), np.arange(9.0))
 ALL = ("position", "output_weight", "particle_weight", "prediction", "loss")
@@ -225,25 +226,32 @@ def test_measure__refuses_what_was_not_recorded(options, time, message):
 
 OPEN = "data = xarray.open_dataset(sys.argv[1], engine='h5netcdf')"
 ORDERS = [
-    f"import sys, xarray, particles; {OPEN}",
-    f"import sys, particles, xarray; {OPEN}",
-    f"import sys, xarray; {OPEN}; import particles",
-    f"import sys, particles; from importlib.util import find_spec; find_spec('xarray'); import xarray; {OPEN}",
-    f"import sys, particles; particles.Network('tanh'); from xarray import Dataset; import xarray; {OPEN}",
+    f"import sys, xarray, particles.xarray; {OPEN}",
+    f"import sys, particles.xarray, xarray; {OPEN}",
+    f"import sys, xarray; {OPEN}; import particles.xarray",
     "import sys, particles; data = particles.open_run(sys.argv[1]).dataset",
+    "import sys, xarray, particles; data = particles.open_sweep(sys.argv[2])",
 ]
 
 
 @pytest.mark.parametrize("code", some(ORDERS, *ORDERS[1:3]))
 def test_accessor__is_there_in_any_order_of_imports(tmp_path, code):
     start = mf.Gaussian(2).sample(4, seed=0)
-    file = mf.simulate(NET, start, DATA, mf.GradientDescent(step=0.1), steps=2).save(tmp_path / "a.h5")
-    told = f"{code}; print(data.mf.config['steps'], sum('particles' in type(f).__module__ for f in sys.meta_path))"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", told, str(file)], capture_output=True, text=True)
+    run = mf.simulate(NET, start, DATA, mf.GradientDescent(step=0.1), steps=2, config={"steps": 2})
+    file = run.save(tmp_path / "runs" / "a.h5")
+    code = f"{code}; print(data.mf.config['steps'], sum('particles' in type(f).__module__ for f in sys.meta_path))"
+    command = [sys.executable, "-W", "error", "-c", code, str(file), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert (done.stdout.split(), done.stderr) == (["2", "0"], "")
 
 
-@pytest.mark.parametrize(("module", "heavy"), [("particles", "xarray"), ("particles.experiments.backend", "numba")])
+def test_accessor__leaves_xarray_alone_until_asked():
+    code = "import sys, particles, xarray; print(hasattr(xarray.Dataset, 'mf'), 'particles.xarray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(("module", "heavy"), [("particles", "xarray"), ("particles.xarray", "numba")])
 def test_accessor__costs_nothing_before_it_is_used(module, heavy):
     code = f"import sys, {module}; print({heavy!r} in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

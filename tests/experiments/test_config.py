@@ -13,6 +13,7 @@ from particles.data.datasets import SETS
 from particles.experiments import build, consistency, schema
 from particles.experiments.config import ConfigError, read_toml
 from particles.experiments.plan import plan
+from particles.methods.registry import METHODS
 
 
 def faults(*settings):
@@ -252,7 +253,7 @@ def defaults(kind):
 @pytest.mark.parametrize(
     ("model", "kind"),
     [
-        *((schema.MethodConfig, kind) for kind in consistency.METHODS.values()),
+        *((schema.MethodConfig, kind) for kind in METHODS.values()),
         *((schema.LawConfig, kind) for kind in consistency.LAWS.values()),
         (schema.NetworkConfig, mf.Network),
         (schema.StepConfig, mf.RobbinsMonro),
@@ -288,11 +289,11 @@ def test_config__has_a_key_for_every_option():
     assert set(schema.DataConfig(**keys).options()) == taken == set(keys)
 
 
-@pytest.mark.parametrize("name", consistency.METHODS)
+@pytest.mark.parametrize("name", METHODS)
 def test_config__of_a_method_is_that_method(name):
     """Every option has a value of its own, and each arrives where it belongs."""
     values = {"step": 0.25, "batch": 3, "seed": 5, "average": True, "weight_decay": 0.5, "scheme": "bogacki-shampine",
               "tolerance": 1e-3, "temperature": 0.125, "inner": 7, "rate": 2.0}  # fmt: skip
     mine = {key: value for key, value in values.items() if key in consistency.METHOD_OPTIONS[name]}
     made = build.method_of(schema.MethodConfig(name=name, **mine))
-    assert type(made) is consistency.METHODS[name] and dataclasses.asdict(made) == mine
+    assert type(made) is METHODS[name] and dataclasses.asdict(made) == mine

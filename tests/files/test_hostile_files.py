@@ -669,7 +669,7 @@ def test_checkpoint__with_a_damaged_manifest_is_left_out(tmp_path, cloud, sample
 
     def run():
         net, method = mf.Network("tanh"), mf.GradientDescent(0.1)
-        return mf.simulate(net, cloud(), samples(), method, steps=6, checkpoints=tmp_path, checkpoint_seconds=0.0)
+        return mf.simulate(net, cloud(), samples(), method, steps=6, checkpoints=mf.Checkpoints(tmp_path, 0.0))
 
     whole = run()
     manifests = sorted(tmp_path.glob("checkpoint-*.json"))

@@ -8,9 +8,9 @@ from scipy.integrate import solve_ivp
 from support.daily import some
 
 import particles as mf
-from particles.methods import steppers
+from particles.methods import runge_kutta
+from particles.methods.runge_kutta import SCHEMES
 from particles.methods.schedules import InverseSqrt
-from particles.methods.settings import SCHEMES
 
 M, N, D = 300, 12, 3
 METHODS = {
@@ -247,11 +247,11 @@ def test_noise__takes_narrow_numpy_seeds(start, data):
 
 
 def test_method__refuses_what_it_cannot_do(start, data):
-    with pytest.raises(mf.InputError, match="a pull to the start has none"):
+    with pytest.raises(mf.InputError, match="a pull to the start is no function"):
         end(mf.FisherRao(0.1), 1, start, data, regulariser=mf.L2(0.1, about="start"))
     with pytest.raises(mf.InputError, match="another method than gradient descent"):
         end(mf.RungeKutta(0.1), 1, start, data, record=("kernel_distance",))
-    with pytest.raises(mf.InputError, match="need a smooth regulariser"):
+    with pytest.raises(mf.InputError, match="needs a smooth regulariser"):
         end(mf.RungeKutta(0.1), 1, start, data, regulariser=mf.L1(0.1))
     with pytest.raises(mf.InputError, match="FisherRao needs beta = 1"):
         end(mf.FisherRao(0.1), 1, start, data, mf.Network("tanh", beta=0.5))
@@ -267,7 +267,7 @@ def sliding(step=0.5, **settings):
 
 
 def test_runge_kutta__along_a_kink_ends_and_says_how_far_it_came(monkeypatch):
-    monkeypatch.setattr(steppers, "_PARTS", 200)
+    monkeypatch.setattr(runge_kutta, "_PARTS", 200)
     with pytest.raises(mf.DivergedError) as caught:
         sliding()
     message, run = str(caught.value), caught.value.run
@@ -286,7 +286,7 @@ def test_runge_kutta__gives_up_a_step_for_whoever_is_told_of_its_progress(tmp_pa
         asked.append(iteration)
         return asked.count(1) == 30
 
-    run = sliding(progress=progress, checkpoints=tmp_path, checkpoint_seconds=0.0, record=("loss",))
+    run = sliding(progress=progress, checkpoints=mf.Checkpoints(tmp_path, 0.0), record=("loss",))
     assert run.status == "stopped" and asked == [0] * asked.count(0) + [1] * 30
     assert run.dataset.iteration.values.tolist() == [0, 1]
     assert run.measure.b[0, 0] == pytest.approx(1.5 * np.exp(-0.25) - 1, abs=1e-8)

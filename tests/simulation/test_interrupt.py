@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import particles as mf
+from particles.population.population import LocalPopulation
 from particles.population.shard import Shard
 
 NET, STEPS = mf.Network("tanh", beta=1.0), 200
@@ -40,7 +41,8 @@ def simulate(cloud, samples):
 
 def pressed(monkeypatch, part, times=1, at=3):
     """Ctrl-C inside the work on the particles, before the `at`-th call of it has done anything."""
-    work, calls = getattr(Shard, part), []
+    owner = LocalPopulation if part == "sweep" else Shard
+    work, calls = getattr(owner, part), []
 
     def hit(self, *args):
         calls.append(part)
@@ -49,14 +51,14 @@ def pressed(monkeypatch, part, times=1, at=3):
                 signal.raise_signal(signal.SIGINT)
         return work(self, *args)
 
-    monkeypatch.setattr(Shard, part, hit)
+    monkeypatch.setattr(owner, part, hit)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_interrupt__ends_the_run_between_iterations(method, simulate, monkeypatch, tmp_path, capsys):
     with monkeypatch.context() as patch:
         pressed(patch, METHODS[method][1])
-        run = simulate(method, steps=4096, checkpoints=tmp_path, checkpoint_seconds=1e9)
+        run = simulate(method, steps=4096, checkpoints=mf.Checkpoints(tmp_path, 1e9))
     (state,) = tmp_path.glob("checkpoint-*.json")
     last = int(state.name.split("-")[1])
     assert run.status == "stopped" and 0 < last < 4096
@@ -71,7 +73,7 @@ def test_interrupt__ends_the_run_between_iterations(method, simulate, monkeypatc
 def test_interrupt__loses_nothing(method, simulate, monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         pressed(patch, METHODS[method][1])
-        assert simulate(method, checkpoints=tmp_path, checkpoint_seconds=1e9).status == "stopped"
+        assert simulate(method, checkpoints=mf.Checkpoints(tmp_path, 1e9)).status == "stopped"
     resumed, whole = simulate(method, checkpoints=tmp_path), simulate(method)
     assert "went on from the checkpoint" in {event["what"] for event in resumed.events}
     pairs = [(resumed.measure, whole.measure)] + ([(resumed.average, whole.average)] if whole.average else [])
@@ -100,7 +102,7 @@ def test_interrupt__twice_is_keyboardinterrupt_and_spoils_nothing(method, simula
     with monkeypatch.context() as patch:
         pressed(patch, METHODS[method][1], times=2, at=4)
         with pytest.raises(KeyboardInterrupt):
-            simulate(method, checkpoints=tmp_path, checkpoint_seconds=0.0)
+            simulate(method, checkpoints=mf.Checkpoints(tmp_path, 0.0))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     resumed, whole = simulate(method, checkpoints=tmp_path), simulate(method)
     assert resumed.measure.b.tobytes() == whole.measure.b.tobytes()
@@ -134,9 +136,11 @@ def test_interrupt__by_a_handler_of_another_s_has_no_measure_of_half_an_iteratio
         run = simulate("GD")
     finally:
         signal.signal(signal.SIGINT, before)
-    assert (run.status, run.measure) == ("stopped", None)
+    assert (run.status, run.last) == ("stopped", None)
     again = mf.open_run(run.save(tmp_path / "run.h5"))
-    assert again.measure is None and again.dataset["iteration"].values.tolist() == [0, 7]
+    assert again.last is None and again.dataset["iteration"].values.tolist() == [0, 7]
+    with pytest.raises(mf.InputError, match="ended inside an iteration"):
+        _ = again.measure
     assert "stopped" in repr(again)
 
 

@@ -13,7 +13,7 @@ import particles as mf
 from particles.data.dataset import Batches
 from particles.kernels.elementwise import lanewise
 from particles.measures.measure import source_of
-from particles.methods.problem import Problem
+from particles.methods.base import Problem
 from particles.model.losses import loss as loss_row
 from particles.model.regularisers import NONE
 from particles.population.samples import Samples

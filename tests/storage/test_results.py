@@ -18,7 +18,7 @@ import particles as mf
 from particles.errors import DamagedError
 from particles.experiments import summary, sweep
 from particles.files.hdf5_file import Hdf5File
-from particles.methods import steppers
+from particles.methods import runge_kutta
 from particles.storage.run_file import open_final, open_root, open_tree, read
 
 EVERYTHING = tuple(row.name for row in mf.OBSERVABLES.values() if not (row.binary or row.name == "kernel_distance"))
@@ -359,6 +359,6 @@ def test_page__names_what_is_in_a_run_s_file(tmp_path, result):
 def test_pages__have_the_numbers_of_the_code():
     text = {path.stem: path.read_text() for path in PAGE.parent.glob("*.md")}
     assert sweep.GATHERED == 2**24 and "above 2^24 particles" in text["results"] and "2^24 particles" in text["cluster"]
-    parts = f"{steppers._PARTS:,}".replace(",", " ")
+    parts = f"{runge_kutta._PARTS:,}".replace(",", " ")
     assert f"into {parts} parts at most" in text["mean_field"] and f"past {parts} parts" in mf.RungeKutta.__doc__
     assert "`patience` (30 s)" in text["cluster"] and mf.Ray().patience == 30

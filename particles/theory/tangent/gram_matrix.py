@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
 
-def gram(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = None) -> Array:
+def gram(
+    net: Network, measure: Measure, x: ArrayLike, other: ArrayLike | None = None, *, engine: Local | None = None
+) -> Array:
     r"""The Gram matrix of the tangent kernel (5) of a measure (flow time).
 
     Parameters
@@ -39,13 +41,15 @@ def gram(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = No
         The particles, on R^d (one dimension more with a bias).
     x : (n, d)
         Inputs.
+    other : (m, d)
+        Columns, if they are other inputs than the rows, as new ones against those of training.
     engine
         Its threads share the work; by default `mf.Local()`. No bit depends on it.
 
     Returns
     -------
-    (n, n)
-        The matrix, symmetric, in float64.
+    (n, n), or (n, m) with `other`
+        The matrix in float64, symmetric without `other`.
 
     Raises
     ------
@@ -72,9 +76,12 @@ def gram(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = No
            [0.  , 0.47]])
     """
     inputs = net.inputs(x)
+    columns = inputs if other is None else net.inputs(other)
+    if columns.shape[1] != inputs.shape[1]:
+        raise InputError("`other` must have the columns of `x`", f"{columns.shape[1]} for {inputs.shape[1]}", "")
     atoms = atoms_of(measure, inputs.shape[1])
     with Team((engine or Local()).threads or cores()) as team:
-        return tile_values(net, atoms, inputs, inputs, team)
+        return tile_values(net, atoms, inputs, columns, team)
 
 
 def write_gram(

@@ -1,6 +1,7 @@
-"""What is told to the shards and by them: small values, and what a population is made from.
+"""What is sent to shards and back: small values, and what a population is made from.
 
-A `Move` is all that a push needs, a `Leg` a stretch of one-sample iterations, a `Partial` a sum over particles.
+An `Update` is all that a push needs, an `OnlineRun` a stretch of one-sample iterations, a `Reduction` a sum over
+particles.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from particles.errors import InputError
 from particles.measures.blocks import Floats
 from particles.measures.measure import Array, Measure, Source, checked_measure, source_of
 from particles.model.network import Network
-from particles.model.regularisers import L2, Regulariser
+from particles.model.regularisers import Regulariser
 from particles.population.samples import Place
 
 DTYPES = ("float64", "float32")
@@ -35,14 +36,14 @@ class BlockView(NamedTuple):
     x: Array
 
 
-class Partial(NamedTuple):
+class Reduction(NamedTuple):
     """A quantity as a map over blocks and a way to combine: "sum" in tree order, or "max"."""
 
     of: Callable[[BlockView], Array]
     how: str
 
 
-class Field(NamedTuple):
+class Drift(NamedTuple):
     """What the velocity at a particle depends on: the samples, the slopes l'(g, y)/n at them, the regulariser."""
 
     where: Where
@@ -69,7 +70,7 @@ class Stage(NamedTuple):
     of: int
 
 
-class Move(NamedTuple):
+class Update(NamedTuple):
     """One step of flow time `step` along the velocity, or one stage of a step; then the noise.
 
     share: of the new iterate in the average, None without one. growth: weights are multiplied by
@@ -77,7 +78,7 @@ class Move(NamedTuple):
     it makes them a measure again.
     """
 
-    field: Field
+    drift: Drift
     step: float
     share: float | None = None
     noise: Noise | None = None
@@ -86,7 +87,7 @@ class Move(NamedTuple):
     centre: float = 0.0
 
 
-class Leg(NamedTuple):
+class OnlineRun(NamedTuple):
     """What a stretch of one-sample iterations needs: the samples, sizes (T,), the loss, the pull and what it pulls to.
 
     x (T, d) and y (T,), or the numbers of the first iteration and of the one after the last among the samples
@@ -97,7 +98,7 @@ class Leg(NamedTuple):
     y: Array | int
     sizes: Array
     loss: str
-    regulariser: L2
+    regulariser: Regulariser
     iterates: int
 
 
@@ -111,7 +112,7 @@ class State(NamedTuple):
     w: Floats
 
 
-class Recipe(NamedTuple):
+class PopulationSpec(NamedTuple):
     """What a population is made from, however it is shared out: the start, and what is kept beside the particles.
 
     averaged: the mean of the iterates. anchored: the start, which a pull to it and displacements need. weighing:
@@ -126,17 +127,17 @@ class Recipe(NamedTuple):
     weighing: bool = False
 
 
-def recipe(
+def population_spec(
     net: Network,
     start: Measure | Source,
     dtype: str = "float64",
     averaged: bool = False,
     anchored: bool = False,
     weighing: bool = False,
-) -> Recipe:
-    """The recipe of these, if they are one."""
+) -> PopulationSpec:
+    """The specification of a population; InputError where a part of it is wrong."""
     if dtype not in DTYPES:
         raise InputError("`dtype` must be float64 or float32", str(dtype), "")
     if isinstance(start, Measure):
         start = source_of(checked_measure(start, start.b.shape[1]))
-    return Recipe(net, start, dtype, averaged, anchored, weighing)
+    return PopulationSpec(net, start, dtype, averaged, anchored, weighing)
