@@ -9,7 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "meanfield-particles"
 author = "meanfield-particles contributors"
 release = importlib.metadata.version(project)
-extensions = ["myst_nb", "sphinx.ext.autodoc", "prose", "sphinx.ext.napoleon", "mathml", "repository", "tables"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "signatures", "prose", "sphinx.ext.napoleon"]
+extensions += ["mathml", "repository", "tables"]  # with signatures and prose: in docs/_ext
 exclude_patterns = ["_build", "_ext"]
 
 html_theme = "furo"
@@ -41,5 +42,9 @@ python_maximum_signature_line_length = 100
 nitpick_ignore_regex = [
     ("py:class", r"(collections|numpy|pathlib|xarray)\..*"),  # their pages are not ours, and nothing is fetched
     ("py:class", "ArrayLike|Event|Figure|LinearOperator|Runs"),  # imported for type checking only
-    ("py:class", r"particles\..*\.(Left|Lengths|Profile|Purpose|Sample|Scene)"),  # that no user makes
+    (
+        "py:class",
+        r"particles\..*\.(Left|Lengths|Profile|Purpose|Sample|Scene|Method|Regulariser)",
+    ),  # that no user makes
+    ("py:class", r"particles\.methods\..*\.(Averaging|Euler|Noisy)"),  # the steppers of methods
 ]

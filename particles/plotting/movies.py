@@ -44,7 +44,8 @@ def movie(
     Parameters
     ----------
     runs
-        Runs or their datasets by label, the limit last, all with "position" recorded at the same times.
+        A run or its dataset, or one to four of them by label, the limit last; all with "position" recorded at the same
+        times.
     path
         The file to write, with the suffix .gif.
     camera
@@ -102,7 +103,8 @@ def still(
     Parameters
     ----------
     runs
-        Runs or their datasets by label, the limit last, all with "position" recorded at the same times.
+        A run or its dataset, or one to four of them by label, the limit last; all with "position" recorded at the same
+        times.
     path
         The file to write, with the suffix .png or .svg; both are written.
     camera
