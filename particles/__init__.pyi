@@ -38,7 +38,8 @@ from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
 from .simulation.checkpoints import Checkpoints as Checkpoints
 from .simulation.simulate import simulate as simulate
-from .storage.run_file import Run as Run, open_run as open_run
+from .storage.run import Run as Run
+from .storage.run_file import open_run as open_run
 from .theory import tangent as tangent, transport as transport
 
 __version__: str

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from particles.analysis.compare import Exponent
     from particles.measures.measure import Measure
-    from particles.storage.checkpoint import Event
+    from particles.storage.manifest import Event
 
 _MARKS = {"config_hash", "study", "independent_fits"}  # attributes of runs and sweeps, of studies, of comparisons
 _TIMES_ALIKE = 1e-9  # relative: sums of steps in another order differ by rounding

@@ -23,7 +23,8 @@ from particles.population.population import Engine, Local, Watch, cores
 from particles.simulation.checkpoints import Checkpoints
 from particles.simulation.simulate import simulate
 from particles.storage import netcdf
-from particles.storage.run_file import Run, verified
+from particles.storage.run import Run
+from particles.storage.run_file import verified
 
 if TYPE_CHECKING:
     import xarray

@@ -11,7 +11,7 @@ from particles.errors import InputError, nearest
 from particles.measures.measure import Array
 from particles.plotting.view import Camera, Plane, picked, plane_of
 from particles.storage.attributes import attribute
-from particles.storage.run_file import Run
+from particles.storage.run import Run
 
 if TYPE_CHECKING:
     import xarray

@@ -22,12 +22,12 @@ from particles.population.population import Engine, Local
 from particles.population.samples import Samples
 from particles.simulation.bar import watched
 from particles.simulation.checkpoints import Checkpoints
-from particles.simulation.kernel_observer import Watched
-from particles.simulation.runner import Course, Progress, own_files
+from particles.simulation.kernel_observer import KernelObserver
+from particles.simulation.runner import Progress, Runner, own_files
 from particles.simulation.stability import advice
 from particles.storage import checkpoint
 from particles.storage.provenance import array_hash, fingerprint
-from particles.storage.run_file import Run, dataset_of
+from particles.storage.run import Run, dataset_of
 
 DEFAULT_RECORD = ("loss", "prediction")
 LOG_POINTS = 10  # recorded iterations a decade with record_every="log"
@@ -98,7 +98,7 @@ def simulate(
     count = source.count if positions is None else whole("positions", positions, 1, source.count)
     plan, rates = recorded_iterations(steps, record_every), schedule(method.step)
     here = engine if isinstance(engine, Local) else Local()
-    kernel = Watched(net, source, samples, row, rule, rates, plan, here)
+    kernel = KernelObserver(net, source, samples, row, rule, rates, plan, here)
     if "kernel_distance" in record:
         kernel.check(isinstance(method, GradientDescent))
     observer = Observer(record, net, row, rule, samples, method.average, net.scale(source), count, kernel)
@@ -118,21 +118,21 @@ def simulate(
     try:
         problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps), np.inf)
         with watched(progress) as told:
-            course = Course(problem, population, observer, plan, keeper, saves.every if saves else 0.0, told, last, key)
+            runner = Runner(problem, population, observer, plan, keeper, saves.every if saves else 0.0, told, last, key)
             with own_files(keeper, last, key):
-                ending = course.run()
+                outcome = runner.run()
     finally:
         population.close()
     targets = {"target": train.y} | ({"test_target": test.y} if test else {})
-    dataset = dataset_of(course.rows, problem.times, observer.names(), targets, config, ending.status, course.events)
-    if "parts" in course.memory:
-        dataset.attrs |= dict(zip(("accepted_parts", "rejected_parts"), course.memory["parts"].tolist(), strict=True))
-    run = Run(dataset, ending.measure, ending.average, ending.left)
-    if ending.error:
-        remedy = ending.error.remedy or advice(problem, source, bool(course.rows))
-        diverged = DivergedError(f"the run diverged: {ending.error}. {remedy}", ending.error.iteration, remedy)
+    dataset = dataset_of(runner.rows, problem.times, observer.names(), targets, config, outcome.status, runner.events)
+    if "parts" in runner.memory:
+        dataset.attrs |= dict(zip(("accepted_parts", "rejected_parts"), runner.memory["parts"].tolist(), strict=True))
+    run = Run(dataset, outcome.measure, outcome.average, outcome.left)
+    if outcome.error:
+        remedy = outcome.error.remedy or advice(problem, source, bool(runner.rows))
+        diverged = DivergedError(f"the run diverged: {outcome.error}. {remedy}", outcome.error.iteration, remedy)
         diverged.run = run
-        raise diverged from ending.error
+        raise diverged from outcome.error
     return run
 
 
