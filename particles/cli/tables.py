@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
-from particles.analysis.compare import by_count, verdict
+from particles.analysis.convergence import by_count, verdict
 from particles.cli.json_output import PROVENANCE, comparisons
 from particles.cli.text_plots import Scale, can_braille, chart
 from particles.console import Console
