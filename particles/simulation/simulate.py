@@ -104,7 +104,7 @@ def simulate(
     kernel = Watched(net, source, samples, row, rule, rates, plan, here)
     if "kernel_distance" in record:
         kernel.check(isinstance(method, GradientDescent))
-    observer = Observer(record, net, row, rule, samples, method.average, net.scale(source), count, kernel)
+    observer = Observer(record, net, row, rule, samples, method.average, count, kernel)
     if config is None:
         config = describe(net, data, method, steps, loss, rule, plan, observer, samples, dtype, source)
     key = fingerprint(config)
@@ -119,7 +119,7 @@ def simulate(
         in_range(name, values, dtype)
     population = (engine or Local()).populate(made, samples)
     try:
-        problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps), np.inf)
+        problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps))
         with watched(progress) as told:
             course = Course(problem, population, observer, plan, keeper, saves.every if saves else 0.0, told, last, key)
             with own_files(keeper, last, key):
