@@ -156,5 +156,5 @@ def check_all(cases: "Iterable[Case]", folder: Path) -> None:
 def start(config: Config, made: Parts, nodes: int | None) -> Measure | Source:
     """The first measure: M particles made where they are needed, or at least `nodes` quadrature atoms."""
     if nodes is None:
-        return made.law.particles(config.start.count, config.start.seed, config.start.signs)
+        return made.law.sample(config.start.count, config.start.seed, config.start.signs, lazy=True)
     return made.law.quadrature(nodes, config.start.signs, along=made.net.inputs(made.train.x))

@@ -12,7 +12,7 @@ from particles.experiments import build
 from particles.experiments.cost_model import copies_of
 from particles.experiments.plan import Case, Plan
 from particles.population.observables import MOMENTS, OBSERVABLES
-from particles.simulation.simulate import LOG_POINTS
+from particles.simulation.record import LOG_POINTS
 
 ANY_MACHINE = 2**46  # bytes, 64 TiB: what no machine has
 DATA, PARTICLES, RECORD, STEPS, GRAM = "data", "particles", "recorded numbers", "times of steps", "Gram matrices"

@@ -18,7 +18,7 @@ from particles.model.network import LAYERS, Network
 from particles.model.regularisers import REGULARISERS
 from particles.population.messages import DTYPES
 from particles.population.observables import OBSERVABLES
-from particles.simulation.simulate import DEFAULT_RECORD
+from particles.simulation.record import DEFAULT_RECORD
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Seed = Annotated[int, Field(ge=0, lt=2**63)]

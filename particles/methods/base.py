@@ -64,7 +64,7 @@ class Method:
     @property
     def noisy(self) -> bool:
         """Whether particles move by noise of their own, which no quadrature integrates."""
-        return False
+        return getattr(self, "temperature", 0.0) != 0.0
 
     @property
     def stages(self) -> int:

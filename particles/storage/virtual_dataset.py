@@ -10,10 +10,11 @@ import numpy as np
 from particles.files.atomic import clear_parts, remove
 from particles.population.population import Population
 from particles.population.shard import Shard
-from particles.storage.segments import Segment, checked_seen, write_segments
+from particles.storage.netcdf import put_dimension, put_view
+from particles.storage.particle_files import Segment, checked_seen, write_segments
 
 
-class Shape(NamedTuple):
+class ParticleFormat(NamedTuple):
     """What the files of a run hold: dim, float type, whether an average; the weight where all are equal, else NaN."""
 
     dim: int
@@ -22,22 +23,22 @@ class Shape(NamedTuple):
     weight: float
 
 
-def shape_of(shard: Shard) -> Shape:
+def format_of(shard: Shard) -> ParticleFormat:
     weight = float(shard.cloud.w[0, 0]) if shard.equal_weights else np.nan
-    return Shape(shard.cloud.d, shard.dtype, bool(shard.mean_b.size), weight)
+    return ParticleFormat(shard.cloud.d, shard.dtype, bool(shard.mean_b.size), weight)
 
 
-class Left(NamedTuple):
-    """A measure that was left in files of one folder, by those who hold it."""
+class StoredMeasure(NamedTuple):
+    """A measure in files of one folder, each written by the process that holds its particles."""
 
     folder: Path
-    shape: Shape
+    format: ParticleFormat
     atoms: int
     segments: list[Segment]
 
 
-def left_in(population: Population, folder: Path, name: str) -> Left:
-    """Have the shards write their particles into a folder, in place of what a run of that name left there."""
+def store_measure(population: Population, folder: Path, name: str) -> StoredMeasure:
+    """Have the shards write their particles into a folder, in place of the files of a run of that name."""
     clear_parts(folder, f"last-{name}-*")
     stem = f"last-{name}-{secrets.token_hex(3)}"
     written = [segment for parts in population.each(write_segments, folder, stem) for segment in parts]
@@ -45,31 +46,22 @@ def left_in(population: Population, folder: Path, name: str) -> Left:
     for path in folder.glob(f"last-{name}-*.h5"):
         if not path.name.startswith(stem):
             remove(path)
-    return Left(folder, population.each(shape_of)[0], population.count, written)
+    return StoredMeasure(folder, population.each(format_of)[0], population.count, written)
 
 
-def virtual(group: h5py.Group, about: Shape, count: int, files: dict[Segment, str]) -> None:
+def create_virtual(group: h5py.Group, about: ParticleFormat, count: int, files: dict[Segment, str]) -> None:
     """position, sign, weight (and averaged_*) of all particles, by reference; a file that is missing reads as NaN."""
     names = ["position", "sign", *(["averaged_position", "averaged_sign"] if about.averaged else [])]
     sizes = {"atom": count, "dim": about.dim}
     for name, size in sizes.items():
-        group.create_dataset(name, shape=(size,), dtype=">f4").make_scale(
-            f"This is a netCDF dimension but not a netCDF variable.{size:10d}"
-        )
+        put_dimension(group, name, size)
     for name in [*names, *(["weight"] if np.isnan(about.weight) else [])]:
         dims = ("atom", "dim") if name.endswith("position") else ("atom",)
-        dtype = "float64" if name == "weight" else about.dtype
-        layout = h5py.VirtualLayout(shape=tuple(sizes[dim] for dim in dims), dtype=dtype)
-        for segment, file in files.items():
-            shape = tuple(segment.last - segment.first if dim == "atom" else about.dim for dim in dims)
-            layout[segment.first : segment.last] = h5py.VirtualSource(file, name, shape=shape, dtype=dtype)
-        item = group.create_virtual_dataset(name, layout, fillvalue=np.nan)
-        _labelled(group, item, dims)
+        parts = [
+            (file, (slice(part.first, part.last),), (part.last - part.first, about.dim)[: len(dims)])
+            for part, file in files.items()
+        ]
+        put_view(group, name, {dim: sizes[dim] for dim in dims}, parts, "float64" if name == "weight" else about.dtype)
     if not np.isnan(about.weight):  # one number for all, never written
         equal = group.create_dataset("weight", (count,), "float64", chunks=(min(count, 2**16),), fillvalue=about.weight)
-        _labelled(group, equal, ("atom",))
-
-
-def _labelled(group: h5py.Group, item: h5py.Dataset, dims: tuple[str, ...]) -> None:
-    for axis, dim in enumerate(dims):
-        item.dims[axis].attach_scale(group[dim])
+        equal.dims[0].attach_scale(group["atom"])
