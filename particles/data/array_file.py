@@ -98,7 +98,7 @@ class _Arrays(Mapping[str, _Variable]):
         return len(self._file.links())
 
     def __getitem__(self, path: str) -> _Variable:
-        from particles.files.hdf5_file import ForeignError
+        from particles.files.hdf5_member import ForeignError
 
         try:
             item = self._file.member(path)
@@ -110,8 +110,8 @@ class _Arrays(Mapping[str, _Variable]):
             ]
             remedy = f"Name an array: {f'{path}/{inner[0]}' if inner else 'one with rows and columns'}."
             raise InputError(f"{path!r} must be an array", "a group, as pandas writes a table", remedy)
-        attrs = {key: self._file.attribute(item, key) for key in _CONVENTIONS}
-        dims = tuple(None if place is None else str(place) for place in self._file.scales(item))
+        attrs = {key: item.attribute(key) for key in _CONVENTIONS}
+        dims = tuple(None if place is None else str(place) for place in item.scales())
         return _Variable(dims, self._file.values(item), {key: one for key, one in attrs.items() if one is not None})
 
 

@@ -14,7 +14,8 @@ from particles.errors import DamagedError, ParticlesError, StorageError
 from particles.experiments import grid
 from particles.experiments.summary import FILE
 from particles.experiments.sweep import run_file
-from particles.files.hdf5_file import Hdf5File, Member
+from particles.files.hdf5_file import Hdf5File
+from particles.files.hdf5_member import Member
 from particles.files.reading import names_in, size_of
 from particles.storage import netcdf
 from particles.storage.attributes import attribute
@@ -107,7 +108,7 @@ def _there(path: Path) -> bool:
 
 def _header(path: Path, known: dict[str, grid.Form | None], file: Hdf5File) -> tuple[str, grid.Record]:
     """How a run ended, and its record; `known` remembers dims and attributes, which all runs have alike."""
-    status = file.attribute(file.root, "status")
+    status = file.root.attribute("status")
     if not isinstance(status, str):  # what has none is no run
         raise ValueError("it does not say how it ended")
     forms, coords = {}, {}
@@ -196,7 +197,7 @@ def _found(folder: Path) -> Sweep:
 
 
 def _config(path: Path, file: Hdf5File) -> dict[str, Any]:
-    return dict(attribute(path, {"config": file.attribute(file.root, "config")}, "config"))
+    return dict(attribute(path, {"config": file.root.attribute("config")}, "config"))
 
 
 def _start(config: dict[str, Any]) -> dict[str, Any]:

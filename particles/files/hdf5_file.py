@@ -15,46 +15,21 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5s, h5t
+from h5py import h5d, h5f, h5g, h5l, h5o, h5p, h5s
 
 from particles.errors import DamagedError
 from particles.files.hdf5_chunks import check_chunks
 from particles.files.hdf5_heaps import LOOKED_AT, check_heaps
+from particles.files.hdf5_member import NUMBERS, ForeignError, Member
 from particles.files.reading import check_room, inside, size_of, unpacked_at_most
 
-# HDF5's own, and h5py's LZF. To ask HDF5 whether it has another one would load it.
-_FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
 _AT_A_TIME = 2**28  # bytes of text
 _MEMBERS = 2**12  # of one group
 _OBJECTS = 2**16  # of a file
-_WORDS = 64  # texts in one attribute
-_NUMBERS = "biufcS"
-_LIST = b"DIMENSION_LIST"
-
-
-class ForeignError(ValueError):
-    """An object that is not the file's own. path, got: which, and what it is instead."""
-
-    def __init__(self, path: str, got: str) -> None:
-        super().__init__(f"{path!r} is {got}")
-        self.path, self.got = path, got
-
-
-class Member(NamedTuple):
-    """What a group holds under a name: an array with its shape, or a group, of shape None. plan: how an array lies."""
-
-    path: str
-    id: Any
-    shape: tuple[int, ...] | None
-    plan: Any = None
-
-    @property
-    def array(self) -> h5py.Dataset:
-        return h5py.Dataset(self.id)
 
 
 class Hdf5File:
@@ -148,19 +123,19 @@ class Hdf5File:
             for member in part.members().values():
                 if member.shape is None:
                     raise ValueError(f"{path} holds the group {member.path!r}, not particles alone")
-                _chunk(member)
+                member.chunk()
         self._sources.add(name)
         self._size += size
 
     def values(self, item: Member, window: Any = ()) -> Any:
         """An array's numbers or texts, or those in a window of it."""
         shape, kind = item.shape or (), item.id.dtype
-        self._check_size(item.path, max(_chunk(item), math.prod(shape)) * kind.itemsize)
+        self._check_size(item.path, max(item.chunk(), math.prod(shape)) * kind.itemsize)
         check_chunks(item.path, item.id, item.plan)
         text = h5py.check_string_dtype(kind)
         if text is not None and text.length is None:
             return self._texts(item)[window]
-        if kind.kind not in _NUMBERS:
+        if kind.kind not in NUMBERS:
             raise ValueError(f"{item.path!r} holds neither numbers nor text")
         check_room(f"{item.path!r} of {self.name}", kind.itemsize * _picked(shape, window))
         if text or window != () or not math.prod(shape):
@@ -191,42 +166,6 @@ class Hdf5File:
                 raise ValueError(f"{item.path!r} holds more text than the file has bytes")
         return np.concatenate(parts).reshape(item.shape)
 
-    def attribute(self, item: Member, name: str, default: Any = None) -> Any:
-        """One attribute: text, a number, or numbers."""
-        word = name.encode()
-        if not h5a.exists(item.id, word):
-            return default
-        about = h5a.open(item.id, word)
-        shape, kind = about.shape, about.dtype
-        text = h5py.check_string_dtype(kind)
-        if shape is None and text is not None:
-            return ""
-        if shape is None or (kind.kind not in _NUMBERS and text is None):
-            raise ValueError(f"the attribute {name!r} of {item.path!r} is neither numbers nor text")
-        if text is not None and text.length is None and math.prod(shape) > _WORDS:
-            raise ValueError(f"the attribute {name!r} of {item.path!r} is more than {_WORDS} texts")
-        found = np.empty(shape, kind)
-        about.read(found)
-        if text is None:
-            return found[()]
-        try:
-            words = [one.decode() for one in found.ravel()]
-        except UnicodeDecodeError as error:
-            raise ValueError(f"the attribute {name!r} of {item.path!r} is no text: {error}") from error
-        return np.array(words, object).reshape(shape) if shape else words[0]
-
-    def scales(self, item: Member) -> list[int | None]:
-        """Where in the file that lies which an array's dimensions are named by; None for one without a name.
-
-        HDF5 takes the attribute that lists them for references whatever it is, which ends the process; and to name what
-        a reference leads to it walks through all groups, which does so where they are deep.
-        """
-        if h5a.exists(item.id, _LIST):
-            kind = h5a.open(item.id, _LIST).get_type()
-            if not isinstance(kind, h5t.TypeVlenID) or not kind.get_super().equal(h5t.STD_REF_OBJ):
-                raise ValueError(f"the attribute {_LIST.decode()!r} of {item.path!r} is no list of references")
-        return [h5o.get_info(dim[0].id).addr if len(dim) else None for dim in item.array.dims]
-
     def beside(self, item: Member) -> dict[int, str]:
         """The names in an array's group by where in the file lies what they lead to."""
         path, found = item.path.rpartition("/")[0], list[tuple[bytes, int, int]]()
@@ -235,12 +174,6 @@ class Hdf5File:
             group.id.links.iterate(lambda name, link: found.append((name, link.type, link.u)), info=True)
             self._beside[path] = {place: name.decode() for name, kind, place in found if kind == h5l.TYPE_HARD}
         return self._beside[path]
-
-    def attribute_names(self, item: Member) -> list[str]:
-        """The names of a group's or an array's attributes."""
-        names: list[bytes] = []
-        h5a.iterate(item.id, lambda name, *_: names.append(name))
-        return [name.decode() for name in names]
 
 
 def _is_view(group: Member, name: str, link: int, files: re.Pattern[str]) -> bool:
@@ -260,14 +193,6 @@ def _object(group: Member, name: bytes) -> Any:
         return h5d.open(group.id, name)
     except (KeyError, OSError, TypeError, ValueError):
         return h5o.open(group.id, name)
-
-
-def _chunk(item: Member) -> int:
-    """The numbers of an array that are unpacked together; ForeignError for a filter that is not built in."""
-    for k in range(item.plan.get_nfilters()):
-        if (number := item.plan.get_filter(k)[0]) not in _FILTERS:
-            raise ForeignError(item.path, f"behind the filter {number}; built in are {', '.join(_FILTERS.values())}")
-    return math.prod(item.plan.get_chunk()) if item.plan.get_layout() == h5d.CHUNKED else 0
 
 
 def _picked(shape: tuple[int, ...], window: Any) -> int:

@@ -26,7 +26,8 @@ import h5py
 from particles.errors import DamagedError, StorageError
 from particles.escapes import escaped
 from particles.files.atomic import clear_parts, held, make_folder, remove, write_whole
-from particles.files.hdf5_file import Hdf5File, Member, opened_bytes
+from particles.files.hdf5_file import Hdf5File, opened_bytes
+from particles.files.hdf5_member import Member
 from particles.files.reading import names_in
 from particles.machine import processor
 from particles.methods.base import Memory

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 
-from particles.files.hdf5_file import Hdf5File, Member
+from particles.files.hdf5_file import Hdf5File
+from particles.files.hdf5_member import Member
 
 if TYPE_CHECKING:
     import xarray
@@ -136,17 +137,17 @@ def _dataset(file: Hdf5File, group: Member, members: Mapping[str, Member]) -> "x
 
 def _words(file: Hdf5File, item: Member) -> list[str]:
     """The coordinates that a group or an array names."""
-    return str(file.attribute(item, "coordinates", "")).split()
+    return str(item.attribute("coordinates", "")).split()
 
 
 def dims_of(file: Hdf5File, name: str, item: Member) -> tuple[str, ...] | None:
     """The dimensions of an array; None for a group, and for what marks a dimension without coordinate."""
-    if item.shape is None or str(file.attribute(item, "NAME", "")).startswith(_BARE):
+    if item.shape is None or str(item.attribute("NAME", "")).startswith(_BARE):
         return None
     if item.array.is_scale:
         return (name,)
     names = file.beside(item)
-    places = file.scales(item)
+    places = item.scales()
     if not all(place in names for place in places):
         raise ValueError(f"{item.path!r} lies along a dimension that its group does not name")
     return tuple(names[place] for place in places if place is not None)
@@ -155,8 +156,8 @@ def dims_of(file: Hdf5File, name: str, item: Member) -> tuple[str, ...] | None:
 def attributes(file: Hdf5File, item: Member | None = None) -> dict[str, Any]:
     """The user's attributes of a group or an array."""
     item = item or file.root
-    names = [name for name in file.attribute_names(item) if name not in _INTERNAL and not name.startswith("_Netcdf4")]
-    return {name: file.attribute(item, name) for name in names}
+    names = [name for name in item.attribute_names() if name not in _INTERNAL and not name.startswith("_Netcdf4")]
+    return {name: item.attribute(name) for name in names}
 
 
 def verify(file: Hdf5File) -> None:

@@ -11,7 +11,7 @@ import xarray
 
 import particles as mf
 from particles.checks import in_range, real_array
-from particles.theory.spectra import eigenvalues, kernel_sgd, nystrom_method
+from particles.theory.spectra import kernel_sgd, nystrom_method, power_law
 
 X = np.array([[0.1, 0.2], [0.3, 7.0], [0.5, 0.6]])
 MASKED = np.ma.masked_equal(X, 7.0)
@@ -101,7 +101,7 @@ DOORS = {
     "descend": lambda: mf.tangent.descend(np.eye(3), np.ones(3), 0.1, np.ma.masked_equal([1, 7], 7)),
     "nystrom": lambda: nystrom_method.nystrom(lambda one, two: one @ two.T, MASKED),
     "kernel_sgd": lambda: kernel_sgd.gram_sgd(np.eye(3), VECTOR, 0.1),
-    "decay": lambda: eigenvalues.decay(VECTOR, 1, 3),
+    "decay": lambda: power_law.decay(VECTOR, 1, 3),
     "bounds": lambda: mf.theory.bounds.arora_bound(np.eye(3), VECTOR),
     "convex": lambda: mf.theory.convex_optimum(NET, (MASKED, np.ones(3)), mf.Dataset(X, np.ones(3))),
 }

@@ -23,7 +23,7 @@ from particles.data import table_file
 from particles.data.table_rows import opened
 from particles.errors import DamagedError
 from particles.experiments.summary import FILE
-from particles.files import hdf5_file, reading
+from particles.files import hdf5_member, reading
 from particles.files.hdf5_heaps import check_heaps
 from particles.report import source
 from particles.report.incidents import incidents
@@ -737,7 +737,7 @@ def test_csv__that_is_packed_is_no_text(tmp_path):
 
 
 def test_opener__has_no_plug_in_among_its_filters():
-    assert all(number < 256 or number == 32000 for number in hdf5_file._FILTERS)
+    assert all(number < 256 or number == 32000 for number in hdf5_member._FILTERS)
 
 
 def test_heaps__that_lie_in_each_other_are_not_walked_through_again_and_again():
