@@ -29,8 +29,8 @@ from particles.kernels.lanes import LANES, join, load, lower, store, upper
 from particles.model.losses import loss
 from particles.model.regularisers import L2, NONE
 from particles.plotting.style import PALETTE, THEORY, save, styled
+from particles.population.messages import Drift, OnlineRun, Update, population_spec
 from particles.population.population import cores
-from particles.population.updates import Field, Leg, Move, recipe
 
 N = 1000
 SHAPES = [(102400, 2), (102400, 10), (51200, 50), (10240, 784)]
@@ -74,15 +74,15 @@ def our_step(name, dtype, b, x, y, threads=None):
     net, squared = mf.Network(name), loss("squared")
     M = len(b)
     start = mf.Measure(b.astype(float), np.ones(M), np.full(M, 1 / M))
-    population = mf.Local(threads).populate(recipe(net, start, dtype))
-    x, move = x.astype(float), None
+    population = mf.Local(threads).populate(population_spec(net, start, dtype))
+    x, update = x.astype(float), None
 
     def run():
-        nonlocal move
-        g, _ = population.advance(move, x, keep=True)
-        move = Move(Field(x, squared.slope(g, y) / len(y), NONE), 0.1)
+        nonlocal update
+        g, _ = population.advance(update, x, keep=True)
+        update = Update(Drift(x, squared.slope(g, y) / len(y), NONE), 0.1)
 
-    run()  # from here on there is a move to make
+    run()  # from here on there is an update to make
     return run
 
 
@@ -179,10 +179,10 @@ def online(quick, rounds):
         start = mf.Measure(b, np.ones(M), np.full(M, 1 / M))
         contestants = {}
         for label, threads in (("ours", None), ("ours, one thread", 1)):
-            cloud = recipe(mf.Network("sigmoid"), start, averaged=True, anchored=True)
+            cloud = population_spec(mf.Network("sigmoid"), start, averaged=True, anchored=True)
             population = mf.Local(threads).populate(cloud)
-            leg = Leg(x, y, np.full(T, 0.1), "squared", L2(0.01, about="start"), 1)
-            contestants[label] = lambda population=population, leg=leg: population.sweep(leg)
+            run = OnlineRun(x, y, np.full(T, 0.1), "squared", L2(0.01, about="start"), 1)
+            contestants[label] = lambda population=population, run=run: population.sweep(run)
         contestants["jax, (M, d)"] = jax_peer.online(b, x, y, rows=True)
         contestants["jax, (d, M)"] = jax_peer.online(b, x, y, rows=False)
         contestants["torch"] = torch_peer.online(b, x, y)
@@ -285,18 +285,18 @@ import sys, time
 from pathlib import Path
 import numpy as np
 import particles as mf
-from particles.population.updates import Field, Move, recipe
+from particles.population.messages import Drift, Update, population_spec
 from particles.model.regularisers import NONE
 count = int(sys.argv[1])
 random = np.random.default_rng(0)
 x, y = random.standard_normal((10, 2)), random.standard_normal(10)
-start = mf.Gaussian(dim=2).particles(count, seed=0)
-population = mf.Local().populate(recipe(mf.Network("sigmoid"), start, "float32"))
-times, move = [], None
+start = mf.Gaussian(dim=2).sample(count, seed=0, lazy=True)
+population = mf.Local().populate(population_spec(mf.Network("sigmoid"), start, "float32"))
+times, update = [], None
 for _ in range(4):
     began = time.perf_counter()
-    g, _ = population.advance(move, x, keep=True)
-    move = Move(Field(x, (g - y) / 10, NONE), 0.1)
+    g, _ = population.advance(update, x, keep=True)
+    update = Update(Drift(x, (g - y) / 10, NONE), 0.1)
     times.append(time.perf_counter() - began)
 # Not getrusage: its peak remembers the process that started this one.
 peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))

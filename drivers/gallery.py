@@ -48,7 +48,7 @@ class Study(NamedTuple):
 
 def studies(root):
     """The drivers that have settings of their own, by section of the paper."""
-    paths = [path for path in (root / "drivers").glob("*.py") if (root / "configs" / f"{path.stem}.toml").is_file()]
+    paths = [path for path in (root / "drivers" / "studies").glob("*.py") if path.with_suffix(".toml").is_file()]
     found = [read(path.stem, ast.get_docstring(ast.parse(path.read_text("utf-8")))) for path in paths]
     return sorted(found, key=lambda study: (re.findall(r"\d(?:\.\d)?", study.sections), study.name))
 
@@ -65,7 +65,7 @@ def read(name, docstring):
     for pattern in patterns:
         match = re.search(pattern, text, re.DOTALL)
         if match is None:
-            raise ValueError(f"drivers/{name}.py: the docstring must have {pattern!r}")
+            raise ValueError(f"drivers/studies/{name}.py: the docstring must have {pattern!r}")
         parts |= match.groupdict()
     claims = parts["claims"][0].upper() + parts["claims"][1:]
     return Study(
@@ -84,7 +84,13 @@ def result(out, name):
 
 def run(root, out, name, quick):
     """Whether a study ended well."""
-    command = [sys.executable, root / "drivers" / f"{name}.py", "--out", out / name, *(["--quick"] if quick else [])]
+    command = [
+        sys.executable,
+        root / "drivers" / "studies" / f"{name}.py",
+        "--out",
+        out / name,
+        *(["--quick"] if quick else []),
+    ]
     return subprocess.run(command, cwd=root, check=False).returncode == 0
 
 
@@ -126,8 +132,9 @@ def section(root, study):
         told += [f"![{plain(kept['Description'])}](gallery/{study.name}.png)", ""]
         told += [f"At the {size} size, {study.times[size]}: {kept['Verdict']}."]
     other = {"full": "quick", "quick": "full"}[size]
-    told += [f"[drivers/{study.name}.py](../drivers/{study.name}.py); the {other} size takes {study.times[other]}.", ""]
-    told += ["```sh", f"python drivers/{study.name}.py{' --quick' if size == 'quick' else ''}", "```", ""]
+    script = f"drivers/studies/{study.name}.py"
+    told += [f"[{script}](../{script}); the {other} size takes {study.times[other]}.", ""]
+    told += ["```sh", f"python {script}{' --quick' if size == 'quick' else ''}", "```", ""]
     return "\n".join(told)
 
 

@@ -2,8 +2,8 @@ from . import theory as theory
 from .analysis.compare import compare as compare
 from .analysis.coupling import coupled as coupled
 from .analysis.mean_field import MeanField as MeanField, ToleranceError as ToleranceError, mean_field as mean_field
+from .data import datasets as datasets
 from .data.dataset import Dataset as Dataset, Stream as Stream
-from .data.datasets import load as load, read as read
 from .errors import (
     ClusterError as ClusterError,
     DivergedError as DivergedError,
@@ -21,16 +21,12 @@ from .measures.laws import (
     Uniform as Uniform,
 )
 from .measures.measure import Measure as Measure
+from .methods.descent import SGD as SGD, AveragedSGD as AveragedSGD, GradientDescent as GradientDescent
+from .methods.dual_averaging import DualAveraging as DualAveraging
+from .methods.fisher_rao import FisherRao as FisherRao
+from .methods.langevin import Langevin as Langevin
+from .methods.runge_kutta import RungeKutta as RungeKutta
 from .methods.schedules import InverseSqrt as InverseSqrt, RobbinsMonro as RobbinsMonro
-from .methods.settings import (
-    SGD as SGD,
-    AveragedSGD as AveragedSGD,
-    BirthDeath as BirthDeath,
-    DualAveraging as DualAveraging,
-    GradientDescent as GradientDescent,
-    Langevin as Langevin,
-    RungeKutta as RungeKutta,
-)
 from .model.activations import ACTIVATIONS as ACTIVATIONS, Activation as Activation
 from .model.losses import LOSSES as LOSSES
 from .model.network import Network as Network
@@ -40,8 +36,10 @@ from .plotting.view import Camera as Camera
 from .population.observables import OBSERVABLES as OBSERVABLES
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
+from .simulation.checkpoints import Checkpoints as Checkpoints
+from .simulation.record import Record as Record
 from .simulation.simulate import simulate as simulate
-from .storage.run_file import Run as Run, open as open, save as save
+from .storage.run_file import Run as Run, open_run as open_run
 from .theory import tangent as tangent, transport as transport
 
 __version__: str

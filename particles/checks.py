@@ -1,12 +1,14 @@
 """Numbers and arrays that a user gives, checked where they enter."""
 
 import math
-from typing import Any
+import typing
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from particles.errors import InputError
+from particles.errors import InputError, nearest
 
 # NumPy's own settings, for functions that handle overflow themselves: np.seterr(all="raise") is the caller's.
 numpy_settings = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
@@ -145,3 +147,46 @@ def vector(name: str, values: ArrayLike, n: int) -> NDArray[np.float64]:
     if numbers.shape != (n,):
         raise InputError(f"`{name}` must be finite, of shape ({n},)", str(numbers.shape), "One number a sample.")
     return numbers
+
+
+class Setting(NamedTuple):
+    """What a field of a settings dataclass takes, in its `Annotated`: checked in calls, an option in configurations."""
+
+    description: str
+    least: float = -math.inf
+    most: float = math.inf
+    above: float | None = None
+    choices: tuple[str, ...] = ()
+    remedy: str = ""
+
+    def check(self, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
+        """InputError for a value that is none of these; kinds: the field's types."""
+        if any(isinstance(value, kind) for kind in kinds if kind not in (int, float, str)):
+            return
+        if self.choices and value not in self.choices:
+            raise InputError(
+                f"`{name}` must be one of {', '.join(self.choices)}", repr(value), nearest(str(value), self.choices)
+            )
+        if int in kinds:
+            most = None if math.isinf(self.most) else int(self.most)
+            whole(name, value, int(self.least), most, remedy=self.remedy)
+        elif float in kinds:
+            number(name, value, self.least, self.most, above=self.above, remedy=self.remedy)
+
+
+@cache
+def settings_of(kind: Any) -> dict[str, tuple[tuple[Any, ...], Setting]]:
+    """The types and the setting of every field of a dataclass that has one."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    found = {name: typing.get_args(hints[name]) for name in kind.__dataclass_fields__}
+    return {
+        name: (typing.get_args(parts[0]) or (parts[0],), parts[1])
+        for name, parts in found.items()
+        if len(parts) == 2 and isinstance(parts[1], Setting)
+    }
+
+
+def check_settings(settings: Any) -> None:
+    """InputError for the first field of a settings dataclass whose value is none that it takes."""
+    for name, (kinds, setting) in settings_of(settings.__class__).items():
+        setting.check(name, getattr(settings, name), kinds)

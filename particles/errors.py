@@ -12,7 +12,7 @@ class ParticlesError(Exception):
     Its text may quote names from files: it is printed as text, a line for each argument.
 
     >>> try:
-    ...     mf.read("missing.csv")
+    ...     mf.datasets.read("missing.csv")
     ... except mf.ParticlesError as error:
     ...     print(isinstance(error, mf.StorageError))
     True
@@ -43,7 +43,7 @@ class InputError(ParticlesError, ValueError):
 class StorageError(ParticlesError, OSError):
     """A file could not be read or written; what was there before is untouched.
 
-    >>> mf.open("missing.h5")
+    >>> mf.open_run("missing.h5")
     Traceback (most recent call last):
         ...
     particles.errors.StorageError: no such file: missing.h5. ...

@@ -17,7 +17,9 @@ from particles.errors import InputError
 from particles.measures.laws import Law
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.measures.random_streams import checked_seed
-from particles.methods.settings import SGD, AveragedSGD, GradientDescent, Langevin, Method
+from particles.methods.base import Method
+from particles.methods.descent import SGD, AveragedSGD, GradientDescent
+from particles.methods.langevin import Langevin
 from particles.model.network import Network
 from particles.simulation.simulate import simulate
 from particles.storage.run_file import Run

@@ -18,7 +18,7 @@ from particles.errors import DivergedError, InputError
 from particles.measures.laws import Gaussian
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose, checked_seed, generator
-from particles.methods.settings import Method
+from particles.methods.base import Method
 from particles.model.network import Network
 from particles.population.population import Engine, Local
 from particles.simulation.simulate import simulate

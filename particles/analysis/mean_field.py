@@ -5,6 +5,7 @@ whose errors are independent, tell how far that is (`theory.refinement`); then o
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,16 +18,18 @@ from particles.measures import quadrature
 from particles.measures.laws import Atoms, Gaussian, Law
 from particles.measures.measure import Array, Measure, checked_signs
 from particles.measures.random_streams import Purpose, generator
-from particles.methods.settings import DualAveraging, Langevin, Method
+from particles.methods.base import Method
 from particles.model.network import Network
-from particles.simulation.simulate import DEFAULT_RECORD, simulate
+from particles.simulation.checkpoints import Checkpoints
+from particles.simulation.record import DEFAULT_RECORD
+from particles.simulation.simulate import simulate
 from particles.storage.run_file import Run
 from particles.theory.tangent.refinement import Level, exact, following, out_of_reach, reachable, rounding_of
 
 _FIRST = 2**10  # nodes of the first level, of all its rules together
 NORMS = ("max", "rms")
-OPTIONS = ("loss", "regulariser", "record_every", "positions", "engine", "dtype", "checkpoints", "checkpoint_seconds",
-           "keep_every", "progress")  # fmt: skip
+OPTIONS = ("loss", "regulariser", "record_every", "positions", "engine", "dtype", "checkpoints",
+           "progress")  # fmt: skip
 
 
 class MeanField(NamedTuple):
@@ -134,9 +137,10 @@ class _Limit(NamedTuple):
         options, record = self.options, self.record
         if replicate is not None:
             options, record = {name: v for name, v in options.items() if name != "positions"}, self.watched
-        if options.get("checkpoints") is not None:
+        if (saves := options.get("checkpoints")) is not None:
+            saves = saves if isinstance(saves, Checkpoints) else Checkpoints(saves)
             name = f"nodes-{nodes}" if replicate is None else f"nodes-{nodes}-{replicate}"
-            options = options | {"checkpoints": Path(options["checkpoints"]) / name}
+            options = options | {"checkpoints": replace(saves, folder=Path(saves.folder) / name)}
         return simulate(self.net, start, **self.given, record=record, **options), len(start.w)
 
     def values(self, run: Run) -> Array:
@@ -204,8 +208,7 @@ def _check(net: Network, law: Law, method: Method, signs: str, options: dict[str
     if not isinstance(law, Law):
         remedy = "A measure of your own is Atoms(points, weights)."
         raise InputError("`law` must be an initial law that has a quadrature", type(law).__name__, remedy)
-    noisy = isinstance(method, Langevin | DualAveraging) and method.temperature != 0.0
-    if noisy:
+    if method.noisy:
         rule = "a quadrature follows particles that move without noise of their own"
         raise InputError(rule, repr(method), "Compare large finite clouds, or set temperature=0.")
     checked_signs(signs)
@@ -252,7 +255,7 @@ def _known(run: Run, atoms: int, error: Array, levels: list[Level], goal: float)
         refinement_error=("refinement", padded, {"long_name": level, **said}),
         nodes=("refinement", np.array(tried), {"long_name": "atoms of the rules that were tried", **said}),
     ).assign_attrs(nodes=atoms, tolerance=goal, limit_error=float(error[0].max(initial=0.0)))
-    known = Run(dataset, run.measure, run.average, run.left)
+    known = replace(run, dataset=dataset)
     return MeanField(known, error[0], tried, errors, error[1])
 
 

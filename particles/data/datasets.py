@@ -21,6 +21,8 @@ from particles.measures.laws import Gaussian, Law, Sphere
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose, checked_seed
 
+__all__ = ["load", "read"]
+
 KINDS = (".csv", ".npz", ".h5", ".hdf5", ".nc")
 RELATIVE = "Paths are relative to the configuration's folder."
 _TEACHER_NEURONS = 4
@@ -124,9 +126,9 @@ def load(name: str, scale: str = "none", **options: Any) -> Dataset:
     circle, sphere, gaussian: n, seed, noise, and dim but for circle. digits, wine: lists of classes positive, negative.
     Raises InputError for a name, a scale or an option that there is not.
 
-    >>> mf.load("wine", scale="standard")
+    >>> mf.datasets.load("wine", scale="standard")
     Dataset(n=178, d=13)
-    >>> mf.load("circle", n=100, noise=0.1)
+    >>> mf.datasets.load("circle", n=100, noise=0.1)
     Dataset(n=100, d=2)
     """
     if name not in SETS:
@@ -155,7 +157,7 @@ def read(
     read, InputError for what is not in it, or missing there.
 
     >>> np.savetxt("mine.csv", np.eye(4)[:, :3], delimiter=",", header="age,dose,effect", comments="")
-    >>> mf.read("mine.csv", y="effect")
+    >>> mf.datasets.read("mine.csv", y="effect")
     Dataset(n=4, d=2)
     """
     path = Path(path)

@@ -1,6 +1,6 @@
 """Claims of the paper beside what was measured: the table, the files and the exit code that every study ends with.
 
-A study is a script in drivers/ with a configuration in configs/ that has two sizes, [full] and [quick].
+A study is a script in drivers/studies/ with its settings beside it, in two sizes, [full] and [quick].
 """
 
 import argparse
@@ -151,13 +151,13 @@ def study(name: str, kind: type[S], argv: Sequence[str] | None = None) -> Study[
     """
     parser = argparse.ArgumentParser(prog=name, description=f"{kind.__doc__}")
     parser.add_argument("--quick", action="store_true", help="the small size, under a minute")
-    parser.add_argument("--config", type=Path, help=f"default: configs/{name}.toml beside drivers/")
+    parser.add_argument("--config", type=Path, help=f"default: {name}.toml beside the script")
     parser.add_argument("--set", action="append", default=[], metavar="key=value", help="one setting instead")
     parser.add_argument("--out", type=Path, default=Path("out") / name)
     given = parser.parse_args(argv)
     if argv is None:
         os.environ["MPLBACKEND"] = "agg"  # as the command line does
-    path = given.config or Path(sys.argv[0]).resolve().parent.parent / "configs" / f"{name}.toml"
+    path = given.config or Path(sys.argv[0]).resolve().parent / f"{name}.toml"
     try:
         settings = _settings(path, kind, "quick" if given.quick else "full", given.set)
     except ParticlesError as error:

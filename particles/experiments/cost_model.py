@@ -20,16 +20,16 @@ from particles.data.dataset import Batches, Dataset, Stream
 from particles.kernels.assemble import BLOCK
 from particles.measures.blocks import blocks_of, climb
 from particles.measures.laws import Gaussian
-from particles.methods.settings import Method, RungeKutta
+from particles.methods.base import Method
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L2, NONE, Regulariser
+from particles.population.messages import Drift, OnlineRun, Update, population_spec
 from particles.population.observables import needs_start
 from particles.population.population import Engine, Local, Population, cores
 from particles.population.ray.engine import Ray
 from particles.population.ray.population import INLINE_BYTES, spans
 from particles.population.samples import Samples
-from particles.population.updates import Field, Leg, Move, recipe
 from particles.simulation.flow import sweeps
 
 _WIDE = 2**14, 2**17  # samples of the probes of traffic: 1/8 and 1 MiB a message
@@ -128,8 +128,7 @@ def work_of(
 
 def copies_of(method: Method, rule: Regulariser, record: Iterable[str]) -> int:
     """How many times the particles are in memory: now, at the start, on average, and between a step's stages."""
-    copies = 1 + bool(method.average) + needs_start(record, rule) + (method.stages + 1 if method.stages > 1 else 0)
-    return copies + (isinstance(method, RungeKutta) and method.tolerance is not None)  # where a divided step began
+    return 1 + bool(method.average) + needs_start(record, rule) + method.copies
 
 
 def probed(net: Network, work: Work, engine: Ray | None = None) -> Constants:
@@ -164,8 +163,8 @@ def _seconds(engine: Engine, net: Network, work: Work, count: int, n: int) -> fl
     width = work.d - net.bias
     data = Dataset(random.standard_normal((max(n, 64), width)), random.standard_normal(max(n, 64)))
     samples = Samples(net, Batches(data, 1 if work.one_sample else None, 0), data)
-    start = Gaussian(work.d).particles(count, 0)
-    population = engine.populate(recipe(net, start, work.dtype, work.one_sample, work.one_sample), samples)
+    start = Gaussian(work.d).sample(count, 0, lazy=True)
+    population = engine.populate(population_spec(net, start, work.dtype, work.one_sample, work.one_sample), samples)
     try:
         step = _sweeper(population) if work.one_sample else _stepper(population, samples)
         step()
@@ -181,13 +180,13 @@ def _seconds(engine: Engine, net: Network, work: Work, count: int, n: int) -> fl
 
 
 def _stepper(population: Population, samples: Samples) -> Callable[[], int]:
-    move: Move | None = None
+    update: Update | None = None
     squared = loss_row("squared")
 
     def step() -> int:
-        nonlocal move
-        g, _ = population.advance(move, "train", keep=True)
-        move = Move(Field("train", squared.slope(g, samples.y) / len(g), NONE), 1e-6)
+        nonlocal update
+        g, _ = population.advance(update, "train", keep=True)
+        update = Update(Drift("train", squared.slope(g, samples.y) / len(g), NONE), 1e-6)
         return 1
 
     return step
@@ -198,7 +197,7 @@ def _sweeper(population: Population) -> Callable[[], int]:
 
     def step() -> int:
         nonlocal at
-        population.sweep(Leg(at, at + 60, np.full(60, 1e-6), "squared", L2(1e-3, about="start"), at + 1))
+        population.sweep(OnlineRun(at, at + 60, np.full(60, 1e-6), "squared", L2(1e-3, about="start"), at + 1))
         at += 60
         return 60
 

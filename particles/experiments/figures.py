@@ -12,7 +12,7 @@ from particles.experiments.sweep import run_path
 from particles.measures.measure import Measure, atoms_of
 from particles.plotting import style
 from particles.plotting.convergence import Cloud, convergence
-from particles.storage.run_file import open as open_run
+from particles.storage.run_file import open_run
 
 if TYPE_CHECKING:
     import xarray
@@ -69,6 +69,4 @@ def _start(made: Plan, case: Case) -> Measure:
 
 
 def _end(out: Path, case: Case) -> Measure:
-    measure = open_run(run_path(out, case)).measure
-    assert measure is not None  # a file always has one
-    return measure
+    return open_run(run_path(out, case)).measure

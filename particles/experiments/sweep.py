@@ -20,9 +20,10 @@ from particles.experiments.plan import Case, Plan
 from particles.files.atomic import clear_parts, make_folder, write_whole
 from particles.files.reading import size_of
 from particles.population.population import Engine, Local, Watch, cores
+from particles.simulation.checkpoints import Checkpoints
 from particles.simulation.simulate import simulate
 from particles.storage import netcdf
-from particles.storage.run_file import Run, save, verified
+from particles.storage.run_file import Run, verified
 
 if TYPE_CHECKING:
     import xarray
@@ -240,7 +241,7 @@ def _made(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
     told = run.events[:-1] if status == "diverged" else run.events  # the last is what the message says
     if errand.notice:
         run.dataset.attrs["events"] = json.dumps([{"iteration": 0, "what": errand.notice}, *run.events])
-    save(run, run_path(out, case))
+    run.save(run_path(out, case))
     shutil.rmtree(keep, ignore_errors=True)
     return Outcome(case, status, message, tuple(str(event["what"]) for event in told))
 
@@ -264,9 +265,7 @@ def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Calla
         engine=errand.engine,
         dtype=config.dtype,
         config=case.identity,
-        checkpoints=checkpoints,
-        checkpoint_seconds=errand.checkpoint_seconds,
-        keep_every=errand.keep_every,
+        checkpoints=Checkpoints(checkpoints, errand.checkpoint_seconds, errand.keep_every),
         progress=progress,
         final=particles_path(errand.out, case) if case.particles > GATHERED else None,
     )

@@ -53,7 +53,7 @@ def open_sweep(path: str | Path) -> Dataset:
     >>> for M in (16, 64):
     ...     config = {"network": "tanh", "start": {"count": M}}
     ...     run = mf.simulate(net, law.sample(M, seed=0), data, mf.GradientDescent(0.5), steps=4, config=config)
-    ...     path = mf.save(run, f"out/mine/runs/{M}.h5")
+    ...     path = run.save(f"out/mine/runs/{M}.h5")
     >>> sweep = mf.open_sweep("out/mine")
     >>> sweep["loss"].dims, sweep["status"].values
     (('count', 'time'), array(['finished', 'finished'], dtype='<U8'))

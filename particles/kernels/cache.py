@@ -28,9 +28,9 @@ from particles.files.ownership import changeable_level, make_private, trusted_co
 def _source_hash() -> str:
     """One hash of all that is compiled, of what compiles it and of this CPU: an edit of any starts a new folder."""
     digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for path in [*sorted(here.glob("*.py")), here.parent / "model" / "activations.py"]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    package = Path(__file__).parents[1]
+    for path in [*sorted((package / "kernels").rglob("*.py")), package / "model" / "activations.py"]:
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     versions = (sys.implementation.cache_tag, numba.__version__, llvm.llvm_version_info, np.__version__)
     cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
     chosen = [getattr(numba_config, name, None) for name in ("CPU_NAME", "CPU_FEATURES", "OPT")]

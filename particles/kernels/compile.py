@@ -19,7 +19,7 @@ from numba.core.registry import cpu_target
 from particles.kernels.cache import KernelCache
 
 # error_model="numpy" first of all: Python's ZeroDivisionError branch keeps a division from becoming vector code.
-# No fast-math flag at all: the order of every sum is written down (lanes.py), and a NaN must stay visible, since it is
+# No fast-math flag at all: the order of every sum is written down (lanes), and a NaN must stay visible, since it is
 # how a diverging run is found.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 

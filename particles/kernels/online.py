@@ -1,18 +1,7 @@
 """One-sample SGD with averaging and the pull to an anchor (section 3.2): iterations inside one call, in windows.
 
-With rho_t = 1 - eta_t lam, an iteration is b_(t+1) - a = rho_t (b_t - a) + c_t x_t, where a is the anchor and c_t =
--(eta_t / alpha) slope_t s sigma'(b_t . x_t) one number a particle. So within a window that begins at b_0
-
-    b_t . x_t = P_t b_0 . x_t + (1 - P_t) a . x_t + sum_(u<t) Q_ut <x_u, x_t> c_u,     P_t = prod_(k<t) rho_k,
-                                                                                    Q_ut = prod_(u<k<t) rho_k
-
-needs the positions at the window's start only: they, the anchor and the average are read and written once a window, and
-in between an iteration touches one pre-activation and a few c's a particle. A particle has one slot an iteration: what
-the window began with, until its turn comes, and its part of c_t from then on. Exact algebra, not an approximation.
 Windows begin at multiples of their length and blocks are added in their tree, so bits depend on neither threads nor
-stops.
-
-Six iterations fill AVX2's registers in both passes over the particles; 4 and 8 were slower by a fifth.
+stops. What a window does is in `window`.
 """
 
 from typing import Any, NamedTuple
@@ -21,119 +10,26 @@ import numpy as np
 
 from particles.kernels.barrier import meet
 from particles.kernels.compile import inlined, plain, specialise
-from particles.kernels.lanes import (
-    LANES as LANES_OF,
-    at,
-    fma,
-    fold,
-    join,
-    load,
-    lower,
-    spread,
-    store,
-    store_rows,
-    upper,
-    zero_rows,
-    zeros,
-)
+from particles.kernels.lanes import LANES
+from particles.kernels.output import BLOCK
 from particles.kernels.special import sigmoid
+from particles.kernels.window import (
+    WINDOW,
+    all_finite,
+    begin_window,
+    both_apart,
+    close_window,
+    end_window,
+    look_ahead,
+    preactivation,
+    relate,
+    settle,
+    sum_blocks,
+    sum_iteration,
+    turn_window,
+)
 
-WINDOW = 6
-BLOCK = 256
-LANES = 8  # settled by `specialise`, as are the names below
-sigma: Any = None
-derivative: Any = None
-pair: Any = None
-loss_slope: Any = None
-
-
-def both_apart(v):
-    """(sigma, sigma'), for an activation without a formula for both."""
-    return sigma(v), derivative(v)
-
-
-def begin_window(b, anchor, anchored, d, ahead, pulled, first, last, slots):
-    """slots[tile, t] = P_t b . x_t + (1 - P_t) a . x_t of the tiles [first, last).
-
-    ahead, pulled : flat (WINDOW, d), P_t x_t and (1 - P_t) x_t
-    """
-    for tile in range(first, last):
-        rows, here = zero_rows(b, WINDOW), tile * d * LANES
-        for k in range(d):
-            rows = spread(rows, load(b, here + k * LANES), ahead, k, d)
-        if anchored:
-            for k in range(d):
-                rows = spread(rows, load(anchor, here + k * LANES), pulled, k, d)
-        store_rows(slots, tile * WINDOW * LANES, rows)
-
-
-def preactivation(slots, factors, tile, t):
-    """b_t . x_t of one tile: what the window began with, and the iterations since. factors : flat (WINDOW, WINDOW)."""
-    place = tile * WINDOW * LANES
-    z = load(slots, place + t * LANES)
-    for u in range(t):
-        z = fma(load(slots, place + u * LANES), at(factors, t * WINDOW + u), z)
-    return z
-
-
-def sum_iteration(slots, factors, s, c, offset, t, first, last):
-    """The block's sum of c sigma(z_t); slots[tile, t] = s sigma'(z_t) on the way, for tiles [first, last).
-
-    offset : from a tile's own place to its place in s and c
-    """
-    total = zeros(slots)
-    for tile in range(first, last - 1, 2):
-        both = join(preactivation(slots, factors, tile, t), preactivation(slots, factors, tile + 1, t))
-        values, slopes = pair(both)
-        place, j = (tile * WINDOW + t) * LANES, tile * LANES + offset
-        store(slots, place, load(s, j) * lower(slopes))
-        store(slots, place + WINDOW * LANES, load(s, j + LANES) * upper(slopes))
-        total = fma(load(c, j), lower(values), total)
-        total = fma(load(c, j + LANES), upper(values), total)
-    if (last - first) % 2:
-        tile = last - 1
-        value, slope = pair(preactivation(slots, factors, tile, t))
-        store(slots, (tile * WINDOW + t) * LANES, load(s, tile * LANES + offset) * slope)
-        total = fma(load(c, tile * LANES + offset), value, total)
-    return fold(total)
-
-
-def end_window(b, mean, anchor, averaged, d, moves, shifts, shares, slots, first, last):
-    """b_m and the running average, from b_0: tiles [first, last).
-
-    moves, shifts : flat (d, WINDOW), what c_u's factor times x_u adds to b and to the average
-    shares : P_m, 1 - P_m; of the old average, of b_0 and of the anchor in the new average
-    """
-    stay, pulled, old, begun, tied = at(shares, 0), at(shares, 1), at(shares, 2), at(shares, 3), at(shares, 4)
-    for tile in range(first, last):
-        steps = tile * WINDOW * LANES
-        if averaged:
-            for k in range(d):
-                j = (tile * d + k) * LANES
-                now, there = load(b, j), load(anchor, j)
-                new = fma(now, stay, pulled * there)
-                average = fma(load(mean, j), old, fma(now, begun, tied * there))
-                for u in range(WINDOW):
-                    c = load(slots, steps + u * LANES)
-                    new = fma(c, at(moves, k * WINDOW + u), new)
-                    average = fma(c, at(shifts, k * WINDOW + u), average)
-                store(b, j, new)
-                store(mean, j, average)
-        else:
-            for k in range(d):
-                j = (tile * d + k) * LANES
-                new = fma(load(b, j), stay, pulled * load(anchor, j))
-                for u in range(WINDOW):
-                    new = fma(load(slots, steps + u * LANES), at(moves, k * WINDOW + u), new)
-                store(b, j, new)
-
-
-def all_finite(b, d, first, last):
-    """Whether every number of tiles [first, last) is finite."""
-    check = zeros(b)
-    for j in range(first * d * LANES, last * d * LANES, LANES):
-        check = fma(load(b, j), 0.0, check)  # 0 for a finite b, NaN otherwise
-    return fold(check) == 0.0
+loss_slope: Any = None  # settled by `specialise`
 
 
 def tree(totals, K):
@@ -158,97 +54,9 @@ def logistic_slope(g, y):
     return -y * sigmoid(-y * g)
 
 
-def look_ahead(x, sizes, pull, start, m, d, ahead, pulled):
-    """P_t x_t and (1 - P_t) x_t of the m iterations from `start`, (WINDOW, d) each."""
-    kept = 1.0
-    for t in range(m):
-        for k in range(d):
-            value = x[(start + t) * d + k]
-            ahead[t * d + k], pulled[t * d + k] = kept * value, (1.0 - kept) * value
-        kept *= 1.0 - sizes[start + t] * pull
-
-
-def turn_window(ended, b, mean, anchor, anchored, averaged, d, ahead, pulled, moves, shifts, shares, last_tiles,
-                first, last, slots):  # fmt: skip
-    """End one window, if `ended`, and begin the next on blocks [first, last).
-
-    A block at a time: what the one window leaves is in the cache when the other begins.
-    """
-    K, per_block = b.size // (BLOCK * d), BLOCK // LANES
-    held = anchor if anchored else b  # without an anchor its shares are zero
-    for block in range(first, last):
-        low = block * per_block
-        high = low + (last_tiles if block == K - 1 else per_block)
-        if ended:
-            end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, low, high)
-        begin_window(b, anchor, anchored, d, ahead, pulled, low, high, slots)
-
-
-def relate(x, sizes, pull, start, t, d, forces, factors):
-    """factors[t, u] = Q_ut <x_u, x_t> times force_u: what iteration t feels of those before it in the window."""
-    for u in range(t):
-        inner = 0.0
-        for k in range(d):
-            inner += np.float64(x[(start + u) * d + k]) * np.float64(x[(start + t) * d + k])
-        faded = forces[u]
-        for k in range(u + 1, t):
-            faded *= 1.0 - sizes[start + k] * pull
-        factors[t * WINDOW + u] = faded * inner
-
-
-def sum_blocks(slots, factors, s, c, t, last_tiles, K, first, last, sums):
-    """sums[block] of iteration t for the blocks [first, last) of K."""
-    per_block, shared = BLOCK // LANES, s.size < K * BLOCK
-    for block in range(first, last):
-        low = block * per_block
-        high = low + (last_tiles if block == K - 1 else per_block)
-        offset = (block // (K - 1) - block) * BLOCK if shared else 0
-        sums[block] = sum_iteration(slots, factors, s, c, offset, t, low, high)
-
-
 def force_of(g, y, size, alpha):
     """-(eta / alpha) l'(g, y): one iteration's force on every particle."""
     return -size / alpha * loss_slope(g, y)
-
-
-def settle(x, sizes, pull, start, m, d, iterates, anchored, forces, moves, shifts, shares):
-    """What every c_u of a window adds to b_m and to the average, into moves, shifts and shares (`end_window`).
-
-    iterates : how many the average holds before the window
-    """
-    if m < WINDOW:  # a last, shorter window: what is not there moves nothing
-        moves[:] = 0.0
-        shifts[:] = 0.0
-    all_kept = 0.0
-    fading = 1.0
-    for t in range(m):
-        fading *= 1.0 - sizes[start + t] * pull
-        all_kept += fading
-    for u in range(m):
-        faded, total = 1.0, 1.0
-        for t in range(u + 1, m):
-            faded *= 1.0 - sizes[start + t] * pull
-            total += faded
-        for k in range(d):
-            value = x[(start + u) * d + k]
-            moves[k * WINDOW + u] = forces[u] * faded * value
-            shifts[k * WINDOW + u] = forces[u] * total / (iterates + m) * value
-    shares[0], shares[2], shares[3] = fading, iterates / (iterates + m), all_kept / (iterates + m)
-    if anchored:
-        shares[1], shares[4] = 1.0 - fading, (m - all_kept) / (iterates + m)
-
-
-def close_window(b, mean, anchor, anchored, averaged, d, moves, shifts, shares, m, last_tiles, first, last, slots):
-    """End the last window, of m iterations, on blocks [first, last) -> whether their particles are finite."""
-    K, per_block = b.size // (BLOCK * d), BLOCK // LANES
-    low = first * per_block
-    high = (last - 1) * per_block + (last_tiles if last == K else per_block)
-    if m < WINDOW:
-        for tile in range(low, high):
-            slots[(tile * WINDOW + m) * LANES : (tile + 1) * WINDOW * LANES] = 0.0
-    held = anchor if anchored else b
-    end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, low, high)
-    return all_finite(b, d, low, high)  # what is lost once never comes back
 
 
 def sweep(b, mean, anchor, anchored, averaged, s, c, d, x, y, sizes, pull, alpha, iterates, last_tiles, first, last,
@@ -306,7 +114,7 @@ class WindowKernels(NamedTuple):
 
 def _settled(sigma: Any, derivative: Any, pair: Any, dtype: str, loss: str, join: Any) -> dict[str, Any]:
     """What the names in the loops above stand for."""
-    names: dict[str, Any] = {"LANES": LANES_OF[dtype], "sigma": sigma, "derivative": derivative}
+    names: dict[str, Any] = {"LANES": LANES[dtype], "sigma": sigma, "derivative": derivative}
     names["pair"] = pair or join(both_apart, **names)
     names["loss_slope"] = join({"squared": squared_slope, "logistic": logistic_slope}[loss])
     # Each may name those before it.

@@ -1,6 +1,6 @@
 """The activations, one row each: sigma, sigma', the bounds that the theorems ask for, and closed-form kernels.
 
-To add one: write sigma and sigma' in the words of `kernels/lanes.py` (or as formulas of one number, with `lanewise`
+To add one: write sigma and sigma' in the words of `kernels/lanes` (or as formulas of one number, with `lanewise`
 around them) and append a row to `ACTIVATIONS`. `tests/model/test_activations.py` checks every row against finite
 differences, its stated bounds and quadrature.
 """

@@ -1,4 +1,4 @@
-"""What trains of a shard's particles: their positions, or their output weights, and how one move changes them."""
+"""What trains of a shard's particles: their positions, or their output weights, and how one update changes them."""
 
 import numpy as np
 
@@ -6,8 +6,7 @@ from particles.kernels.assemble import BlockKernels
 from particles.measures.blocks import Floats
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose
-from particles.model.regularisers import L1
-from particles.population.updates import Move, Noise
+from particles.population.messages import Noise, Update
 
 _WORD = 2**32 - 1
 
@@ -28,31 +27,29 @@ class Layer:
         self.base: Floats = np.empty(0, place.dtype)
         self.stages: Floats = np.empty((0, 0), place.dtype)
 
-    def ready(self, move: Move) -> None:
-        """Make room for what a move needs, before the threads begin."""
-        if move.stage and len(self.stages) != move.stage.of:
+    def ready(self, update: Update) -> None:
+        """Make room for what an update needs, before the threads begin."""
+        if update.stage and len(self.stages) != update.stage.of:
             self.base = np.zeros_like(self.place)
-            self.stages = np.zeros((move.stage.of, *self.place.shape), self.place.dtype)
+            self.stages = np.zeros((update.stage.of, *self.place.shape), self.place.dtype)
 
-    def go(self, move: Move, speed: Floats, begin: int, end: int) -> int:
+    def go(self, update: Update, speed: Floats, begin: int, end: int) -> int:
         """Move blocks [begin, end) by the data term of their velocities, `speed`; how many of them stay finite."""
-        rule, real = move.field.regulariser, self.place.dtype.type
-        l1 = isinstance(rule, L1)
-        pull, threshold = (0.0, move.step * rule.weight) if l1 else (rule.weight, 0.0)
-        anchored = not isinstance(rule, L1) and rule.about == "start"
+        rule, stage, step, real = update.drift.regulariser, update.stage, update.step, self.place.dtype.type
+        pull, threshold, anchored = rule.pull, step * rule.threshold, rule.anchored
         place, anchor, v = (a.reshape(-1) for a in (self.place, self.anchor, speed))
-        if move.stage:
-            weights = np.array(move.stage.weights, dtype=place.dtype)
+        if stage:
+            weights = np.array(stage.weights, dtype=place.dtype)
             finite = self.kernels.stage_blocks(
-                place, self.base.reshape(-1), v, anchor, anchored, self.stages.reshape(-1), move.stage.number, weights,
+                place, self.base.reshape(-1), v, anchor, anchored, self.stages.reshape(-1), stage.number, weights,
                 real(pull), self.d, self.tiles, begin, end,
             )  # fmt: skip
         else:
             finite = self.kernels.move_blocks(
-                place, v, anchor, anchored, real(move.step), real(pull), real(threshold), self.d, self.tiles, begin, end
+                place, v, anchor, anchored, real(step), real(pull), real(threshold), self.d, self.tiles, begin, end
             )
-        if move.noise:
-            self._shake(move.noise, begin, end)
+        if update.noise:
+            self._shake(update.noise, begin, end)
         return int(finite)
 
     def _shake(self, noise: Noise, begin: int, end: int) -> None:

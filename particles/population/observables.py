@@ -4,7 +4,7 @@ To add one: append a row to `OBSERVABLES`, with a partial in `INTEGRALS` if it n
 recorded never changes a run.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,10 +15,10 @@ from particles.errors import InputError, nearest
 from particles.measures.measure import Array
 from particles.model.losses import Loss
 from particles.model.network import Network
-from particles.model.regularisers import L1, Regulariser
+from particles.model.regularisers import Regulariser
+from particles.population.messages import BlockView, Drift, Reduction
 from particles.population.population import Population, positions_of
 from particles.population.samples import Samples
-from particles.population.updates import BlockView, Field, Partial
 
 Values = dict[str, NDArray[Any]]
 
@@ -94,32 +94,27 @@ def _flipped(block: BlockView) -> Array:
     return np.atleast_1d(np.sum(block.w * np.mean(active != before, axis=0)))
 
 
-INTEGRALS: dict[str, Partial] = {
-    "speed": Partial(_speed, "sum"),
-    "moved": Partial(_moved, "sum"),
-    "farthest": Partial(_farthest, "max"),
-    "moments": Partial(_moments, "sum"),
-    "flipped": Partial(_flipped, "sum"),
-    "mean": Partial(lambda block: np.asarray(block.b @ block.w), "sum"),
+INTEGRALS: dict[str, Reduction] = {
+    "speed": Reduction(_speed, "sum"),
+    "moved": Reduction(_moved, "sum"),
+    "farthest": Reduction(_farthest, "max"),
+    "moments": Reduction(_moments, "sum"),
+    "flipped": Reduction(_flipped, "sum"),
+    "mean": Reduction(lambda block: np.asarray(block.b @ block.w), "sum"),
 }
 NEEDS_VELOCITY = {"speed"}
 NEEDS_START = {"moved", "farthest", "flipped"}
 
 
-def penalty(rule: Regulariser, train: tuple[str, ...]) -> Partial:
+def penalty(rule: Regulariser, train: tuple[str, ...]) -> Reduction:
     """h(w) / alpha^2 over one block: lam int |w|_1 dmu or lam/2 int |w - anchor|^2 dmu over the trained layers."""
 
     def of(block: BlockView) -> Array:
-        if isinstance(rule, L1):
-            size, size_s = np.sum(np.abs(block.b), axis=0), np.abs(block.s)
-        else:
-            about_start = rule.about == "start"
-            size = 0.5 * np.sum((block.b - (block.start_b if about_start else 0.0)) ** 2, axis=0)
-            size_s = 0.5 * (block.s - (block.start_s if about_start else 0.0)) ** 2
+        size, size_s = rule.value(block.b, 0, block.start_b), rule.value(block.s[None], 0, block.start_s)
         total = size * ("input" in train) + size_s * ("output" in train)
         return np.atleast_1d(rule.weight * np.sum(block.w * total))
 
-    return Partial(of, "sum")
+    return Reduction(of, "sum")
 
 
 def _mean_loss(loss: Loss, g: Array, y: Array) -> float:
@@ -185,11 +180,11 @@ def _kernel(at: Scene) -> Kernel:
 
 
 class Observer:
-    """Measures the asked-for quantities of a population, on fixed samples."""
+    """Measures quantities of a population on fixed samples; due: the iterations of each, by its name."""
 
     def __init__(
         self,
-        names: tuple[str, ...],
+        due: Mapping[str, Container[int]],
         net: Network,
         loss: Loss,
         rule: Regulariser,
@@ -199,7 +194,7 @@ class Observer:
         positions: int,
         kernel: KernelNow | None = None,
     ) -> None:
-        self.rows = [_row(name) for name in names]
+        self.rows, self.due = [_row(name) for name in due], due
         tested = len(samples.y_test) > 0
         for row in self.rows:
             if row.test and not tested:
@@ -224,26 +219,31 @@ class Observer:
         return [(row.name, row) for row in self.rows] + mean
 
     def measure(self, iteration: int, population: Population, g: Array | None) -> Values:
-        """All quantities now; `g` are the outputs at the training samples where they are known already."""
-        at = self._scene(iteration, population, g, averaged=False)
-        values = {row.name: np.asarray(row.finish(at), dtype=np.float64) for row in self.rows}
+        """What is due now; `g` are the outputs at the training samples where they are known already."""
+        rows = [row for row in self.rows if iteration in self.due[row.name]]
+        at = self._scene(rows, iteration, population, g, averaged=False)
+        values = {row.name: np.asarray(row.finish(at), dtype=np.float64) for row in rows}
         if self.averaged:
-            mean = self._scene(iteration, population, None, averaged=True)
-            for row in self.rows:
+            mean = self._scene(rows, iteration, population, None, averaged=True)
+            for row in rows:
                 if row.outputs:
                     values[f"averaged_{row.name}"] = np.asarray(row.finish(mean), dtype=np.float64)
         return values
 
-    def _scene(self, iteration: int, population: Population, g: Array | None, averaged: bool) -> Scene:
+    def _scene(
+        self, rows: list[Observable], iteration: int, population: Population, g: Array | None, averaged: bool
+    ) -> Scene:
         g = population.sum("train", averaged) if g is None else g
-        g_test = population.sum("test", averaged) if any(row.test for row in self.rows) else np.empty(0)
-        field = None
-        if NEEDS_VELOCITY & self.sums.keys() and not averaged:
-            field = Field("train", self.loss.slope(g, self.y) / len(self.y), self.rule)
-        sums = {} if averaged or not self.sums else self.sums
-        found = population.fold(list(sums.values()), field) if sums else []
+        g_test = population.sum("test", averaged) if any(row.test for row in rows) else np.empty(0)
+        wanted = set() if averaged else {name for row in rows for name in row.integrals}
+        sums = {name: reduction for name, reduction in self.sums.items() if name in wanted}
+        drift = None
+        if NEEDS_VELOCITY & wanted:
+            drift = Drift("train", self.loss.slope(g, self.y) / len(self.y), self.rule)
+        found = population.fold(list(sums.values()), drift) if sums else []
         integral = dict(zip(sums, found, strict=True))
-        kernel = self.kernel(iteration, population, g) if self.kernel and not averaged else None
+        watched = self.kernel and not averaged and any(row.kernel for row in rows)
+        kernel = self.kernel(iteration, population, g) if self.kernel and watched else None
         return Scene(
             g, self.y, g_test, self.y_test, self.loss, self.alpha, integral, population, self.positions, kernel
         )
@@ -251,8 +251,7 @@ class Observer:
 
 def needs_start(names: Iterable[str], rule: Regulariser) -> bool:
     """Whether the start is kept beside the particles: for one of these observables, or for a pull to it."""
-    pulled = not isinstance(rule, L1) and rule.about == "start"
-    return pulled or any(NEEDS_START.intersection(_row(name).integrals) for name in names)
+    return rule.anchored or any(NEEDS_START.intersection(_row(name).integrals) for name in names)
 
 
 def _row(name: str) -> Observable:

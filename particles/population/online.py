@@ -1,29 +1,88 @@
-"""One-sample iterations (3.2) on a shard that must meet others each iteration: the windows of the sweep, step by step.
+"""One-sample iterations (3.2) on a shard: in one call where it has all blocks, an iteration at a time where it has not.
 
-The pieces of the sweep in kernels/online.py in the same order, so the same bits; between them one number, g, comes from
-outside. Positions are read and written once a window here too.
+`ShardSweep` calls the parts of the compiled sweep (kernels/window.py) in the same order, so the bits are the same;
+between them one number, g, comes from outside. Positions are read and written once a window here too.
 """
 
 import numpy as np
 
-from particles.kernels.online import WINDOW
-from particles.measures.blocks import Branches, climb
+from particles.kernels.assemble import BLOCK
+from particles.kernels.window import WINDOW
+from particles.measures import blocks
+from particles.measures.blocks import Branches, Floats, climb
+from particles.measures.measure import Array
+from particles.population.messages import OnlineRun
 from particles.population.shard import Shard
-from particles.population.updates import Leg
+
+_SWEEP_BLOCKS = 2  # a thread of the one-sample sweep has at least this many blocks, or meeting costs more than it wins
 
 
-class Walk:
-    """A leg on one shard: `sums` once for each iteration, then `close`."""
+def _run_samples(shard: Shard, run: OnlineRun) -> tuple[Array, Array]:
+    """x (T, d) and y (T,) of a run."""
+    if isinstance(run.x, np.ndarray) and isinstance(run.y, np.ndarray):
+        return run.x, run.y
+    assert shard.samples is not None and isinstance(run.x, int) and isinstance(run.y, int)
+    return shard.samples.run(run.x, run.y)
 
-    def __init__(self, shard: Shard, leg: Leg) -> None:
-        cloud, rule, self.shard = shard.cloud, leg.regulariser, shard
-        x, y = shard.leg_samples(leg)
-        self.x, self.y, self.sizes = shard.floats(x), np.array(y), np.array(leg.sizes)
-        self.kernels = shard.net.window_kernels(shard.dtype, leg.loss)
-        self.pull, self.iterates, self.d = rule.weight, float(leg.iterates), cloud.d
-        self.anchored = rule.weight > 0.0 and rule.about == "start"
+
+def _signs(shard: Shard) -> tuple[Floats, Floats]:
+    """s and w s as the sweep reads them, flat."""
+    if "s" not in shard.scratch:
+        s: Floats = shard.cloud.s
+        w: Floats = shard.cloud.w
+        K = len(shard.cloud.b)
+        if len(s) != len(w):
+            s, w = (np.stack([blocks.row(a, block, K) for block in range(K)]) for a in (s, w))
+        shard.scratch["s"] = s.reshape(-1)
+        shard.scratch["w s"] = np.asarray(w * s, dtype=shard.dtype).reshape(-1)
+    return shard.scratch["s"], shard.scratch["w s"]
+
+
+def _slots(shard: Shard) -> Floats:
+    """A window of numbers a particle."""
+    if "slots" not in shard.scratch:
+        shard.scratch["slots"] = np.zeros(len(shard.cloud.b) * BLOCK * WINDOW, shard.dtype)
+    return shard.scratch["slots"]
+
+
+def sweep_blocks(shard: Shard, run: OnlineRun) -> tuple[Array, bool]:
+    """One-sample iterations (3.2) on every particle's position, windows counted from the first; all blocks here.
+
+    -> g at each iteration's sample before its step, (T,); whether all particles stay finite
+    """
+    cloud, K = shard.cloud, len(shard.cloud.b)
+    threads = max(1, min(shard.threads.count, K // _SWEEP_BLOCKS))
+    x, y = _run_samples(shard, run)
+    sums, outputs, gate = np.zeros((2, K)), np.zeros(len(y)), np.zeros(1, dtype=np.int64)
+    rule, averaged = run.regulariser, bool(shard.mean_b.size)
+    anchored = rule.weight > 0.0 and rule.anchored
+    b, mean, anchor = (a.reshape(-1) for a in (cloud.b, shard.mean_b, shard.start_b))
+    kernel = shard.net.online_kernel(shard.dtype, run.loss)
+    signs, both = _signs(shard)
+    inputs, slots = shard.floats(x), _slots(shard)
+
+    def work(first: int, last: int) -> int:
+        return int(kernel(
+            b, mean, anchor, anchored, averaged, signs, both, cloud.d, inputs, y, run.sizes, rule.pull,
+            shard.alpha, float(run.iterates), cloud.last_tiles, first, last, slots, sums, outputs, gate,
+            threads,
+        ))  # fmt: skip
+
+    return outputs, shard.threads.share(work, K, threads) == threads
+
+
+class ShardSweep:
+    """A run on one shard: `sums` once for each iteration, then `close`."""
+
+    def __init__(self, shard: Shard, run: OnlineRun) -> None:
+        cloud, rule, self.shard = shard.cloud, run.regulariser, shard
+        x, y = _run_samples(shard, run)
+        self.x, self.y, self.sizes = shard.floats(x), np.array(y), np.array(run.sizes)
+        self.kernels = shard.net.window_kernels(shard.dtype, run.loss)
+        self.pull, self.iterates, self.d = rule.weight, float(run.iterates), cloud.d
+        self.anchored = rule.weight > 0.0 and rule.anchored
         self.b, self.mean, self.anchor = (a.reshape(-1) for a in (cloud.b, shard.mean_b, shard.start_b))
-        self.slots, (self.s, self.c) = shard.slots(), shard.signs()
+        self.slots, (self.s, self.c) = _slots(shard), _signs(shard)
         self.K, self.ends = len(cloud.b), cloud.last_tiles
         real, d = shard.dtype, cloud.d
         self.factors = np.zeros(WINDOW * WINDOW, real)
@@ -47,7 +106,7 @@ class Walk:
                 self.slots, self.factors, self.s, self.c, self.t, self.ends, self.K, first, last, totals
             )
 
-        self.shard.share(work, self.K)
+        self.shard.threads.share(work, self.K)
         return climb(totals[:, None], 0, self.shard.first, self.shard.all_blocks)
 
     def _feel(self, g: float) -> None:
@@ -79,10 +138,10 @@ class Walk:
                 self.pulled, self.moves, self.shifts, self.shares, self.ends, first, last, self.slots,
             )  # fmt: skip
 
-        self.shard.share(work, self.K)
+        self.shard.threads.share(work, self.K)
 
     def close(self, g: float | None) -> bool:
-        """Move to where the leg ends; whether all particles are finite."""
+        """Move to where the run ends; whether all particles are finite."""
         if g is not None:
             self._feel(g)
             self._settle()
@@ -93,5 +152,5 @@ class Walk:
                 self.shares, self.m, self.ends, first, last, self.slots,
             ))  # fmt: skip
 
-        threads = min(self.shard.threads, self.K)
-        return self.shard.share(work, self.K, threads) == threads
+        threads = min(self.shard.threads.count, self.K)
+        return self.shard.threads.share(work, self.K, threads) == threads

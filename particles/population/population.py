@@ -16,9 +16,11 @@ from particles import machine
 from particles.checks import whole
 from particles.measures.blocks import Branches, root
 from particles.measures.measure import Array, Measure
+from particles.population.fold import combined, fold_blocks
+from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update, Where
+from particles.population.online import sweep_blocks
 from particles.population.samples import Samples
 from particles.population.shard import Shard
-from particles.population.updates import Field, Leg, Move, Partial, Recipe, Where
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,8 +29,8 @@ T = TypeVar("T")
 class Population(Protocol):
     """What the flow asks of a population, wherever its blocks live.
 
-    advance : a move, if there is one, then g at the next inputs, (n,); and whether all particles are still finite
-    sum : g at inputs. fold : partials over all blocks. sweep : a stretch of one-sample iterations
+    advance : an update, if there is one, then g at the next inputs, (n,); and whether all particles are still finite
+    sum : g at inputs. fold : reductions over all blocks. sweep : a stretch of one-sample iterations
     each : work(shard, ...) on every shard, in the order of their blocks
     notice : what must be known of where it is: processors of several families; or nothing
     revive : after a LostError, all shards anew, at the start of the run
@@ -38,10 +40,10 @@ class Population(Protocol):
     alpha: float
     notice: str
 
-    def advance(self, move: Move | None, where: Where, keep: bool = False) -> tuple[Array, bool]: ...
+    def advance(self, update: Update | None, where: Where, keep: bool = False) -> tuple[Array, bool]: ...
     def sum(self, where: Where, averaged: bool = False) -> Array: ...
-    def sweep(self, leg: Leg) -> tuple[Array, bool]: ...
-    def fold(self, partials: Sequence[Partial], field: Field | None) -> list[Array]: ...
+    def sweep(self, run: OnlineRun) -> tuple[Array, bool]: ...
+    def fold(self, reductions: Sequence[Reduction], drift: Drift | None) -> list[Array]: ...
     def each(self, work: Callable[Concatenate[Shard, P], T], *args: P.args, **named: P.kwargs) -> list[T]: ...
     def revive(self) -> None: ...
     def close(self) -> None: ...
@@ -62,7 +64,7 @@ class Engine(Protocol):
     notice : of its tasks, as a population's
     """
 
-    def populate(self, recipe: Recipe, samples: Samples | None = None) -> Population: ...
+    def populate(self, spec: PopulationSpec, samples: Samples | None = None) -> Population: ...
     def tasks(
         self, work: Callable[..., T], shared: Any, jobs: Sequence[Any], watch: Watch | None = None
     ) -> Iterator[tuple[int, T]]: ...
@@ -92,9 +94,9 @@ class Local:
         if self.threads is not None:
             whole("threads", self.threads, 1, remedy="Leave it out to use all cores.")
 
-    def populate(self, recipe: Recipe, samples: Samples | None = None) -> "LocalPopulation":
-        """The population that a recipe makes."""
-        return LocalPopulation(Shard(recipe, self.threads or cores(), samples))
+    def populate(self, spec: PopulationSpec, samples: Samples | None = None) -> "LocalPopulation":
+        """The population that a spec makes."""
+        return LocalPopulation(Shard(spec, self.threads or cores(), samples))
 
     def tasks(
         self, work: Callable[..., T], shared: Any, jobs: Sequence[Any], watch: Watch | None = None
@@ -138,8 +140,8 @@ class LocalPopulation:
         self.shard, self.count, self.alpha = shard, shard.count, shard.alpha
         self.notice = ""
 
-    def advance(self, move: Move | None, where: Where, keep: bool = False) -> tuple[Array, bool]:
-        branches, finite = self.shard.advance(move, where, keep)
+    def advance(self, update: Update | None, where: Where, keep: bool = False) -> tuple[Array, bool]:
+        branches, finite = self.shard.advance(update, where, keep)
         return self._whole(branches), finite
 
     def sum(self, where: Where, averaged: bool = False) -> Array:
@@ -148,11 +150,11 @@ class LocalPopulation:
     def _whole(self, branches: Branches) -> Array:
         return self.alpha * root([branches], self.shard.all_blocks)
 
-    def sweep(self, leg: Leg) -> tuple[Array, bool]:
-        return self.shard.sweep(leg)
+    def sweep(self, run: OnlineRun) -> tuple[Array, bool]:
+        return sweep_blocks(self.shard, run)
 
-    def fold(self, partials: Sequence[Partial], field: Field | None) -> list[Array]:
-        return folded([self.shard.fold(partials, field)], self.shard.all_blocks)
+    def fold(self, reductions: Sequence[Reduction], drift: Drift | None) -> list[Array]:
+        return combined([fold_blocks(self.shard, reductions, drift)], self.shard.all_blocks)
 
     def each(self, work: Callable[Concatenate[Shard, P], T], *args: P.args, **named: P.kwargs) -> list[T]:
         return [work(self.shard, *args, **named)]
@@ -162,15 +164,6 @@ class LocalPopulation:
 
     def close(self) -> None:
         self.shard.close()
-
-
-def folded(parts: Sequence[Sequence[Branches | Array]], K: int) -> list[Array]:
-    """What each shard made of each partial, put together."""
-    together = []
-    for found in zip(*parts, strict=True):
-        sums = [part for part in found if isinstance(part, Branches)]
-        together.append(root(sums, K) if sums else np.max(np.stack([np.asarray(part) for part in found]), axis=0))
-    return together
 
 
 def measure_of(population: Population, averaged: bool = False) -> Measure:

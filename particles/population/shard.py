@@ -1,49 +1,43 @@
 """A shard: consecutive blocks of particles on this process's threads. It alone changes particles, and only its own.
 
-One step is `push` (every block moves its own particles) and `branches` (every block adds up its outputs). What a shard
-tells of its blocks are branches of the one tree of sums, so it does not matter how blocks are shared out.
+One step is `push` (every block moves its own particles) and `branches` (every block adds up its outputs). A shard
+returns branches of the one tree of sums, so it does not matter how blocks are distributed.
 """
 
-import itertools
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 
 import numpy as np
 
-from particles.errors import InputError
 from particles.kernels.assemble import BLOCK
-from particles.kernels.online import WINDOW
 from particles.measures import blocks
 from particles.measures.blocks import Branches, Floats, climb
 from particles.measures.measure import Array, Measure
-from particles.model.regularisers import L1, Regulariser
 from particles.population.layer import Layer
+from particles.population.messages import Drift, PopulationSpec, State, Update, Where
 from particles.population.samples import Samples
-from particles.population.updates import BlockView, Field, Leg, Move, Partial, Recipe, State, Where
+from particles.population.threads import Threads
 
 _CHUNK_BYTES = 2**20  # velocities are made this much at a time, a thread: they stay in the L2 and never fill memory
 # From this many inputs on, reading a pre-activation costs less than making it again (measured: drivers/benchmark.py),
 _KEEP_FROM = 96
 _KEEP_BYTES = 2**28  # as long as all of them fit in this; no bit depends on either.
-_SWEEP_BLOCKS = 2  # a thread of the one-sample sweep has at least this many blocks, or meeting costs more than it wins
 
 
 class Shard:
     """Blocks [first, last) of a measure's particles, all of them unless `span` says otherwise."""
 
     def __init__(
-        self, recipe: Recipe, threads: int, samples: Samples | None = None, span: tuple[int, int] | None = None
+        self, spec: PopulationSpec, threads: int, samples: Samples | None = None, span: tuple[int, int] | None = None
     ) -> None:
-        net, start, dtype, averaged, anchored, weighing = recipe
+        net, start, dtype, averaged, anchored, weighing = spec
         self.net, self.dtype, self.samples = net, dtype, samples
         self.alpha = net.scale(start)
         self.all_blocks = blocks.blocks_of(start.count)
         self.first, self.last = span or (0, self.all_blocks)
-        self._trains = "input" in net.train, "output" in net.train
+        self.trains = "input" in net.train, "output" in net.train
         self.equal_weights = start.equal_weights and not weighing
         self.weighing = weighing
-        self.cloud = blocks.pack(start, dtype, not self._trains[1], (self.first, self.last), not weighing)
+        self.cloud = blocks.pack(start, dtype, not self.trains[1], (self.first, self.last), not weighing)
         self.kernels = net.kernels(dtype, self.cloud.d)
         self.count = self.cloud.M
         empty = np.empty(0, dtype)
@@ -53,35 +47,23 @@ class Shard:
         self.mean_b = self.cloud.b.copy() if averaged else empty
         self.mean_s = self.cloud.s.copy() if averaged else empty
         K, d = len(self.cloud.b), self.cloud.d
-        self.threads = min(threads, K)
-        self._pool = _team(self.threads) if self.threads > 1 else None
+        self.threads = Threads(min(threads, K))
         self._chunk = max(1, _CHUNK_BYTES // (BLOCK * (d + 1) * self.cloud.b.itemsize))
-        self._signs: tuple[Floats, Floats] | None = None  # of the one-sample sweep, made when there is one
-        self._slots: Floats = empty  # likewise
+        self.scratch: dict[str, Floats] = {}  # of one-sample sweeps, kept from one to the next
         self._held: State | None = None
         tiles = self.cloud.last_tiles
         layers = [
             Layer(self.kernels, self.cloud.b, self.start_b, d, 0, tiles, self.first),
             Layer(self.kernels, self.cloud.s, self.start_s, 1, d, tiles, self.first),
         ]
-        self._layers = [layer for layer, trains in zip(layers, self._trains, strict=True) if trains]
+        self._layers = [layer for layer, trains in zip(layers, self.trains, strict=True) if trains]
         # Pre-activations of the last sum, and the inputs they belong to.
         self._kept: Floats = empty
         self._kept_of: Array | None = None
 
     def close(self) -> None:
         """End the threads."""
-        if self._pool:
-            self._pool.shutdown()
-
-    def share(self, work: Callable[[int, int], int | None], total: int, threads: int | None = None) -> int:
-        """Run work(first, last) on equal runs of 0 .. total, a thread each; the sum of what it returns."""
-        threads = threads or self.threads
-        if threads == 1 or not self._pool:
-            return work(0, total) or 0
-        edges = [total * j // threads for j in range(threads + 1)]
-        jobs = [self._pool.submit(work, *pair) for pair in itertools.pairwise(edges)]
-        return sum(job.result() or 0 for job in jobs)
+        self.threads.close()
 
     def inputs(self, where: Where) -> Array:
         """The inputs themselves: (n, d)."""
@@ -95,13 +77,13 @@ class Shard:
         flat = np.ascontiguousarray(a, dtype=self.dtype).reshape(-1)
         return flat if flat.flags.writeable else flat.copy()  # read-only ones would be compiled for once more
 
-    def advance(self, move: Move | None, where: Where, keep: bool = False) -> tuple[Branches, bool]:
-        """One step's work: the move, if there is one, then the sums at the next inputs; whether all stayed finite."""
+    def advance(self, update: Update | None, where: Where, keep: bool = False) -> tuple[Branches, bool]:
+        """One step's work: the update, if there is one, then the sums at the next inputs; whether all stayed finite."""
         finite = True
-        if move is not None:
-            finite = self.push(move)
-            if move.share is not None:
-                self.average(move.share)
+        if update is not None:
+            finite = self.push(update)
+            if update.share is not None:
+                self.average(update.share)
         return self.branches(where, keep=keep), finite
 
     def branches(self, where: Where, averaged: bool = False, keep: bool = False) -> Branches:
@@ -125,28 +107,28 @@ class Shard:
                 b, cloud.s, cloud.w, d, inputs, cloud.last_tiles, size, first, last, keep, kept, totals
             )
 
-        self.share(work, groups)
+        self.threads.share(work, groups)
         if keep:
             self._kept_of = x
         return climb(totals, level, self.first >> level, self.all_blocks)
 
     def _level(self, K: int) -> int:
         """Of the nodes that are summed in one go: about 16 a thread, and whole ones of the tree."""
-        level = max(0, (K - 1) // (16 * self.threads)).bit_length()
+        level = max(0, (K - 1) // (16 * self.threads.count)).bit_length()
         edges = [self.first] if self.last == self.all_blocks else [self.first, self.last]
         return min([level, *((edge & -edge).bit_length() - 1 for edge in edges if edge)])
 
-    def _velocities(
-        self, field: Field, first: int, last: int, outputs: bool = False
+    def velocity_chunks(
+        self, drift: Drift, first: int, last: int, outputs: bool = False
     ) -> Iterator[tuple[int, int, Floats, Floats]]:
         """The data term of the velocity, a chunk of blocks at a time; outputs: of s in any case."""
-        cloud, x = self.cloud, self.inputs(field.where)
+        cloud, x = self.cloud, self.inputs(drift.where)
         b, d = cloud.b.reshape(-1), cloud.d
         scale = b.dtype.type(1.0 / self.alpha)
         size = min(self._chunk, last - first)
         v, vs = np.zeros((size, *cloud.b.shape[1:]), self.dtype), np.zeros((size, BLOCK), self.dtype)
-        inputs, slope = self.floats(x), self.floats(field.slope)
-        keep, outputs = x is self._kept_of, outputs or self._trains[1]
+        inputs, slope = self.floats(x), self.floats(drift.slope)
+        keep, outputs = x is self._kept_of, outputs or self.trains[1]
         for begin in range(first, last, self._chunk):
             end = min(begin + self._chunk, last)
             self.kernels.velocity_blocks(
@@ -155,48 +137,47 @@ class Shard:
             )  # fmt: skip
             yield begin, end, v, vs
 
-    def velocities(self, field: Field) -> tuple[Array, Array]:
+    def velocities(self, drift: Drift) -> tuple[Array, Array]:
         """The data term of the velocity of every particle here, (m, d), and of its output weight, (m,); float64."""
         K = len(self.cloud.b)
         found, found_s = np.empty((K, *self.cloud.b.shape[1:])), np.empty((K, BLOCK))
 
         def work(first: int, last: int) -> None:
-            for begin, end, v, vs in self._velocities(field, first, last):  # chunks share their arrays: copied at once
+            for begin, end, v, vs in self.velocity_chunks(drift, first, last):  # in the same arrays: copied at once
                 found[begin:end], found_s[begin:end] = v[: end - begin], vs[: end - begin]
 
-        self.share(work, K)
+        self.threads.share(work, K)
         return blocks.unpack(found, self.count), found_s.reshape(-1)[: self.count]
 
-    def push(self, move: Move) -> bool:
+    def push(self, update: Update) -> bool:
         """Move every particle by one step, or one stage of one; whether all are still finite."""
         for layer in self._layers:
-            layer.ready(move)
+            layer.ready(update)
 
         def work(first: int, last: int) -> int:
             finite = 0
-            for begin, end, v, vs in self._velocities(move.field, first, last, outputs=bool(move.growth)):
-                if move.growth:
-                    self._grow(move, begin, end, vs)
+            for begin, end, v, vs in self.velocity_chunks(update.drift, first, last, outputs=bool(update.growth)):
+                if update.growth:
+                    self._grow(update, begin, end, vs)
                 for layer in self._layers:
-                    finite += layer.go(move, v if layer.place is self.cloud.b else vs, begin, end)
+                    finite += layer.go(update, v if layer.place is self.cloud.b else vs, begin, end)
             return finite
 
-        self.inputs(move.field.where)  # found once, before the threads ask
-        fine = self.share(work, len(self.cloud.b)) == len(self._layers) * len(self.cloud.b)
+        self.inputs(update.drift.where)  # found once, before the threads ask
+        fine = self.threads.share(work, len(self.cloud.b)) == len(self._layers) * len(self.cloud.b)
         self._kept_of = None
         return fine
 
-    def _grow(self, move: Move, begin: int, end: int, vs: Floats) -> None:
+    def _grow(self, update: Update, begin: int, end: int, vs: Floats) -> None:
         """Weights of blocks [begin, end); V over alpha^2 is h less s times the velocity that s would have."""
-        cloud, rule = self.cloud, move.field.regulariser
+        cloud, rule = self.cloud, update.drift.regulariser
         for block in range(begin, end):
             potential = -blocks.row(cloud.s, block, len(cloud.b)).astype(np.float64) * vs[block - begin]
             if rule.weight:
                 b = np.asarray(cloud.b[block], dtype=np.float64)  # (tiles, d, lanes)
-                size = np.abs(b).sum(axis=1) if isinstance(rule, L1) else 0.5 * (b * b).sum(axis=1)
-                potential = potential + rule.weight * size.reshape(-1)
+                potential = potential + rule.weight * rule.value(b, 1).reshape(-1)
             with np.errstate(all="ignore"):  # the sum of all weights shows what overflowed
-                cloud.w[block] *= np.exp(-move.growth * (potential - move.centre))
+                cloud.w[block] *= np.exp(-update.growth * (potential - update.centre))
 
     def scale_weights(self, factor: float) -> None:
         """Multiply every weight, so that all of the measure's sum to 1."""
@@ -208,9 +189,9 @@ class Shard:
             layer.rewind()
         self._kept_of = None
 
-    def probe(self, move: Move, weights: tuple[float, ...]) -> tuple[Branches, bool]:
+    def probe(self, update: Update, weights: tuple[float, ...]) -> tuple[Branches, bool]:
         """A last stage, then int |sum_i weights_i k_i|^2 dmu, the square of a step's error; whether all are finite."""
-        finite, K = self.push(move), len(self.cloud.b)
+        finite, K = self.push(update), len(self.cloud.b)
         squares = np.zeros((K, 1))
         for block in range(K):
             for layer in self._layers:
@@ -223,108 +204,10 @@ class Shard:
 
         def work(first: int, last: int) -> None:
             self.kernels.average_blocks(self.mean_b.reshape(-1), cloud.b.reshape(-1), part, cloud.d, first, last)
-            if self._trains[1]:
+            if self.trains[1]:
                 self.kernels.average_blocks(self.mean_s.reshape(-1), cloud.s.reshape(-1), part, 1, first, last)
 
-        self.share(work, len(cloud.b))
-
-    def signs(self) -> tuple[Floats, Floats]:
-        """s and w s as the one-sample sweep reads them, flat."""
-        if self._signs is None:
-            s: Floats = self.cloud.s
-            w: Floats = self.cloud.w
-            if len(s) != len(w):
-                K = len(self.cloud.b)
-                s, w = (np.stack([blocks.row(a, block, K) for block in range(K)]) for a in (s, w))
-            self._signs = s.reshape(-1), np.asarray(w * s, dtype=self.dtype).reshape(-1)
-        return self._signs
-
-    def slots(self) -> Floats:
-        """The sweep's scratch: a window of numbers a particle."""
-        if not self._slots.size:
-            self._slots = np.zeros(len(self.cloud.b) * BLOCK * WINDOW, self.dtype)
-        return self._slots
-
-    def leg_samples(self, leg: Leg) -> tuple[Array, Array]:
-        """x (T, d) and y (T,) of a leg."""
-        if isinstance(leg.x, np.ndarray) and isinstance(leg.y, np.ndarray):
-            return leg.x, leg.y
-        assert self.samples is not None and isinstance(leg.x, int) and isinstance(leg.y, int)
-        return self.samples.run(leg.x, leg.y)
-
-    def sweep(self, leg: Leg) -> tuple[Array, bool]:
-        """One-sample iterations (3.2) on every particle's position, windows counted from the first; all blocks here.
-
-        -> g at each iteration's sample before its step, (T,); whether all particles stay finite
-        """
-        cloud, K = self.cloud, len(self.cloud.b)
-        threads = max(1, min(self.threads, K // _SWEEP_BLOCKS))
-        x, y = self.leg_samples(leg)
-        sums, outputs, gate = np.zeros((2, K)), np.zeros(len(y)), np.zeros(1, dtype=np.int64)
-        rule, averaged = leg.regulariser, bool(self.mean_b.size)
-        anchored = rule.weight > 0.0 and rule.about == "start"
-        b, mean, anchor = (a.reshape(-1) for a in (cloud.b, self.mean_b, self.start_b))
-        kernel = self.net.online_kernel(self.dtype, leg.loss)
-        signs, both = self.signs()
-        inputs, slots = self.floats(x), self.slots()
-
-        def work(first: int, last: int) -> int:
-            return int(kernel(
-                b, mean, anchor, anchored, averaged, signs, both, cloud.d, inputs, y, leg.sizes, rule.weight,
-                self.alpha, float(leg.iterates), cloud.last_tiles, first, last, slots, sums, outputs, gate,
-                threads,
-            ))  # fmt: skip
-
-        return outputs, self.share(work, K, threads) == threads
-
-    def fold(self, partials: Sequence[Partial], field: Field | None) -> list[Branches | Array]:
-        """Each partial over the shard's blocks: branches of a sum, or the max; `field` None leaves velocities zero."""
-        found: list[list[Array]] = [[] for _ in partials]
-        for view in self._views(field):
-            for values, partial in zip(found, partials, strict=True):
-                values.append(np.atleast_1d(np.asarray(partial.of(view), dtype=np.float64)))
-        return [
-            climb(np.stack(values), 0, self.first, self.all_blocks)
-            if partial.how == "sum"
-            else np.max(np.stack(values), axis=0)
-            for values, partial in zip(found, partials, strict=True)
-        ]
-
-    def _views(self, field: Field | None) -> Iterator[BlockView]:
-        cloud, d = self.cloud, self.cloud.d
-        K, x = len(cloud.b), self.samples.x if self.samples else np.empty((0, self.cloud.d))
-        # Where the start was not kept, nothing may look at it: NaN shows who did.
-        unknown, unknown_s = np.full(cloud.b.shape[1:], np.nan), np.full(BLOCK, np.nan)
-        still, still_s = np.zeros(cloud.b.shape[1:]), np.zeros(BLOCK)
-        chunks = (
-            ((k, k + 1, still[None], still_s[None]) for k in range(K))
-            if field is None
-            else self._velocities(field, 0, K)
-        )
-        for begin, end, v, vs in chunks:
-            for k in range(begin, end):
-                m = min(BLOCK, self.count - k * BLOCK)
-                start_b = self.start_b[k] if self.start_b.size else unknown
-                start_s = blocks.row(self.start_s, k, K) if self.start_s.size else unknown_s
-                b, start_b, velocity = (
-                    np.asarray(a, np.float64).transpose(1, 0, 2).reshape(d, BLOCK)[:, :m]
-                    for a in (cloud.b[k], start_b, v[k - begin])
-                )
-                s, w = blocks.row(cloud.s, k, K), blocks.row(cloud.w, k, K)
-                flat = (np.asarray(a, dtype=np.float64)[:m] for a in (s, w, start_s, vs[k - begin]))
-                s, w, start_s, velocity_s = flat
-                yield self._trained(BlockView(b, s, w, start_b, start_s, velocity, velocity_s, x), field)
-
-    def _trained(self, view: BlockView, field: Field | None) -> BlockView:
-        """The view with the regulariser's pull in its velocities, and none for a layer that is not trained."""
-        if field is None:
-            return view
-        velocity, velocity_s = np.zeros_like(view.velocity), np.zeros_like(view.velocity_s)
-        if "input" in self.net.train:
-            velocity = regularised(view.velocity, view.b, view.start_b, field.regulariser)
-        if "output" in self.net.train:
-            velocity_s = regularised(view.velocity_s, view.s, view.start_s, field.regulariser)
-        return view._replace(velocity=velocity, velocity_s=velocity_s)
+        self.threads.share(work, len(cloud.b))
 
     def measure(self, averaged: bool = False) -> Measure:
         """The shard's particles, or their average over the iterates, in float64 (their w sum to 1 over all shards)."""
@@ -357,26 +240,3 @@ class Shard:
             mine[...] = saved
         self._held = None
         self.moved()
-
-
-def _team(threads: int) -> ThreadPoolExecutor:
-    """A pool whose threads have all begun: those of a one-sample sweep wait for each other, so none may be missing."""
-    pool, together = ThreadPoolExecutor(threads), threading.Barrier(threads)
-    try:
-        for job in [pool.submit(together.wait) for _ in range(threads)]:
-            job.result()
-    except RuntimeError as error:
-        together.abort()
-        pool.shutdown()
-        raise InputError(
-            "`threads` must be as many as the system starts", f"{threads} ({error})", "Lower it."
-        ) from error
-    return pool
-
-
-def regularised(v: Array, w: Array, start: Array, rule: Regulariser) -> Array:
-    """The whole velocity: the data term less the regulariser's gradient; for L1 its least-norm subgradient at 0."""
-    if isinstance(rule, L1):
-        at_zero = np.sign(v) * np.maximum(np.abs(v) - rule.weight, 0.0)
-        return np.asarray(np.where(w == 0.0, at_zero, v - rule.weight * np.sign(w)))
-    return v - rule.weight * (w - start if rule.about == "start" else w)

@@ -47,7 +47,7 @@ def reproduction(source: Source) -> Reproduction:
 def _of_study(source: Source) -> Reproduction:
     quick = str(source.attrs.get("size", "full")) == "quick"
     name = source.name if re.fullmatch(NAME, source.name) else "study"
-    words = ["python", f"drivers/{name}.py", "--config", f"{name}-again.toml", "--out", f"out/{name}-again"]
+    words = ["python", f"drivers/studies/{name}.py", "--config", f"{name}-again.toml", "--out", f"out/{name}-again"]
     config = tomli_w.dumps({"quick" if quick else "full": _without_none(source.config)})
     notes = [] if name == source.name else ["The study's name is not one of a driver: put in the right one."]
     return Reproduction(shlex.join(words + ["--quick"] * quick), f"{name}-again.toml", config, notes)

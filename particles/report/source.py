@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import xarray
 
 RUN, SWEEP, STUDY = "run", "sweep", "study"
-_REMEDY = "Give a sweep's folder, out/NAME, its sweep.h5, a run's file, or the NAME.h5 of a study in drivers/."
+_REMEDY = "Give a sweep's folder, out/NAME, its sweep.h5, a run's file, or the NAME.h5 of a study in drivers/studies/."
 
 
 class Source(NamedTuple):

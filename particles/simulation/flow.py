@@ -6,8 +6,8 @@ One iteration, whatever the method, the measure and the machine:
     slope = l'(g, y) / n               a few numbers, all that particles ever learn of each other
     push  every particle by eta v      v = -(1/alpha) s sum_i slope_i sigma'(b.x_i) x_i, less the regulariser
 
-Methods differ in the push alone: how often, how far, with what noise (`steppers.py`). The loop starts from mu_1 and
-yields mu_1 itself first. Time is flow time.
+Methods differ in the push alone: how often, how far, with what noise (`methods/`, a file each). The loop starts from
+mu_1 and yields mu_1 itself first. Time is flow time.
 """
 
 from collections.abc import Container, Iterator
@@ -16,17 +16,17 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.errors import DivergedError
-from particles.kernels.online import WINDOW
-from particles.methods.problem import Memory, Problem, mean_loss
-from particles.methods.settings import Method
-from particles.methods.steppers import STEPPERS, Abandoned, Stepper, Stop, stepper
+from particles.kernels.window import WINDOW
+from particles.measures.measure import Array
+from particles.methods.base import Abandoned, Memory, Method, Problem, Stepper, Stop
+from particles.methods.descent import Euler
 from particles.model.losses import OURS, Loss
 from particles.model.network import Network
-from particles.model.regularisers import L2, Regulariser
+from particles.model.regularisers import Regulariser
+from particles.population.messages import OnlineRun, Update
 from particles.population.observables import Observer, Values
 from particles.population.population import Population
 from particles.population.shard import Shard
-from particles.population.updates import Leg, Move
 
 _SWEEP_WORK = 2**20  # particles times iterations between two looks at a sweep: milliseconds, so that Ctrl-C is quick
 
@@ -59,7 +59,7 @@ def flow(
     stop: asked between the parts of a step; a step that is given up ends the flow with the snapshot from before it.
     Raises DivergedError when an output, the loss or a particle leaves the numbers.
     """
-    stepping = stepper(problem, population, memory or {}, stop)
+    stepping = problem.method.stepper(problem, population, memory or {}, stop)
     if sweeps(problem.net, problem.method, problem.regulariser, problem.loss):
         yield from _sweeps(problem, population, observer, record, begin)
     else:
@@ -71,7 +71,7 @@ def sweeps(net: Network, method: Method, rule: Regulariser, loss: Loss) -> bool:
 
     A loss of the user's has no compiled slope, and takes an iteration at a time.
     """
-    plain = type(method) not in STEPPERS and net.train == ("input",) and isinstance(rule, L2)
+    plain = method.stepper is Euler and net.train == ("input",) and rule.smooth
     return plain and method.batch == 1 and OURS.get(loss.name) is loss
 
 
@@ -83,11 +83,11 @@ def _steps(
     begin: int,
     stepping: Stepper,
 ) -> Iterator[Snapshot]:
-    """An iteration at a time: the last one's move and this one's sums are one call, wherever the particles are."""
+    """An iteration at a time: the last one's update and this one's sums are one call, wherever the particles are."""
     steps, whole = len(problem.sizes), problem.samples.whole
-    move: Move | None = None
+    update: Update | None = None
     for iteration in range(begin, steps + 1):
-        g, finite = population.advance(move, iteration, keep=iteration < steps)
+        g, finite = population.advance(update, iteration, keep=iteration < steps)
         if not finite:
             raise DivergedError(f"a particle is no longer finite after iteration {iteration}", iteration)
         risk = mean_loss(problem.loss, g, problem.samples.targets(iteration))
@@ -97,7 +97,7 @@ def _steps(
         yield Snapshot(iteration, float(problem.times[iteration]), values, memory=stepping.memory)
         if iteration < steps:
             try:
-                move = stepping.move(iteration, g)
+                update = stepping.move(iteration, g)
             except Abandoned:
                 yield Snapshot(iteration, float(problem.times[iteration]), None, memory=stepping.memory)
                 return
@@ -130,11 +130,16 @@ def _sweeps(
             population.each(Shard.back)
 
 
+def mean_loss(loss: Loss, g: Array, y: Array) -> float:
+    """The mean loss over samples; overflow gives inf, which the caller reports as divergence."""
+    with np.errstate(all="ignore"):
+        return float(np.mean(loss.value(g, y)))
+
+
 def _sweep(problem: Problem, population: Population, first: int, last: int) -> None:
     """Iterations [first, last)."""
-    assert isinstance(problem.regulariser, L2)
-    leg = Leg(first, last, problem.sizes[first:last], problem.loss.name, problem.regulariser, first + 1)
-    g, finite = population.sweep(leg)
+    run = OnlineRun(first, last, problem.sizes[first:last], problem.loss.name, problem.regulariser, first + 1)
+    g, finite = population.sweep(run)
     _, y = problem.samples.run(first, last)
     with np.errstate(all="ignore"):
         risk = problem.loss.value(g, y)

@@ -9,7 +9,7 @@ from particles.measures.measure import Array, Source, atoms_of
 from particles.methods.schedules import Schedule
 from particles.model.losses import Loss
 from particles.model.network import Network
-from particles.model.regularisers import L1, Regulariser
+from particles.model.regularisers import Regulariser
 from particles.population.population import Local, Population, measure_of
 from particles.population.samples import Samples
 from particles.theory.tangent.gram_matrix import gram
@@ -43,7 +43,7 @@ class Watched:
             got = got if descends or not self.samples.whole else "another method than gradient descent"
             rule = "kernel_distance compares with descent under a fixed kernel: squared loss, all samples a step"
             raise InputError(rule, got, "Leave it out of `record`.")
-        if self.rule.weight and (isinstance(self.rule, L1) or self.rule.about != "start"):
+        if self.rule.weight and not self.rule.anchored:
             rule = "kernel_distance knows no regulariser but the pull to the start"
             raise InputError(rule, repr(self.rule), "Leave it out of `record`.")
 
@@ -53,7 +53,7 @@ class Watched:
     @cached_property
     def first(self) -> Array:
         """K_w1."""
-        return gram(self.net, atoms_of(self.start), self._inputs, self.engine)
+        return gram(self.net, atoms_of(self.start), self._inputs, engine=self.engine)
 
     @property
     def _inputs(self) -> Array:
@@ -62,14 +62,14 @@ class Watched:
 
     def now(self, population: Population) -> Array:
         """K_w of the particles as they are."""
-        return gram(self.net, measure_of(population), self._inputs, self.engine)
+        return gram(self.net, measure_of(population), self._inputs, engine=self.engine)
 
     @cached_property
     def alone(self) -> dict[int, Array]:
         """The outputs at the samples after each recorded iteration, if the kernel stayed what it was."""
         begin = self.net.predict(atoms_of(self.start), self._inputs)
         found = descend(
-            eigen(self.first), self.samples.y, self.steps, self.iterations, begin, weight_decay=self.rule.weight
+            eigen(self.first), self.samples.y, self.steps, self.iterations, begin, weight_decay=self.rule.pull
         )
         return dict(zip(self.iterations, found, strict=True))
 

@@ -12,10 +12,10 @@ import numpy as np
 from particles.errors import ClusterError, DivergedError, LostError
 from particles.files.atomic import held, make_folder
 from particles.measures.measure import Measure
-from particles.methods.problem import Memory, Problem, mean_loss
+from particles.methods.base import Memory, Problem
 from particles.population.observables import Observer
 from particles.population.population import Population, measure_of
-from particles.simulation.flow import Snapshot, flow
+from particles.simulation.flow import Snapshot, flow, mean_loss
 from particles.simulation.interrupt import Interrupt, interruptible
 from particles.storage.checkpoint import Checkpoints, Event, Row
 from particles.storage.views import Left, left_in

@@ -10,26 +10,26 @@ from particles.checks import in_range, numpy_settings, whole
 from particles.data.dataset import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
 from particles.measures.measure import Given, Measure, Source, checked_measure, source_of
-from particles.methods.problem import Problem
+from particles.methods.base import Method, Problem
+from particles.methods.descent import GradientDescent
 from particles.methods.schedules import schedule
-from particles.methods.settings import GradientDescent, Method
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
-from particles.model.regularisers import L1, L2, NONE, Regulariser
+from particles.model.regularisers import Regulariser
+from particles.population.messages import population_spec
 from particles.population.observables import Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
-from particles.population.updates import recipe
 from particles.simulation.bar import watched
+from particles.simulation.checkpoints import Checkpoints
 from particles.simulation.kernel_observer import Watched
+from particles.simulation.record import DEFAULT_RECORD, Cadences, Record, planned
 from particles.simulation.runner import Course, Progress, own_files
 from particles.simulation.stability import advice
-from particles.storage.checkpoint import Checkpoints
+from particles.storage import checkpoint
 from particles.storage.provenance import array_hash, fingerprint
 from particles.storage.run_file import Run, dataset_of
 
-DEFAULT_RECORD = ("loss", "prediction")
-LOG_POINTS = 10  # recorded iterations a decade with record_every="log"
 _HASHED = 4096  # atoms of a start that is not in memory
 
 
@@ -44,31 +44,30 @@ def simulate(
     loss: str = "squared",
     regulariser: Regulariser | None = None,
     record_every: int | str | Iterable[int] = 1,
-    record: Iterable[str] = DEFAULT_RECORD,
+    record: str | Record | Iterable[str | Record] = DEFAULT_RECORD,
     positions: int | None = None,
     test: Dataset | None = None,
     engine: Engine | None = None,
     dtype: str = "float64",
     config: dict[str, Any] | None = None,
-    checkpoints: str | Path | None = None,
-    checkpoint_seconds: float = 30.0,
-    keep_every: int = 0,
+    checkpoints: Checkpoints | str | Path | None = None,
     progress: Progress | bool | None = None,
     final: str | Path | None = None,
 ) -> Run:
     """Run `steps` iterations of a method and record (3, 3.4; flow time).
 
-    start: a measure, or `law.particles(M, seed)`, whose particles are made where they live: for clouds that fill the
-    memory, or several machines. engine: `Local(threads)`, the default, or `Ray(shards)`; the numbers are the same.
+    start: a measure, or a lazy sample of a law, whose particles are created on the worker that owns them: for clouds
+    that fill the memory, or several machines. engine: `Local(threads)`, the default, or `Ray(shards)`; the numbers are
+    the same.
 
-    record: names from `particles.OBSERVABLES`, at every k-th iteration, at "log"arithmically spaced ones, or at those
-    listed; the first and the last always. positions: how many particles "position" records, the first ones (None: all).
+    record: names from `mf.OBSERVABLES`, at every k-th iteration, at "log"arithmically spaced ones, or at those listed
+    (record_every); the first and the last always. `mf.Record` has a cadence of its own. positions: how many particles
+    "position" records, the first ones (None: all).
     test: samples for the test_ quantities. config: what is stored as the configuration (None: these arguments).
-    checkpoints: a folder; if it holds a state of the same configuration the run goes on from there, with the same bits.
-    Runs of different configurations may share it; the same run twice at once is refused.
-    checkpoint_seconds: the least time between two saves. keep_every: besides the two newest, each k-th one stays.
+    checkpoints: a folder, or `mf.Checkpoints(folder, every=seconds)`; if it holds a state of the same configuration the
+    run goes on from there, with the same bits.
     final: a folder in which the shards leave the last measure, each its own particles, instead of sending them here:
-    `run.measure` is then None, and a file that the run is saved to refers to that folder.
+    a file that the run is saved to refers to that folder, and `mf.open_run` reads both.
     progress: called with (iteration, steps) after each (one-sample SGD: every few milliseconds); a true answer stops
     the run, its state kept in `checkpoints`. True shows a bar on a terminal or in a notebook, and nothing elsewhere.
 
@@ -85,8 +84,12 @@ def simulate(
     array([0.108, 0.011, 0.002])
     """
     steps = whole("steps", steps, 0, remedy="Use 0 to look at the start only.")
-    record = (record,) if isinstance(record, str) else tuple(record)
-    row, rule = loss_row(loss), _one_regulariser(method, regulariser)
+    plan = planned(record, record_every, positions, steps)
+    if not isinstance(regulariser, Regulariser | None):
+        rule_of = "`regulariser` must be an mf.L1 or mf.L2, or a subclass"
+        raise InputError(rule_of, repr(regulariser), "The kernels know no other.")
+    row, rule = loss_row(loss), method.rule(regulariser)
+    method.check(net, rule)
     train = data.holdout() if isinstance(data, Stream) else data
     if row.binary:
         checked_labels(train.y)
@@ -96,35 +99,40 @@ def simulate(
         )
     samples = Samples(net, Batches(data, method.batch, method.seed), train, test)
     source = _checked_source(start, samples.x.shape[1])
-    count = source.count if positions is None else whole("positions", positions, 1, source.count)
-    plan, rates = recorded_iterations(steps, record_every), schedule(method.step)
+    count = source.count if plan.particles is None else whole("positions", plan.particles, 1, source.count)
+    rates = schedule(method.step)
     here = engine if isinstance(engine, Local) else Local()
-    kernel = Watched(net, source, samples, row, rule, rates, plan, here)
-    if "kernel_distance" in record:
+    kernel = Watched(net, source, samples, row, rule, rates, plan.iterations, here)
+    if "kernel_distance" in plan.names:
         kernel.check(isinstance(method, GradientDescent))
-    observer = Observer(record, net, row, rule, samples, method.average, net.scale(source), count, kernel)
+    observer = Observer(plan.due, net, row, rule, samples, method.average, net.scale(source), count, kernel)
     if config is None:
         config = describe(net, data, method, steps, loss, rule, plan, observer, samples, dtype, source)
     key = fingerprint(config)
-    keeper = Checkpoints(Path(checkpoints).absolute(), key, keep_every) if checkpoints else None
+    saves = checkpoints if isinstance(checkpoints, Checkpoints) else Checkpoints(checkpoints) if checkpoints else None
+    keeper = checkpoint.Checkpoints(Path(saves.folder).absolute(), key, saves.keep) if saves else None
     last = Path(final).absolute() if final else None
     if keeper and last == keeper.folder:
         raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")
 
-    made = recipe(net, source, dtype, method.average, observer.anchored, method.weighing)
+    made = population_spec(net, source, dtype, method.average, observer.anchored, method.weighing)
     for name, values in (("x", samples.x), ("y", samples.y), ("`test`", samples.x_test)):
         in_range(name, values, dtype)
     population = (engine or Local()).populate(made, samples)
     try:
         problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps), np.inf)
         with watched(progress) as told:
-            course = Course(problem, population, observer, plan, keeper, checkpoint_seconds, told, last, key)
+            course = Course(
+                problem, population, observer, plan.iterations, keeper, saves.every if saves else 0.0, told, last, key
+            )
             with own_files(keeper, last, key):
                 ending = course.run()
     finally:
         population.close()
     targets = {"target": train.y} | ({"test_target": test.y} if test else {})
-    dataset = dataset_of(course.rows, problem.times, observer.names(), targets, config, ending.status, course.events)
+    dataset = dataset_of(
+        course.rows, problem.times, observer.names(), targets, config, ending.status, course.events, plan.dims
+    )
     if "parts" in course.memory:
         dataset.attrs |= dict(zip(("accepted_parts", "rejected_parts"), course.memory["parts"].tolist(), strict=True))
     run = Run(dataset, ending.measure, ending.average, ending.left)
@@ -151,21 +159,6 @@ def _checked_source(start: Measure | Source, dim: int) -> Source:
     return start
 
 
-def recorded_iterations(steps: int, every: int | str | Iterable[int]) -> list[int]:
-    """The iterations at which to record, always with 0 and `steps`."""
-    if isinstance(every, str):
-        if every != "log":
-            raise InputError('`record_every` must be a whole number, "log", or a list of iterations', repr(every), "")
-        decades = np.log10(max(steps, 1))
-        points = np.unique(np.round(np.logspace(0, decades, int(decades * LOG_POINTS) + 2)).astype(int))
-        return sorted({0, steps, *(int(i) for i in points if i <= steps)})
-    if not isinstance(every, Iterable):
-        stride = whole("record_every", every, 1, remedy="Use 1 to record every iteration.")
-        return sorted({*range(0, steps + 1, stride), steps})
-    listed = [whole("record_every", i, 0, steps) for i in every]
-    return sorted({0, steps, *listed})
-
-
 def describe(
     net: Network,
     data: Dataset | Stream,
@@ -173,7 +166,7 @@ def describe(
     steps: int,
     loss: str,
     rule: Regulariser,
-    plan: list[int],
+    plan: Cadences,
     observer: Observer,
     samples: Samples,
     dtype: str,
@@ -192,9 +185,9 @@ def describe(
         "regulariser": repr(rule),
         "record": [row.name for row in observer.rows],
         "positions": observer.positions,
-        "recorded_iterations": plan,
+        "recorded_iterations": plan.iterations,
         "dtype": dtype,
-    }
+    } | ({"cadences": plan.groups} if len(plan.groups) > 1 else {})
 
 
 def _start_hash(start: Source) -> str:
@@ -203,16 +196,3 @@ def _start_hash(start: Source) -> str:
         return array_hash(*start.measure)
     first = min(start.count, _HASHED)
     return array_hash(*start.part(0, first), *start.part(start.count - 1, start.count))
-
-
-def _one_regulariser(method: Method, given: Regulariser | None) -> Regulariser:
-    own: Regulariser | None = method.regulariser
-    if not isinstance(given, L1 | L2 | None):
-        raise InputError(
-            "`regulariser` must be an mf.L1 or mf.L2, or a subclass", repr(given), "The kernels know no other."
-        )
-    if own is not None and given is not None:
-        raise InputError(
-            f"{type(method).__name__} brings its own regulariser", repr(given), "Use its `weight_decay`, or SGD."
-        )
-    return own or given or NONE

@@ -17,13 +17,12 @@ import math
 import numpy as np
 
 from particles.measures.measure import Array, Measure, Source, source_of
-from particles.methods.problem import Problem
+from particles.methods.base import Method, Problem
 from particles.methods.schedules import InverseSqrt, RobbinsMonro
-from particles.methods.settings import BirthDeath, DualAveraging, Method
 from particles.model.derivatives import one_by_one
 from particles.model.losses import Loss
 from particles.model.network import Network
-from particles.model.regularisers import L2, NONE, Regulariser
+from particles.model.regularisers import NONE, Regulariser
 
 _SAMPLES, _LONGEST, _PARTICLES = 256, 32, 4096
 _NOTHING = 1e-12  # of the largest eigenvalue
@@ -45,15 +44,15 @@ def stable_step(
     """
     few, share = _chosen(x)
     with np.errstate(all="ignore"):  # this is called when a run has overflowed
-        gram = loss.curvature * _gram(net, start, few, method.rate if isinstance(method, BirthDeath) else 0.0)
+        gram = loss.curvature * _gram(net, start, few, method.rate if method else 0.0)
         root = np.sqrt(share)
         gram = root[:, None] * gram * root
     if not np.isfinite(gram).all():
         return 0.0
     values, vectors = np.linalg.eigh(gram)
-    pull = rule.weight if isinstance(rule, L2) else 0.0
+    pull = rule.pull
     top = float(values[-1])
-    if isinstance(method, DualAveraging):
+    if method is not None:
         top *= method.inner  # so many steps follow one slope
     rate = 0.5 * (top + pull)
     if method is not None and method.batch is not None and top > 0.0:
@@ -130,7 +129,7 @@ def advice(problem: Problem, start: Source, moved: bool) -> str:
     who, why = "gradient descent is stable", "2 / (lam_max / n + weight decay) for the tangent kernel, 3.1; flow time"
     if method.batch is not None:
         who, why = f"batches of {method.batch} are stable in mean square", "for the tangent kernel, 3.1; flow time"
-    elif isinstance(method, DualAveraging):
+    elif method.inner > 1:
         who = f"{method.inner} steps under one slope are stable"
         why = f"2 / ({method.inner} lam_max / n + weight decay) for the tangent kernel, 3.1; flow time"
     grown = " The kernel has grown since." if safe > failed else ""

@@ -31,7 +31,7 @@ from particles.files.hdf5_file import Hdf5File, Member, opened_bytes
 from particles.files.json_text import checked, parsed
 from particles.files.reading import content_of, names_in
 from particles.machine import processor
-from particles.methods.problem import Memory
+from particles.methods.base import Memory
 from particles.population.observables import Values
 from particles.population.population import Population
 from particles.storage.segments import (

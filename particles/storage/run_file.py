@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import h5py
@@ -47,7 +48,8 @@ _FINAL = {
 class Run:
     """What `simulate` returns: `dataset` as recorded, the last `measure`, the `average` iterate where one is kept.
 
-    left: the files in which the shards left both, if they were told to; then they are None here.
+    last: the last measure, None where `measure` raises. left: the files in which the shards left both measures, where
+    `simulate` was given `final`.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
@@ -57,9 +59,20 @@ class Run:
     """
 
     dataset: "xarray.Dataset"
-    measure: Measure | None
+    last: Measure | None
     average: Measure | None = None
     left: Left | None = None
+
+    @property
+    def measure(self) -> Measure:
+        """The measure after the last iteration. Raises InputError where the run does not have it, with the reason."""
+        if self.last is not None:
+            return self.last
+        if self.left is not None:
+            reason, remedy = f"its particles are in {self.left.folder}", "Save the run, then mf.open_run reads them."
+        else:
+            reason, remedy = "the run ended inside an iteration", "Run again with the same `checkpoints` to go on."
+        raise InputError("`measure` must be there to be used", reason, remedy)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -76,6 +89,27 @@ class Run:
         """What happened to the run on its way: faults, checkpoints left out, where it went on."""
         return list(attribute("the run", self.dataset.attrs, "events", []))
 
+    def save(self, path: str | Path) -> Path:
+        """Write the run to one HDF5 file, whole or not at all: the path. Raises StorageError if it cannot be written.
+
+        >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+        >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+        >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
+        >>> run.save("run.h5").name
+        'run.h5'
+        """
+        path, groups = Path(path), {"/": self.dataset}
+        if self.left is None:
+            groups["/final"] = _measure_dataset(self)
+        elif not self.left.folder.absolute().is_relative_to(path.absolute().parent):
+            raise InputError(
+                "a run's file must be beside or above the folder of its particles, and moves with it",
+                f"{path} for {self.left.folder}",
+                f"Save it as {self.left.folder.parent / path.name}.",
+            )
+        write_whole(path, netcdf.packed(groups, partial(_refer, self.left, path) if self.left else None))
+        return path
+
     def __repr__(self) -> str:
         """How it ended, what there is of it, what to do next: arrays are no answer at a prompt."""
         data = self.dataset
@@ -84,18 +118,18 @@ class Run:
         if rows:
             last, steps = float(data["time"][-1]), int(data["iteration"][-1])
             lines = [f"Run: {self.status} after {steps} steps at flow time {last:g}, {rows} times recorded"]
-        for name, measure in (("measure", self.measure), ("average", self.average)):
+        for name, measure in (("measure", self.last), ("average", self.average)):
             if measure is not None:
                 lines.append(f"  {name}   M = {len(measure.b)} particles on R^{measure.b.shape[1]}")
         if self.left is not None:
             lines.append(f"  left      M = {self.left.atoms} particles in {self.left.folder}")
-        names = [str(name) for name, values in data.data_vars.items() if "time" in values.dims]
+        names = [str(name) for name, values in data.data_vars.items() if any(map(forms.timed, values.dims))]
         lines.append(f"  recorded  {', '.join(names) or 'nothing'}")
         if self.events:
             lines.append(f"  events    {len(self.events)}, see run.events")
         plain = [name for name in names if data[name].dims == ("time",)]
         nexts = {
-            "finished": (f'run.dataset.mf.plot("{plain[0]}"), ' if plain else "") + 'mf.save(run, "run.h5")',
+            "finished": (f'run.dataset.mf.plot("{plain[0]}"), ' if plain else "") + 'run.save("run.h5")',
             "stopped": "call mf.simulate again with the same `checkpoints` to go on; run.dataset has what was recorded",
             "diverged": "a smaller step; run.dataset has what was recorded before",
         }
@@ -114,23 +148,30 @@ def dataset_of(
     config: dict[str, Any],
     status: str,
     events: list[Event],
+    dims: Mapping[str, str] = MappingProxyType({}),
 ) -> "xarray.Dataset":
-    """The recorded rows as one dataset over flow time."""
+    """The recorded rows as one dataset over flow time; dims: the time dimensions of those that have their own."""
     from particles.xarray import Dataset
 
-    iterations = np.array([at for at, _ in rows], dtype=np.int64)
+    own = set(dims) | {f"averaged_{name}" for name in dims}
+    over = {"time": np.array([at for at, values in rows if not values or not own >= set(values)], dtype=np.int64)}
+    for name, dim in dims.items():
+        over[dim] = np.array([at for at, values in rows if name in values], dtype=np.int64)
     data: dict[str, Any] = {}
     for name, row in names:
         about = "of the average iterate: " if name.startswith("averaged_") else ""
         said = {"long_name": about + row.long_name, "units": "1", "equation": row.equation}
         if rows:
-            data[name] = (("time", *row.dims), np.stack([values[name] for _, values in rows]), said)
+            dim = dims.get(row.name, "time")
+            data[name] = ((dim, *row.dims), np.stack([values[name] for _, values in rows if name in values]), said)
     for name, values in targets.items():
         dim = "test_sample" if name.startswith("test_") else "sample"
         data[name] = (dim, values, {"long_name": "targets y_i", "units": "1", "equation": "section 2"})
     time = {"long_name": "flow time, the sum of the step sizes", "units": "1", "equation": "3.4"}
     step = {"long_name": "number of steps taken", "units": "1", "equation": "(3)"}
-    coords: dict[str, Any] = {"time": ("time", times[iterations], time), "iteration": ("time", iterations, step)}
+    coords: dict[str, Any] = {}
+    for dim, iterations in over.items():
+        coords |= {dim: (dim, times[iterations], time), dim.replace("time", "iteration", 1): (dim, iterations, step)}
     if "weight_moment" in data:
         coords["moment"] = ("moment", MOMENTS, {"long_name": "order p of the moment", "units": "1", "equation": "3.4"})
     attrs: dict[str, Any] = {
@@ -148,28 +189,6 @@ def _seed(config: dict[str, Any]) -> int:
     """The seed of the start; -1 where there is none: a quadrature, or a measure of the user's."""
     start = config.get("start")
     return int(start.get("seed", -1)) if isinstance(start, dict) else -1
-
-
-def save(run: Run, path: str | Path) -> Path:
-    """Write a run to one HDF5 file, whole or not at all: the path. Raises StorageError if it cannot be written.
-
-    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
-    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
-    >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
-    >>> mf.save(run, "run.h5").name
-    'run.h5'
-    """
-    path, groups = Path(path), {"/": run.dataset}
-    if run.left is None:
-        groups["/final"] = _measure_dataset(run)
-    elif not run.left.folder.absolute().is_relative_to(path.absolute().parent):
-        raise InputError(
-            "a run's file must be beside or above the folder of its particles, and moves with it",
-            f"{path} for {run.left.folder}",
-            f"Save it as {run.left.folder.parent / path.name}.",
-        )
-    write_whole(path, netcdf.packed(groups, partial(_refer, run.left, path) if run.left else None))
-    return path
 
 
 def _refer(left: Left, path: Path, file: h5py.File) -> None:
@@ -205,19 +224,19 @@ def _measure_dataset(run: Run) -> "xarray.Dataset":
     import xarray
 
     data: dict[str, Any] = {}
-    for prefix, measure in (("", run.measure), ("averaged_", run.average)):
+    for prefix, measure in (("", run.last), ("averaged_", run.average)):
         for values, (name, (text, equation, dims)) in zip(measure or (), _FINAL.items(), strict=False):
             data[prefix + name] = (dims, values, {"long_name": text, "units": "1", "equation": equation})
     return xarray.Dataset(data)
 
 
-def open(path: str | Path) -> Run:
+def open_run(path: str | Path) -> Run:
     """Read a run back, into memory. Raises StorageError for a file that is no run, or cannot be read.
 
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
-    >>> mf.open(mf.save(run, "run.h5")).dataset.identical(run.dataset)
+    >>> mf.open_run(run.save("run.h5")).dataset.identical(run.dataset)
     True
     """
     path = Path(path)
@@ -300,7 +319,7 @@ def read(path: Path, reader: Callable[[Hdf5File], T]) -> T:
     """What `reader` finds in a result; DamagedError where the file is to blame that it cannot."""
     size = size_of(path)
     if size is None:
-        raise StorageError(f"no such file: {path}. Give the path of a result that `particles run` or `save` wrote.")
+        raise StorageError(f"no such file: {path}. Give the path of a result that `particles run` or `run.save` wrote.")
     try:
         with opened(path, size, path.parent) as file:
             return reader(file)

@@ -172,7 +172,7 @@ def test_test_samples_and_averages__are_watched_too(samples):
 
 def test_dataset__tells_the_nodes_and_the_error(samples, tmp_path):
     found = mean_field(mf.Network("tanh"), mf.Gaussian(2), samples(d=2), DESCENT, steps=4, record_every=2)
-    back = mf.open(mf.save(found.run, tmp_path / "limit.h5")).dataset
+    back = mf.open_run(found.run.save(tmp_path / "limit.h5")).dataset
     assert back.attrs["nodes"] == found.nodes[-1] == len(found.run.measure.w)
     assert back.attrs["tolerance"] == 1e-6
     assert back["limit_error"].values == pytest.approx(found.error)
@@ -193,7 +193,7 @@ def test_atoms__are_their_own_quadrature(samples, cloud):
 
 def test_checkpoints__of_each_size_go_on_by_themselves(samples, tmp_path):
     given = mf.Network("tanh"), mf.Gaussian(2), samples(d=2), DESCENT
-    first = mean_field(*given, steps=6, tolerance=1e-2, checkpoints=tmp_path, checkpoint_seconds=0.0)
+    first = mean_field(*given, steps=6, tolerance=1e-2, checkpoints=mf.Checkpoints(tmp_path, 0.0))
     again = mean_field(*given, steps=6, tolerance=1e-2, checkpoints=tmp_path)
     assert (first.run.dataset["prediction"].values == again.run.dataset["prediction"].values).all()
     assert {"nodes-256-0", "nodes-256-3", f"nodes-{2**13}"} <= {path.name for path in tmp_path.iterdir()}

@@ -75,7 +75,7 @@ def hostile(tmp_path, monkeypatch, cloud, samples):
     """A run's file all of whose texts are hostile, in the current folder."""
     monkeypatch.chdir(tmp_path)
     run = mf.simulate(mf.Network("tanh"), cloud(), samples(), mf.GradientDescent(0.1), steps=3)
-    path = mf.save(run, "run.h5")
+    path = run.save("run.h5")
     text = HOSTILE + MARKUP
     with h5py.File(path, "r+") as file:
         file.move("loss", text.replace("/", "|"))
@@ -110,7 +110,7 @@ def test_report__has_visible_text(hostile, capsys):
 
 
 def test_run__prints_itself_as_text(hostile):
-    check_visible(repr(mf.open(hostile)))
+    check_visible(repr(mf.open_run(hostile)))
 
 
 CONFIGS = {
@@ -186,7 +186,7 @@ def test_figure__has_no_formula_from_a_file(attrs):
 
 def test_report__draws_a_cloud_whose_size_and_units_are_formulas(tmp_path, cloud, samples):
     run = mf.simulate(mf.Network("tanh"), cloud(), samples(), mf.GradientDescent(0.1), steps=3, record=["position"])
-    path = mf.save(run, tmp_path / "a.h5")
+    path = run.save(tmp_path / "a.h5")
     with h5py.File(path, "r+") as file:
         file["time"].attrs["units"] = "$\\frac{$\x1b"
     page = report.write(path).read_text(encoding="utf-8")

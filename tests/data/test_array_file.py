@@ -21,7 +21,7 @@ def netcdf(path, engine="h5netcdf", form="NETCDF4", encoding=None, x=X, dims=("s
 
 @pytest.mark.parametrize(("engine", "form"), ENGINES)
 def test_read__unpacks_numbers(tmp_path, engine, form):
-    data = mf.read(netcdf(tmp_path / "a.nc", engine, form, {"x": PACKED}))
+    data = mf.datasets.read(netcdf(tmp_path / "a.nc", engine, form, {"x": PACKED}))
     np.testing.assert_allclose(data.x, X, rtol=1e-15)
     assert (data.y == Y).all()
 
@@ -33,7 +33,7 @@ def test_read__refuses_a_missing_cell_by_its_place(tmp_path, engine, form, kind)
     gaps[3, 1] = np.nan
     netcdf(tmp_path / "a.nc", engine, form, {"x": kind}, gaps)
     with pytest.raises(mf.InputError, match=r"'x' of .*a.nc must .*row 3, column 1"):
-        mf.read(tmp_path / "a.nc")
+        mf.datasets.read(tmp_path / "a.nc")
 
 
 @pytest.mark.parametrize(("engine", "form"), ENGINES)
@@ -41,7 +41,7 @@ def test_read__refuses_a_missing_cell_by_its_place(tmp_path, engine, form, kind)
 def test_read__puts_samples_first_by_the_names_of_dimensions(tmp_path, engine, form, d):
     """Also where x is square, and shapes tell nothing."""
     x = np.arange(6.0 * d).reshape(d, 6)
-    data = mf.read(netcdf(tmp_path / "a.nc", engine, form, x=x, dims=("feature", "sample")))
+    data = mf.datasets.read(netcdf(tmp_path / "a.nc", engine, form, x=x, dims=("feature", "sample")))
     assert (data.x == x.T).all()
 
 
@@ -86,10 +86,10 @@ def test_read__takes_a_variable_as_it_is_meant(tmp_path, x, attrs, meaning):
         file["x"], file["y"] = x, Y[:2]
         file["x"].attrs.update(attrs)
     if isinstance(meaning, list):
-        assert mf.read(tmp_path / "a.h5").x[:, 0].tolist() == meaning
+        assert mf.datasets.read(tmp_path / "a.h5").x[:, 0].tolist() == meaning
         return
     with pytest.raises(mf.InputError) as caught:
-        mf.read(tmp_path / "a.h5")
+        mf.datasets.read(tmp_path / "a.h5")
     assert meaning in str(caught.value) and "'x' of " in str(caught.value)
 
 
@@ -97,8 +97,8 @@ def test_read__names_the_array_inside_a_group(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x/axis0"], file["x/block0_values"], file["y"] = np.array([b"a", b"b"]), X, Y
     with pytest.raises(mf.InputError, match=r"got a group, .*Name an array: x/block0_values\."):
-        mf.read(tmp_path / "a.h5")
-    assert (mf.read(tmp_path / "a.h5", x="x/block0_values").x == X).all()
+        mf.datasets.read(tmp_path / "a.h5")
+    assert (mf.datasets.read(tmp_path / "a.h5", x="x/block0_values").x == X).all()
 
 
 def test_read__refuses_numbers_that_lie_in_another_file(tmp_path):
@@ -111,21 +111,21 @@ def test_read__refuses_numbers_that_lie_in_another_file(tmp_path):
         file.create_virtual_dataset("x", layout)
         file["y"] = Y
     with pytest.raises(mf.InputError, match="must be an array of the file itself: got a view of other files"):
-        mf.read(tmp_path / "a.h5")
+        mf.datasets.read(tmp_path / "a.h5")
 
 
 def test_read__takes_targets_in_a_column(tmp_path):
     np.savez(tmp_path / "a.npz", x=X, y=Y[:, None])
-    assert (mf.read(tmp_path / "a.npz").y == Y).all()
+    assert (mf.datasets.read(tmp_path / "a.npz").y == Y).all()
 
 
 def test_read__says_that_arrays_are_transposed(tmp_path):
     np.savez(tmp_path / "a.npz", x=X.T, y=Y)
     with pytest.raises(mf.InputError, match=r"one row a sample each: got 2 and 6. Pass x.T"):
-        mf.read(tmp_path / "a.npz")
+        mf.datasets.read(tmp_path / "a.npz")
 
 
 def test_read__refuses_objects_and_says_how_to_save_numbers(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([[1, 2], [3, 4]], dtype=object), y=[1.0, 2.0])
     with pytest.raises(mf.StorageError, match=r"Object arrays cannot be loaded.*np.asarray\(x, dtype=float\)"):
-        mf.read(tmp_path / "a.npz")
+        mf.datasets.read(tmp_path / "a.npz")

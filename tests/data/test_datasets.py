@@ -24,45 +24,45 @@ EACH_SET = pytest.mark.parametrize(("name", "n", "d", "labels"), SETS, ids=[name
 
 @EACH_SET
 def test_load__has_the_set_s_shape(name, n, d, labels):
-    data = mf.load(name)
+    data = mf.datasets.load(name)
     assert (data.x.shape, data.y.shape) == ((n, d), (n,))
 
 
 @EACH_SET
 def test_load__gives_labels_where_the_set_has_classes(name, n, d, labels):
-    assert (set(mf.load(name).y) == {-1.0, 1.0}) == labels
+    assert (set(mf.datasets.load(name).y) == {-1.0, 1.0}) == labels
 
 
 @EACH_SET
 def test_load__repeats_its_bits(name, n, d, labels):
-    one, two = mf.load(name), mf.load(name)
+    one, two = mf.datasets.load(name), mf.datasets.load(name)
     assert (one.x.tobytes(), one.y.tobytes()) == (two.x.tobytes(), two.y.tobytes())
 
 
 @pytest.mark.parametrize("name", ["circle", "sphere", "gaussian"])
 def test_load__draws_other_samples_for_another_seed(name):
-    assert not np.isin(mf.load(name, seed=1).x, mf.load(name, seed=0).x).any()
+    assert not np.isin(mf.datasets.load(name, seed=1).x, mf.datasets.load(name, seed=0).x).any()
 
 
 @pytest.mark.parametrize("name", ["circle", "sphere"])
 def test_load__puts_inputs_on_the_sphere(name):
-    np.testing.assert_allclose(np.linalg.norm(mf.load(name, n=50).x, axis=1), 1.0, rtol=1e-15)
+    np.testing.assert_allclose(np.linalg.norm(mf.datasets.load(name, n=50).x, axis=1), 1.0, rtol=1e-15)
 
 
 def test_load__adds_noise_of_the_size_asked_for():
-    z = (mf.load("sphere", n=10_000, noise=0.5).y - mf.load("sphere", n=10_000).y) / 0.5
+    z = (mf.datasets.load("sphere", n=10_000, noise=0.5).y - mf.datasets.load("sphere", n=10_000).y) / 0.5
     assert abs(z.mean()) <= 4 / 10_000**0.5
     assert abs((z**2).mean() - 1) <= 4 * (2 / 10_000) ** 0.5
 
 
 def test_load__takes_the_classes_named():
     classes = sklearn.datasets.load_digits().target
-    data = mf.load("digits", positive=[3], negative=[8, 9])
+    data = mf.datasets.load("digits", positive=[3], negative=[8, 9])
     assert ((data.y == 1).sum(), (data.y == -1).sum()) == ((classes == 3).sum(), np.isin(classes, [8, 9]).sum())
 
 
 def test_load__gives_diabetes_with_mean_0_and_variance_1():
-    y = mf.load("diabetes").y
+    y = mf.datasets.load("diabetes").y
     np.testing.assert_allclose([y.mean(), y.var()], [0.0, 1.0], atol=1e-14)
 
 
@@ -87,7 +87,7 @@ LOAD_REFUSALS = [
 @pytest.mark.parametrize(("options", "message"), LOAD_REFUSALS, ids=[str(options) for options, _ in LOAD_REFUSALS])
 def test_load__refuses(options, message):
     with pytest.raises(mf.InputError) as caught:
-        mf.load(**options)
+        mf.datasets.load(**options)
     assert message in str(caught.value)
 
 
@@ -114,14 +114,14 @@ WRITERS = {
 def test_read__gives_the_same_samples_from_every_kind_of_file(kind, tmp_path, samples):
     data, path = samples(n=20), tmp_path / f"mine.{kind}"
     WRITERS[kind](path, data.x, data.y)
-    got = mf.read(path)
+    got = mf.datasets.read(path)
     assert (got.x.tobytes(), got.y.tobytes()) == (data.x.tobytes(), data.y.tobytes())
 
 
 @pytest.mark.parametrize(("x", "rows"), [(None, [[1, 2]]), ("b", [[2]]), (["b", "a"], [[2, 1]])])
 def test_read__takes_the_columns_named(tmp_path, x, rows):
     (tmp_path / "mine.csv").write_text("a,b,y\n1,2,3\n")
-    assert mf.read(tmp_path / "mine.csv", x).x.tolist() == rows
+    assert mf.datasets.read(tmp_path / "mine.csv", x).x.tolist() == rows
 
 
 TUMOURS = "radius,name,kind\n1,x,benign\n2,y,malignant\n3,z,unknown\n4,w, benign\n"
@@ -129,7 +129,7 @@ TUMOURS = "radius,name,kind\n1,x,benign\n2,y,malignant\n3,z,unknown\n4,w, benign
 
 def test_read__takes_the_classes_named_of_a_column_of_text(tmp_path):
     (tmp_path / "a.csv").write_text(TUMOURS)
-    data = mf.read(tmp_path / "a.csv", x="radius", y="kind", positive=["malignant"], negative=["benign"])
+    data = mf.datasets.read(tmp_path / "a.csv", x="radius", y="kind", positive=["malignant"], negative=["benign"])
     assert (data.x.tolist(), data.y.tolist()) == ([[1.0], [2.0], [4.0]], [-1.0, 1.0, -1.0])
 
 
@@ -140,9 +140,9 @@ def test_read__takes_classes_that_are_numbers_or_partly_words(tmp_path, classes,
     positive, negative = classes
     if odd == "7" and positive == ["2", "3"]:
         with pytest.raises(mf.InputError, match=r"must name classes of the set: got .'2', '3'.. It has 0, 2, 3, 7"):
-            mf.read(tmp_path / "a.csv", positive=positive, negative=negative)
+            mf.datasets.read(tmp_path / "a.csv", positive=positive, negative=negative)
         return
-    data = mf.read(tmp_path / "a.csv", positive=positive, negative=negative)
+    data = mf.datasets.read(tmp_path / "a.csv", positive=positive, negative=negative)
     assert (data.x[:, 0].tolist(), data.y.tolist()) == ([1.0, 2.0, 3.0], [-1.0, 1.0, 1.0])
 
 
@@ -158,14 +158,14 @@ def test_read__takes_classes_that_are_numbers_or_partly_words(tmp_path, classes,
 def test_read__refuses_classes(tmp_path, classes, message):
     (tmp_path / "a.csv").write_text(TUMOURS)
     with pytest.raises(mf.InputError) as caught:
-        mf.read(tmp_path / "a.csv", x="radius", y="kind", **classes)
+        mf.datasets.read(tmp_path / "a.csv", x="radius", y="kind", **classes)
     assert message in str(caught.value)
 
 
 def test_read__refuses_a_class_that_is_missing(tmp_path):
     (tmp_path / "a.csv").write_text("a,y\n1,benign\n2,malignant\n3,\n")
     with pytest.raises(mf.InputError, match=r"got '' in line 4, column 'y' of .*Fill it in"):
-        mf.read(tmp_path / "a.csv", positive=["malignant"], negative=["benign"])
+        mf.datasets.read(tmp_path / "a.csv", positive=["malignant"], negative=["benign"])
 
 
 BAD_FILES = [  # name, contents, error, message
@@ -187,7 +187,7 @@ def test_read__refuses(tmp_path, name, content, error, message):
     else:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(error) as caught:
-        mf.read(path)
+        mf.datasets.read(path)
     assert message in str(caught.value)
 
 
@@ -195,21 +195,21 @@ def test_read__refuses(tmp_path, name, content, error, message):
 def test_read__names_the_variable_nearest_to_a_missing_one(tmp_path, samples, kind):
     WRITERS[kind](tmp_path / f"mine.{kind}", samples().x, samples().y)
     with pytest.raises(mf.InputError, match=r"got no 'yy'\. Did you mean 'y'\?"):
-        mf.read(tmp_path / f"mine.{kind}", y="yy")
+        mf.datasets.read(tmp_path / f"mine.{kind}", y="yy")
 
 
 def test_read__does_not_take_a_list_of_columns_of_arrays(tmp_path, samples):
     WRITERS["npz"](tmp_path / "mine.npz", samples().x, samples().y)
     with pytest.raises(mf.InputError, match="`x` must be one array's name here"):
-        mf.read(tmp_path / "mine.npz", x=["a", "b"])
+        mf.datasets.read(tmp_path / "mine.npz", x=["a", "b"])
 
 
 def test_read__says_that_there_is_no_such_file(tmp_path):
     with pytest.raises(mf.StorageError, match=r"no such file: .*none.csv"):
-        mf.read(tmp_path / "none.csv")
+        mf.datasets.read(tmp_path / "none.csv")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(mf.StorageError, match=r"folder.csv \(it is a folder\)"):
-        mf.read(tmp_path / "folder.csv")
+        mf.datasets.read(tmp_path / "folder.csv")
 
 
 def test_read__never_unpickles(tmp_path):
@@ -224,7 +224,7 @@ def test_read__never_unpickles(tmp_path):
     np.savez(tmp_path / "b.npz", x=np.array([[Marks()]], dtype=object), y=np.ones(1))
     for name in ("a.npz", "b.npz"):
         with pytest.raises(mf.StorageError):
-            mf.read(tmp_path / name)
+            mf.datasets.read(tmp_path / name)
     assert not mark.exists()
 
 

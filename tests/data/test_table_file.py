@@ -14,7 +14,7 @@ from particles.data import table_file
 def read(tmp_path, text, **columns):
     path = tmp_path / "a.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return mf.read(path, **columns)
+    return mf.datasets.read(path, **columns)
 
 
 SPREADSHEETS = [
@@ -46,7 +46,7 @@ SPREADSHEETS = [
 def test_read__takes_csv_as_spreadsheets_write_it(tmp_path, text):
     path = tmp_path / "mine.csv"
     path.write_bytes(text.encode())
-    data = mf.read(path, x=None if "note" not in text or "notes" in text else ["a", "b"])
+    data = mf.datasets.read(path, x=None if "note" not in text or "notes" in text else ["a", "b"])
     assert (data.x.tolist(), data.y.tolist()) == ([[1.0, 2.0]], [3.0])
 
 
@@ -165,4 +165,4 @@ def test_header__is_found(text, tmp_path):
 def test_read__refuses_a_column_twice_and_the_target_as_an_input(tmp_path, x):
     (tmp_path / "a.csv").write_text("a,b,y\n1,2,3\n4,5,6\n")
     with pytest.raises(mf.InputError, match="`x` must name each column once, and not the target's"):
-        mf.read(tmp_path / "a.csv", x=x)
+        mf.datasets.read(tmp_path / "a.csv", x=x)

@@ -1,6 +1,7 @@
 """`import particles` is cheap, and every name on its face is there."""
 
 import ast
+import builtins
 import json
 import subprocess
 import sys
@@ -23,7 +24,7 @@ def modules_after(statement):
     [
         "import particles",
         "import particles; particles.Gaussian(2).sample(8, seed=0)",
-        "import particles; particles.Network('tanh'); particles.simulate; particles.read",
+        "import particles; particles.Network('tanh'); particles.simulate; particles.datasets",
     ],
 )
 def test_import__leaves_heavy_packages_alone(statement):
@@ -58,6 +59,12 @@ def test_face__of_a_theory_is_what_its_file_says(module):
 
 def test_face__lists_what_dir_shows():
     assert set(mf.__all__) <= set(dir(mf))
+
+
+def test_face__imported_with_a_star_shadows_nothing():
+    names = {}
+    exec("from particles import *", names)
+    assert set(mf.__all__) <= set(names) and not set(mf.__all__) & set(dir(builtins))
 
 
 def test_face__has_no_other_names():

@@ -106,10 +106,10 @@ def test_release__passes_the_check_of_the_index(built, which):
 CODE = """
 import json, sys
 import particles as mf
-net, data = mf.Network("tanh"), mf.load("circle", n=16)
+net, data = mf.Network("tanh"), mf.datasets.load("circle", n=16)
 run = mf.simulate(net, mf.Gaussian(2).sample(32, seed=0), data, mf.GradientDescent(step=0.5), steps=5)
-mf.save(run, "run.h5")
-versions = json.loads(mf.open("run.h5").dataset.attrs["package_versions"])
+run.save("run.h5")
+versions = json.loads(mf.open_run("run.h5").dataset.attrs["package_versions"])
 loss = run.dataset["loss"].values
 print(json.dumps([mf.__file__, mf.__version__, versions["meanfield-particles"], bool(loss[-1] < loss[0])]))
 """

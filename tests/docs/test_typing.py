@@ -22,13 +22,13 @@ Array = NDArray[np.float64]
 
 law = mf.Gaussian(dim=31, std=1.0)
 net = mf.Network("tanh", beta=1.0, bias=True)
-data = mf.load("breast_cancer", scale="standard")
+data = mf.datasets.load("breast_cancer", scale="standard")
 start = law.sample(64, seed=0)
 run = mf.simulate(net, start, data, mf.GradientDescent(step=0.5), steps=5, record=("loss",), engine=mf.Local(2))
 assert_type(mf.__version__, str)
 assert_type(data, mf.Dataset)
 assert_type(data.x, Array)
-assert_type(mf.read("mine.csv", y="label", positive=["yes"], negative=["no"]), mf.Dataset)
+assert_type(mf.datasets.read("mine.csv", y="label", positive=["yes"], negative=["no"]), mf.Dataset)
 assert_type(start, mf.Measure)
 assert_type(law.quadrature(16), mf.Measure)
 assert_type(start.b, Array)
@@ -40,8 +40,8 @@ assert_type(run.dataset, xarray.Dataset)
 assert_type(run.measure, mf.Measure | None)
 assert_type(run.status, str)
 assert_type(run.config, dict[str, Any])
-assert_type(mf.save(run, "run.h5"), Path)
-assert_type(mf.open("run.h5"), mf.Run)
+assert_type(run.save("run.h5"), Path)
+assert_type(mf.open_run("run.h5"), mf.Run)
 assert_type(mf.open_sweep("out/quickstart"), xarray.Dataset)
 assert_type(mf.compare({(64, 0): run.dataset}, run.dataset), xarray.Dataset)
 assert_type(mf.mean_field(net, law, data, mf.GradientDescent(0.5), steps=5), mf.MeanField)
@@ -52,7 +52,8 @@ assert_type(mf.theory.arora_bound(np.eye(2), [0.0, 1.0]), float)
 assert_type(mf.transport.wasserstein(start, start, p=2), float)
 stream = mf.Stream(inputs=mf.Sphere(dim=2), target=lambda x: x[:, 0], noise=0.1, seed=1)
 for method in (mf.SGD(0.1), mf.AveragedSGD(0.1, 1e-3), mf.Langevin(mf.RobbinsMonro(0.1), 0.01), mf.RungeKutta(0.1)):
-    mf.simulate(net, law.particles(100, seed=0), stream, method, steps=1, regulariser=mf.L2(0.1), progress=print)
+    lazy = law.sample(100, seed=0, lazy=True)
+    mf.simulate(net, lazy, stream, method, steps=1, regulariser=mf.L2(0.1), progress=print)
 try:
     mf.simulate(net, start, data, mf.GradientDescent(1e9), steps=100)
 except mf.DivergedError as error:
@@ -62,8 +63,8 @@ WRONG = """
 import particles as mf
 
 mf.Gaussian(dim="two")
-mf.simulate(mf.Network("tanh"), None, mf.load("circle"), mf.SGD(0.1), steps=1)
-mf.load("circle").z
+mf.simulate(mf.Network("tanh"), None, mf.datasets.load("circle"), mf.SGD(0.1), steps=1)
+mf.datasets.load("circle").z
 mf.Gausian(2)
 """
 

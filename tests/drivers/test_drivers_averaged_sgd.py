@@ -9,7 +9,7 @@ import pytest
 import xarray
 from support import ROOT
 
-DRIVER = ROOT / "drivers" / "averaged_sgd.py"
+DRIVER = ROOT / "drivers" / "studies" / "averaged_sgd.py"
 TINY = {
     "powers": "[4, 5, 6, 7]",
     "r": "[1.0]",

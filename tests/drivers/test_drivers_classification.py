@@ -12,7 +12,7 @@ from support import ROOT
 
 import particles as mf
 
-DRIVER = ROOT / "drivers" / "classification.py"
+DRIVER = ROOT / "drivers" / "studies" / "classification.py"
 TINY = {
     "betas": "[0.0, 0.5]",
     "eps": "[0.45, 0.4]",

@@ -11,7 +11,7 @@ from support import ROOT
 import particles as mf
 from particles.analysis.cross_validation import Model, Part, Training, choose, folds, losses
 
-DRIVER = ROOT / "drivers" / "model_selection.py"
+DRIVER = ROOT / "drivers" / "studies" / "model_selection.py"
 TINY = {"activations": '["tanh", "relu"]', "widths": "[4, 8]", "folds": "2", "splits": "3", "steps": "4"}
 
 

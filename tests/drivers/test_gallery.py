@@ -27,7 +27,9 @@ gallery = load()
 
 def named():
     """The drivers that call `study(`: found by what they do, not by what they have beside them."""
-    return {path.stem for path in (ROOT / "drivers").glob("*.py") if "asked = study(" in path.read_text("utf-8")}
+    return {
+        path.stem for path in (ROOT / "drivers" / "studies").glob("*.py") if "asked = study(" in path.read_text("utf-8")
+    }
 
 
 def test_studies__are_all_drivers_that_are_studies():
@@ -49,9 +51,13 @@ def test_readme__has_the_block_that_the_command_would_write():
 @pytest.mark.parametrize("name", sorted(named()))
 def test_page__has_every_study_with_its_picture_and_command(name):
     page = (ROOT / "docs" / "gallery.md").read_text("utf-8")
-    assert f'<a id="{name}"></a>' in page and f"](gallery/{name}.png)" in page and f"](../drivers/{name}.py)" in page
+    assert (
+        f'<a id="{name}"></a>' in page
+        and f"](gallery/{name}.png)" in page
+        and f"](../drivers/studies/{name}.py)" in page
+    )
     size = Image.open(PICTURES / f"{name}.png").text["Size"]
-    assert f"python drivers/{name}.py{' --quick' if size == 'quick' else ''}\n```" in page
+    assert f"python drivers/studies/{name}.py{' --quick' if size == 'quick' else ''}\n```" in page
 
 
 def test_pictures__are_those_of_studies_and_small_enough_for_the_web():
@@ -94,7 +100,7 @@ DOCSTRING = """A thing (section 2.1, Theorem 9): words.
 Why not. Claims: a_1 is at most M* (Doe 2020); so b < 0.5
 too. Then more.
 
-    python drivers/x.py [--quick]      full size: an hour; quick: a minute
+    python drivers/studies/x.py [--quick]      full size: an hour; quick: a minute
 """
 
 
@@ -108,7 +114,7 @@ def test_read__takes_title_section_claims_and_times():
 
 @pytest.mark.parametrize("lost", ["(section 2.1, Theorem 9)", "Claims:", "full size:"])
 def test_read__names_the_driver_that_lacks_something(lost):
-    with pytest.raises(ValueError, match=r"drivers/x\.py"):
+    with pytest.raises(ValueError, match=r"drivers/studies/x\.py"):
         gallery.read("x", DOCSTRING.replace(lost, ""))
 
 
@@ -150,13 +156,13 @@ if __name__ == "__main__":
 @pytest.fixture
 def root(tmp_path):
     """A project of three studies: one holds, one does not, one ends with an error."""
-    for folder in ("drivers", "configs", "docs", "out"):
-        (tmp_path / folder).mkdir()
+    for folder in ("drivers/studies", "docs", "out"):
+        (tmp_path / folder).mkdir(parents=True)
     cases = {"good": ("", 0.5), "bad": ("", 2.0), "ill": ("raise OSError", 0.5)}
     for number, (name, (wrong, measured)) in enumerate(cases.items(), 1):
         text = DRIVER.format(name=name, title=f"The {name}", section=f"2.{number}", wrong=wrong, measured=measured)
-        (tmp_path / "drivers" / f"{name}.py").write_text(text)
-        (tmp_path / "configs" / f"{name}.toml").write_text("[full]\n[quick]\n")
+        (tmp_path / "drivers" / "studies" / f"{name}.py").write_text(text)
+        (tmp_path / "drivers" / "studies" / f"{name}.toml").write_text("[full]\n[quick]\n")
     shutil.copy(ROOT / "drivers" / "gallery.py", tmp_path / "drivers")
     (tmp_path / "README.md").write_text(f"before\n{gallery.MARKS[0]}\nold\n{gallery.MARKS[1]}\nafter\n")
     return tmp_path

@@ -12,7 +12,7 @@ from support import studies
 @pytest.mark.parametrize("study", studies.names())
 def test_study__holds_at_its_quick_size(study, tmp_path, record_property):
     record_property("study", study)
-    command = [sys.executable, studies.ROOT / "drivers" / f"{study}.py", "--quick", "--out", tmp_path]
+    command = [sys.executable, studies.ROOT / "drivers" / "studies" / f"{study}.py", "--quick", "--out", tmp_path]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     with xr.open_dataset(tmp_path / f"{study}.h5", engine="h5netcdf") as data:

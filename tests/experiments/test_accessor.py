@@ -81,7 +81,7 @@ def test_compare__refuses_runs_that_cannot_be_compared(other, message):
 def test_compare__of_a_sweep_is_the_sweep_s_own_comparison(tmp_path):
     _, tree = summed(tmp_path, COUNTS, SEEDS, LIMIT)
     data = mf.open_sweep(tmp_path)
-    coarse, fine = (mf.open(file).dataset for file in data.mf.limits)
+    coarse, fine = (mf.open_run(file).dataset for file in data.mf.limits)
     xarray.testing.assert_equal(data.mf.compare(fine, coarse), tree["comparison"].to_dataset())
     xarray.testing.assert_equal(data.mf.compare(), tree["comparison"].to_dataset())
     assert data.mf.exponent() == data.mf.compare().mf.exponent()
@@ -97,12 +97,12 @@ def test_compare__takes_one_step_size_of_a_sweep_over_them(tmp_path):
     data = mf.open_sweep(tmp_path)
     limits = {setting["step"]: file for file, setting in data.mf.limits.items()}
     for step in (0.1, 0.2):
-        found = data.sel(step=step).mf.compare(mf.open(limits[step]).dataset)
+        found = data.sel(step=step).mf.compare(mf.open_run(limits[step]).dataset)
         own = data.sel(step=step).mf.compare()
         xarray.testing.assert_equal(own["distance"], found["distance"])
         np.testing.assert_allclose(found["time"], step * np.arange(4), rtol=1e-12)
     with pytest.raises(mf.InputError, match=r"also step. Take one first: ds.isel\(step=0\)"):
-        data.mf.compare(mf.open(limits[0.1]).dataset)
+        data.mf.compare(mf.open_run(limits[0.1]).dataset)
 
 
 @pytest.mark.parametrize("power", [-0.5, 1.5])
@@ -206,7 +206,7 @@ def test_measure__of_a_small_run_in_a_sweep_has_its_own_particles(tmp_path):
     made, _ = swept(tmp_path, COUNTS, f"record.variables={list(ALL)}".replace("'", '"'))
     data = mf.open_sweep(tmp_path)
     for case, M in zip(made.cases, (8, 16), strict=True):
-        wanted = mf.open(tmp_path / "runs" / f"{case.key}.h5").measure
+        wanted = mf.open_run(tmp_path / "runs" / f"{case.key}.h5").measure
         found = data.sel(count=M).mf.measure()
         assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
 
@@ -229,7 +229,7 @@ ORDERS = [
     f"import sys, xarray, particles.xarray; {OPEN}",
     f"import sys, particles.xarray, xarray; {OPEN}",
     f"import sys, xarray; {OPEN}; import particles.xarray",
-    "import sys, particles; data = particles.open(sys.argv[1]).dataset",
+    "import sys, particles; data = particles.open_run(sys.argv[1]).dataset",
     "import sys, xarray, particles; data = particles.open_sweep(sys.argv[2])",
 ]
 
@@ -238,7 +238,7 @@ ORDERS = [
 def test_accessor__is_there_in_any_order_of_imports(tmp_path, code):
     start = mf.Gaussian(2).sample(4, seed=0)
     run = mf.simulate(NET, start, DATA, mf.GradientDescent(step=0.1), steps=2, config={"steps": 2})
-    file = mf.save(run, tmp_path / "runs" / "a.h5")
+    file = run.save(tmp_path / "runs" / "a.h5")
     code = f"{code}; print(data.mf.config['steps'], sum('particles' in type(f).__module__ for f in sys.meta_path))"
     command = [sys.executable, "-W", "error", "-c", code, str(file), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -13,7 +13,7 @@ from support import ROOT
 from particles.experiments.claims import Claim, Settings, above, at_most, below, study, table, tally, vacuous, within
 from particles.plotting.style import panels
 
-DRIVERS = ROOT / "drivers"
+DRIVERS = ROOT / "drivers" / "studies"
 
 
 class Two(Settings):

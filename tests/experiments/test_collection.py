@@ -215,7 +215,7 @@ def thousand(folder, listed):
     for count in range(1, 21):
         start = mf.Gaussian(3).sample(count, seed=0)
         run = mf.simulate(mf.Network("tanh"), start, data, step, steps=10, record=record)
-        made = mf.save(run, folder / "one.h5")
+        made = run.save(folder / "one.h5")
         for seed in range(50):
             key = f"{count:08d}{seed:08d}"
             path = shutil.copyfile(made, folder / "runs" / f"{key}.h5")

@@ -163,7 +163,7 @@ def test_parts__in_one_folder_gathered_are_the_sweep(cli, out, tmp_path):
     assert content(out).drop_attrs().identical(content(alone).drop_attrs())
     assert not [path for path in out.rglob("*") if path.name.startswith(".")], "no lock or mark is left"
     for path in (alone / "runs").iterdir():
-        mine, wanted = mf.open(out / "runs" / path.name), mf.open(path)
+        mine, wanted = mf.open_run(out / "runs" / path.name), mf.open_run(path)
         assert mine.dataset.identical(wanted.dataset) and mine.measure.b.tobytes() == wanted.measure.b.tobytes()
 
 

@@ -12,12 +12,12 @@ from particles.experiments.cost_model import Constants, Work, best, here, probed
 from particles.experiments.placement import Placement, quickest, work_in
 from particles.model.losses import loss as loss_row
 from particles.model.regularisers import NONE
+from particles.population.messages import population_spec
 from particles.population.observables import Observer
 from particles.population.population import cores
 from particles.population.ray.population import spans
 from particles.population.samples import Samples
 from particles.population.shard import Shard
-from particles.population.updates import recipe
 from particles.simulation import flow
 
 KNOWN = Constants(particle_sample=1e-9, step=1e-4, meet=1e-4, trip=1e-3, shard=5e-4, byte=1e-8)
@@ -37,9 +37,9 @@ def test_sharded__counts_the_bytes_that_travel(M, shards):
     n, work = 7, Work(M, 7, 2, 1, "float64", 1, False)
     if shards > -(-M // 256):
         shards = 1
-    start, sent = mf.Gaussian(2).particles(M, 0), 0
+    start, sent = mf.Gaussian(2).sample(M, 0, lazy=True), 0
     for span in spans(-(-M // 256), shards):
-        shard = Shard(recipe(mf.Network("relu"), start), 1, span=span)
+        shard = Shard(population_spec(mf.Network("relu"), start), 1, span=span)
         sent += shard.branches(np.ones((n, 2))).values.nbytes
     assert sharded(work, KNOWN, shards, 1).traffic == sent + 8 * n * shards
 
@@ -100,8 +100,8 @@ def test_work__has_the_start_beside_it_for_all_that_look_at_it(cloud, samples):
     net, data, row = mf.Network("tanh"), samples(loss="logistic"), loss_row("squared")
     looked = Samples(net, Batches(data, None, 0), data, data)
     names = [name for name, observable in mf.OBSERVABLES.items() if not observable.kernel]
-    observer = Observer(tuple(names), net, row, NONE, looked, False, 1.0, 5)
-    population = mf.Local(1).populate(recipe(net, cloud()), looked)
+    observer = Observer({name: {0} for name in names}, net, row, NONE, looked, False, 1.0, 5)
+    population = mf.Local(1).populate(population_spec(net, cloud()), looked)
     found = observer.measure(0, population, None)
     population.close()
     moved = {name for name in names if np.isnan(found[name]).any()} | {"pattern_flips"}  # NaN is no flip

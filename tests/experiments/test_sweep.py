@@ -16,7 +16,7 @@ from particles.errors import StorageError
 from particles.experiments import build, summary, sweep as module
 from particles.experiments.summary import gather
 from particles.experiments.sweep import run_path, run_sweep
-from particles.storage.run_file import save
+from particles.storage.run_file import Run
 
 COUNTS = "start.count=[8, 16, 24]"
 
@@ -172,12 +172,14 @@ def test_sweep__says_again_that_a_run_had_diverged(tmp_path):
 
 
 def test_sweep__goes_on_where_a_diverged_run_cannot_be_saved(tmp_path, monkeypatch):
+    save = Run.save
+
     def full(run, path):
         if run.status == "diverged":
             raise StorageError("the disk is full")
         return save(run, path)
 
-    monkeypatch.setattr(module, "save", full)
+    monkeypatch.setattr(Run, "save", full)
     made, outcomes = swept(tmp_path, *DIVERGING, threads=1)
     assert [outcomes[case.key].status for case in made.cases] == ["finished", "failed"]
 
@@ -295,6 +297,6 @@ def test_sweep__on_several_processors_says_so_before_and_records_it(tmp_path, se
     with pytest.warns(UserWarning, match="^small: its processes run on different processors$"):
         outcomes = run_sweep(made, tmp_path, Silent(), tasks=Mixed(1))
     for outcome in outcomes:
-        events = mf.open(run_path(tmp_path, outcome.case)).events
+        events = mf.open_run(run_path(tmp_path, outcome.case)).events
         assert events[0] == {"iteration": 0, "what": "its processes run on different processors"}
         assert len(events) == 1 + (outcome.status == "diverged") and outcome.events == ()

@@ -36,23 +36,23 @@ def test_write__leaves_the_old_file_when_the_process_dies(tmp_path, moment):
     code = """
         import os, sys
         from pathlib import Path
-        from particles import files
+        from particles.files import atomic
 
         class Deadly(bytes): ...
 
         moment, path = sys.argv[1], Path(sys.argv[2])
         die = lambda *a, **k: os._exit(9)
         if moment == "write":
-            real = files.new_file
+            real = atomic.new_file
             def half(*a):
                 file = real(*a)
                 file.write(b"n")
                 file.flush()
                 die()
-            files.new_file = half
+            atomic.new_file = half
         else:
             setattr(os, moment.partition(".")[2], die)
-        files.write_whole(path, b"new")
+        atomic.write_whole(path, b"new")
     """
     assert python(code, moment, path).returncode == 9
     assert path.read_bytes() == b"old"
@@ -105,15 +105,15 @@ def test_write__refuses_to_replace_a_folder(tmp_path):
 def test_save__on_a_full_disk_leaves_what_was_there(tmp_path, cloud, samples):
     """A limit on the size of files stands in for a full disk, and the process must live."""
     run = mf.simulate(mf.Network("tanh"), cloud(M=300), samples(), mf.GradientDescent(0.1), steps=2)
-    path = mf.save(run, tmp_path / "run.h5")
+    path = run.save(tmp_path / "run.h5")
     before = path.read_bytes()
     code = """
         import resource, sys
         import particles as mf
-        run = mf.open(sys.argv[1])
+        run = mf.open_run(sys.argv[1])
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
         try:
-            mf.save(run, sys.argv[1])
+            run.save(sys.argv[1])
         except mf.StorageError as error:
             print(error)
     """

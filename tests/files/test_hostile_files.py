@@ -48,9 +48,9 @@ def made(tmp_path_factory):
         mf.Network("tanh"), law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4, record=record,
         final=folder / "last",
     )  # fmt: skip
-    mf.save(run, folder / "left.h5")
+    run.save(folder / "left.h5")
     run = mf.simulate(mf.Network("tanh"), law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4, record=record)
-    mf.save(run, folder / "run.h5")
+    run.save(folder / "run.h5")
     with h5py.File(folder / "secret.h5", "w") as file:
         file["position"], file["time"] = np.full((16, 2), SECRET), np.full(5, SECRET)
     (folder / "secret.bin").write_bytes(np.full(5, SECRET).tobytes())
@@ -71,7 +71,7 @@ def whole(path):
 def opened_anyhow(path, capsys):
     """All ways to open a result, what each says; a traceback or a signal fails the test."""
     said = []
-    for way in (mf.open, whole, lambda one: open_final(one, slice), tables_of):
+    for way in (mf.open_run, whole, lambda one: open_final(one, slice), tables_of):
         try:
             found = way(path)
             said.append(repr(found))
@@ -221,7 +221,7 @@ def test_result__holds_its_own_bytes_or_is_refused(folder, capsys, change):
         change(file, folder)
     began = time.monotonic()
     with pytest.raises(mf.StorageError, match=STRUCTURES[change]):
-        mf.open(path)
+        mf.open_run(path)
     said = opened_anyhow(path, capsys)
     assert time.monotonic() - began < 20 and not any("12345" in text for text in said)
 
@@ -229,12 +229,12 @@ def test_result__holds_its_own_bytes_or_is_refused(folder, capsys, change):
 def test_result__may_refer_to_particles_in_its_folder(folder):
     """And to no other file, by whatever name they are listed."""
     path = folder / "left.h5"
-    assert np.isfinite(mf.open(path).measure.b).all()
+    assert np.isfinite(mf.open_run(path).measure.b).all()
     with h5py.File(path, "r+") as file:
         (name, size, sha256), *_ = json.loads(file["final"].attrs["files"])
         file["final"].attrs["files"] = json.dumps([[f"../{folder.name}/{name}", size, sha256]])
     with pytest.raises(DamagedError, match="a name must be relative and stay in the folder"):
-        mf.open(path)
+        mf.open_run(path)
 
 
 def test_save__keeps_a_run_and_its_particles_together(folder, cloud, samples):
@@ -242,8 +242,8 @@ def test_save__keeps_a_run_and_its_particles_together(folder, cloud, samples):
         mf.Network("tanh"), cloud(), samples(), mf.GradientDescent(0.1), steps=3, final=folder / "a" / "last"
     )
     with pytest.raises(mf.InputError, match="must be beside or above the folder of its particles"):
-        mf.save(run, folder / "b" / "run.h5")
-    assert len(mf.open(mf.save(run, folder / "a" / "run.h5")).measure.b) == 5
+        run.save(folder / "b" / "run.h5")
+    assert len(mf.open_run(run.save(folder / "a" / "run.h5")).measure.b) == 5
 
 
 def test_sweep__reads_no_run_s_numbers_from_elsewhere(folder, made):
@@ -335,12 +335,12 @@ def test_result__is_not_more_than_its_bytes_can_stand_for(folder, capsys, monkey
     with h5py.File(path, "r+") as file:
         change(file, folder)
     with pytest.raises(mf.StorageError, match=r"it would take \d+ bytes|holds more text than the file has bytes"):
-        mf.open(path)
+        mf.open_run(path)
     opened_anyhow(path, capsys)
 
 
 def test_result__packed_by_gzip_is_read(folder):
-    whole = mf.open(folder / "run.h5")
+    whole = mf.open_run(folder / "run.h5")
     with h5py.File(folder / "run.h5", "r+") as file:
         values = file["prediction"][()]
         scales = [dim[0].name for dim in file["prediction"].dims]
@@ -348,7 +348,7 @@ def test_result__packed_by_gzip_is_read(folder):
         item = file.create_dataset("prediction", data=values, compression="gzip", shuffle=True, fletcher32=True)
         for dim, name in zip(item.dims, scales, strict=True):
             dim.attach_scale(file[name])
-    assert (mf.open(folder / "run.h5").dataset["prediction"].values == whole.dataset["prediction"].values).all()
+    assert (mf.open_run(folder / "run.h5").dataset["prediction"].values == whole.dataset["prediction"].values).all()
 
 
 def zipped(path, **members):
@@ -386,7 +386,7 @@ def test_npz__has_the_bytes_of_its_shape_or_is_refused(tmp_path, monkeypatch, ca
     else:
         zipped("a.npz", x=ARCHIVES[kind](), y=y)
         with pytest.raises(mf.StorageError, match=r"a\.npz cannot be read"):
-            mf.read("a.npz")
+            mf.datasets.read("a.npz")
 
 
 def config(folder):
@@ -412,7 +412,7 @@ def test_netcdf__has_no_bytes_twice(tmp_path):
     """4096 variables of a megabyte each, in one megabyte."""
     (tmp_path / "a.nc").write_bytes(netcdf3(4096, 2**20))
     with pytest.raises(mf.StorageError, match="its variables have more bytes than the file"):
-        mf.read(tmp_path / "a.nc", x="v0000000", y="v0000001")
+        mf.datasets.read(tmp_path / "a.nc", x="v0000000", y="v0000001")
 
 
 def test_csv__of_many_columns_is_read_in_time(tmp_path):
@@ -430,7 +430,7 @@ def test_file__larger_than_the_memory_that_is_free_is_refused_unread(tmp_path, m
     with open(tmp_path / name, "wb") as file:
         file.truncate(2**40)  # takes no room on the disk
     with pytest.raises(mf.StorageError, match=r"a\.\w+ needs 1.1e\+03 GB of memory, and .* GB are free"):
-        mf.read(tmp_path / name)
+        mf.datasets.read(tmp_path / name)
 
 
 def test_digest__takes_no_memory(tmp_path):
@@ -476,9 +476,9 @@ def test_file__must_be_one(tmp_path, capsys, make, ending):
     path = tmp_path / f"a.{ending}"
     make(path)
     with pytest.raises(mf.StorageError, match="is no file: it is a"):
-        mf.read(path)
+        mf.datasets.read(path)
     with pytest.raises(mf.StorageError, match="is no file: it is a"):
-        mf.open(path)
+        mf.open_run(path)
     for words in (["show", str(path)], ["report", str(path)]):
         code, _, err = called(capsys, *words)
         assert code == 2 and "is no file: it is a" in err
@@ -560,14 +560,14 @@ def test_run__names_the_attribute_that_is_wrong(folder, capsys, value):
         code, _, err = called(capsys, *words, str(folder / "run.h5"))
         assert code == 2 and "its attribute 'events' cannot be read (" in err
     with pytest.raises(mf.StorageError, match="its attribute 'events' cannot be read"):
-        mf.open(folder / "run.h5")
+        mf.open_run(folder / "run.h5")
 
 
 @pytest.mark.parametrize("value", FILES, ids=str)
 def test_final__s_files_are_a_list_of_names_sizes_and_hashes(folder, value):
     with h5py.File(folder / "left.h5", "r+") as file:
         put(file["final"], "files", json.dumps(value))
-    for way in (mf.open, whole, lambda path: open_final(path, slice)):
+    for way in (mf.open_run, whole, lambda path: open_final(path, slice)):
         with pytest.raises(mf.StorageError, match=r"left\.h5|/copy"):
             way(folder / "left.h5")
 
@@ -614,7 +614,7 @@ def test_sweep__of_runs_with_any_configurations_is_opened_or_refused(folder, val
 
 @pytest.mark.parametrize("name", ["config", "events", "limits"])
 def test_accessor__refuses_an_attribute_by_its_name(folder, name):
-    data = mf.open(folder / "run.h5").dataset
+    data = mf.open_run(folder / "run.h5").dataset
     for value in VALUES:
         data.attrs[name] = value
         try:
@@ -701,7 +701,7 @@ def test_checkpoint__with_a_damaged_manifest_is_left_out(tmp_path, cloud, sample
 
     def run():
         net, method = mf.Network("tanh"), mf.GradientDescent(0.1)
-        return mf.simulate(net, cloud(), samples(), method, steps=6, checkpoints=tmp_path, checkpoint_seconds=0.0)
+        return mf.simulate(net, cloud(), samples(), method, steps=6, checkpoints=mf.Checkpoints(tmp_path, 0.0))
 
     whole = run()
     manifests = sorted(tmp_path.glob("checkpoint-*.json"))
@@ -727,13 +727,13 @@ def test_readers__have_one_word_for_a_missing_file(tmp_path):
         with pytest.raises(mf.StorageError, match="no such file: "):
             reading.content_of(path)
     with pytest.raises(mf.StorageError, match=r"no such file: .*none.csv. Paths are relative"):
-        mf.read(tmp_path / "none.csv")
+        mf.datasets.read(tmp_path / "none.csv")
 
 
 def test_csv__that_is_packed_is_no_text(tmp_path):
     (tmp_path / "a.csv").write_bytes(gzip.compress(b"x,y\n" + b"1,2\n" * 10**6))
     with pytest.raises(mf.StorageError, match="cannot be read as CSV"):
-        mf.read(tmp_path / "a.csv")
+        mf.datasets.read(tmp_path / "a.csv")
 
 
 def test_opener__has_no_plug_in_among_its_filters():

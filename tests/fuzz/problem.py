@@ -17,6 +17,6 @@ def simulate(checkpoints: Path | None, stop: int | None, **options: Any) -> mf.R
     """The run, from its checkpoints if there are some; stop: the iteration after which it is stopped."""
     return mf.simulate(
         mf.Network("tanh"), mf.Gaussian(2).sample(8, seed=0), mf.Dataset(X, Y), mf.GradientDescent(0.5), steps=4,
-        record=RECORD, checkpoints=checkpoints, checkpoint_seconds=0.0, engine=mf.Local(1),
+        record=RECORD, checkpoints=checkpoints and mf.Checkpoints(checkpoints, 0.0), engine=mf.Local(1),
         progress=lambda iteration, steps: iteration == stop, **options,
     )  # fmt: skip

@@ -39,14 +39,14 @@ def result(path: Path) -> Iterator[tuple[str, Use]]:
     yield "show", command("show", path, "--plots")
     yield "show --json", command("show", path, "--json")
     yield "report", command("report", path, "--out", path.parent / "page.html")
-    yield "mf.open", lambda: _looked_at(path)
+    yield "mf.open_run", lambda: _looked_at(path)
     if path.name == "sweep.h5":
         yield "mf.open_sweep", lambda: _loaded(path)
 
 
 def _looked_at(path: Path) -> None:
     """A run as somebody at a prompt looks at it."""
-    run = mf.open(path)
+    run = mf.open_run(path)
     print(repr(run))
     run._repr_html_()
     print(len(run.config), run.status.encode("ascii", "backslashreplace"), len(run.events))
@@ -74,7 +74,7 @@ def resumed(path: Path) -> Iterator[tuple[str, Use]]:
 
 def data(path: Path) -> Iterator[tuple[str, Use]]:
     """A data file: it must have the arrays, or columns, x and y to be good."""
-    yield "mf.read", lambda: mf.read(path)
+    yield "mf.datasets.read", lambda: mf.datasets.read(path)
     yield "new", command("new", "made", "--data", path, "--force")
     toml = _configuration(path, '[law]\nname = "gaussian"\n', path)
     yield "check", command("check", toml)

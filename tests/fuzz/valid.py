@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.io import netcdf_file
 
-import particles as mf
 from fuzz import problem
 from fuzz.judge import SECRET_NUMBER, SECRET_TEXT
 from particles.cli.main import main
@@ -70,8 +69,8 @@ def made(folder: Path) -> Path:
 
 
 def _results(folder: Path) -> None:
-    mf.save(problem.simulate(None, None), folder / "run.h5")
-    mf.save(problem.simulate(None, None, final=folder / "apart" / "particles"), folder / "apart" / "run.h5")
+    problem.simulate(None, None).save(folder / "run.h5")
+    problem.simulate(None, None, final=folder / "apart" / "particles").save(folder / "apart" / "run.h5")
     problem.simulate(folder / "stopped", 2)
     (folder / "sweep").mkdir()
     toml = folder / "sweep" / "small.toml"

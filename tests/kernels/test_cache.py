@@ -95,11 +95,11 @@ def copied(tmp_path):
 
 
 def test_cache__does_not_give_stale_code_after_an_edit_in_another_file(filled, copied):
-    """tanh is compiled into the loops of kernels/forward.py; its formula is in kernels/special.py."""
-    special = copied / "particles" / "kernels" / "special.py"
-    words = special.read_text()
+    """tanh is compiled into the loops of kernels/output.py; its formula is in kernels/special/exponential.py."""
+    formulas = copied / "particles" / "kernels" / "special" / "exponential.py"
+    words = formulas.read_text()
     assert words.count("def tanh(v):") == 1
-    special.write_text(
+    formulas.write_text(
         words.replace("def tanh(v):", "def tanh(v):\n    return 0.25 + 0.0 * v\n\n\n@inline\ndef _old(v):")
     )
     outputs, kept, package = ended(started(filled[0], copied))
@@ -109,7 +109,7 @@ def test_cache__does_not_give_stale_code_after_an_edit_in_another_file(filled, c
 
 
 @pytest.mark.parametrize(
-    "name", ["kernels/special.py", "kernels/lanes.py", "kernels/circle.py", "model/activations.py"]
+    "name", ["kernels/special/normal.py", "kernels/lanes/rows.py", "kernels/circle.py", "model/activations.py"]
 )
 def test_source_hash__changes_with_every_file_that_is_compiled(copied, monkeypatch, name):
     monkeypatch.setattr(module, "__file__", str(copied / "particles" / "kernels" / "cache.py"))

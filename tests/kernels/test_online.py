@@ -8,11 +8,13 @@ import pytest
 from support import naive
 
 import particles as mf
-from particles.kernels.online import WINDOW, plain_online_kernel
+from particles.kernels.online import plain_online_kernel
+from particles.kernels.window import WINDOW
 from particles.measures import blocks
 from particles.model.activations import ACTIVATIONS
+from particles.population.messages import OnlineRun, population_spec
+from particles.population.online import sweep_blocks
 from particles.population.shard import Shard
-from particles.population.updates import Leg, recipe
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 SIZE = 0.4
@@ -55,7 +57,7 @@ def one_by_one(measure, x, y, name, loss, rule, alpha, sizes):
 
 def populated(measure, name, dtype, threads=1, averaged=True):
     net = mf.Network(name, beta=0.5)
-    return Shard(recipe(net, measure, dtype, averaged, anchored=True), threads)
+    return Shard(population_spec(net, measure, dtype, averaged, anchored=True), threads)
 
 
 def combinations():
@@ -75,7 +77,7 @@ def test_sweep__is_one_sample_sgd(case, rule, loss, dtype):
     x = x.astype(dtype).astype(float)
     measure = measure._replace(b=measure.b.astype(dtype).astype(float))
     population = populated(measure, name, dtype)
-    g, finite = population.sweep(Leg(x, y, sizes, loss, rule, 1))
+    g, finite = sweep_blocks(population, OnlineRun(x, y, sizes, loss, rule, 1))
     expected = one_by_one(measure, x, y, name, loss, rule, M**0.5, sizes)
     for found, truth in zip((population.measure().b, population.measure(averaged=True).b, g), expected, strict=True):
         assert np.abs(found - truth).max() <= TOLERANCE[dtype] * max(1.0, np.abs(truth).max())
@@ -112,7 +114,7 @@ def test_sweep__has_the_same_bits_on_any_threads_and_with_any_stop(dtype):
         for stop in stops:
             sizes = np.full(stop - begin, SIZE)
             rule = mf.L2(0.1, about="start")
-            g, _ = population.sweep(Leg(x[begin:stop], y[begin:stop], sizes, "squared", rule, begin + 1))
+            g, _ = sweep_blocks(population, OnlineRun(x[begin:stop], y[begin:stop], sizes, "squared", rule, begin + 1))
             outputs.append(g)
             begin = stop
         state = population.state()
@@ -126,7 +128,7 @@ def test_sweep__tells_of_particles_that_are_lost(bad):
     (x, y), measure = samples(WINDOW, 2, "squared"), start(600, 2)
     population = populated(measure, "sigmoid", "float64", threads=2)
     population.cloud.b[1, 3, 1, 2] = bad
-    _, finite = population.sweep(Leg(x, y, np.full(WINDOW, SIZE), "squared", mf.L2(0.0), 1))
+    _, finite = sweep_blocks(population, OnlineRun(x, y, np.full(WINDOW, SIZE), "squared", mf.L2(0.0), 1))
     assert not finite
     population.close()
 

@@ -62,10 +62,10 @@ REFUSALS = [
     (lambda: mf.AveragedSGD(0.1, batch=True), "`batch` must be a whole number >= 1: got True"),
     (lambda: mf.SGD(0.1, seed=-1), "`seed` must be a whole number from 0 to"),
     (lambda: mf.AveragedSGD(0.1, seed=2**63), "`seed` must be a whole number from 0 to"),
-    (lambda: mf.AveragedSGD(0.1, weight_decay=-1.0), "`weight` must be a finite number >= 0: got -1.0"),
+    (lambda: mf.AveragedSGD(0.1, weight_decay=-1.0), "`weight_decay` must be a finite number >= 0: got -1.0"),
     (lambda: mf.L1(float("inf")), "`weight` must be a finite number >= 0: got inf"),
     (lambda: mf.L2(float("nan")), "`weight` must be a finite number >= 0: got nan"),
-    (lambda: mf.L2(0.1, about="origin"), '`about` must be "zero" or "start": got origin'),
+    (lambda: mf.L2(0.1, about="origin"), "`about` must be one of zero, start: got 'origin'"),
 ]
 
 

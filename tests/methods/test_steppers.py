@@ -8,9 +8,9 @@ from scipy.integrate import solve_ivp
 from support.daily import some
 
 import particles as mf
-from particles.methods import steppers
+from particles.methods import runge_kutta
+from particles.methods.runge_kutta import SCHEMES
 from particles.methods.schedules import InverseSqrt
-from particles.methods.settings import SCHEMES
 
 M, N, D = 300, 12, 3
 METHODS = {
@@ -19,7 +19,7 @@ METHODS = {
     "langevin": mf.Langevin(0.2, 0.05, weight_decay=0.1, seed=4),
     "annealed": mf.Langevin(0.2, InverseSqrt(0.1), batch=5, seed=4),
     "dual averaging": mf.DualAveraging(0.2, 0.05, weight_decay=0.1, inner=3, seed=4),
-    "birth and death": mf.BirthDeath(0.2, rate=0.5),
+    "Fisher-Rao": mf.FisherRao(0.2, rate=0.5),
 }
 EACH_METHOD = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 
@@ -135,7 +135,7 @@ def test_dual_averaging__is_the_plain_algorithm(start, data):
     np.testing.assert_allclose(end(method, 8, start, data).b, b, atol=1e-13)
 
 
-def test_birth_and_death__is_the_plain_update(start, data):
+def test_fisher_rao__is_the_plain_update(start, data):
     b, w = start.b.copy(), start.w.copy()
     for _ in range(5):
         v, slope = velocity(b, start.s, w, data)
@@ -143,7 +143,7 @@ def test_birth_and_death__is_the_plain_update(start, data):
         w = w * np.exp(-0.2 * 0.5 * potential)
         w /= w.sum()
         b = b + 0.2 * (v - 0.03 * b)
-    found = end(METHODS["birth and death"], 5, start, data, regulariser=mf.L2(0.03))
+    found = end(METHODS["Fisher-Rao"], 5, start, data, regulariser=mf.L2(0.03))
     np.testing.assert_allclose(found.b, b, atol=1e-13)
     np.testing.assert_allclose(found.w, w, rtol=1e-12)
     assert found.w.std() > 0.01 * found.w.mean()  # or else nothing was shown
@@ -217,7 +217,7 @@ def test_method__goes_on_from_a_checkpoint_with_the_same_bits(method, start, dat
         (lambda: mf.Langevin(0.1, 1.0, batch=0), "`batch` must be a whole number >= 1"),
         (lambda: mf.DualAveraging(0.1, -1.0, 0.1), "`temperature` must be a finite number >= 0"),
         (lambda: mf.DualAveraging(0.1, 1.0, 0.1, inner=0), "`inner` must be a whole number >= 1"),
-        (lambda: mf.BirthDeath(0.1, -1.0), "`rate` must be a finite number >= 0"),
+        (lambda: mf.FisherRao(0.1, -1.0), "`rate` must be a finite number >= 0"),
         (lambda: mf.RungeKutta(0.1, "euler"), "`scheme` must be one of heun"),
         (lambda: mf.RungeKutta(0.1, "classic", 1e-3), "`tolerance` needs a scheme that estimates its error"),
         (lambda: mf.RungeKutta(0.1, tolerance=0.0), "`tolerance` must be a finite number > 0"),
@@ -228,17 +228,17 @@ def test_method__refuses(make, told):
         make()
 
 
-def test_birth_and_death__bears_a_potential_far_from_zero(start, data):
+def test_fisher_rao__bears_a_potential_far_from_zero(start, data):
     """A common offset of V moves no weight: targets of 200 give V of hundreds."""
     far = mf.Dataset(data.x, 0.0 * data.y + 200.0)
     same = mf.Measure(np.full((300, D), 0.5), np.ones(300), start.w)
-    assert end(mf.BirthDeath(1e-3, rate=1e4), 2, same, far, mf.Network("sigmoid")).w == pytest.approx(start.w)
+    assert end(mf.FisherRao(1e-3, rate=1e4), 2, same, far, mf.Network("sigmoid")).w == pytest.approx(start.w)
 
 
-def test_birth_and_death__that_loses_its_weights_names_the_rate(start, data):
+def test_fisher_rao__that_loses_its_weights_names_the_rate(start, data):
     far = mf.Dataset(data.x, 0.0 * data.y + 200.0)
     with pytest.raises(mf.DivergedError, match=r"`rate` 100000 is too large for V\. Lower it, or the step\.$"):
-        end(mf.BirthDeath(1.0, rate=1e5), 3, start, far)
+        end(mf.FisherRao(1.0, rate=1e5), 3, start, far)
 
 
 def test_noise__takes_narrow_numpy_seeds(start, data):
@@ -247,14 +247,14 @@ def test_noise__takes_narrow_numpy_seeds(start, data):
 
 
 def test_method__refuses_what_it_cannot_do(start, data):
-    with pytest.raises(mf.InputError, match="a pull to the start has none"):
-        end(mf.BirthDeath(0.1), 1, start, data, regulariser=mf.L2(0.1, about="start"))
+    with pytest.raises(mf.InputError, match="a pull to the start is no function"):
+        end(mf.FisherRao(0.1), 1, start, data, regulariser=mf.L2(0.1, about="start"))
     with pytest.raises(mf.InputError, match="another method than gradient descent"):
         end(mf.RungeKutta(0.1), 1, start, data, record=("kernel_distance",))
-    with pytest.raises(mf.InputError, match="need a smooth regulariser"):
+    with pytest.raises(mf.InputError, match="needs a smooth regulariser"):
         end(mf.RungeKutta(0.1), 1, start, data, regulariser=mf.L1(0.1))
-    with pytest.raises(mf.InputError, match="birth and death need beta = 1"):
-        end(mf.BirthDeath(0.1), 1, start, data, mf.Network("tanh", beta=0.5))
+    with pytest.raises(mf.InputError, match="FisherRao needs beta = 1"):
+        end(mf.FisherRao(0.1), 1, start, data, mf.Network("tanh", beta=0.5))
 
 
 KINK = mf.Dataset([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]], [-1.0, -1.0])  # ReLU's least loss is on its kink
@@ -267,7 +267,7 @@ def sliding(step=0.5, **settings):
 
 
 def test_runge_kutta__along_a_kink_ends_and_says_how_far_it_came(monkeypatch):
-    monkeypatch.setattr(steppers, "_PARTS", 200)
+    monkeypatch.setattr(runge_kutta, "_PARTS", 200)
     with pytest.raises(mf.DivergedError) as caught:
         sliding()
     message, run = str(caught.value), caught.value.run
@@ -286,7 +286,7 @@ def test_runge_kutta__gives_up_a_step_for_whoever_is_told_of_its_progress(tmp_pa
         asked.append(iteration)
         return asked.count(1) == 30
 
-    run = sliding(progress=progress, checkpoints=tmp_path, checkpoint_seconds=0.0, record=("loss",))
+    run = sliding(progress=progress, checkpoints=mf.Checkpoints(tmp_path, 0.0), record=("loss",))
     assert run.status == "stopped" and asked == [0] * asked.count(0) + [1] * 30
     assert run.dataset.iteration.values.tolist() == [0, 1]
     assert run.measure.b[0, 0] == pytest.approx(1.5 * np.exp(-0.25) - 1, abs=1e-8)

@@ -264,7 +264,7 @@ def test_run__brings_its_own_weights_and_opens_from_a_file(tmp_path):
         mf.Network("tanh"), law.quadrature(64), data, mf.GradientDescent(0.5), steps=3, record=record, positions=50
     )
     assert np.ptp(run.measure.w) > 0
-    again = mf.open(mf.save(run, tmp_path / "run.h5"))
+    again = mf.open_run(run.save(tmp_path / "run.h5"))
     shown = [reel(one, Camera(), 4) for one in (run, again)]
     for one in shown:
         np.testing.assert_allclose(one.tracks[0].share[2], run.measure.w[:50] / run.measure.w[:50].sum())
@@ -288,7 +288,7 @@ def test_pictures__leave_matplotlib_s_settings_alone(tmp_path):
     assert dict(matplotlib.rcParams) == before
 
 
-moving = recorded(config='{"method": "BirthDeath(step=0.1, rate=1.0)"}')
+moving = recorded(config='{"method": "FisherRao(step=0.1, rate=1.0)"}')
 lost = recorded().copy(deep=True)
 lost["position"].values[3, 0, 0] = np.nan
 REFUSED = {
@@ -303,7 +303,7 @@ REFUSED = {
     "labels": ({"limit": recorded()}, {"weights": {"limt": [1.0]}}, "Did you mean 'limit'"),
     "few weights": ({"a": recorded()}, {"weights": {"a": np.ones(19)}}, r"shape \(20,\) or \(6, 20\): got \(19,\)"),
     "weights": ({"a": recorded()}, {"weights": {"a": -np.ones(20)}}, "finite and >= 0"),
-    "moving weights": (moving, {}, "weights that move must be recorded or given: got birth and death"),
+    "moving weights": (moving, {}, "weights that move must be recorded or given: got FisherRao"),
     "axes": (recorded(), {"camera": Camera(axes=np.eye(3))}, r"shape \(2, 2\) or \(2, 1\): got \(3, 3\)"),
     "no g": (recorded(), {"inputs": np.arange(5.0)}, "must be recorded: got no prediction"),
     "inputs": (recorded(n=5), {"inputs": np.arange(4.0)}, r"shape \(5,\): got \(4,\)"),
@@ -336,7 +336,7 @@ def test_movie__of_weights_that_move_shows_those_that_were_recorded(tmp_path):
     random = np.random.default_rng(0)
     data = mf.Dataset(random.standard_normal((9, 2)), random.standard_normal(9))
     start, record = mf.Gaussian(2).sample(30, 0, signs="random"), ("position", "particle_weight")
-    run = mf.simulate(mf.Network("tanh"), start, data, mf.BirthDeath(1.0, rate=5.0), steps=4, record=record)
+    run = mf.simulate(mf.Network("tanh"), start, data, mf.FisherRao(1.0, rate=5.0), steps=4, record=record)
     weights = run.dataset["particle_weight"].values
     assert np.abs(weights[-1] - weights[0]).max() > 1e-3
     shown = [tmp_path / "recorded.gif", tmp_path / "given.gif"]

@@ -1,4 +1,4 @@
-"""What starts a study on a cluster: drivers/slurm.sbatch, slurm_array.sbatch, ray_job.sh and kuberay.yaml."""
+"""What starts a study on a cluster: drivers/cluster/slurm.sbatch, slurm_array.sbatch, ray_job.sh and kuberay.yaml."""
 
 import contextlib
 import fcntl
@@ -405,7 +405,7 @@ def test_slurm__an_array_with_two_tasks_killed_and_requeued_is_one_sweep(submit,
     assert {path.name for path in runs.glob("runs/*")} == {path.name for path in alone.glob("runs/*")}
     resumed = 0
     for path in (runs / "runs").glob("*.h5"):
-        mine, wanted = mf.open(path), mf.open(alone / "runs" / path.name)
+        mine, wanted = mf.open_run(path), mf.open_run(alone / "runs" / path.name)
         resumed += "went on from the checkpoint" in {event["what"] for event in mine.events}
         assert mine.measure.b.tobytes() == wanted.measure.b.tobytes()
         assert mine.dataset.drop_attrs().identical(wanted.dataset.drop_attrs())

@@ -20,16 +20,16 @@ import particles as mf
 from particles.errors import ClusterError, LostError
 from particles.kernels.compile import inline
 from particles.kernels.elementwise import lanewise
-from particles.kernels.online import WINDOW
+from particles.kernels.window import WINDOW
 from particles.machine import Processor, processor
 from particles.measures.blocks import climb, root, tree_sum
 from particles.model.activations import ACTIVATIONS
-from particles.population.online import Walk
+from particles.population.messages import OnlineRun, population_spec
+from particles.population.online import ShardSweep, sweep_blocks
 from particles.population.ray import population as shards_module, tasks, testing
 from particles.population.ray.connection import connected, reread_authentication
 from particles.population.ray.population import spans
 from particles.population.shard import Shard
-from particles.population.updates import Leg, recipe
 from particles.simulation import runner
 
 STEPS = 10
@@ -42,7 +42,7 @@ METHODS = {
     "adaptive": (mf.RungeKutta(0.3, tolerance=1e-6), {}),
     "Langevin": (mf.Langevin(0.3, 0.01, weight_decay=0.1), {}),
     "dual averaging": (mf.DualAveraging(0.3, 0.01, weight_decay=0.1, inner=3), {}),
-    "weighing": (mf.BirthDeath(0.3), {"beta": 1.0}),
+    "weighing": (mf.FisherRao(0.3), {"beta": 1.0}),
 }
 RECORD = ("loss", "prediction", "test_loss", "dissipation", "displacement_max", "mean_position", "position")
 
@@ -52,7 +52,7 @@ def run(method, engine=None, dtype="float64", start=None, **settings):
     data, test = (mf.Dataset(chance.standard_normal((9, 3)), chance.standard_normal(9)) for _ in range(2))
     how, more = METHODS[method]
     net = mf.Network("tanh", beta=more.get("beta", 0.5), train=more.get("train", ("input",)))
-    start = start or mf.Gaussian(3).particles(PARTICLES, seed=0, signs="random")
+    start = start or mf.Gaussian(3).sample(PARTICLES, seed=0, signs="random", lazy=True)
     return mf.simulate(
         net, start, data, how, steps=STEPS, record=RECORD, record_every=4, test=test, engine=engine, dtype=dtype,
         regulariser=more.get("regulariser"), **settings,
@@ -131,7 +131,7 @@ def test_ray__has_the_same_bits_on_any_shards_nodes_types_and_checkpoints(nodes,
                 found = {digest(run(method, mf.Local(threads), dtype)) for threads in (1, 2, 3)}
                 for shards in numbers:
                     folder = tmp_path / f"{nodes}-{method}-{dtype}-{shards}"
-                    saved = {} if shards == 2 else {"checkpoints": folder, "checkpoint_seconds": 0.0}
+                    saved = {} if shards == 2 else {"checkpoints": mf.Checkpoints(folder, 0.0)}
                     found.add(digest(run(method, on(cluster, shards), dtype, **saved)))
                 assert len(found) == 1, (method, dtype)
 
@@ -140,7 +140,7 @@ def test_ray__has_the_same_bits_on_any_shards_nodes_types_and_checkpoints(nodes,
 @pytest.mark.parametrize("method", ["GD", "SGD-1", "Langevin"])
 def test_ray__has_the_same_bits_in_single_precision_on_more_shards_with_checkpoints(method, three_nodes, tmp_path):
     here = digest(run(method, mf.Local(2), "float32"))
-    assert digest(run(method, on(three_nodes, 7), "float32", checkpoints=tmp_path, checkpoint_seconds=0.0)) == here
+    assert digest(run(method, on(three_nodes, 7), "float32", checkpoints=mf.Checkpoints(tmp_path, 0.0))) == here
 
 
 @pytest.mark.slow
@@ -176,7 +176,12 @@ def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes, monkeyp
     stream = mf.Stream(mf.Sphere(2), lambda x: scale * np.sin(x[:, 0]), noise=0.1)
     here, there = (
         mf.simulate(
-            mf.Network("cube"), mf.Gaussian(2).particles(600, 0), stream, mf.SGD(0.01, batch=4), steps=5, engine=engine
+            mf.Network("cube"),
+            mf.Gaussian(2).sample(600, 0, lazy=True),
+            stream,
+            mf.SGD(0.01, batch=4),
+            steps=5,
+            engine=engine,
         )
         for engine in (None, on(three_nodes, 2))
     )
@@ -186,22 +191,22 @@ def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes, monkeyp
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
 @pytest.mark.parametrize("T", [1, WINDOW, 2 * WINDOW + 1])
-def test_walk__is_the_sweep_step_by_step(threads, loss, T, samples):
+def test_shard_sweep__is_the_sweep_step_by_step(threads, loss, T, samples):
     data = samples(n=T, d=3, loss=loss)
-    start = mf.Gaussian(3).particles(1000, seed=1, signs="random")
-    make = lambda: Shard(recipe(mf.Network("sigmoid", beta=0.5), start, "float64", True, True), threads)  # noqa: E731
-    leg = Leg(data.x, data.y, np.full(T, 0.3), loss, mf.L2(0.2, about="start"), 1)
-    swept, walked, outputs, g = make(), make(), [], None
-    expected, finite = swept.sweep(leg)
-    walk = Walk(walked, leg)
+    start = mf.Gaussian(3).sample(1000, seed=1, signs="random", lazy=True)
+    make = lambda: Shard(population_spec(mf.Network("sigmoid", beta=0.5), start, "float64", True, True), threads)  # noqa: E731
+    run = OnlineRun(data.x, data.y, np.full(T, 0.3), loss, mf.L2(0.2, about="start"), 1)
+    swept, stepped, outputs, g = make(), make(), [], None
+    expected, finite = sweep_blocks(swept, run)
+    sweep = ShardSweep(stepped, run)
     for _ in range(T):
-        g = float(walked.alpha * root([walk.sums(g)], walked.all_blocks)[0])
+        g = float(stepped.alpha * root([sweep.sums(g)], stepped.all_blocks)[0])
         outputs.append(g)
-    assert walk.close(g) == finite
+    assert sweep.close(g) == finite
     assert np.array(outputs).tobytes() == expected.tobytes()
-    for mine, theirs in zip(walked.state(), swept.state(), strict=True):
+    for mine, theirs in zip(stepped.state(), swept.state(), strict=True):
         assert mine.tobytes() == theirs.tobytes()
-    swept.close(), walked.close()
+    swept.close(), stepped.close()
 
 
 # Stops and faults
@@ -224,12 +229,12 @@ def test_interrupt__ends_a_run_on_shards_between_iterations(three_nodes, tmp_pat
 
     def go(steps, engine=None, **settings):
         data = mf.Dataset(np.eye(3), np.arange(3.0))
-        start = mf.Gaussian(3).particles(PARTICLES, seed=0)
+        start = mf.Gaussian(3).sample(PARTICLES, seed=0, lazy=True)
         return mf.simulate(mf.Network("tanh"), start, data, mf.GradientDescent(0.01), steps=steps, record="loss",
                            record_every=10**6, engine=engine, **settings)  # fmt: skip
 
     press = Once(3, threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start)
-    stopped = go(10**6, on(three_nodes, 3), progress=press, checkpoints=tmp_path, checkpoint_seconds=1e9)
+    stopped = go(10**6, on(three_nodes, 3), progress=press, checkpoints=mf.Checkpoints(tmp_path, 1e9))
     assert stopped.status == "stopped"
     soon(lambda: testing.actors() == [])  # Ray ends a process after it has answered that it will
     (state,) = tmp_path.glob("checkpoint-*.json")
@@ -276,8 +281,7 @@ def test_fault__costs_time_and_not_a_bit(kind, saved, three_nodes, tmp_path):
         done = run(
             method,
             on(three_nodes, 3, patience=patience),
-            checkpoints=tmp_path if saved else None,
-            checkpoint_seconds=0.0,
+            checkpoints=mf.Checkpoints(tmp_path, 0.0) if saved else None,
             progress=Once(7, lambda: hurt(three_nodes, stack)),
         )
     three_nodes.mend()
@@ -311,7 +315,7 @@ def test_checkpoint__on_a_full_disk_of_a_shard_is_told(three_nodes, tmp_path):
             resource.prlimit(actor.pid, resource.RLIMIT_FSIZE, (4096, 4096))
 
     with pytest.raises(mf.StorageError, match=r"particles-.* could not be written: File too large. Free some space"):
-        run("GD", on(three_nodes, 2), checkpoints=tmp_path, checkpoint_seconds=0.0, progress=Once(4, fill))
+        run("GD", on(three_nodes, 2), checkpoints=mf.Checkpoints(tmp_path, 0.0), progress=Once(4, fill))
     assert digest(run("GD", on(three_nodes, 2), checkpoints=tmp_path)) == digest(run("GD"))
 
 
@@ -322,7 +326,7 @@ def test_store__that_is_full_is_told():
         testing.cluster(nodes=1, cpus=2, local_fs_capacity_threshold="0.001") as cluster,
         pytest.raises(ClusterError, match=r"no room for the samples.*--object-store-memory"),
     ):
-        mf.simulate(mf.Network("tanh"), mf.Gaussian(3).particles(512, 0), mf.Dataset(x, x[:, 0]),
+        mf.simulate(mf.Network("tanh"), mf.Gaussian(3).sample(512, 0, lazy=True), mf.Dataset(x, x[:, 0]),
                     mf.GradientDescent(0.1), steps=1, record=(), engine=on(cluster, 2))  # fmt: skip
 
 
@@ -337,7 +341,7 @@ def test_actor__answers_no_other_epoch_or_number():
 
 @pytest.mark.slow
 def test_error__of_a_shard_is_the_error_it_would_be_here(three_nodes):
-    laws = mf.Gaussian(3).particles(600, 0)
+    laws = mf.Gaussian(3).sample(600, 0, lazy=True)
     net, data = mf.Network("quadratic"), mf.Dataset(np.eye(3), 1e3 * np.ones(3))
     with pytest.raises(mf.DivergedError, match="the run diverged: the loss is") as caught:
         mf.simulate(net, laws, data, mf.GradientDescent(50.0), steps=50, engine=on(three_nodes, 2))

@@ -91,14 +91,14 @@ def test_run__leaves_many_particles_in_files_and_refers_to_them(engine, three_no
     left = list((tmp_path / "parts" / "small" / "runs").glob("*.particles/*.h5"))
     assert len(left) == (3 if engine else 1)
     for whole, parts in zip(one, two, strict=True):
-        for a, b in zip(mf.open(whole).measure, mf.open(parts).measure, strict=True):
+        for a, b in zip(mf.open_run(whole).measure, mf.open_run(parts).measure, strict=True):
             assert a.tobytes() == b.tobytes()
     with xr.open_datatree(left[0].parents[1] / f"{left[0].parent.stem}.h5", engine="h5netcdf") as tree:
         assert tree["final"]["position"].sizes == {"atom": 700, "dim": 13}
     assert main([*words, "--out", str(tmp_path / "parts"), *there]) == 0  # finds them finished
     left[0].unlink()
     with pytest.raises(mf.StorageError, match="which is not there in full"):
-        mf.open(left[0].parents[1] / f"{left[0].parent.stem}.h5")
+        mf.open_run(left[0].parents[1] / f"{left[0].parent.stem}.h5")
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def run(cloud, samples):
             record=record,
             **settings,
         )
-        return mf.save(made, path)
+        return made.save(path)
 
     return make
 
@@ -207,7 +207,7 @@ def test_report__of_a_studys_folder_is_that_of_its_file(tmp_path, study):
 
 def test_report__gives_a_studys_command_and_settings(study):
     text, _ = read(report.write(study()))
-    assert "python drivers/circle.py --config circle-again.toml --out out/circle-again --quick" in text
+    assert "python drivers/studies/circle.py --config circle-again.toml --out out/circle-again --quick" in text
     assert tomllib.loads(code(text))["quick"] == {"n": 3, "word": "plain"}
 
 
@@ -280,7 +280,7 @@ def test_report__film_holds_the_recorded_positions(tmp_path, run):
     film = json.loads(re.search(r'id="film-data">(.*?)</script>', text, re.DOTALL).group(1))
     low, high = np.array(film["box"])
     levels = np.frombuffer(base64.b64decode(film["panels"][0]["points"]), "<u2").reshape(5, 5, 2)
-    positions = mf.open(path).dataset["position"].values
+    positions = mf.open_run(path).dataset["position"].values
     assert low + levels / 65534 * (high - low) == pytest.approx(positions, abs=1e-4 * float((high - low).max()))
 
 
@@ -303,7 +303,7 @@ def test_report__is_loud_about_a_run_that_diverged(tmp_path, cloud, samples):
         mf.simulate(
             mf.Network("relu"), cloud(), samples(), mf.GradientDescent(1e4), steps=200, record=("loss", "position")
         )
-    _, reader = read(report.write(mf.save(caught.value.run, tmp_path / "a.h5")))
+    _, reader = read(report.write(caught.value.run.save(tmp_path / "a.h5")))
     assert reader.of("aside") and "This run diverged" in "".join(reader.text)
     assert "smaller one" in "".join(reader.text)
 
@@ -389,7 +389,7 @@ def test_report__thins_a_cloud_of_many_particles_and_times(tmp_path):
     start = mf.Measure(random.standard_normal((3000, 2)), np.ones(3000), np.full(3000, 1 / 3000))
     data = mf.Dataset(random.standard_normal((5, 2)), random.standard_normal(5))
     made = mf.simulate(mf.Network("tanh"), start, data, mf.GradientDescent(0.1), steps=200, record=("position",))
-    page = report.write(mf.save(made, tmp_path / "a.h5"))
+    page = report.write(made.save(tmp_path / "a.h5"))
     assert page.stat().st_size < MOST
     assert "600 drawn by weight of 3000 particles" in page.read_text()
 

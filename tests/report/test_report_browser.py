@@ -56,9 +56,9 @@ def pages(tmp_path_factory):
     made, out = plan(small(*settings, *recorded), folder), folder / "small"
     run_sweep(made, out, Silent(), threads=1)
     figures.draw(made, out, summary.write(made, out))
-    mf.save(_run(2, 30), folder / "run.h5")
-    mf.save(_run(1, 4), folder / "line.h5")
-    mf.save(_run(3, 4), folder / "nasty.h5")
+    _run(2, 30).save(folder / "run.h5")
+    _run(1, 4).save(folder / "line.h5")
+    _run(3, 4).save(folder / "nasty.h5")
     _spoil(folder / "nasty.h5")
     found = {"sweep": report.write(out, folder / "sweep.html")}
     return found | {name: report.write(folder / f"{name}.h5", folder / f"{name}.html") for name in KINDS[1:]}

@@ -14,7 +14,7 @@ import particles as mf
 
 RUN = """
 import particles as mf
-data = mf.load("circle", n=32)
+data = mf.datasets.load("circle", n=32)
 run = mf.simulate(mf.Network("tanh"), mf.Gaussian(2).sample(512, seed=0), data, mf.GradientDescent(step=0.1),
                   steps=3000, record="loss", record_every=3000, progress=True)
 """

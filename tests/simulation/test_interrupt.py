@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import particles as mf
+from particles.population.population import LocalPopulation
 from particles.population.shard import Shard
 
 NET, STEPS = mf.Network("tanh", beta=1.0), 200
@@ -23,7 +24,7 @@ METHODS = {
     "dual averaging": (mf.DualAveraging(0.05, temperature=0.01, weight_decay=0.1), "push"),
     "Runge-Kutta": (mf.RungeKutta(0.1), "push"),
     "Runge-Kutta to a tolerance": (mf.RungeKutta(0.1, "dormand-prince", tolerance=1e-6), "probe"),
-    "birth and death": (mf.BirthDeath(0.05, rate=0.1), "push"),
+    "Fisher-Rao": (mf.FisherRao(0.05, rate=0.1), "push"),
 }
 
 
@@ -40,7 +41,8 @@ def simulate(cloud, samples):
 
 def pressed(monkeypatch, part, times=1, at=3):
     """Ctrl-C inside the work on the particles, before the `at`-th call of it has done anything."""
-    work, calls = getattr(Shard, part), []
+    owner = LocalPopulation if part == "sweep" else Shard
+    work, calls = getattr(owner, part), []
 
     def hit(self, *args):
         calls.append(part)
@@ -49,19 +51,19 @@ def pressed(monkeypatch, part, times=1, at=3):
                 signal.raise_signal(signal.SIGINT)
         return work(self, *args)
 
-    monkeypatch.setattr(Shard, part, hit)
+    monkeypatch.setattr(owner, part, hit)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_interrupt__ends_the_run_between_iterations(method, simulate, monkeypatch, tmp_path, capsys):
     with monkeypatch.context() as patch:
         pressed(patch, METHODS[method][1])
-        run = simulate(method, steps=4096, checkpoints=tmp_path, checkpoint_seconds=1e9)
+        run = simulate(method, steps=4096, checkpoints=mf.Checkpoints(tmp_path, 1e9))
     (state,) = tmp_path.glob("checkpoint-*.json")
     last = int(state.name.split("-")[1])
     assert run.status == "stopped" and 0 < last < 4096
     assert "Ctrl-C again ends it now" in capsys.readouterr().err
-    again = mf.open(mf.save(run, tmp_path / "run.h5"))
+    again = mf.open_run(run.save(tmp_path / "run.h5"))
     assert again.dataset["iteration"].values.tolist() == list(range(0, last + 1, 7))
     for mine, wanted in zip(again.measure, simulate(method, steps=last).measure, strict=True):
         assert mine.tobytes() == wanted.tobytes()
@@ -71,7 +73,7 @@ def test_interrupt__ends_the_run_between_iterations(method, simulate, monkeypatc
 def test_interrupt__loses_nothing(method, simulate, monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         pressed(patch, METHODS[method][1])
-        assert simulate(method, checkpoints=tmp_path, checkpoint_seconds=1e9).status == "stopped"
+        assert simulate(method, checkpoints=mf.Checkpoints(tmp_path, 1e9)).status == "stopped"
     resumed, whole = simulate(method, checkpoints=tmp_path), simulate(method)
     assert "went on from the checkpoint" in {event["what"] for event in resumed.events}
     pairs = [(resumed.measure, whole.measure)] + ([(resumed.average, whole.average)] if whole.average else [])
@@ -95,12 +97,12 @@ def test_interrupt__amid_the_parts_of_a_step_goes_back_to_where_it_began(cloud, 
     assert resumed.measure.b.tobytes() == whole.measure.b.tobytes()
 
 
-@pytest.mark.parametrize("method", ["GD", "SGD", "Runge-Kutta", "birth and death"])
+@pytest.mark.parametrize("method", ["GD", "SGD", "Runge-Kutta", "Fisher-Rao"])
 def test_interrupt__twice_is_keyboardinterrupt_and_spoils_nothing(method, simulate, monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         pressed(patch, METHODS[method][1], times=2, at=4)
         with pytest.raises(KeyboardInterrupt):
-            simulate(method, checkpoints=tmp_path, checkpoint_seconds=0.0)
+            simulate(method, checkpoints=mf.Checkpoints(tmp_path, 0.0))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     resumed, whole = simulate(method, checkpoints=tmp_path), simulate(method)
     assert resumed.measure.b.tobytes() == whole.measure.b.tobytes()
@@ -134,9 +136,11 @@ def test_interrupt__by_a_handler_of_another_s_has_no_measure_of_half_an_iteratio
         run = simulate("GD")
     finally:
         signal.signal(signal.SIGINT, before)
-    assert (run.status, run.measure) == ("stopped", None)
-    again = mf.open(mf.save(run, tmp_path / "run.h5"))
-    assert again.measure is None and again.dataset["iteration"].values.tolist() == [0, 7]
+    assert (run.status, run.last) == ("stopped", None)
+    again = mf.open_run(run.save(tmp_path / "run.h5"))
+    assert again.last is None and again.dataset["iteration"].values.tolist() == [0, 7]
+    with pytest.raises(mf.InputError, match="ended inside an iteration"):
+        _ = again.measure
     assert "stopped" in repr(again)
 
 
@@ -181,7 +185,7 @@ def told(iteration, steps):
         print("begun", flush=True)
 run = mf.simulate(mf.Network("tanh"), mf.Gaussian(3).sample(64, seed=0), data, mf.GradientDescent(0.01),
                   steps=10**8, record_every=10**6, record="loss", progress=told)
-mf.save(run, sys.argv[1])
+run.save(sys.argv[1])
 print(run.status)
 """
 
@@ -194,4 +198,4 @@ def test_interrupt__of_a_script_lets_it_go_on(tmp_path):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "stopped\n"), err
-    assert mf.open(tmp_path / "run.h5").dataset["iteration"].values.tolist() == [0]
+    assert mf.open_run(tmp_path / "run.h5").dataset["iteration"].values.tolist() == [0]

@@ -13,7 +13,7 @@ import particles as mf
 from particles.data.dataset import Batches
 from particles.kernels.elementwise import lanewise
 from particles.measures.measure import source_of
-from particles.methods.problem import Problem
+from particles.methods.base import Problem
 from particles.model.losses import loss as loss_row
 from particles.model.regularisers import NONE
 from particles.population.samples import Samples
@@ -180,14 +180,14 @@ def test_stable_step__of_many_samples_looks_at_the_longest(cloud):
     assert safe == pytest.approx(2 / 0.02, rel=1e-3)
 
 
-def test_stable_step__of_dual_averaging_and_of_birth_and_death_know_their_methods(cloud, samples):
+def test_stable_step__of_dual_averaging_and_of_fisher_rao_know_their_methods(cloud, samples):
     x, net, row = samples(n=30).x, mf.Network("tanh"), loss_row("squared")
     plain = stable_step(net, cloud(), x, row)
     assert stable_step(net, cloud(), x, row, method=mf.DualAveraging(1.0, 0.1, 0.0, inner=7)) == pytest.approx(
         plain / 7
     )
-    still = stable_step(net, cloud(), x, row, method=mf.BirthDeath(1.0, rate=0.0))
-    assert stable_step(net, cloud(), x, row, method=mf.BirthDeath(1.0, rate=50.0)) < 0.5 * still == 0.5 * plain
+    still = stable_step(net, cloud(), x, row, method=mf.FisherRao(1.0, rate=0.0))
+    assert stable_step(net, cloud(), x, row, method=mf.FisherRao(1.0, rate=50.0)) < 0.5 * still == 0.5 * plain
 
 
 NOISY = {

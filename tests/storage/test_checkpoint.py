@@ -12,7 +12,7 @@ import xarray as xr
 import particles as mf
 from particles.errors import BusyError
 from particles.machine import Processor
-from particles.population.updates import recipe
+from particles.population.messages import population_spec
 from particles.storage import checkpoint, segments
 from particles.storage.checkpoint import Checkpoints
 
@@ -35,14 +35,13 @@ RECORD = ("loss", "prediction", "displacement_max", "position")
 def run(cloud, samples):
     """A runner of one of the cases, in two blocks of particles; `stop_at` asks it to stop after that iteration."""
 
-    def make(case="GD", folder=None, stop_at=None, seconds=0.0, **settings):
+    def make(case="GD", folder=None, stop_at=None, seconds=0.0, keep=0, **settings):
         method, more = CASES[case]
         defaults = {
             "record_every": 3,
             "record": RECORD,
             "positions": 2,
-            "checkpoints": folder,
-            "checkpoint_seconds": seconds,
+            "checkpoints": folder and mf.Checkpoints(folder, seconds, keep),
             "progress": lambda iteration, steps: iteration == stop_at,
         }
         return mf.simulate(NET, cloud(M=300), samples(n=9), method, steps=STEPS, **defaults | more | settings)
@@ -325,7 +324,7 @@ def test_checkpoint__shows_a_missing_file_as_nan(run, tmp_path, monkeypatch):
 
 
 def test_checkpoints__keep_every_kth(run, tmp_path):
-    run(folder=tmp_path, stop_at=12, keep_every=5)
+    run(folder=tmp_path, stop_at=12, keep=5)
     kept = [json.loads(path.read_bytes()) for path in states(tmp_path)]
     assert [one["iteration"] for one in kept] == [1, 6, 11, 12]
     assert [one["number"] for one in kept] == [0, 5, 10, 11]
@@ -410,7 +409,7 @@ def test_checkpoint__that_cannot_be_written_is_an_error(run, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:checkpoint .* left out")
 def test_checkpoints__that_begin_anew_stand_on_no_rows_from_before(samples, tmp_path):
-    population = mf.Local(1).populate(recipe(NET, mf.Gaussian(3).particles(300, 0)))
+    population = mf.Local(1).populate(population_spec(NET, mf.Gaussian(3).sample(300, 0, lazy=True)))
     keeper = Checkpoints(tmp_path, "hash")
     keeper.save(3, population, [(0, {"loss": np.ones(1)})], [])
     newest(tmp_path, "particles").unlink()
@@ -431,18 +430,18 @@ def test_checkpoints__leave_files_of_others_alone(run, tmp_path):
 def test_final__is_left_in_files_and_told_apart_from_checkpoints(run, tmp_path):
     whole = run()
     left = run(final=tmp_path / "last")
-    assert left.measure is None
-    again = mf.open(mf.save(left, tmp_path / "run.h5"))
+    assert left.last is None
+    again = mf.open_run(left.save(tmp_path / "run.h5"))
     for a, b in zip(again.measure, whole.measure, strict=True):
         assert a.tobytes() == b.tobytes()
     run(final=tmp_path / "last")  # the same run leaves the same files' successors, not more of them
     assert len(list((tmp_path / "last").iterdir())) == 1
     with pytest.raises(mf.StorageError, match="which is not there in full"):
-        mf.open(tmp_path / "run.h5")
-    again = mf.save(run(final=tmp_path / "last"), tmp_path / "run.h5")
+        mf.open_run(tmp_path / "run.h5")
+    again = run(final=tmp_path / "last").save(tmp_path / "run.h5")
     flip(next((tmp_path / "last").iterdir()))
     with pytest.raises(mf.StorageError, match="is damaged: its SHA-256"):
-        mf.open(again)
+        mf.open_run(again)
     with pytest.raises(mf.InputError, match="`final` and `checkpoints` must be two folders"):
         run(folder=tmp_path / "last", final=tmp_path / "last")
 

@@ -18,7 +18,7 @@ import particles as mf
 from particles.errors import DamagedError
 from particles.experiments import summary, sweep
 from particles.files.hdf5_file import Hdf5File
-from particles.methods import steppers
+from particles.methods import runge_kutta
 from particles.storage.run_file import open_final, open_root, open_tree, read
 
 EVERYTHING = tuple(row.name for row in mf.OBSERVABLES.values() if not (row.binary or row.name == "kernel_distance"))
@@ -44,7 +44,7 @@ EACH_RECORD = pytest.mark.parametrize("record", RECORDS, ids=["everything", "not
 @pytest.mark.parametrize("method", [mf.AveragedSGD(0.1), mf.GradientDescent(0.1)], ids=["averaged", "GD"])
 def test_save__comes_back_to_the_bit(tmp_path, result, record, method):
     run = result(record, method)
-    back = mf.open(mf.save(run, tmp_path / "run.h5"))
+    back = mf.open_run(run.save(tmp_path / "run.h5"))
     assert back.dataset.identical(run.dataset)
     assert back.dataset.attrs.keys() == run.dataset.attrs.keys()
     for one, two in ((run.measure, back.measure), (run.average, back.average)):
@@ -59,14 +59,14 @@ def test_save__keeps_every_float(tmp_path, result):
     run = result()
     run.dataset["loss"].values[:] = [float("nan"), -0.0, 5e-324, np.finfo(float).max]
     assert (
-        mf.open(mf.save(run, tmp_path / "run.h5")).dataset["loss"].values.tobytes()
+        mf.open_run(run.save(tmp_path / "run.h5")).dataset["loss"].values.tobytes()
         == run.dataset["loss"].values.tobytes()
     )
 
 
 def test_save__writes_the_same_contents_again(tmp_path, result):
     run = result()
-    one, two = mf.save(run, tmp_path / "one.h5"), mf.save(run, tmp_path / "two.h5")
+    one, two = run.save(tmp_path / "one.h5"), run.save(tmp_path / "two.h5")
     assert contents(one) == contents(two)
 
 
@@ -88,13 +88,13 @@ def same(ours, theirs):
 
 @EACH_RECORD
 def test_xarray__reads_a_run_as_open_does(tmp_path, result, record):
-    path = mf.save(result(record), tmp_path / "run.h5")
+    path = result(record).save(tmp_path / "run.h5")
     with xarray.open_dataset(path, engine="h5netcdf") as plain:
         same(open_root(path), plain.load())
 
 
 def test_xarray__reads_every_group_of_a_run(tmp_path, result):
-    path = mf.save(result(), tmp_path / "run.h5")
+    path = result().save(tmp_path / "run.h5")
     with xarray.open_datatree(path, engine="h5netcdf") as plain:
         ours = open_tree(path)
         assert [node.path for node in plain.subtree] == [node.path for node in ours.subtree] == ["/", "/final"]
@@ -124,7 +124,7 @@ def test_sweep_file__reads_back_what_was_summed_up(tmp_path, settings):
 
 
 def test_run__describes_every_variable(tmp_path, result):
-    with xarray.open_datatree(mf.save(result(), tmp_path / "run.h5"), engine="h5netcdf") as tree:
+    with xarray.open_datatree(result().save(tmp_path / "run.h5"), engine="h5netcdf") as tree:
         lacking = [f"{node.path}:{name}" for node in tree.subtree for name, variable in node.variables.items()
                    if not variable.attrs.keys() >= DESCRIBED]  # fmt: skip
     assert lacking == []
@@ -132,7 +132,7 @@ def test_run__describes_every_variable(tmp_path, result):
 
 @pytest.mark.parametrize("words", ["long_name", "units", "equation"])
 def test_run__leaves_no_description_empty(tmp_path, result, words):
-    run = mf.open(mf.save(result(), tmp_path / "run.h5"))
+    run = mf.open_run(result().save(tmp_path / "run.h5"))
     assert all(variable.attrs[words].strip() for variable in run.dataset.variables.values())
 
 
@@ -176,15 +176,15 @@ def harmed(path, how):
 
 @pytest.mark.parametrize("how", ["cut", "flipped", "emptied"])
 def test_open__says_which_file_is_damaged_and_what_to_do(tmp_path, result, how):
-    path = mf.save(result(), tmp_path / "run.h5")
+    path = result().save(tmp_path / "run.h5")
     harmed(path, how)
     with pytest.raises(DamagedError, match=r"run.h5 cannot be read as a result .*run again"):
-        mf.open(path)
+        mf.open_run(path)
 
 
 def test_open__says_that_there_is_no_such_file(tmp_path):
     with pytest.raises(mf.StorageError, match=r"no such file: .*none.h5. Give the path of a result"):
-        mf.open(tmp_path / "none.h5")
+        mf.open_run(tmp_path / "none.h5")
 
 
 def foreign_scalar(file):
@@ -205,20 +205,20 @@ def test_open__refuses_a_file_of_another_program(tmp_path, fill):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         fill(file)
     with pytest.raises(mf.StorageError, match=r"other.h5"):
-        mf.open(tmp_path / "other.h5")
+        mf.open_run(tmp_path / "other.h5")
 
 
 def test_open__refuses_a_sweep_s_file(tmp_path):
     made, _ = swept(tmp_path)
     with pytest.raises(mf.StorageError, match="Give a file under runs/"):
-        mf.open(summary.write(made, tmp_path).path)
+        mf.open_run(summary.write(made, tmp_path).path)
 
 
 @pytest.mark.parametrize("name", ["quickstart.toml", "data.csv"])
 def test_open__does_not_tell_to_delete_what_it_did_not_write(tmp_path, name):
     (tmp_path / name).write_text("steps = 3")
     with pytest.raises(mf.StorageError, match="is no result of this program: it is no HDF5 file") as caught:
-        mf.open(tmp_path / name)
+        mf.open_run(tmp_path / name)
     assert "delete" not in str(caught.value)
 
 
@@ -233,10 +233,10 @@ def locked(path):
 def test_open__needs_no_lock(tmp_path, cloud, samples):
     """Nor for the files that a run's file refers to."""
     net, method, last = mf.Network("tanh"), mf.GradientDescent(0.1), tmp_path / "last"
-    path = mf.save(mf.simulate(net, cloud(), samples(), method, steps=3, final=last), tmp_path / "run.h5")
-    whole = mf.open(path)
+    path = mf.simulate(net, cloud(), samples(), method, steps=3, final=last).save(tmp_path / "run.h5")
+    whole = mf.open_run(path)
     with locked(path), locked(next(last.glob("*.h5"))):
-        again = mf.open(path)
+        again = mf.open_run(path)
         found, _ = open_final(path, lambda count: slice(count))
     for measure in (again.measure, found):
         assert [a.tobytes() for a in measure] == [a.tobytes() for a in whole.measure]
@@ -245,9 +245,9 @@ def test_open__needs_no_lock(tmp_path, cloud, samples):
 @pytest.mark.parametrize("mode", ["r", "r+"])
 def test_open__reads_what_this_process_has_open_already(tmp_path, result, mode):
     run = result()
-    path = mf.save(run, tmp_path / "run.h5")
+    path = run.save(tmp_path / "run.h5")
     with h5py.File(path, mode):
-        assert mf.open(path).dataset.identical(run.dataset)
+        assert mf.open_run(path).dataset.identical(run.dataset)
 
 
 @contextlib.contextmanager
@@ -262,12 +262,12 @@ def no_more_files():
 
 
 def test_open__with_too_many_files_open_says_so(tmp_path, result):
-    path = mf.save(result(), tmp_path / "run.h5")
+    path = result().save(tmp_path / "run.h5")
     with (
         no_more_files(),
         pytest.raises(mf.StorageError, match=r"run.h5 cannot be read now: Too many open files\..*ulimit -n") as caught,
     ):
-        mf.open(path)
+        mf.open_run(path)
     assert not isinstance(caught.value, DamagedError) and "delete" not in str(caught.value)
 
 
@@ -275,7 +275,7 @@ def test_open__takes_no_nan_for_particles_that_could_not_be_read(tmp_path, cloud
     """HDF5 gives NaN for a file of a virtual dataset that it cannot open, and says nothing."""
     net, method = mf.Network("tanh"), mf.GradientDescent(0.1)
     run = mf.simulate(net, cloud(), samples(), method, steps=3, final=tmp_path / "last")
-    path = mf.save(run, tmp_path / "run.h5")
+    path = run.save(tmp_path / "run.h5")
     real = Hdf5File.values
 
     def starved(self, item, *window):
@@ -283,7 +283,7 @@ def test_open__takes_no_nan_for_particles_that_could_not_be_read(tmp_path, cloud
             return real(self, item, *window)
 
     monkeypatch.setattr(Hdf5File, "values", starved)
-    for opened in (mf.open, lambda path: open_final(path, lambda count: slice(count))):
+    for opened in (mf.open_run, lambda path: open_final(path, lambda count: slice(count))):
         with pytest.raises(mf.StorageError, match="cannot be read now: a file that it refers to"):
             opened(path)
 
@@ -302,7 +302,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_read__does_not_call_damaged_what_cannot_be_read_now(tmp_path, result, fault):
-    path = mf.save(result(("loss",)), tmp_path / "run.h5")
+    path = result(("loss",)).save(tmp_path / "run.h5")
 
     def reader(file):
         raise fault
@@ -317,7 +317,7 @@ def test_read__meets_the_disk_s_fault_where_hdf5_does_not_name_it(tmp_path, monk
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(10))
     monkeypatch.setattr(type(path), "open", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "")))
     with pytest.raises(mf.StorageError, match="cannot be read now: Input/output error"):
-        mf.open(path)
+        mf.open_run(path)
 
 
 def test_files__carry_checksums_on_all_arrays_of_numbers(tmp_path, result):
@@ -329,7 +329,7 @@ def test_files__carry_checksums_on_all_arrays_of_numbers(tmp_path, result):
         if written and not item.fletcher32:
             bare.append(name)
 
-    with h5py.File(mf.save(result(), tmp_path / "run.h5")) as file:
+    with h5py.File(result().save(tmp_path / "run.h5")) as file:
         file.visititems(look)
         assert file["loss"].fletcher32
     assert bare == []
@@ -338,7 +338,7 @@ def test_files__carry_checksums_on_all_arrays_of_numbers(tmp_path, result):
 def test_save__refuses_a_folder_that_is_a_file(tmp_path, result):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(mf.StorageError, match=r"could not be written: .* Choose a folder you may write to"):
-        mf.save(result(), tmp_path / "out" / "run.h5")
+        result().save(tmp_path / "out" / "run.h5")
     assert (tmp_path / "out").read_text() == "mine"
 
 
@@ -352,7 +352,7 @@ def cell(first):
 
 
 def test_page__names_what_is_in_a_run_s_file(tmp_path, result):
-    tree = open_tree(mf.save(result(), tmp_path / "run.h5"))
+    tree = open_tree(result().save(tmp_path / "run.h5"))
     assert cell("group `final`") == set(tree["final"].data_vars)
     assert cell("dimensions") - {"final"} == set(tree.sizes) | set(tree["final"].sizes)
     divided = {"accepted_parts", "rejected_parts"}
@@ -362,6 +362,6 @@ def test_page__names_what_is_in_a_run_s_file(tmp_path, result):
 def test_pages__have_the_numbers_of_the_code():
     text = {path.stem: path.read_text() for path in PAGE.parent.glob("*.md")}
     assert sweep.GATHERED == 2**24 and "above 2^24 particles" in text["results"] and "2^24 particles" in text["cluster"]
-    parts = f"{steppers._PARTS:,}".replace(",", " ")
+    parts = f"{runge_kutta._PARTS:,}".replace(",", " ")
     assert f"into {parts} parts at most" in text["mean_field"] and f"past {parts} parts" in mf.RungeKutta.__doc__
     assert "`patience` (30 s)" in text["cluster"] and mf.Ray().patience == 30

@@ -19,7 +19,7 @@ import particles as mf
 from support import ROOT
 
 HOME = Path(mf.__file__).parents[1]  # where the package is that is tested
-DRIVERS = ROOT / "drivers"
+DRIVERS = ROOT / "drivers" / "cluster"
 FAKES = ROOT / "tests" / "fake_slurm"
 BIN = Path(sys.executable).parent  # not resolved: the environment's own, with its `python` and `ray`
 SECONDS = 20.0

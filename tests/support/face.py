@@ -20,6 +20,8 @@ class Name(NamedTuple):
 
 def _listed(module: ModuleType) -> list[str]:
     """What a module names as its own: `x as x`, and its functions and classes, but for checks of arguments."""
+    if "__all__" in vars(module) and "__getattr__" not in vars(module):
+        return list(module.__all__)
     source = Path(inspect.getfile(module))
     stub = source.with_suffix(".pyi")
     names = []

@@ -13,13 +13,13 @@ from support import ROOT
 
 RECORD = ROOT / "tests" / "studies.json"
 # What a study claims by and measures with; the loops under all of it are held to the bit by other tests.
-ALWAYS = [ROOT / "particles" / name for name in ("simulation/flow.py", "methods/settings.py", "methods/steppers.py")]
+ALWAYS = [ROOT / "particles" / name for name in ("simulation/flow.py", "methods/base.py", "methods/descent.py")]
 THEORY = ("particles.theory.", "particles.analysis.", "particles.experiments.claims.")
 
 
 def names() -> list[str]:
     """The drivers that end with a table of claims."""
-    drivers = sorted((ROOT / "drivers").glob("*.py"))
+    drivers = sorted((ROOT / "drivers" / "studies").glob("*.py"))
     asks = re.compile(r"^from particles\.experiments\.claims import .*\bstudy\b", re.MULTILINE)
     return [path.stem for path in drivers if asks.search(path.read_text(encoding="utf-8"))]
 
@@ -38,7 +38,7 @@ def record(passed: dict[str, str]) -> None:
 def fingerprint(name: str) -> str:
     """A hash of all files that decide what the study claims and how it is computed."""
     digest = hashlib.sha256()
-    own = [ROOT / "drivers" / f"{name}.py", ROOT / "configs" / f"{name}.toml"]
+    own = [ROOT / "drivers" / "studies" / f"{name}{suffix}" for suffix in (".py", ".toml")]
     for path in [*own, *ALWAYS, *sorted(theory_of(name))]:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
@@ -46,7 +46,7 @@ def fingerprint(name: str) -> str:
 
 def theory_of(name: str) -> set[Path]:
     """The files of the theory that the driver reaches, by its imports and by what it asks of `mf`."""
-    source = (ROOT / "drivers" / f"{name}.py").read_text(encoding="utf-8")
+    source = (ROOT / "drivers" / "studies" / f"{name}.py").read_text(encoding="utf-8")
     reached, waiting = set(), {*_imported(source), *_of_the_face(source)}
     while waiting:
         for path in _files(waiting.pop()) - reached:

@@ -5,7 +5,7 @@ import pytest
 from support import naive
 
 import particles as mf
-from particles.kernels import relu_patterns
+from particles.kernels import bit_counts
 from particles.theory import tangent
 
 # (n, M, d): one of each; no block, strip or pass full; several strips, and particles over a pass and a block.
@@ -50,6 +50,23 @@ def test_gram__is_the_tangent_kernel(name, train, n, M, d, equal):
 @NAMES
 @LAYERS
 @pytest.mark.parametrize("equal", [True, False], ids=["equal", "weighted"])
+def test_gram__of_other_inputs_is_a_block_of_the_whole(name, train, equal):
+    x, measure = case(131, 700, 5, equal)
+    net, whole = mf.Network(name, train=train), formula(name, train, measure, x)
+    block = tangent.gram(net, measure, x[:40], x[40:])
+    assert block.shape == (40, 91)
+    assert np.abs(block - whole[:40, 40:]).max() <= 1e-12 * max(1.0, np.abs(whole).max())
+
+
+def test_gram__refuses_other_inputs_of_another_dimension():
+    x, measure = case(7, 300, 2, True)
+    with pytest.raises(mf.InputError, match="`other` must have the columns of `x`: got 3 for 2"):
+        tangent.gram(mf.Network("tanh"), measure, x, np.zeros((4, 3)))
+
+
+@NAMES
+@LAYERS
+@pytest.mark.parametrize("equal", [True, False], ids=["equal", "weighted"])
 def test_operator__acts_as_the_gram_matrix(name, train, equal):
     x, measure = case(131, 700, 5, equal)
     v = np.random.default_rng(0).standard_normal((131, 2))
@@ -63,7 +80,7 @@ def test_gram_and_operator__have_the_same_bits_on_any_number_of_threads(name):
     x, measure = case(131, 2000, 3, True)
     net, v = mf.Network(name, train=("input", "output")), np.ones(131)
     engines = [mf.Local(threads) for threads in (1, 2, 3)]
-    assert len({tangent.gram(net, measure, x, engine).tobytes() for engine in engines}) == 1
+    assert len({tangent.gram(net, measure, x, engine=engine).tobytes() for engine in engines}) == 1
     assert len({(tangent.operator(net, measure, x, engine) @ v).tobytes() for engine in engines}) == 1
 
 
@@ -91,7 +108,7 @@ def test_gram__is_how_the_outputs_move():
 
 
 def test_tables__hold_the_bits_two_rows_share_with_a_nibble():
-    found = relu_patterns.tables()
+    found = bit_counts.tables()
     for index, v in ((0x53, 0b0110), (0xFF, 0b1111), (0x0A, 0b1000), (0xA0, 0b1000)):
         low, high = (int(v & row).bit_count() for row in (index & 15, index >> 4))
         assert found[index, v] == low + 16 * high
@@ -103,15 +120,15 @@ def test_count_pass__is_its_plain_twin(monkeypatch):
 
     random = np.random.default_rng(0)
     width = 70
-    pairs = random.integers(0, 256, relu_patterns.PASS * width).astype(np.uint8)
-    nibbles = random.integers(0, 16, relu_patterns.PASS * relu_patterns.STRIP).astype(np.uint8)
-    tables, start = relu_patterns.tables().reshape(-1), random.integers(0, 9, 600).astype(np.uint16)
+    pairs = random.integers(0, 256, bit_counts.PASS * width).astype(np.uint8)
+    nibbles = random.integers(0, 16, bit_counts.PASS * bit_counts.STRIP).astype(np.uint8)
+    tables, start = bit_counts.tables().reshape(-1), random.integers(0, 9, 600).astype(np.uint16)
     expected = start.copy()
-    relu_patterns.count_pass(tables, pairs, 3, width, nibbles, 0, expected, 7)
-    for shuffle in (relu_patterns._has_shuffle, lambda context: False):
-        monkeypatch.setattr(relu_patterns, "_has_shuffle", shuffle)
+    bit_counts.count_pass(tables, pairs, 3, width, nibbles, 0, expected, 7)
+    for shuffle in (bit_counts._has_shuffle, lambda context: False):
+        monkeypatch.setattr(bit_counts, "_has_shuffle", shuffle)
         found = start.copy()
-        numba.njit(lambda *a: relu_patterns.count_pass(*a))(tables, pairs, 3, width, nibbles, 0, found, 7)
+        numba.njit(lambda *a: bit_counts.count_pass(*a))(tables, pairs, 3, width, nibbles, 0, found, 7)
         assert (found == expected).all()
 
 

@@ -9,17 +9,18 @@ from typing import Any, NamedTuple
 
 from particles.errors import LostError
 from particles.machine import Processor, processor
-from particles.population.online import Walk
+from particles.population.fold import fold_blocks
+from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update, Where
+from particles.population.online import ShardSweep
 from particles.population.ray.rows import adopt
 from particles.population.samples import Samples
 from particles.population.shard import Shard
-from particles.population.updates import Field, Leg, Move, Partial, Recipe, Where
 
 
 class Order(NamedTuple):
-    """What an actor is told to make: its part of a population's recipe, with the blocks that it is."""
+    """What an actor is told to make: its part of a population's spec, with the blocks that it is."""
 
-    recipe: Recipe
+    spec: PopulationSpec
     rows: bytes  # the activation, if it is the user's own
     threads: int
     span: tuple[int, int]
@@ -31,7 +32,7 @@ class ShardActor:
     def __init__(self, epoch: int) -> None:
         self.epoch, self.number = epoch, 0
         self.shard: Shard | None = None
-        self.walk: Walk | None = None
+        self.sweep: ShardSweep | None = None
 
     def call(self, stamp: tuple[int, int], name: str, args: tuple[Any, ...]) -> Any:
         """One of the methods below, if this is the call that is due."""
@@ -42,36 +43,36 @@ class ShardActor:
 
     def _build(self, order: Order, samples: Samples | None) -> None:
         adopt(order.rows)
-        self.shard = Shard(order.recipe, order.threads, samples and samples.owned(), order.span)
+        self.shard = Shard(order.spec, order.threads, samples and samples.owned(), order.span)
 
-    def _advance(self, move: Move | None, where: Where, keep: bool) -> Any:
+    def _advance(self, update: Update | None, where: Where, keep: bool) -> Any:
         assert self.shard is not None
-        return self.shard.advance(move, where, keep)
+        return self.shard.advance(update, where, keep)
 
     def _sum(self, where: Where, averaged: bool) -> Any:
         assert self.shard is not None
         return self.shard.branches(where, averaged)
 
-    def _fold(self, partials: Sequence[Partial], field: Field | None) -> Any:
+    def _fold(self, reductions: Sequence[Reduction], drift: Drift | None) -> Any:
         assert self.shard is not None
-        return self.shard.fold(partials, field)
+        return fold_blocks(self.shard, reductions, drift)
 
     def _each(self, work: Callable[..., Any], args: Any, named: Any) -> Any:
         return work(self.shard, *args, **named)
 
-    def _walk(self, leg: Leg) -> Any:
+    def _begin_sweep(self, run: OnlineRun) -> Any:
         assert self.shard is not None
-        self.walk = Walk(self.shard, leg)
-        return self.walk.sums(None)
+        self.sweep = ShardSweep(self.shard, run)
+        return self.sweep.sums(None)
 
     def _sums(self, g: float) -> Any:
-        assert self.walk is not None
-        return self.walk.sums(g)
+        assert self.sweep is not None
+        return self.sweep.sums(g)
 
     def _close(self, g: float) -> bool:
-        assert self.walk is not None
-        walk, self.walk = self.walk, None
-        return walk.close(g)
+        assert self.sweep is not None
+        sweep, self.sweep = self.sweep, None
+        return sweep.close(g)
 
 
 def actor_class(ray: Any) -> type:

@@ -1,8 +1,8 @@
 """Where the head of a batch job's Ray cluster is, and proof that it is this job's.
 
-drivers/slurm.sbatch calls `python -m particles.population.ray.batch`. The head takes a port that is free, and its
-address goes to a file for this user alone. It must prove that it knows the job's token before anything joins it: Ray
-alone would send the token to what listens there, and would join a head that wants none.
+drivers/cluster/slurm.sbatch calls `python -m particles.population.ray.batch`. The head takes a port that is free, and
+its address goes to a file for this user alone. It must prove that it knows the job's token before anything joins it:
+Ray alone would send the token to what listens there, and would join a head that wants none.
 """
 
 import contextlib

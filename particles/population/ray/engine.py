@@ -10,12 +10,12 @@ from particles.errors import InputError
 from particles.kernels.assemble import BLOCK
 from particles.machine import mixture
 from particles.measures.blocks import blocks_of
+from particles.population.messages import PopulationSpec
 from particles.population.population import Watch
 from particles.population.ray.connection import Node, connected, nodes
 from particles.population.ray.population import RayPopulation, checked_room
 from particles.population.ray.tasks import processors, run_tasks
 from particles.population.samples import Samples
-from particles.population.updates import Recipe
 
 T = TypeVar("T")
 
@@ -42,9 +42,9 @@ class Ray:
                 whole(name, getattr(self, name), 1, remedy="Leave it out for what the cluster has.")
         number("patience", self.patience, above=0.0, remedy="Give seconds, such as 30.")
 
-    def populate(self, recipe: Recipe, samples: Samples | None = None) -> RayPopulation:
-        """The population that a recipe makes, each shard making or given its own particles."""
-        blocks = blocks_of(recipe.start.count)
+    def populate(self, spec: PopulationSpec, samples: Samples | None = None) -> RayPopulation:
+        """The population that a spec makes, each shard making or given its own particles."""
+        blocks = blocks_of(spec.start.count)
         if self.shards is not None and self.shards > blocks:
             raise InputError(
                 "`shards` must not exceed the number of blocks",
@@ -54,7 +54,7 @@ class Ray:
         with contextlib.ExitStack() as stack:
             ray = stack.enter_context(connected(self.address))
             shards, threads = checked_room(ray, self.shards, self.threads)
-            made = RayPopulation(ray, recipe, samples, min(shards, blocks), threads, self.patience)
+            made = RayPopulation(ray, spec, samples, min(shards, blocks), threads, self.patience)
             made.leave = stack.pop_all()
             return made
 

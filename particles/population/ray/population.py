@@ -16,13 +16,13 @@ from particles.errors import ClusterError, InputError, LostError
 from particles.machine import mixture, processor
 from particles.measures.blocks import blocks_of, root
 from particles.measures.measure import Array
-from particles.population.population import folded
+from particles.population.fold import combined
+from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update, Where
 from particles.population.ray.actor import Order, actor_class
 from particles.population.ray.connection import Node, nodes, short
 from particles.population.ray.rows import packed
 from particles.population.samples import Samples
 from particles.population.shard import Shard
-from particles.population.updates import Field, Leg, Move, Partial, Recipe, Where
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class RayPopulation:
     """
 
     ray: Any
-    recipe: Recipe
+    spec: PopulationSpec
     samples: Samples | None
     shards: int
     threads: int
@@ -78,7 +78,7 @@ class RayPopulation:
     _put: Any = None
 
     def __post_init__(self) -> None:
-        self.alpha, self.count = self.recipe.net.scale(self.recipe.start), self.recipe.start.count
+        self.alpha, self.count = self.spec.net.scale(self.spec.start), self.spec.start.count
         self.blocks = blocks_of(self.count)
         self._put = self._stored(self.samples)  # the data, once
         try:
@@ -118,8 +118,8 @@ class RayPopulation:
         runs = spans(self.blocks, len(homes))
         self._number += 1
         stamp, edge = (self._epoch, self._number), _edges(self.count)
-        start, rows = self.recipe.start, packed(self.ray, self.recipe.net.activation)
-        parts = [self.recipe._replace(start=start.cut(edge(first), edge(last))) for first, last in runs]
+        start, rows = self.spec.start, packed(self.ray, self.spec.net.activation)
+        parts = [self.spec._replace(start=start.cut(edge(first), edge(last))) for first, last in runs]
         # The data's reference stands for the data only as an argument of its own.
         refs = [
             actor.build.remote(stamp, Order(part, rows, self.threads, run), self._put)
@@ -230,25 +230,25 @@ class RayPopulation:
 
     # What the flow asks
 
-    def advance(self, move: Move | None, where: Where, keep: bool = False) -> tuple[Array, bool]:
-        answers = self._all("advance", move, where, keep)
+    def advance(self, update: Update | None, where: Where, keep: bool = False) -> tuple[Array, bool]:
+        answers = self._all("advance", update, where, keep)
         return self.alpha * root([part for part, _ in answers], self.blocks), all(finite for _, finite in answers)
 
     def sum(self, where: Where, averaged: bool = False) -> Array:
         return self.alpha * root(self._all("sum", where, averaged), self.blocks)
 
-    def sweep(self, leg: Leg) -> tuple[Array, bool]:
+    def sweep(self, run: OnlineRun) -> tuple[Array, bool]:
         """Iterations one by one: each waits for every shard, a round trip where threads take microseconds."""
-        outputs = np.zeros(len(leg.sizes))
-        parts = self._all("walk", leg)
+        outputs = np.zeros(len(run.sizes))
+        parts = self._all("begin_sweep", run)
         for t in range(len(outputs)):
             if t:
                 parts = self._all("sums", float(outputs[t - 1]))
             outputs[t] = self.alpha * root(parts, self.blocks)[0]
         return outputs, all(self._all("close", float(outputs[-1])))
 
-    def fold(self, partials: Sequence[Partial], field: Field | None) -> list[Array]:
-        return folded(self._all("fold", list(partials), field), self.blocks)
+    def fold(self, reductions: Sequence[Reduction], drift: Drift | None) -> list[Array]:
+        return combined(self._all("fold", list(reductions), drift), self.blocks)
 
     def each(self, work: Callable[Concatenate[Shard, P], T], *args: P.args, **named: P.kwargs) -> list[T]:
         return self._all("each", work, args, named)

@@ -1,4 +1,4 @@
-"""A cluster of several nodes on this machine's loopback, and ways to hurt it: for tests and drivers/faults.py.
+"""A cluster of several nodes on this machine's loopback, and ways to hurt it: for tests and drivers/cluster/faults.py.
 
 Needs the extra `test` (psutil).
 """

@@ -98,7 +98,7 @@ def _refined(V: Variation, y: Array, loss: Loss, signs: Array, masses: Array, T:
         if found and len(b) * len(y) > _NUMBERS:
             break
         one = Measure(b, np.ones(len(b)), np.full(len(b), 1.0 / len(b)))
-        pull = 0.5 * V.scale * V.rule.weight * np.sum(b**2, axis=1)
+        pull = V.penalty.weight * V.rule.value(b, 1)
         dual = Dual(columns_of(V.net, one, V.x, alpha), pull, log_w, signs, masses, y, loss, T)
         z = maximum(dual, z, tolerance)
         before, found = found, _result(dual, z, b)

@@ -51,7 +51,7 @@ def grid(V: Variation, T: float, signs: Array, level: int) -> Grid:
 
     How many there are at first follows from the narrowest peak that exp(-V / T) can have.
     """
-    d, stiff = V.x.shape[1], V.scale * V.rule.weight / T
+    d, stiff = V.x.shape[1], V.penalty.weight / T
     bent = limits(V, 1.0, float(np.abs(signs).max())).curvature / T
     width = 1.0 / np.sqrt(stiff + (bent if np.isfinite(bent) else 0.0))
     radius = _reach(V, T, signs) * _FARTHER ** (level + 1)
@@ -98,7 +98,7 @@ def _reach(V: Variation, T: float, signs: Array) -> float:
 
     Beyond the bound V's pull has outgrown the data's for good; within it V is looked at along rays.
     """
-    pull, d = V.scale * V.rule.weight, V.x.shape[1]
+    pull, d = V.penalty.weight, V.x.shape[1]
     bound = 2.0 * checked_growth(V, signs) / pull + np.sqrt(2.0 * _DEEP * T / pull)
     radii = bound * np.arange(1, _RADII + 1) / _RADII
     angle = 2.0 * np.pi * np.arange(_RAYS) / _RAYS

@@ -19,7 +19,6 @@ from particles.errors import InputError
 from particles.measures.measure import Array, Measure
 from particles.measures.random_streams import Purpose, checked_seed, generator
 from particles.model.network import Network
-from particles.model.regularisers import L2
 from particles.theory.entropic.free_energy import checked_problem, checked_temperature
 from particles.theory.entropic.gibbs import shares
 from particles.theory.entropic.polar import DIM, checked_confinement, checked_growth, grid, rounding
@@ -153,8 +152,7 @@ def _sampled(
     V: Variation, T: float, sign: float, measure: Measure, draws: int, random: np.random.Generator
 ) -> tuple[float, float, float, Nodes]:
     """log Z of one sign, its standard error, how many draws of the law itself this was worth, and they."""
-    assert isinstance(V.rule, L2)
-    d, std = V.x.shape[1], math.sqrt(T / (V.scale * V.rule.weight))
+    d, std = V.x.shape[1], math.sqrt(T / (V.penalty.weight))
     laws = [(np.zeros(d), std * np.eye(d)), *_fitted(measure, sign)]
     logs, places = [], []
     for law, (mean, root) in enumerate(laws):

@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.model.regularisers import L1, Regulariser
+from particles.model.regularisers import Regulariser
 from particles.theory.optimality.minimum import project
 from particles.theory.optimality.potential import Variation
 
@@ -137,7 +136,5 @@ def _bounded(V: Variation, bounds: Limits, parts: _Boxes, places: Array, radius:
 
 def pull(rule: Regulariser, scale: float, b: Array) -> Array:
     """What the regulariser adds to V at positions b (k, d): (k,). scale: alpha^2. It must not depend on the start."""
-    if not isinstance(rule, L1) and rule.about == "start" and rule.weight:
-        raise InputError("a pull to the start is no function of the measure", repr(rule), 'Use about="zero".')
-    size = scale * rule.weight
-    return np.asarray(size * (np.abs(b).sum(axis=1) if isinstance(rule, L1) else 0.5 * np.sum(b**2, axis=1)))
+    rule.check_potential()
+    return scale * rule.weight * rule.value(b, 1)

@@ -20,7 +20,7 @@ from particles.measures.measure import Array, Measure, checked_measure
 from particles.measures.random_streams import checked_seed
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
-from particles.model.regularisers import L2, NONE, Regulariser
+from particles.model.regularisers import NONE, Regulariser
 from particles.theory.optimality.boxes import floor, limits, pull
 from particles.theory.optimality.minimum import Least, least
 from particles.theory.optimality.potential import Variation, first_variation
@@ -156,9 +156,9 @@ def checked_radius(V: Variation, radius: float | None, signs: Array, farthest: f
             told = f"|b| = {farthest:.6g} for radius={R:g}"
             raise InputError("the particles must lie in the ball", told, f"Use radius={1.01 * farthest:.3g} or more.")
         return R
-    size = V.scale * V.rule.weight
+    size = V.penalty.pull
     steepest = limits(V, 1.0, float(np.abs(signs).max())).slope
-    if not isinstance(V.rule, L2) or not size or not np.isfinite(steepest):
+    if not size or not np.isfinite(steepest):
         rule = "without a radius V must grow at infinity: an L2 pull, and sigma' bounded"
         raise InputError(rule, f"{V.rule!r} and {V.net.activation}", "Give `radius`.")
     return max(2.0 * steepest / size, farthest, 1e-3)  # any larger ball holds it too

@@ -11,7 +11,7 @@ import numpy as np
 from particles.measures.laws import Ball, Sphere
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose, generator
-from particles.model.regularisers import L1, NONE
+from particles.model.regularisers import NONE
 from particles.theory.optimality.potential import Variation
 
 _ROUNDS = 300  # of descent from every start
@@ -86,7 +86,7 @@ def descend(V: Variation, b: Array, s: Array, radius: float, rounds: int) -> tup
     Steps are Barzilai and Borwein's, made shorter until V falls by a share of what they promise. The L1 pull enters by
     its proximal map (soft threshold, then projection: together they are the map of both).
     """
-    size = V.scale * V.rule.weight if isinstance(V.rule, L1) else 0.0
+    penalty, size = V.penalty, V.penalty.threshold
     smooth = V._replace(rule=NONE) if size else V
     ends, values = project(b, radius), np.empty(len(b))
     values[:], slopes = smooth.both(ends, s)
@@ -96,8 +96,7 @@ def descend(V: Variation, b: Array, s: Array, radius: float, rounds: int) -> tup
     for _ in range(rounds):
         here, slope, step = ends[rows], slopes[rows], steps[rows]
         ahead = here - step[:, None] * slope
-        ahead = np.sign(ahead) * np.maximum(np.abs(ahead) - size * step[:, None], 0.0) if size else ahead
-        ahead = project(ahead, radius)
+        ahead = project(penalty.prox(ahead, step[:, None]) if size else ahead, radius)
         value, found = smooth.both(ahead, s[rows])
         value += size * np.abs(ahead).sum(axis=1)
         move, turn = ahead - here, found - slope

@@ -6,6 +6,7 @@ and the velocity of a particle in flow time is v = -grad V / alpha^2. L is conve
 int V dmu - int V dnu, whatever nu.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +18,10 @@ from particles.errors import InputError
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
-from particles.model.regularisers import L1, NONE, Regulariser
+from particles.model.regularisers import NONE, Regulariser
+from particles.population.messages import Drift, population_spec
 from particles.population.population import Local, cores
 from particles.population.shard import Shard
-from particles.population.updates import Field, recipe
 
 
 class Variation(NamedTuple):
@@ -32,6 +33,11 @@ class Variation(NamedTuple):
     rule: Regulariser
     scale: float  # alpha^2, the regulariser's factor
     threads: int
+
+    @property
+    def penalty(self) -> Regulariser:
+        """The regulariser as it stands in V, its weight times alpha^2."""
+        return replace(self.rule, weight=self.scale * self.rule.weight)
 
     def value(self, b: ArrayLike, s: ArrayLike) -> Array:
         """V at positions b (k, d) with signs s (k,): (k,)."""
@@ -46,19 +52,15 @@ class Variation(NamedTuple):
         # A cloud of these points, both of whose layers move: its velocities are minus the gradient and minus the value.
         cloud = Measure(points, signs, np.full(len(signs), 1.0 / len(signs)))
         net = Network(self.net.activation, beta=1.0, train=("input", "output"))
-        shard = Shard(recipe(net, cloud), self.threads)
+        shard = Shard(population_spec(net, cloud), self.threads)
         try:
-            v, vs = shard.velocities(Field(self.x, self.slope, NONE))
+            v, vs = shard.velocities(Drift(self.x, self.slope, NONE))
         finally:
             shard.close()
-        value, gradient, size = -signs * vs, -v, self.scale * self.rule.weight
-        if not size:
+        value, gradient, penalty = -signs * vs, -v, self.penalty
+        if not penalty.weight:
             return value, gradient
-        if isinstance(self.rule, L1):
-            at_zero = np.sign(gradient) * np.maximum(np.abs(gradient) - size, 0.0)
-            gradient = np.where(points == 0.0, at_zero, gradient + size * np.sign(points))
-            return value + size * np.abs(points).sum(axis=1), gradient
-        return value + 0.5 * size * np.sum(points**2, axis=1), gradient + size * points
+        return value + penalty.weight * penalty.value(points, 1), penalty.gradient(gradient, points)
 
 
 def first_variation(
@@ -81,8 +83,7 @@ def first_variation(
     """
     if net.train != ("input",):
         raise InputError("the first variation is over (sign, position)", f"train={net.train}", 'Use train="input".')
-    if not isinstance(regulariser, L1) and regulariser.about == "start" and regulariser.weight:
-        raise InputError("a pull to the start is no function of the measure", repr(regulariser), 'Use about="zero".')
+    regulariser.check_potential()
     row, x = loss_row(loss), net.inputs(data.x)
     if row.binary:
         checked_labels(data.y)

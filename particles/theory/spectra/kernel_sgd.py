@@ -33,9 +33,8 @@ def feature_sgd(
     features: points (k, d) -> (k, D). x : (S, T, d) the samples of S streams, y : (S, T). -> coefficients (S, D) each,
     f = psi.coefficients. Features that are cut off count as zero.
 
-    >>> from particles.theory import kernel_sgd
     >>> x = mf.Sphere(2).sample(200, seed=0).b
-    >>> found = kernel_sgd.feature_sgd(lambda points: points, x[None], x[None, :, 0], step=0.5)
+    >>> found = mf.theory.spectra.feature_sgd(lambda points: points, x[None], x[None, :, 0], step=0.5)
     >>> bool(np.allclose(found.last, [[1.0, 0.0]], atol=1e-6))
     True
     """
@@ -62,9 +61,8 @@ def feature_sgd(
 def gram_sgd(gram: ArrayLike, y: ArrayLike, step: float, weight_decay: float = 0.0) -> Iterates:
     """The same by the Gram matrix (T, T) of the samples in their order, y (T,): f = k(., x).coefficients, (T,) each.
 
-    >>> from particles.theory import kernel_sgd
     >>> x = mf.Sphere(2).sample(200, seed=0).b
-    >>> found = kernel_sgd.gram_sgd(x @ x.T, x[:, 0], step=0.5)
+    >>> found = mf.theory.spectra.gram_sgd(x @ x.T, x[:, 0], step=0.5)
     >>> bool(np.allclose(x.T @ found.last, [1.0, 0.0], atol=1e-6))
     True
     """
@@ -85,8 +83,7 @@ def gram_sgd(gram: ArrayLike, y: ArrayLike, step: float, weight_decay: float = 0
 def averaged_residual(values: Array, T: int, step: float, weight_decay: float) -> Array:
     """What the average of T + 1 iterates has not learnt, in the mean, of an eigenfunction: values (K,) -> (K,).
 
-    >>> from particles.theory import kernel_sgd
-    >>> kernel_sgd.averaged_residual(np.array([1.0, 0.1, 0.0]), T=100, step=0.1, weight_decay=0.01).round(3)
+    >>> mf.theory.spectra.averaged_residual(np.array([1.0, 0.1, 0.0]), T=100, step=0.1, weight_decay=0.01).round(3)
     array([0.107, 0.641, 1.   ])
     """
     eta, _ = _rates(step, weight_decay)
@@ -114,10 +111,9 @@ def expected_risk(
     of each. noise: standard deviation of the labels' noise. An estimate: the samples' own noise, f(x_t) less target,
     is taken as more label noise of its mean size. Measured on the circle to be within 11% in 24 random problems.
 
-    >>> from particles.theory import kernel_sgd
     >>> lam, one = np.array([1.0, 0.1]), np.ones(2)
     >>> rates = {"step": 0.1, "weight_decay": 0.0, "noise": 0.1}
-    >>> [round(kernel_sgd.expected_risk(lam, one, one, T, **rates), 3) for T in (10, 1000)]
+    >>> [round(mf.theory.spectra.expected_risk(lam, one, one, T, **rates), 3) for T in (10, 1000)]
     [1.319, 0.01]
     """
     eta, _ = _rates(step, weight_decay)

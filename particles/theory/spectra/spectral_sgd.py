@@ -30,8 +30,7 @@ class Theorem2(NamedTuple):
 
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
     >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=100)
-    >>> from particles.theory import spectral_sgd
-    >>> setting = spectral_sgd.Theorem2(found, noise=0.1)
+    >>> setting = mf.theory.spectra.Theorem2(found, noise=0.1)
     >>> bool(setting.risk(10000, r=0.75, hardest=True) < setting.risk(100, r=0.75, hardest=True))
     True
     """
@@ -85,9 +84,8 @@ def circle_sgd(
 
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
     >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=4)
-    >>> from particles.theory import spectral_sgd
     >>> theta = mf.Uniform(1, -np.pi, np.pi).sample(2000, seed=0).b
-    >>> iterates = spectral_sgd.circle_sgd(found, [0.0, 1.0], theta, np.zeros((2000, 1)), step=0.5)
+    >>> iterates = mf.theory.spectra.circle_sgd(found, [0.0, 1.0], theta, np.zeros((2000, 1)), step=0.5)
     >>> iterates.last[:, 1].round(3), iterates.average[:, 1].round(2)
     (array([1.]), array([0.99]))
     """

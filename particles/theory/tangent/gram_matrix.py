@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
 
-def gram(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = None) -> Array:
+def gram(
+    net: Network, measure: Measure, x: ArrayLike, other: ArrayLike | None = None, *, engine: Local | None = None
+) -> Array:
     """The Gram matrix of the tangent kernel (5) in flow time: x (n, d) -> (n, n), symmetric, float64.
+
+    other: inputs (m, d) beside x, as new ones beside those of training: -> (n, m), the kernel at x_i and other_j.
 
     ReLU with equal weights and unit signs counts activation patterns, which is exact up to the inputs' products; every
     other case multiplies features. The bits do not depend on the number of threads. Raises InputError for inputs and
@@ -41,9 +45,12 @@ def gram(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = No
            [0.  , 0.47]])
     """
     inputs = net.inputs(x)
+    columns = inputs if other is None else net.inputs(other)
+    if columns.shape[1] != inputs.shape[1]:
+        raise InputError("`other` must have the columns of `x`", f"{columns.shape[1]} for {inputs.shape[1]}", "")
     atoms = atoms_of(measure, inputs.shape[1])
     with Team((engine or Local()).threads or cores()) as team:
-        return tile_values(net, atoms, inputs, inputs, team)
+        return tile_values(net, atoms, inputs, columns, team)
 
 
 def write_gram(
@@ -58,8 +65,8 @@ def write_gram(
 ) -> Path:
     """The Gram matrix straight to an HDF5 file, for n that no memory holds: x (n, d) -> variable `gram` (n, n).
 
-    start: a measure, or a source that makes its particles slab by slab (`law.particles(...)`). tile: inputs a side of
-    what is made at a time, one tile a core, in about 30 tile^2 bytes; wider tiles look at each particle less often,
+    start: a measure, or a lazy sample, whose particles are created slab by slab. tile: inputs a side of what is made
+    at a time, one tile a core, in about 30 tile^2 bytes; wider tiles look at each particle less often,
     which pays from about 50 inputs on. No bit depends on the tile or the engine: they are those of `gram`.
     progress(done, total) is called after each tile; a true answer stops. attributes: for the file's root.
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.kernels.assemble import BLOCK, LANES
+from particles.kernels.bit_counts import PASS, STRIP
 from particles.kernels.gram import GramKernels, gram_kernels, product_kernels
-from particles.kernels.relu_patterns import PASS, POSITIONS, STRIP, pattern_kernels
+from particles.kernels.relu_patterns import POSITIONS, pattern_kernels
 from particles.measures import blocks
 from particles.measures.blocks import Cloud
 from particles.measures.measure import Array, Source

@@ -1,0 +1,70 @@
+"""Particle dual averaging."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+from particles.checks import Setting
+from particles.measures.measure import Array
+from particles.methods.base import Method, Seed, Step, Stepper, WeightDecay
+from particles.model.regularisers import L2, Regulariser
+from particles.population.messages import Drift, Noise, Update
+
+
+class Averaging(Stepper):
+    """Langevin steps whose potential is the weighted mean of those seen once in `inner` iterations.
+
+    memory: "slopes" (n,), sum_s s slope_s over the outer iterations so far.
+    """
+
+    method: "DualAveraging"
+
+    def move(self, iteration: int, g: Array) -> Update | None:
+        method, eta = self.method, float(self.problem.sizes[iteration])
+        t, inside = divmod(iteration, method.inner)
+        t += 1
+        if not inside:
+            slope = self.problem.field(iteration, g).slope
+            self.memory["slopes"] = self.memory.get("slopes", 0.0) + t * slope
+        share = 2.0 / ((t + 1) * (t + 2))
+        pull = L2(method.weight_decay * share * t * (t + 1) / 2)
+        field = Drift(iteration, share * self.memory["slopes"], pull)
+        noise = Noise(math.sqrt(2.0 * eta * method.temperature), method.seed, iteration)
+        return Update(field, eta, noise=noise)
+
+
+@dataclass(frozen=True)
+class DualAveraging(Method):
+    """Particle dual averaging (Nitanda, Wu, Suzuki 2021): Langevin steps under the average of all slopes so far.
+
+    Outer iteration t = 1, 2, .. takes the slope l'(g, y) once, and `inner` Langevin steps then follow the potential
+    2 / ((t + 1) (t + 2)) sum_(s <= t) s (V_s + lam/2 |b|^2), V_s the first variation then. On all samples.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> dual = mf.DualAveraging(0.1, temperature=0.05, weight_decay=0.1)
+    >>> mf.simulate(net, law.sample(64, seed=0), data, dual, steps=20).dataset["loss"].values[[0, -1]].round(2)
+    array([0.11, 0.06])
+    """
+
+    step: Step
+    temperature: Annotated[
+        float, Setting("temperature of the noise, in units of V", least=0.0, remedy="Use 0 for none.")
+    ]
+    weight_decay: WeightDecay = 0.0
+    inner: Annotated[
+        int, Setting("Langevin steps an outer step", least=1, remedy="Use 10 Langevin steps to a slope, say.")
+    ] = 10
+    seed: Seed = 0
+
+    stepper = Averaging
+
+    @property
+    def regulariser(self) -> Regulariser:
+        """The confinement lam/2 |b|^2."""
+        return L2(self.weight_decay)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the temperature is not 0."""
+        return self.temperature != 0.0

@@ -1,0 +1,72 @@
+"""Mean-field Langevin descent."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from particles.checks import Setting
+from particles.measures.measure import Array
+from particles.methods.base import BatchOrAll, Memory, Method, Problem, Seed, Step, Stepper, Stop, WeightDecay
+from particles.methods.schedules import Schedule
+from particles.model.regularisers import L2, Regulariser
+from particles.population.messages import Noise, Update
+from particles.population.population import Population
+
+
+class Noisy(Stepper):
+    """b' = b + eta v + sqrt(2 eta tau) xi: mean-field Langevin."""
+
+    method: "Langevin"
+
+    def __init__(self, problem: Problem, population: Population, memory: Memory, stop: Stop) -> None:
+        super().__init__(problem, population, memory, stop)
+        self.temperatures = temperatures(self.method.temperature, len(problem.sizes))
+
+    def move(self, iteration: int, g: Array) -> Update | None:
+        eta = float(self.problem.sizes[iteration])
+        noise = Noise(math.sqrt(2.0 * eta * float(self.temperatures[iteration])), self.method.seed, iteration)
+        return Update(self.problem.field(iteration, g), eta, noise=noise)
+
+
+def temperatures(temperature: float | Schedule, steps: int) -> Array:
+    """tau at each iteration: (steps,)."""
+    return temperature.sizes(steps) if isinstance(temperature, Schedule) else np.full(steps, float(temperature))
+
+
+@dataclass(frozen=True)
+class Langevin(Method):
+    """Mean-field Langevin descent, b' = b + eta v + sqrt(2 eta tau) xi (Mei, Montanari, Nguyen 2018).
+
+    It descends L + alpha^2 (lam/2 int |b|^2 dmu + tau int log mu dmu): tau is in units of V / alpha^2, flow time.
+    temperature: a number, or a schedule by which it is annealed. batch: samples an iteration, None for all. The noise
+    of particle r depends on (seed, iteration, r) alone, so clouds of different M are driven by the same.
+
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> noisy = mf.Langevin(0.1, temperature=0.05, weight_decay=0.1)
+    >>> mf.simulate(net, law.sample(64, seed=0), data, noisy, steps=50).dataset["loss"].values[[0, -1]].round(2)
+    array([0.11, 0.02])
+    """
+
+    step: Step
+    temperature: Annotated[
+        float | Schedule,
+        Setting("temperature of the noise, in units of V", least=0.0, remedy="Use 0 for none."),
+    ]
+    weight_decay: WeightDecay = 0.0
+    batch: BatchOrAll = None
+    seed: Seed = 0
+
+    stepper = Noisy
+
+    @property
+    def regulariser(self) -> Regulariser:
+        """The confinement lam/2 |b|^2."""
+        return L2(self.weight_decay)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the temperature is not 0."""
+        return self.temperature != 0.0

@@ -1,0 +1,143 @@
+"""What is sent to shards and back: small values, and what a population is made from.
+
+An `Update` is all that a push needs, an `OnlineRun` a stretch of one-sample iterations, a `Reduction` a sum over
+particles.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from particles.errors import InputError
+from particles.measures.blocks import Floats
+from particles.measures.measure import Array, Measure, Source, checked_measure, source_of
+from particles.model.network import Network
+from particles.model.regularisers import Regulariser
+from particles.population.samples import Place
+
+DTYPES = ("float64", "float32")
+
+Where = Array | Place  # inputs (n, d), or a place among the samples
+
+
+class BlockView(NamedTuple):
+    """What an observable sees of one block, the padding cut off.
+
+    b, start_b, velocity : (d, m); s, start_s, w, velocity_s : (m,). Velocities are zero where none were asked for.
+    x : (n, d), the training inputs.
+    """
+
+    b: Array
+    s: Array
+    w: Array
+    start_b: Array
+    start_s: Array
+    velocity: Array
+    velocity_s: Array
+    x: Array
+
+
+class Reduction(NamedTuple):
+    """A quantity as a map over blocks and a way to combine: "sum" in tree order, or "max"."""
+
+    of: Callable[[BlockView], Array]
+    how: str
+
+
+class Drift(NamedTuple):
+    """What the velocity at a particle depends on: the samples, the slopes l'(g, y)/n at them, the regulariser."""
+
+    where: Where
+    slope: Array
+    regulariser: Regulariser
+
+
+class Noise(NamedTuple):
+    """Independent normals of this standard deviation on every coordinate that trains, by seed, iteration, particle."""
+
+    size: float
+    seed: int
+    iteration: int
+
+
+class Stage(NamedTuple):
+    """One stage of a Runge-Kutta step: it finds k_number, and the particles go to base + sum_i weights_i k_i.
+
+    weights : for k_0 .. k_number, the step multiplied in. of: how many stages the step has.
+    """
+
+    number: int
+    weights: tuple[float, ...]
+    of: int
+
+
+class Update(NamedTuple):
+    """One step of flow time `step` along the velocity, or one stage of a step; then the noise.
+
+    share: of the new iterate in the average, None without one. growth: weights are multiplied by
+    e^(-growth (V - centre)), V the first variation over alpha^2 where the particles were (flow time); whoever asks for
+    it makes them a measure again.
+    """
+
+    drift: Drift
+    step: float
+    share: float | None = None
+    noise: Noise | None = None
+    stage: Stage | None = None
+    growth: float = 0.0
+    centre: float = 0.0
+
+
+class OnlineRun(NamedTuple):
+    """What a stretch of one-sample iterations needs: the samples, sizes (T,), the loss, the pull and what it pulls to.
+
+    x (T, d) and y (T,), or the numbers of the first iteration and of the one after the last among the samples
+    iterates: how many the average holds before it.
+    """
+
+    x: Array | int
+    y: Array | int
+    sizes: Array
+    loss: str
+    regulariser: Regulariser
+    iterates: int
+
+
+class State(NamedTuple):
+    """All that moves, in block storage; `mean_*` are empty where no average is kept, w where weights stay."""
+
+    b: Floats
+    s: Floats
+    mean_b: Floats
+    mean_s: Floats
+    w: Floats
+
+
+class PopulationSpec(NamedTuple):
+    """What a population is made from, however it is shared out: the start, and what is kept beside the particles.
+
+    averaged: the mean of the iterates. anchored: the start, which a pull to it and displacements need. weighing:
+    weights that change.
+    """
+
+    net: Network
+    start: Source
+    dtype: str
+    averaged: bool
+    anchored: bool
+    weighing: bool = False
+
+
+def population_spec(
+    net: Network,
+    start: Measure | Source,
+    dtype: str = "float64",
+    averaged: bool = False,
+    anchored: bool = False,
+    weighing: bool = False,
+) -> PopulationSpec:
+    """The specification of a population; InputError where a part of it is wrong."""
+    if dtype not in DTYPES:
+        raise InputError("`dtype` must be float64 or float32", str(dtype), "")
+    if isinstance(start, Measure):
+        start = source_of(checked_measure(start, start.b.shape[1]))
+    return PopulationSpec(net, start, dtype, averaged, anchored, weighing)
