@@ -35,7 +35,8 @@ import particles as mf
 from particles.analysis.compare import fit_exponent
 from particles.experiments.claims import Settings, at_most, below, study, within
 from particles.plotting.style import PALETTE, THEORY, legend, panels, series, styled, theory
-from particles.theory.spectra.eigenvalues import fourier, spectrum
+from particles.theory.spectra.eigenvalues import spectrum
+from particles.theory.spectra.harmonics import fourier
 from particles.theory.spectra.kernel_sgd import gram_sgd
 from particles.theory.spectra.spectral_sgd import Theorem2, circle_sgd
 from particles.theory.spectra.zonal import zonal_kernel

@@ -22,7 +22,7 @@ from particles.methods.descent import SGD, AveragedSGD, GradientDescent
 from particles.methods.langevin import Langevin
 from particles.model.network import Network
 from particles.simulation.simulate import simulate
-from particles.storage.run_file import Run
+from particles.storage.run import Run
 
 if TYPE_CHECKING:
     import xarray

@@ -21,8 +21,9 @@ from particles.measures.random_streams import Purpose, generator
 from particles.methods.base import Method
 from particles.model.network import Network
 from particles.simulation.checkpoints import Checkpoints
-from particles.simulation.simulate import DEFAULT_RECORD, simulate
-from particles.storage.run_file import Run
+from particles.simulation.record import DEFAULT_RECORD
+from particles.simulation.simulate import simulate
+from particles.storage.run import Run
 from particles.theory.tangent.refinement import Level, exact, following, out_of_reach, reachable, rounding_of
 
 _FIRST = 2**10  # nodes of the first level, of all its rules together

@@ -23,7 +23,8 @@ from particles.population.population import Engine, Local, Watch, cores
 from particles.simulation.checkpoints import Checkpoints
 from particles.simulation.simulate import simulate
 from particles.storage import netcdf
-from particles.storage.run_file import Run, verified
+from particles.storage.run import Run
+from particles.storage.run_file import verified
 
 if TYPE_CHECKING:
     import xarray
@@ -207,7 +208,7 @@ def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcom
     if note(0):
         return Outcome(case, "stopped")
     if not (out / errand.mark).exists():
-        return Outcome(case, "failed", f"this machine has no access to {out}: results must go to a shared folder (--out)")
+        return Outcome(case, "failed", f"no access to {out} from this machine: results need a shared folder (--out)")
     try:
         return _shared(errand, case, note) if errand.shared else _made(errand, case, note)
     except (ParticlesError, MemoryError, OSError) as error:

@@ -18,6 +18,7 @@ from particles.plotting.clouds import Reel, Track, reel
 from particles.plotting.view import Camera
 from particles.report.pictures import Picture, drawn
 from particles.report.source import RUN, STUDY, SWEEP, Source
+from particles.storage.forms import at_own_times
 from particles.storage.run_file import open_final, open_root
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def _recorded(source: Source) -> "tuple[dict[str, xarray.Dataset], dict[str, NDA
     tables: dict[str, xarray.Dataset] = {}
     weights: dict[str, NDArray[Any]] = {}
     notes: list[str] = []
-    for label, path, data in _candidates(source):
+    for label, path, whole_record in _candidates(source):
+        data = at_own_times(whole_record, "position")
         if "time" not in data.coords or "position" not in data or not data["position"].size:
             continue
         if data["position"].dims != ("time", "particle", "dim") or data["position"].dtype.kind != "f":

@@ -16,7 +16,7 @@ from particles.theory.tangent.gram_matrix import gram
 from particles.theory.tangent.kernel_flow import descend, eigen
 
 
-class Watched:
+class KernelObserver:
     """The Gram matrices of a run at its training samples; those of the start are made when first asked for.
 
     iterations: those that will be asked for. All particles are gathered on this machine each time.
@@ -47,8 +47,8 @@ class Watched:
             rule = "kernel_distance knows no regulariser but the pull to the start"
             raise InputError(rule, repr(self.rule), "Leave it out of `record`.")
 
-    def __call__(self, iteration: int, population: Population, g: Array) -> "WatchedNow":
-        return WatchedNow(self, iteration, population, g)
+    def __call__(self, iteration: int, population: Population, g: Array) -> "KernelSnapshot":
+        return KernelSnapshot(self, iteration, population, g)
 
     @cached_property
     def first(self) -> Array:
@@ -74,15 +74,15 @@ class Watched:
         return dict(zip(self.iterations, found, strict=True))
 
 
-class WatchedNow:
+class KernelSnapshot:
     """The kernel at one recorded time."""
 
-    def __init__(self, watched: Watched, iteration: int, population: Population, g: Array) -> None:
-        self._watched, self._iteration, self._population, self._g = watched, iteration, population, g
+    def __init__(self, observer: KernelObserver, iteration: int, population: Population, g: Array) -> None:
+        self._observer, self._iteration, self._population, self._g = observer, iteration, population, g
 
     @cached_property
     def _gram(self) -> Array:
-        return self._watched.now(self._population)
+        return self._observer.now(self._population)
 
     @cached_property
     def _ends(self) -> tuple[float, float]:
@@ -99,9 +99,9 @@ class WatchedNow:
 
     @property
     def drift(self) -> float:
-        first = self._watched.first
+        first = self._observer.first
         return float(np.linalg.norm(self._gram - first) / np.linalg.norm(first))
 
     @property
     def distance(self) -> float:
-        return float(np.sqrt(np.mean((self._g - self._watched.alone[self._iteration]) ** 2)))
+        return float(np.sqrt(np.mean((self._g - self._observer.alone[self._iteration]) ** 2)))

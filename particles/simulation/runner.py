@@ -17,8 +17,9 @@ from particles.population.observables import Observer
 from particles.population.population import Population, measure_of
 from particles.simulation.flow import Snapshot, flow, mean_loss
 from particles.simulation.interrupt import Interrupt, interruptible
-from particles.storage.checkpoint import Checkpoints, Event, Row
-from particles.storage.views import Left, left_in
+from particles.storage.checkpoint import Checkpoints, Row
+from particles.storage.manifest import Event
+from particles.storage.virtual_dataset import StoredMeasure, store_measure
 
 # Called with (iteration, steps) as a run goes on; true asks it to stop.
 Progress = Callable[[int, int], object]
@@ -27,7 +28,7 @@ _HOPELESS = 1e6
 FAULTS = 3  # that may follow each other without the run getting any further; then it is not chance
 
 
-class Ending(NamedTuple):
+class RunOutcome(NamedTuple):
     """How a run ended: "finished", "stopped" or "diverged"; the last measure, and the average iterate's.
 
     Where they were left in files, `left` says which, and they are None.
@@ -36,7 +37,7 @@ class Ending(NamedTuple):
     status: str
     measure: Measure | None
     average: Measure | None
-    left: Left | None = None
+    left: StoredMeasure | None = None
     error: DivergedError | None = None
 
 
@@ -53,7 +54,7 @@ def own_files(keeper: Checkpoints | None, final: Path | None, name: str) -> Iter
         yield
 
 
-class Course:
+class Runner:
     """One run: `rows` and `events` grow as it goes; `memory` is what its method knows besides the particles."""
 
     def __init__(
@@ -77,7 +78,7 @@ class Course:
         self._at = 0
         self._interrupt = Interrupt()
 
-    def run(self) -> Ending:
+    def run(self) -> RunOutcome:
         """To the end, or until it is stopped or diverges; what is lost on the way is done again.
 
         KeyboardInterrupt where Ctrl-C came twice.
@@ -88,9 +89,9 @@ class Course:
             except KeyboardInterrupt:  # of a handler that is not ours: the particles may be inside an iteration
                 if self._interrupt.asked:
                     raise
-                return Ending("stopped", None, None)
+                return RunOutcome("stopped", None, None)
 
-    def _through_faults(self) -> Ending:
+    def _through_faults(self) -> RunOutcome:
         faults, furthest = 0, -1
         while True:
             try:
@@ -105,7 +106,7 @@ class Course:
                         "is kept: mend the cluster (memory? a node?) and run again, or use another number of shards."
                     ) from fault
                 if self._interrupt.asked:  # whoever asked for the end does not wait for new shards
-                    return Ending("stopped", None, None)
+                    return RunOutcome("stopped", None, None)
                 self._revive()
 
     def _revive(self) -> None:
@@ -121,7 +122,7 @@ class Course:
         self.events.append({"iteration": iteration, "what": what})
         warnings.warn(f"at iteration {iteration}: {what}", stacklevel=5)
 
-    def _once(self) -> Ending:
+    def _once(self) -> RunOutcome:
         """From the newest checkpoint, or the start."""
         status, error = "finished", None
         try:
@@ -131,15 +132,15 @@ class Course:
             at = self._at if diverged.iteration is None else diverged.iteration
             self.events.append({"iteration": at, "what": f"diverged: {diverged}"})
         if self.final is not None:  # too many to be sent here; of a run that stopped the checkpoint has them
-            left = left_in(self.population, self.final, self.name) if status != "stopped" else None
-            return Ending(status, None, None, left, error)
+            left = store_measure(self.population, self.final, self.name) if status != "stopped" else None
+            return RunOutcome(status, None, None, left, error)
         try:
             mean = measure_of(self.population, True) if self.problem.method.average else None
-            return Ending(status, measure_of(self.population), mean, None, error)
+            return RunOutcome(status, measure_of(self.population), mean, None, error)
         except LostError:
             if status != "stopped":
                 raise
-            return Ending(status, None, None)
+            return RunOutcome(status, None, None)
 
     def _go(self) -> str:
         if self.problem.hopeless == np.inf:

@@ -1,6 +1,6 @@
 """Checkpoints of a run: immutable files in a folder, enough to go on to the bits it would have had.
 
-    particles-<iteration>-<run>-<chance>-<first>.h5   the particles, written by whoever holds them (`segments.py`)
+    particles-<iteration>-<run>-<chance>-<first>.h5   the particles, written by whoever holds them (`particle_files.py`)
     rows-<iteration>-<run>.h5                         what was recorded since the checkpoint before
     checkpoint-<iteration>-<run>.h5                   all particles as one virtual dataset, for xarray
     checkpoint-<iteration>-<run>.json                 the manifest, written last: every file, its size and SHA-256
@@ -14,13 +14,12 @@ files of that name only, so runs of different configurations share a folder. Two
 import contextlib
 import hashlib
 import io
-import json
 import re
 import secrets
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import h5py
 
@@ -28,48 +27,25 @@ from particles.errors import DamagedError, StorageError
 from particles.escapes import escaped
 from particles.files.atomic import clear_parts, held, make_folder, remove, write_whole
 from particles.files.hdf5_file import Hdf5File, Member, opened_bytes
-from particles.files.json_text import checked, parsed
-from particles.files.reading import content_of, names_in
+from particles.files.reading import names_in
 from particles.machine import processor
 from particles.methods.base import Memory
 from particles.population.observables import Values
 from particles.population.population import Population
-from particles.storage.segments import (
-    Segment,
+from particles.storage.manifest import Event, Manifest, Page, read_manifest
+from particles.storage.particle_files import (
     check_segments,
     checked_seen,
     read_segments,
     verified_bytes,
     write_segments,
 )
-from particles.storage.views import shape_of, virtual
+from particles.storage.virtual_dataset import create_virtual, format_of
 
 Row = tuple[int, Values]  # what was recorded at one iteration
-Event = dict[str, Any]  # what happened to a run: iteration, what
-FORMAT = 1
-_MANIFEST = re.compile(r"checkpoint-\d{12}-\w+\.json")
+_MANIFEST_NAME = re.compile(r"checkpoint-\d{12}-\w+\.json")
 _MEMORY = "memory"
 _KEPT = 2
-
-
-class Page(NamedTuple):
-    """A file of recorded rows, and what tells that it is whole."""
-
-    file: str
-    bytes: int
-    sha256: str
-
-
-class Manifest(NamedTuple):
-    """What one checkpoint consists of."""
-
-    config_hash: str
-    iteration: int
-    number: int  # how many checkpoints of this run were written before it
-    segments: list[Segment]
-    pages: list[Page]
-    events: list[Event]
-    processor: str = ""  # the family of the one that wrote it; not of those that held the shards
 
 
 class Resumed(NamedTuple):
@@ -121,7 +97,7 @@ class Checkpoints:
             self.config_hash, iteration, self._number, segments, [*self._pages, page], events, processor().family
         )
         write_whole(self._path(iteration, "h5"), self._view(manifest, population))
-        write_whole(self._path(iteration, "json"), _packed(manifest))
+        write_whole(self._path(iteration, "json"), manifest.packed())
         self._pages.append(page)
         self._number += 1
         self._prune(iteration)
@@ -159,7 +135,7 @@ class Checkpoints:
         own = self._files()
         done = {iteration for name, (kind, iteration) in own.items() if kind == "checkpoint" and name.endswith(".json")}
         begun = {iteration for kind, iteration in own.values() if kind == "particles"}
-        others = 0 if own else sum(map(bool, map(_MANIFEST.fullmatch, names_in(self.folder))))
+        others = 0 if own else sum(map(bool, map(_MANIFEST_NAME.fullmatch, names_in(self.folder))))
         if others:
             self._say(f"checkpoints in {self.folder} left out: all {others} are of other configurations")
         for iteration in sorted(done | begun, reverse=True):
@@ -177,7 +153,7 @@ class Checkpoints:
     def _read(self, path: Path, done: bool = True) -> Manifest:
         if not done:
             raise DamagedError(f"{path} is missing, so it was not finished")
-        manifest = _unpacked(path)
+        manifest = read_manifest(path)
         if manifest.config_hash != self.config_hash:
             raise DamagedError("it belongs to another configuration")
         if self._path(manifest.iteration, "json") != path:
@@ -237,11 +213,11 @@ class Checkpoints:
 
     def _view(self, manifest: Manifest, population: Population) -> memoryview:
         """All particles as one dataset that stands for the files beside it."""
-        about = population.each(shape_of)[0]
+        about = population.each(format_of)[0]
         page = io.BytesIO()
         with h5py.File(page, "w") as file:
             file.attrs.update({"config_hash": self.config_hash, "iteration": manifest.iteration})
-            virtual(file, about, population.count, {segment: segment.file for segment in manifest.segments})
+            create_virtual(file, about, population.count, {segment: segment.file for segment in manifest.segments})
         return page.getbuffer()
 
     def _path(self, iteration: int, ending: str) -> Path:
@@ -250,33 +226,3 @@ class Checkpoints:
 
 def _values(file: Hdf5File, group: Member) -> Values:
     return {name: file.values(item) for name, item in file.members(group).items()}
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _packed(manifest: Manifest) -> bytes:
-    content = {"format": FORMAT, **manifest._asdict()}
-    content["segments"] = [segment._asdict() for segment in manifest.segments]
-    content["pages"] = [page._asdict() for page in manifest.pages]
-    return json.dumps({**content, "sha256": _digest(content)}, indent=1).encode()
-
-
-def _unpacked(path: Path) -> Manifest:
-    """A manifest from its file; DamagedError says what is wrong with it."""
-    try:
-        content = parsed(content_of(path), dict[str, Any])
-        digest = content.pop("sha256")
-        if digest != _digest(content):
-            raise DamagedError(f"{path} is damaged: its SHA-256 is not what was written")
-        if content.pop("format") != FORMAT:
-            raise StorageError(f"{path} was written by another version of this program. Go on with that, or remove it.")
-        manifest: Manifest = checked(content, Manifest)
-        if not manifest.pages:
-            raise ValueError("it lists no rows")
-        return manifest
-    except StorageError:
-        raise
-    except (ValueError, KeyError) as error:
-        raise DamagedError(f"{path} cannot be read as a manifest ({error})") from error

@@ -16,7 +16,7 @@ from particles.errors import StorageError
 from particles.experiments import build, summary, sweep as module
 from particles.experiments.summary import gather
 from particles.experiments.sweep import run_path, run_sweep
-from particles.storage.run_file import Run
+from particles.storage.run import Run
 
 COUNTS = "start.count=[8, 16, 24]"
 

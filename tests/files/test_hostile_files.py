@@ -665,7 +665,7 @@ def test_report__shows_no_picture_from_elsewhere(folder):
 
 
 def test_checkpoint__with_a_damaged_manifest_is_left_out(tmp_path, cloud, samples):
-    from particles.storage.checkpoint import _digest
+    from particles.storage.manifest import _digest
 
     def run():
         net, method = mf.Network("tanh"), mf.GradientDescent(0.1)

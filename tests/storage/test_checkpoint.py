@@ -13,7 +13,7 @@ import particles as mf
 from particles.errors import BusyError
 from particles.machine import Processor
 from particles.population.messages import population_spec
-from particles.storage import checkpoint, segments
+from particles.storage import checkpoint, particle_files
 from particles.storage.checkpoint import Checkpoints
 
 STEPS = 20
@@ -254,7 +254,7 @@ def test_save__removes_nothing_while_a_manifest_cannot_be_read(run, tmp_path, mo
 def test_checkpoint__of_another_version_is_left_to_it(run, tmp_path, monkeypatch):
     run(folder=tmp_path, stop_at=3)
     before = contents(tmp_path)
-    monkeypatch.setattr("particles.storage.checkpoint.FORMAT", 2)
+    monkeypatch.setattr("particles.storage.manifest.FORMAT", 2)
     with pytest.raises(mf.StorageError, match="was written by another version of this program"):
         run(folder=tmp_path)
     assert contents(tmp_path) == before
@@ -293,7 +293,7 @@ def test_checkpoints__of_the_same_run_twice_at_once_are_refused(run, tmp_path):
 def test_resume__reads_files_cut_in_any_way(run, tmp_path, monkeypatch):
     """A file a block, then a file for all: who saved with other shards saved other files."""
     with monkeypatch.context() as patch:
-        patch.setattr(segments, "SEGMENT_BYTES", 1)
+        patch.setattr(particle_files, "SEGMENT_BYTES", 1)
         run(folder=tmp_path, stop_at=12)
     assert len(list(tmp_path.glob("particles-000000000012-*.h5"))) == 2
     same(run(folder=tmp_path), run())
@@ -302,7 +302,7 @@ def test_resume__reads_files_cut_in_any_way(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize("case", ["GD", "averaged", "float32"])
 @pytest.mark.parametrize("size", [1, 2**26])
 def test_checkpoint__is_one_dataset_for_xarray(case, size, run, tmp_path, monkeypatch):
-    monkeypatch.setattr(segments, "SEGMENT_BYTES", size)
+    monkeypatch.setattr(particle_files, "SEGMENT_BYTES", size)
     stopped = run(case, tmp_path, stop_at=12)
     with xr.open_dataset(next(tmp_path.glob("checkpoint-000000000012-*.h5")), engine="h5netcdf") as view:
         assert view["position"].dims == ("atom", "dim") and view["weight"].dims == ("atom",)
@@ -315,7 +315,7 @@ def test_checkpoint__is_one_dataset_for_xarray(case, size, run, tmp_path, monkey
 
 
 def test_checkpoint__shows_a_missing_file_as_nan(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(segments, "SEGMENT_BYTES", 1)
+    monkeypatch.setattr(particle_files, "SEGMENT_BYTES", 1)
     run(folder=tmp_path, stop_at=12)
     newest(tmp_path, "particles").unlink()
     with xr.open_dataset(next(tmp_path.glob("checkpoint-000000000012-*.h5")), engine="h5netcdf") as view:
@@ -409,7 +409,7 @@ def test_checkpoint__that_cannot_be_written_is_an_error(run, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:checkpoint .* left out")
 def test_checkpoints__that_begin_anew_stand_on_no_rows_from_before(samples, tmp_path):
-    population = mf.Local(1).populate(population_spec(NET, mf.Gaussian(3).particles(300, 0)))
+    population = mf.Local(1).populate(population_spec(NET, mf.Gaussian(3).sample(300, 0, lazy=True)))
     keeper = Checkpoints(tmp_path, "hash")
     keeper.save(3, population, [(0, {"loss": np.ones(1)})], [])
     newest(tmp_path, "particles").unlink()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import particles as mf
-from particles.theory.spectra.eigenvalues import fourier, spectrum
+from particles.theory.spectra.eigenvalues import spectrum
+from particles.theory.spectra.harmonics import fourier
 from particles.theory.spectra.kernel_sgd import averaged_residual, expected_risk, feature_sgd, gram_sgd
 from particles.theory.spectra.source import source_target
 from particles.theory.spectra.zonal import zonal_kernel

@@ -6,7 +6,8 @@ import pytest
 import particles as mf
 from particles.kernels.compile import plain
 from particles.theory.spectra import spectral_sgd
-from particles.theory.spectra.eigenvalues import fourier, spectrum
+from particles.theory.spectra.eigenvalues import spectrum
+from particles.theory.spectra.harmonics import fourier
 from particles.theory.spectra.kernel_sgd import gram_sgd
 from particles.theory.spectra.source import source_target
 from particles.theory.spectra.spectral_sgd import Theorem2, circle_sgd

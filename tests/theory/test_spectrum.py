@@ -10,7 +10,8 @@ from support import naive
 from support.daily import some
 
 import particles as mf
-from particles.theory.spectra import eigenvalues as spectra, nystrom_method as samples, source
+from particles.theory import spectra
+from particles.theory.spectra import nystrom_method as samples, source
 from particles.theory.spectra.zonal import zonal_kernel
 
 DIGITS = stored("spectrum")

@@ -7,4 +7,5 @@ from particles.theory.radial.isotropic_data import (
     isotropic_data as isotropic_data,
     two_gaussians as two_gaussians,
 )
-from particles.theory.radial.reduction import RadialRun as RadialRun, radial_flow as radial_flow
+from particles.theory.radial.radial_problem import RadialRun as RadialRun
+from particles.theory.radial.reduction import radial_flow as radial_flow

@@ -1,15 +1,10 @@
 """Spectra of tangent kernels at M = infinity, targets with a source condition, and averaged SGD along them (3.2)."""
 
-from particles.theory.spectra.eigenvalues import (
-    Decay as Decay,
-    Dimension as Dimension,
-    Spectrum as Spectrum,
-    decay as decay,
-    effective_dimension as effective_dimension,
+from particles.theory.spectra.eigenvalues import Spectrum as Spectrum, spectrum as spectrum
+from particles.theory.spectra.harmonics import (
     fourier as fourier,
     legendre as legendre,
     multiplicity as multiplicity,
-    spectrum as spectrum,
 )
 from particles.theory.spectra.kernel_sgd import (
     averaged_residual as averaged_residual,
@@ -18,6 +13,12 @@ from particles.theory.spectra.kernel_sgd import (
     gram_sgd as gram_sgd,
 )
 from particles.theory.spectra.nystrom_method import Nystrom as Nystrom, nystrom as nystrom
+from particles.theory.spectra.power_law import (
+    Decay as Decay,
+    Dimension as Dimension,
+    decay as decay,
+    effective_dimension as effective_dimension,
+)
 from particles.theory.spectra.source import (
     Target as Target,
     hardest_target as hardest_target,

@@ -65,8 +65,8 @@ def write_gram(
 ) -> Path:
     """The Gram matrix straight to an HDF5 file, for n that no memory holds: x (n, d) -> variable `gram` (n, n).
 
-    start: a measure, or a source that makes its particles slab by slab (`law.particles(...)`). tile: inputs a side of
-    what is made at a time, one tile a core, in about 30 tile^2 bytes; wider tiles look at each particle less often,
+    start: a measure, or a lazy sample, whose particles are created slab by slab. tile: inputs a side of what is made
+    at a time, one tile a core, in about 30 tile^2 bytes; wider tiles look at each particle less often,
     which pays from about 50 inputs on. No bit depends on the tile or the engine: they are those of `gram`.
     progress(done, total) is called after each tile; a true answer stops. attributes: for the file's root.
 

@@ -28,22 +28,10 @@ _SHADOW = 512.0  # atoms of a law that is known by its quadrature, times the ste
 _LENGTHS = (24, 192)  # interpolated, likewise; fewer than the first are taken as they are
 _EQUAL = 1e-14  # lengths that differ by less, relative to the longest, are one
 _CHUNK = 2**22  # numbers held at a time while a table is made
-_NEAR = 1e-4  # from this 1 - |cosine| on, an angle is measured from the inputs, not from their product
-_GAPS = 2**20  # numbers held at a time for that
 _TILE = (64, 512)  # pairs at a time in a sum of the series: six arrays of them stay near the core
 # Products of this size OpenBLAS leaves to the thread that asks. Larger ones, asked for by two threads at once, were
 # measured up to ten times slower: its own threads then wait for each other.
 _PRODUCT = 2**18
-
-
-class Pairs(NamedTuple):
-    """Some inputs against others: rows (m, d), columns (n, d), their products (m, n), lengths (m, 1) and (1, n)."""
-
-    rows: Array
-    columns: Array
-    inner: Array
-    left: Array
-    right: Array
 
 
 class Series(NamedTuple):
@@ -61,28 +49,6 @@ class Series(NamedTuple):
     def heights(self, lengths: Array) -> Array:
         """The weights that turn values at the nodes into values at these lengths: (n,) -> (n, k)."""
         return heights(self.nodes, lengths, self.between)
-
-
-def cosines(pairs: Pairs) -> Array:
-    """The cosine of every pair's angle; a zero vector counts as orthogonal to everything."""
-    found = pairs.inner / np.where(pairs.left > 0.0, pairs.left, 1.0)
-    found /= np.where(pairs.right > 0.0, pairs.right, 1.0)
-    return np.asarray(np.clip(found, -1.0, 1.0, out=found))
-
-
-def supplement(pairs: Pairs) -> Array:
-    """pi minus the angle of every pair, to 1e-15: (m, n)."""
-    found = cosines(pairs)
-    i, j = np.nonzero(np.abs(found) > 1.0 - _NEAR)
-    sign = np.sign(found[i, j])
-    np.arccos(np.negative(found, out=found), out=found)
-    room = max(1, _GAPS // pairs.rows.shape[1])
-    for first in range(0, len(i), room):
-        a, b, s = (index[first : first + room] for index in (i, j, sign))
-        gap = pairs.rows[a] / pairs.left[a] - s[:, None] * (pairs.columns[b] / pairs.right[0, b, None])
-        angle = 2.0 * np.arcsin(np.minimum(0.5 * np.linalg.norm(gap, axis=1), 1.0))
-        found[a, b] = np.where(s > 0.0, np.pi - angle, angle)
-    return found
 
 
 def series(net: Network, law: Law, lengths: Array, slopes: bool) -> Series:

@@ -1,11 +1,10 @@
 """The limiting tangent kernel H = lim K_w(1) (3.1, k_inf of 3.2): the Gram matrix of the law itself, M = infinity.
 
 In flow time k(x, x') = x.x' E sigma'(b.x) sigma'(b.x') with b ~ mu0, and E sigma(b.x) sigma(b.x') on top where the
-output weights train. A kernel of two inputs comes from one of the `_by_...` below, the first that knows the law and the
-activation; what no formula knows is the tangent kernel of the law's quadrature, refined until as good rules agree.
+output weights train. `pair_kernels` has the formulas; where there is none it is the tangent kernel of the law's
+quadrature, refined until as good rules agree.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from particles.checks import number, numpy_settings
 from particles.errors import InputError
 from particles.measures import quadrature
-from particles.measures.laws import Ball, Gaussian, Law, Sphere, Uniform
+from particles.measures.laws import Law
 from particles.measures.measure import Array
-from particles.model.activations import OURS, relu_slopes, relu_values
 from particles.model.network import Network
 from particles.population.population import cores
-from particles.theory.tangent import atoms, isotropic
-from particles.theory.tangent.isotropic import Pairs, cosines, supplement
+from particles.theory.tangent import atoms
+from particles.theory.tangent.pair_kernels import PairKernel, formula
+from particles.theory.tangent.pairs import Pairs
 from particles.theory.tangent.refinement import exact
 from particles.theory.tangent.tiles import Team, tile_values
 
@@ -36,14 +35,6 @@ class Limit(NamedTuple):
     gram: Array
     error: float
     how: str
-
-
-class Rule(NamedTuple):
-    """The kernel of pairs, with an estimate of its error beside rounding."""
-
-    kernel: Callable[[Pairs], Array]
-    how: str
-    error: float = 0.0
 
 
 @numpy_settings
@@ -83,7 +74,7 @@ def limit(
     columns = rows if other is None else net.inputs(other)
     _check(law, rows, columns)
     wanted = None if tolerance is None else number("tolerance", tolerance, above=0.0, remedy="Leave it out.")
-    rule = _rule(net, law, rows, columns)
+    rule = formula(net, law, rows, columns)
     with Team(cores()) as team:
         found = _by_atoms(net, law, rows, columns, team, wanted) if rule is None else _filled(rule, rows, columns, team)
     if wanted is not None and found.error > wanted:
@@ -105,111 +96,7 @@ def _check(law: Law, rows: Array, columns: Array) -> None:
         raise InputError(rule, str(columns.shape[1]), "Give it the same inputs.")
 
 
-def _rule(net: Network, law: Law, rows: Array, columns: Array) -> Rule | None:
-    """The kernel by a formula, or None where there is none."""
-    if net.row is OURS["relu"] and law.isotropic and (_second(law) is not None or "output" not in net.train):
-        return Rule(_by_angle(net, _second(law) or 0.0), "closed form")
-    if isinstance(law, Gaussian) and law.isotropic and net.row.slope_kernel and net.row.value_kernel:
-        return Rule(_by_closed_kernels(net, law.std**2), "closed form")
-    if isinstance(law, Gaussian | Uniform) and net.row in (OURS["linear"], OURS["quadratic"]):
-        return Rule(_by_moments(net, law), "closed form")
-    if law.isotropic and (_plane(law) > 1 if isinstance(law, Sphere | Ball) else law.dim > 1):
-        return _by_series(net, law, rows, columns)
-    return None
-
-
-def _plane(law: Sphere | Ball) -> int:
-    """The dimension of the sphere that casts this law as its shadow: in a plane if it is two or more."""
-    return law.dim + 2 * isinstance(law, Ball)
-
-
-def _second(law: Law) -> float | None:
-    """E b_1^2 of an isotropic law."""
-    if isinstance(law, Gaussian):
-        return law.std**2
-    return law.radius**2 / _plane(law) if isinstance(law, Sphere | Ball) else None
-
-
-def _combined(net: Network, pairs: Pairs, slopes: Callable[[], Array], values: Callable[[], Array]) -> Array:
-    """k = x.x' E sigma' sigma' + E sigma sigma, of the layers that train."""
-    if "input" not in net.train:
-        return values()
-    found = slopes()
-    found *= pairs.inner
-    if "output" in net.train:
-        found += values()
-    return found
-
-
-def _by_angle(net: Network, second: float) -> Callable[[Pairs], Array]:
-    """The arc-cosine kernels: ReLU sees the direction of b, and its length by the second moment alone."""
-
-    def kernel(pairs: Pairs) -> Array:
-        left = supplement(pairs)
-        size = pairs.left * pairs.right
-        return _combined(net, pairs, lambda: relu_slopes(left), lambda: second * size * relu_values(left))
-
-    return kernel
-
-
-def _by_closed_kernels(net: Network, variance: float) -> Callable[[Pairs], Array]:
-    """The activation's own formulas, for a centred Gaussian."""
-    slopes, values = net.row.slope_kernel, net.row.value_kernel
-    assert slopes and values
-
-    def kernel(pairs: Pairs) -> Array:
-        q = variance * pairs.left**2, variance * pairs.inner, variance * pairs.right**2
-        return _combined(net, pairs, lambda: np.array(slopes(*q)), lambda: np.array(values(*q)))
-
-    return kernel
-
-
-def _by_moments(net: Network, law: Gaussian | Uniform) -> Callable[[Pairs], Array]:
-    """Linear and quadratic, where the coordinates of b are independent, alike and symmetric about their mean."""
-    if isinstance(law, Gaussian):
-        mean, v, excess = law.mean, law.std**2, 0.0
-    else:
-        mean, v = (law.low + law.high) / 2.0, (law.high - law.low) ** 2 / 12.0
-        excess = -1.2 * v * v  # the fourth moment about the mean less 3 v^2: 9/5 - 3
-
-    def kernel(pairs: Pairs) -> Array:
-        # b.x = mean sum(x) + a with a centred, and so for x'
-        a, b = (mean * inputs.sum(axis=1) for inputs in (pairs.rows, pairs.columns))
-        product = np.multiply.outer(a, b) + v * pairs.inner
-        if net.activation == "linear":
-            return _combined(net, pairs, lambda: np.ones_like(product), lambda: product)
-
-        def values() -> Array:
-            spread = (a * a)[:, None] + v * pairs.left**2, b * b + v * pairs.right**2
-            found = spread[0] * spread[1] + 2.0 * v * pairs.inner * (product + np.multiply.outer(a, b))
-            return np.asarray(found + excess * (pairs.rows**2 @ (pairs.columns**2).T))
-
-        return _combined(net, pairs, lambda: 4.0 * product, values)
-
-    return kernel
-
-
-def _by_series(net: Network, law: Law, rows: Array, columns: Array) -> Rule:
-    """The two expectations as series in the angle (`isotropic`)."""
-    longest = [float(np.linalg.norm(inputs, axis=1).max()) for inputs in (rows, columns)]
-    lengths = np.concatenate([np.linalg.norm(inputs, axis=1) for inputs in (rows, columns)])
-    asked = [layer == "input" for layer in net.train]
-    known = {slopes: isotropic.series(net, law, lengths, slopes) for slopes in asked}
-
-    def kernel(pairs: Pairs) -> Array:
-        between = cosines(pairs)
-
-        def expectation(slopes: bool) -> Array:
-            left, right = (known[slopes].heights(a.ravel()) for a in (pairs.left, pairs.right))
-            return isotropic.summed(known[slopes], between, left, right)
-
-        return _combined(net, pairs, lambda: expectation(True), lambda: expectation(False))
-
-    error = sum(s.error * (longest[0] * longest[1] if slopes else 1.0) for slopes, s in known.items())
-    return Rule(kernel, f"a cosine series of {max(len(s.table) for s in known.values())} terms", error)
-
-
-def _filled(rule: Rule, rows: Array, columns: Array, team: Team) -> Limit:
+def _filled(rule: PairKernel, rows: Array, columns: Array, team: Team) -> Limit:
     """The matrix band by band: products by BLAS, then the kernel in their place, then the mirror image."""
     (m, d), n, same = rows.shape, len(columns), columns is rows
     left = np.sqrt(np.einsum("ik,ik->i", rows, rows))[:, None]

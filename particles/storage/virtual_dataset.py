@@ -10,10 +10,10 @@ import numpy as np
 from particles.files.atomic import clear_parts, remove
 from particles.population.population import Population
 from particles.population.shard import Shard
-from particles.storage.segments import Segment, checked_seen, write_segments
+from particles.storage.particle_files import Segment, checked_seen, write_segments
 
 
-class Shape(NamedTuple):
+class ParticleFormat(NamedTuple):
     """What the files of a run hold: dim, float type, whether an average; the weight where all are equal, else NaN."""
 
     dim: int
@@ -22,22 +22,22 @@ class Shape(NamedTuple):
     weight: float
 
 
-def shape_of(shard: Shard) -> Shape:
+def format_of(shard: Shard) -> ParticleFormat:
     weight = float(shard.cloud.w[0, 0]) if shard.equal_weights else np.nan
-    return Shape(shard.cloud.d, shard.dtype, bool(shard.mean_b.size), weight)
+    return ParticleFormat(shard.cloud.d, shard.dtype, bool(shard.mean_b.size), weight)
 
 
-class Left(NamedTuple):
-    """A measure that was left in files of one folder, by those who hold it."""
+class StoredMeasure(NamedTuple):
+    """A measure in files of one folder, each written by the process that holds its particles."""
 
     folder: Path
-    shape: Shape
+    format: ParticleFormat
     atoms: int
     segments: list[Segment]
 
 
-def left_in(population: Population, folder: Path, name: str) -> Left:
-    """Have the shards write their particles into a folder, in place of what a run of that name left there."""
+def store_measure(population: Population, folder: Path, name: str) -> StoredMeasure:
+    """Have the shards write their particles into a folder, in place of the files of a run of that name."""
     clear_parts(folder, f"last-{name}-*")
     stem = f"last-{name}-{secrets.token_hex(3)}"
     written = [segment for parts in population.each(write_segments, folder, stem) for segment in parts]
@@ -45,10 +45,10 @@ def left_in(population: Population, folder: Path, name: str) -> Left:
     for path in folder.glob(f"last-{name}-*.h5"):
         if not path.name.startswith(stem):
             remove(path)
-    return Left(folder, population.each(shape_of)[0], population.count, written)
+    return StoredMeasure(folder, population.each(format_of)[0], population.count, written)
 
 
-def virtual(group: h5py.Group, about: Shape, count: int, files: dict[Segment, str]) -> None:
+def create_virtual(group: h5py.Group, about: ParticleFormat, count: int, files: dict[Segment, str]) -> None:
     """position, sign, weight (and averaged_*) of all particles, by reference; a file that is missing reads as NaN."""
     names = ["position", "sign", *(["averaged_position", "averaged_sign"] if about.averaged else [])]
     sizes = {"atom": count, "dim": about.dim}
