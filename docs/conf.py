@@ -44,7 +44,7 @@ nitpick_ignore_regex = [
     ("py:class", "ArrayLike|Event|Figure|LinearOperator|Runs"),  # imported for type checking only
     (
         "py:class",
-        r"particles\..*\.(Left|Lengths|Profile|Purpose|Sample|Scene|Method|Regulariser)",
+        r"particles\..*\.(Lengths|Method|Profile|Purpose|Regulariser|Sample|Scene|StoredMeasure)",
     ),  # that no user makes
     ("py:class", r"particles\.methods\..*\.(Averaging|Euler|Noisy)"),  # the steppers of methods
 ]
