@@ -290,7 +290,7 @@ from particles.model.regularisers import NONE
 count = int(sys.argv[1])
 random = np.random.default_rng(0)
 x, y = random.standard_normal((10, 2)), random.standard_normal(10)
-start = mf.Gaussian(dim=2).particles(count, seed=0)
+start = mf.Gaussian(dim=2).sample(count, seed=0, lazy=True)
 population = mf.Local().populate(population_spec(mf.Network("sigmoid"), start, "float32"))
 times, update = [], None
 for _ in range(4):

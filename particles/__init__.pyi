@@ -37,6 +37,7 @@ from .population.observables import OBSERVABLES as OBSERVABLES
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
 from .simulation.checkpoints import Checkpoints as Checkpoints
+from .simulation.record import Record as Record
 from .simulation.simulate import simulate as simulate
 from .storage.run import Run as Run
 from .storage.run_file import open_run as open_run

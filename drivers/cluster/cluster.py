@@ -44,7 +44,7 @@ def samples_of(net, n, d, batch=None):
 
 def stepper(engine, net, M, samples, averaged=False):
     """A population and a function that takes one full-batch step of it."""
-    start = mf.Gaussian(samples.x.shape[1]).particles(M, 0)
+    start = mf.Gaussian(samples.x.shape[1]).sample(M, 0, lazy=True)
     population = engine.populate(population_spec(net, start, averaged=averaged, anchored=averaged), samples)
     update = None
 
@@ -168,7 +168,7 @@ def gram(engine):
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         mf.tangent.write_gram(
-            mf.Network("relu"), mf.Gaussian(10).particles(2**16, 0), x, Path(folder) / "gram.h5", engine
+            mf.Network("relu"), mf.Gaussian(10).sample(2**16, 0, lazy=True), x, Path(folder) / "gram.h5", engine
         )
         took = time.perf_counter() - began
     going = False
@@ -209,7 +209,7 @@ def one_sample(engine):
         samples, took = samples_of(net, 1000, 10, batch=1), []
         for where in (mf.Local(cores()), engine):
             population = where.populate(
-                population_spec(net, mf.Gaussian(10).particles(M, 0), averaged=True, anchored=True), samples
+                population_spec(net, mf.Gaussian(10).sample(M, 0, lazy=True), averaged=True, anchored=True), samples
             )
             run = OnlineRun(0, 60, np.full(60, 1e-3), "squared", L2(1e-3, about="start"), 1)
             population.sweep(run)

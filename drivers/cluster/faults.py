@@ -50,7 +50,7 @@ def problem():
     """A small problem that still has twenty blocks of particles to share."""
     chance = np.random.default_rng(0)
     data = mf.Dataset(chance.standard_normal((40, 3)), chance.standard_normal(40))
-    return mf.Network("tanh", beta=0.5), mf.Gaussian(3).particles(PARTICLES, seed=0), data
+    return mf.Network("tanh", beta=0.5), mf.Gaussian(3).sample(PARTICLES, seed=0, lazy=True), data
 
 
 def run(name, engine=None, folder=None, progress=None, seconds=0.05):

@@ -21,7 +21,8 @@ from particles.measures.random_streams import Purpose, generator
 from particles.methods.base import Method
 from particles.model.network import Network
 from particles.simulation.checkpoints import Checkpoints
-from particles.simulation.simulate import DEFAULT_RECORD, simulate
+from particles.simulation.record import DEFAULT_RECORD
+from particles.simulation.simulate import simulate
 from particles.storage.run import Run
 from particles.theory.tangent.refinement import Level, exact, following, out_of_reach, reachable, rounding_of
 

@@ -124,12 +124,14 @@ class Accessor:
         before.
         """
         from particles.plotting.curves import lines
+        from particles.storage.forms import at_own_times
 
-        values = self._has(name)[name]
+        data = at_own_times(self._has(name), name)
+        values = data[name]
         along = "record" if over == "time" and "time" not in values.dims and "record" in values.dims else over
         seed = () if by == "seed" else ("seed",)
         values = _only(values, along, *seed, *([by] if by else []), required=(along, *([by] if by else [])))
-        places = self._data["time"] if along == "record" else self._data[over]
+        places = data["time"] if along == "record" else data[over]
         return lines(values, places, along, by)
 
     def measure(self, time: float | None = None) -> "Measure":
@@ -138,8 +140,9 @@ class Accessor:
         It needs `record=("position", "output_weight", "particle_weight")` and `positions=None`.
         """
         from particles.measures.measure import Measure
+        from particles.storage.forms import at_own_times
 
-        data = self._has(*_CLOUD)
+        data = at_own_times(self._has(*_CLOUD), "position")
         _only(data["position"], "time", "particle", "dim")
         times = data["time"].values
         at = -1 if time is None else int(np.argmin(np.abs(times - time)))

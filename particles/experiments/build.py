@@ -6,22 +6,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from particles.checks import settings_of
 from particles.data.dataset import Dataset, checked_labels
 from particles.data.datasets import RELATIVE, load, parsed
 from particles.data.scaling import refuse_marks, scaled, standard_targets
 from particles.errors import InputError, ParticlesError, StorageError
-from particles.experiments.consistency import LAW_OPTIONS, LAWS, METHOD_OPTIONS
-from particles.experiments.schema import Config, DataConfig, LawConfig, MethodConfig, RegulariserConfig, StepConfig
+from particles.experiments.schema import Config, DataConfig
+from particles.experiments.sections import LAWS, AtomsFile, built
 from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
 from particles.measures.laws import Atoms, Law
 from particles.measures.measure import Measure, Source
 from particles.methods.base import Method
 from particles.methods.registry import METHODS
-from particles.methods.schedules import InverseSqrt, RobbinsMonro, Schedule
 from particles.model.losses import loss
 from particles.model.network import Network
-from particles.model.regularisers import L1, L2, Regulariser
+from particles.model.regularisers import REGULARISERS, Regulariser
 from particles.population.observables import OBSERVABLES
 
 if TYPE_CHECKING:
@@ -46,9 +46,11 @@ Identity = dict[str, Any]  # what decides a run's numbers, as plain values
 def parts(config: Config, folder: Path, identity: Identity, known: Data | None = None) -> Parts:
     """The objects that a configuration describes, of files whose hashes are those in its identity; known: its data."""
     train, test = known or data(config.data, folder, identity)
-    net = Network(config.network.activation, config.network.beta, config.network.bias, tuple(config.network.train))
-    law = _law(config.law, train.x.shape[1] + net.bias, folder, identity["law"].get("sha256", ""))
-    return Parts(net, law, train, test, method_of(config.method), regulariser_of(config.regulariser))
+    net = config.network.network()
+    law = built(config.law, LAWS, dim=train.x.shape[1] + net.bias)
+    if isinstance(law, AtomsFile):
+        law = _atoms(folder / law.file, identity["law"].get("sha256", ""), law.dim)
+    return Parts(net, law, train, test, method_of(config), regulariser_of(config))
 
 
 @lru_cache(maxsize=8)
@@ -84,8 +86,8 @@ def identity(config: Config, folder: Path, hashes: dict[Path, str]) -> Identity:
     hashes: those of the files that were read before, so that all runs of a sweep have one; others are added.
     """
     plain = config.model_dump(exclude={"name", "limit"}, exclude_none=True)
-    takes = METHOD_OPTIONS[config.method.name] | {"name"}  # another method's options decide nothing
-    plain["method"] = {key: value for key, value in plain["method"].items() if key in takes}
+    method: Any = METHODS[plain["method"]["name"]]  # another method's options decide nothing
+    plain["method"] = {key: value for key, value in plain["method"].items() if key in ("name", *settings_of(method))}
     for section in ("data", "law"):
         if (name := plain[section].get("file")) is not None:
             path = folder / name
@@ -108,50 +110,30 @@ def _verified(path: Path, sha256: str) -> bytes:
     return content
 
 
-def _law(config: LawConfig, dim: int, folder: Path, sha256: str) -> Law:
-    if config.name != "atoms":
-        kind: Any = LAWS[config.name]
-        return cast(Law, kind(dim=dim, **{key: getattr(config, key) for key in LAW_OPTIONS[config.name]}))
-    law = _atoms(folder / str(config.file), sha256)
+@lru_cache(maxsize=8)
+def _atoms(path: Path, sha256: str, dim: int) -> Atoms:
+    """The atoms of a file; the runs of a sweep share one copy."""
+    content = _verified(path, sha256)
+    try:
+        arrays = NpzFile(content)
+        law = Atoms(arrays["points"], arrays.get("weights"))
+    except ParticlesError:
+        raise
+    except Exception as error:  # whatever a damaged archive brings
+        raise StorageError(f"{path} cannot be read as atoms: {error}. Save an NPZ with `points` (k, dim).") from error
     if law.dim != dim:
         raise InputError("atoms must have the inputs' dimension, a bias counted in", f"{law.dim} for {dim}", "")
     return law
 
 
-@lru_cache(maxsize=8)
-def _atoms(path: Path, sha256: str) -> Atoms:
-    """The atoms of a file; the runs of a sweep share one copy."""
-    content = _verified(path, sha256)
-    try:
-        arrays = NpzFile(content)
-        return Atoms(arrays["points"], arrays.get("weights"))
-    except ParticlesError:
-        raise
-    except Exception as error:  # whatever a damaged archive brings
-        raise StorageError(f"{path} cannot be read as atoms: {error}. Save an NPZ with `points` (k, dim).") from error
-
-
-def method_of(config: MethodConfig) -> Method:
+def method_of(config: Config) -> Method:
     """How the particles move."""
-    values = {key: getattr(config, key) for key in METHOD_OPTIONS[config.name]}
-    values |= {key: _schedule(values[key]) for key in ("step", "temperature") if key in values}
-    kind: Any = METHODS[config.name]
-    return cast(Method, kind(**{key: value for key, value in values.items() if value is not None}))
+    return cast(Method, built(config.method, METHODS))
 
 
-def _schedule(config: float | StepConfig) -> float | Schedule:
-    if isinstance(config, float | int):
-        return float(config)
-    if config.schedule == "robbins_monro":
-        return RobbinsMonro(config.c, config.t0)
-    return InverseSqrt(config.c)
-
-
-def regulariser_of(config: RegulariserConfig | None) -> Regulariser | None:
+def regulariser_of(config: Config) -> Regulariser | None:
     """The run's own penalty, beside the method's."""
-    if config is None:
-        return None
-    return L1(config.weight) if config.name == "l1" else L2(config.weight, config.about)
+    return cast(Regulariser, built(config.regulariser, REGULARISERS)) if config.regulariser else None
 
 
 def check_all(cases: "Iterable[Case]", folder: Path) -> None:
@@ -174,5 +156,5 @@ def check_all(cases: "Iterable[Case]", folder: Path) -> None:
 def start(config: Config, made: Parts, nodes: int | None) -> Measure | Source:
     """The first measure: M particles made where they are needed, or at least `nodes` quadrature atoms."""
     if nodes is None:
-        return made.law.particles(config.start.count, config.start.seed, config.start.signs)
+        return made.law.sample(config.start.count, config.start.seed, config.start.signs, lazy=True)
     return made.law.quadrature(nodes, config.start.signs, along=made.net.inputs(made.train.x))

@@ -10,7 +10,8 @@ from particles.errors import ParticlesError, nearest
 from particles.escapes import escaped
 from particles.experiments.consistency import misfits
 from particles.experiments.extent import BYTES, KEY, LISTED, brief, text_excess
-from particles.experiments.schema import Config, kinds_of
+from particles.experiments.schema import Config
+from particles.experiments.sections import kinds_of
 
 
 class ConfigError(ParticlesError, ValueError):

@@ -163,7 +163,7 @@ def _seconds(engine: Engine, net: Network, work: Work, count: int, n: int) -> fl
     width = work.d - net.bias
     data = Dataset(random.standard_normal((max(n, 64), width)), random.standard_normal(max(n, 64)))
     samples = Samples(net, Batches(data, 1 if work.one_sample else None, 0), data)
-    start = Gaussian(work.d).particles(count, 0)
+    start = Gaussian(work.d).sample(count, 0, lazy=True)
     population = engine.populate(population_spec(net, start, work.dtype, work.one_sample, work.one_sample), samples)
     try:
         step = _sweeper(population) if work.one_sample else _stepper(population, samples)

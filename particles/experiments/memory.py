@@ -11,9 +11,8 @@ from particles.errors import InputError
 from particles.experiments import build
 from particles.experiments.cost_model import copies_of
 from particles.experiments.plan import Case, Plan
-from particles.model.regularisers import NONE
 from particles.population.observables import MOMENTS, OBSERVABLES
-from particles.simulation.simulate import LOG_POINTS
+from particles.simulation.record import LOG_POINTS
 
 ANY_MACHINE = 2**46  # bytes, 64 TiB: what no machine has
 DATA, PARTICLES, RECORD, STEPS, GRAM = "data", "particles", "recorded numbers", "times of steps", "Gram matrices"
@@ -85,8 +84,8 @@ def _need(made: Plan, case: Case) -> Need:
     """Of one run: 8 bytes a number, and the particles as the cost model counts them."""
     config = case.config
     n, n_test, dim, copies = _samples(made, case)
-    d, method = dim + config.network.bias, build.method_of(config.method)
-    rule = method.regulariser or build.regulariser_of(config.regulariser) or NONE
+    d, method = dim + config.network.bias, build.method_of(config)
+    rule = method.rule(build.regulariser_of(config))
     width = np.dtype(config.dtype).itemsize * copies_of(method, rule, config.record.variables)
     count = case.particles * (2 if case.nodes and config.start.signs != "positive" else 1)
     atoms = 8 * count * (d + 2) if case.nodes else 0  # of the rule, made in one piece

@@ -13,7 +13,6 @@ from particles.experiments.cost_model import Constants, Work, best, here, probed
 from particles.experiments.plan import Case, Plan
 from particles.measures.blocks import blocks_of
 from particles.model.network import Network
-from particles.model.regularisers import NONE
 from particles.population.population import cores
 from particles.population.ray.connection import Node
 from particles.population.ray.engine import Ray
@@ -37,7 +36,7 @@ def work_in(made: Plan, case: Case) -> tuple[Network, Work]:
     """What one run of a sweep has to do."""
     config = case.config
     parts = build.parts(config, made.folder, case.identity)
-    rule = parts.method.regulariser or parts.regulariser or NONE
+    rule = parts.method.rule(parts.regulariser)
     what = parts.net, case.particles, parts.train, parts.method, rule, config.steps, config.dtype
     return parts.net, work_of(*what, config.record.variables, config.loss)
 
@@ -54,7 +53,7 @@ def place(made: Plan, todo: list[Case], engine: Ray, machines: list[Node], threa
     most = min(engine.shards or len(machines), fewest_blocks)
     each = engine.threads or max(1, fewest // -(-most // len(machines)))
     if kind != "auto":
-        return Placement(kind, most, each, "as asked")
+        return Placement(kind, most, each, "chosen by --engine")
     known = probed(net, largest, engine)
     cost = sharded(largest, known, most, each) if engine.shards else best(largest, known, most, each)
     shards = cost.shards

@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from particles.experiments import build
 from particles.experiments.config import ConfigError, faults
 from particles.experiments.extent import LISTED, brief, excess
-from particles.experiments.schema import Config, kinds_of
+from particles.experiments.schema import Config
+from particles.experiments.sections import kinds_of
 from particles.population.observables import OBSERVABLES
 from particles.storage.provenance import fingerprint
 

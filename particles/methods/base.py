@@ -9,12 +9,13 @@ from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from particles.checks import Setting, check_settings
+from particles.errors import InputError
 from particles.measures.measure import Array
 from particles.measures.random_streams import SEEDS
 from particles.methods.schedules import Schedule, schedule
 from particles.model.losses import Loss
 from particles.model.network import Network
-from particles.model.regularisers import Regulariser
+from particles.model.regularisers import NONE, Regulariser
 from particles.population.messages import Drift, Update
 from particles.population.population import Population
 from particles.population.samples import Samples
@@ -74,6 +75,14 @@ class Method:
     def copies(self) -> int:
         """Arrays as large as the particles that a step needs besides them."""
         return 0
+
+    def rule(self, given: Regulariser | None) -> Regulariser:
+        """The regulariser of a run: the method's own, or the one given."""
+        own = self.regulariser
+        if own is not None and given is not None:
+            rule = f"{type(self).__name__} brings its own regulariser"
+            raise InputError(rule, repr(given), "Use its `weight_decay`, or SGD.")
+        return own or given or NONE
 
     def check(self, net: Network, rule: Regulariser) -> None:
         """InputError where the method cannot train this network under this regulariser."""

@@ -48,7 +48,9 @@ class DualAveraging(Method):
     """
 
     step: Step
-    temperature: Annotated[float, Setting("units of V", least=0.0, remedy="Use 0 for plain descent.")]
+    temperature: Annotated[
+        float, Setting("temperature of the noise, in units of V", least=0.0, remedy="Use 0 for none.")
+    ]
     weight_decay: WeightDecay = 0.0
     inner: Annotated[
         int, Setting("Langevin steps an outer step", least=1, remedy="Use 10 Langevin steps to a slope, say.")

@@ -51,7 +51,10 @@ class Langevin(Method):
     """
 
     step: Step
-    temperature: Annotated[float | Schedule, Setting("units of V", least=0.0, remedy="Use 0 for plain descent.")]
+    temperature: Annotated[
+        float | Schedule,
+        Setting("temperature of the noise, in units of V", least=0.0, remedy="Use 0 for none."),
+    ]
     weight_decay: WeightDecay = 0.0
     batch: BatchOrAll = None
     seed: Seed = 0

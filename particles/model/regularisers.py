@@ -121,3 +121,4 @@ class L2(Regulariser):
 
 
 NONE = L2(0.0)
+REGULARISERS: dict[str, type[Regulariser]] = {"l1": L1, "l2": L2}

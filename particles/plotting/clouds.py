@@ -11,6 +11,7 @@ from particles.errors import InputError, nearest
 from particles.measures.measure import Array
 from particles.plotting.view import Camera, Plane, picked, plane_of
 from particles.storage.attributes import attribute
+from particles.storage.forms import at_own_times
 from particles.storage.run import Run
 
 if TYPE_CHECKING:
@@ -86,11 +87,13 @@ def reel(
     for label in weights:
         if label not in named:
             raise InputError("`weights` are named as the runs are", repr(label), nearest(str(label), named))
-    tables = {label: run.dataset if isinstance(run, Run) else run for label, run in named.items()}
+    tables = {
+        label: at_own_times(run.dataset if isinstance(run, Run) else run, "position") for label, run in named.items()
+    }
     _check(tables)
     last = list(tables.values())[-1]
     picks, ticks = picked(last["time"].values, camera.clock, frames)
-    found = {label: _weights(label, run, weights.get(label)) for label, run in named.items()}
+    found = {label: _weights(label, run, tables[label], weights.get(label)) for label, run in named.items()}
     plane = plane_of(camera, list(tables)[-1], last, list(found.values())[-1][0])
     binned = camera.density or plane.axes.shape[1] == 1
     dots = None if binned else camera.dots
@@ -137,9 +140,10 @@ def _check(tables: "Tables") -> None:
             )
 
 
-def _weights(label: str, run: "Run | xarray.Dataset", given: ArrayLike | None) -> tuple[Array, str]:
+def _weights(
+    label: str, run: "Run | xarray.Dataset", table: "xarray.Dataset", given: ArrayLike | None
+) -> tuple[Array, str]:
     """The particles' weights at every recorded time (T, k), or all along (1, k), and which particles these are."""
-    table = run.dataset if isinstance(run, Run) else run
     T, k = table["position"].shape[:2]
     measure = run.last if isinstance(run, Run) else None
     if given is None and "particle_weight" in table:
@@ -155,7 +159,7 @@ def _weights(label: str, run: "Run | xarray.Dataset", given: ArrayLike | None) -
         if w.ndim != 2 or len(w) not in (1, T) or w.shape[1] < k:
             raise InputError(f"`weights` must have shape ({k},) or ({T}, {k})", str(np.shape(given)), "One a particle.")
         w = w[:, :k]
-    if not (np.isfinite(w).all() and (w >= 0).all() and (w.sum(axis=1) > 0).all()):
+    if not (np.isfinite(w.sum(axis=1)).all() and (w >= 0).all() and (w.sum(axis=1) > 0).all()):
         raise InputError(
             "`weights` must be finite and >= 0, not all 0", f"others for {label!r}", "Use `run.measure.w`."
         )

@@ -146,12 +146,12 @@ def _checked_path(path: str | Path, suffixes: Sequence[str]) -> Path:
 
 
 @style.styled
-def strip(shown: Reel) -> "Figure":
-    """A reel as one figure: a row a run and one for g, a column a time."""
+def strip(shown: Reel, size: tuple[float, float] = _STILL) -> "Figure":
+    """A reel as one figure: a row a run and one for g, a column a time; size: inches of a panel."""
     from particles.plotting.cloud_panels import paint, screen, settle, titles
 
     times = len(shown.times)
-    made = screen(shown, _STILL, times)
+    made = screen(shown, size, times)
     for place, panel in enumerate(made.panels):
         row, at = divmod(place, times)
         paint(made, shown, at, place, row)

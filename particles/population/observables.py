@@ -4,7 +4,7 @@ To add one: append a row to `OBSERVABLES`, with a partial in `INTEGRALS` if it n
 recorded never changes a run.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -180,11 +180,11 @@ def _kernel(at: Scene) -> Kernel:
 
 
 class Observer:
-    """Measures the asked-for quantities of a population, on fixed samples."""
+    """Measures quantities of a population on fixed samples; due: the iterations of each, by its name."""
 
     def __init__(
         self,
-        names: tuple[str, ...],
+        due: Mapping[str, Container[int]],
         net: Network,
         loss: Loss,
         rule: Regulariser,
@@ -194,7 +194,7 @@ class Observer:
         positions: int,
         kernel: KernelNow | None = None,
     ) -> None:
-        self.rows = [_row(name) for name in names]
+        self.rows, self.due = [_row(name) for name in due], due
         tested = len(samples.y_test) > 0
         for row in self.rows:
             if row.test and not tested:
@@ -219,26 +219,31 @@ class Observer:
         return [(row.name, row) for row in self.rows] + mean
 
     def measure(self, iteration: int, population: Population, g: Array | None) -> Values:
-        """All quantities now; `g` are the outputs at the training samples where they are known already."""
-        at = self._scene(iteration, population, g, averaged=False)
-        values = {row.name: np.asarray(row.finish(at), dtype=np.float64) for row in self.rows}
+        """What is due now; `g` are the outputs at the training samples where they are known already."""
+        rows = [row for row in self.rows if iteration in self.due[row.name]]
+        at = self._scene(rows, iteration, population, g, averaged=False)
+        values = {row.name: np.asarray(row.finish(at), dtype=np.float64) for row in rows}
         if self.averaged:
-            mean = self._scene(iteration, population, None, averaged=True)
-            for row in self.rows:
+            mean = self._scene(rows, iteration, population, None, averaged=True)
+            for row in rows:
                 if row.outputs:
                     values[f"averaged_{row.name}"] = np.asarray(row.finish(mean), dtype=np.float64)
         return values
 
-    def _scene(self, iteration: int, population: Population, g: Array | None, averaged: bool) -> Scene:
+    def _scene(
+        self, rows: list[Observable], iteration: int, population: Population, g: Array | None, averaged: bool
+    ) -> Scene:
         g = population.sum("train", averaged) if g is None else g
-        g_test = population.sum("test", averaged) if any(row.test for row in self.rows) else np.empty(0)
+        g_test = population.sum("test", averaged) if any(row.test for row in rows) else np.empty(0)
+        wanted = set() if averaged else {name for row in rows for name in row.integrals}
+        sums = {name: reduction for name, reduction in self.sums.items() if name in wanted}
         drift = None
-        if NEEDS_VELOCITY & self.sums.keys() and not averaged:
+        if NEEDS_VELOCITY & wanted:
             drift = Drift("train", self.loss.slope(g, self.y) / len(self.y), self.rule)
-        sums = {} if averaged or not self.sums else self.sums
         found = population.fold(list(sums.values()), drift) if sums else []
         integral = dict(zip(sums, found, strict=True))
-        kernel = self.kernel(iteration, population, g) if self.kernel and not averaged else None
+        watched = self.kernel and not averaged and any(row.kernel for row in rows)
+        kernel = self.kernel(iteration, population, g) if self.kernel and watched else None
         return Scene(
             g, self.y, g_test, self.y_test, self.loss, self.alpha, integral, population, self.positions, kernel
         )

@@ -15,7 +15,7 @@ from particles.methods.descent import GradientDescent
 from particles.methods.schedules import schedule
 from particles.model.losses import loss as loss_row
 from particles.model.network import Network
-from particles.model.regularisers import NONE, Regulariser
+from particles.model.regularisers import Regulariser
 from particles.population.messages import population_spec
 from particles.population.observables import Observer
 from particles.population.population import Engine, Local
@@ -23,14 +23,13 @@ from particles.population.samples import Samples
 from particles.simulation.bar import watched
 from particles.simulation.checkpoints import Checkpoints
 from particles.simulation.kernel_observer import KernelObserver
+from particles.simulation.record import DEFAULT_RECORD, Cadences, Record, planned
 from particles.simulation.runner import Progress, Runner, own_files
 from particles.simulation.stability import advice
 from particles.storage import checkpoint
 from particles.storage.provenance import array_hash, fingerprint
 from particles.storage.run import Run, dataset_of
 
-DEFAULT_RECORD = ("loss", "prediction")
-LOG_POINTS = 10  # recorded iterations a decade with record_every="log"
 _HASHED = 4096  # atoms of a start that is not in memory
 
 
@@ -45,7 +44,7 @@ def simulate(
     loss: str = "squared",
     regulariser: Regulariser | None = None,
     record_every: int | str | Iterable[int] = 1,
-    record: Iterable[str] = DEFAULT_RECORD,
+    record: str | Record | Iterable[str | Record] = DEFAULT_RECORD,
     positions: int | None = None,
     test: Dataset | None = None,
     engine: Engine | None = None,
@@ -57,11 +56,13 @@ def simulate(
 ) -> Run:
     """Run `steps` iterations of a method and record (3, 3.4; flow time).
 
-    start: a measure, or `law.particles(M, seed)`, whose particles are made where they live: for clouds that fill the
-    memory, or several machines. engine: `Local(threads)`, the default, or `Ray(shards)`; the numbers are the same.
+    start: a measure, or a lazy sample of a law, whose particles are created on the worker that owns them: for clouds
+    that fill the memory, or several machines. engine: `Local(threads)`, the default, or `Ray(shards)`; the numbers are
+    the same.
 
-    record: names from `particles.OBSERVABLES`, at every k-th iteration, at "log"arithmically spaced ones, or at those
-    listed; the first and the last always. positions: how many particles "position" records, the first ones (None: all).
+    record: names from `mf.OBSERVABLES`, at every k-th iteration, at "log"arithmically spaced ones, or at those listed
+    (record_every); the first and the last always. `mf.Record` has a cadence of its own. positions: how many particles
+    "position" records, the first ones (None: all).
     test: samples for the test_ quantities. config: what is stored as the configuration (None: these arguments).
     checkpoints: a folder, or `mf.Checkpoints(folder, every=seconds)`; if it holds a state of the same configuration the
     run goes on from there, with the same bits.
@@ -83,8 +84,11 @@ def simulate(
     array([0.108, 0.011, 0.002])
     """
     steps = whole("steps", steps, 0, remedy="Use 0 to look at the start only.")
-    record = (record,) if isinstance(record, str) else tuple(record)
-    row, rule = loss_row(loss), _one_regulariser(method, regulariser)
+    plan = planned(record, record_every, positions, steps)
+    if not isinstance(regulariser, Regulariser | None):
+        rule_of = "`regulariser` must be an mf.L1 or mf.L2, or a subclass"
+        raise InputError(rule_of, repr(regulariser), "The kernels know no other.")
+    row, rule = loss_row(loss), method.rule(regulariser)
     method.check(net, rule)
     train = data.holdout() if isinstance(data, Stream) else data
     if row.binary:
@@ -95,13 +99,13 @@ def simulate(
         )
     samples = Samples(net, Batches(data, method.batch, method.seed), train, test)
     source = _checked_source(start, samples.x.shape[1])
-    count = source.count if positions is None else whole("positions", positions, 1, source.count)
-    plan, rates = recorded_iterations(steps, record_every), schedule(method.step)
+    count = source.count if plan.particles is None else whole("positions", plan.particles, 1, source.count)
+    rates = schedule(method.step)
     here = engine if isinstance(engine, Local) else Local()
-    kernel = KernelObserver(net, source, samples, row, rule, rates, plan, here)
-    if "kernel_distance" in record:
+    kernel = KernelObserver(net, source, samples, row, rule, rates, plan.iterations, here)
+    if "kernel_distance" in plan.names:
         kernel.check(isinstance(method, GradientDescent))
-    observer = Observer(record, net, row, rule, samples, method.average, net.scale(source), count, kernel)
+    observer = Observer(plan.due, net, row, rule, samples, method.average, net.scale(source), count, kernel)
     if config is None:
         config = describe(net, data, method, steps, loss, rule, plan, observer, samples, dtype, source)
     key = fingerprint(config)
@@ -118,13 +122,16 @@ def simulate(
     try:
         problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps), np.inf)
         with watched(progress) as told:
-            runner = Runner(problem, population, observer, plan, keeper, saves.every if saves else 0.0, told, last, key)
+            seconds = saves.every if saves else 0.0
+            runner = Runner(problem, population, observer, plan.iterations, keeper, seconds, told, last, key)
             with own_files(keeper, last, key):
                 outcome = runner.run()
     finally:
         population.close()
     targets = {"target": train.y} | ({"test_target": test.y} if test else {})
-    dataset = dataset_of(runner.rows, problem.times, observer.names(), targets, config, outcome.status, runner.events)
+    dataset = dataset_of(
+        runner.rows, problem.times, observer.names(), targets, config, outcome.status, runner.events, plan.dims
+    )
     if "parts" in runner.memory:
         dataset.attrs |= dict(zip(("accepted_parts", "rejected_parts"), runner.memory["parts"].tolist(), strict=True))
     run = Run(dataset, outcome.measure, outcome.average, outcome.left)
@@ -151,21 +158,6 @@ def _checked_source(start: Measure | Source, dim: int) -> Source:
     return start
 
 
-def recorded_iterations(steps: int, every: int | str | Iterable[int]) -> list[int]:
-    """The iterations at which to record, always with 0 and `steps`."""
-    if isinstance(every, str):
-        if every != "log":
-            raise InputError('`record_every` must be a whole number, "log", or a list of iterations', repr(every), "")
-        decades = np.log10(max(steps, 1))
-        points = np.unique(np.round(np.logspace(0, decades, int(decades * LOG_POINTS) + 2)).astype(int))
-        return sorted({0, steps, *(int(i) for i in points if i <= steps)})
-    if not isinstance(every, Iterable):
-        stride = whole("record_every", every, 1, remedy="Use 1 to record every iteration.")
-        return sorted({*range(0, steps + 1, stride), steps})
-    listed = [whole("record_every", i, 0, steps) for i in every]
-    return sorted({0, steps, *listed})
-
-
 def describe(
     net: Network,
     data: Dataset | Stream,
@@ -173,7 +165,7 @@ def describe(
     steps: int,
     loss: str,
     rule: Regulariser,
-    plan: list[int],
+    plan: Cadences,
     observer: Observer,
     samples: Samples,
     dtype: str,
@@ -192,9 +184,9 @@ def describe(
         "regulariser": repr(rule),
         "record": [row.name for row in observer.rows],
         "positions": observer.positions,
-        "recorded_iterations": plan,
+        "recorded_iterations": plan.iterations,
         "dtype": dtype,
-    }
+    } | ({"cadences": plan.groups} if len(plan.groups) > 1 else {})
 
 
 def _start_hash(start: Source) -> str:
@@ -203,16 +195,3 @@ def _start_hash(start: Source) -> str:
         return array_hash(*start.measure)
     first = min(start.count, _HASHED)
     return array_hash(*start.part(0, first), *start.part(start.count - 1, start.count))
-
-
-def _one_regulariser(method: Method, given: Regulariser | None) -> Regulariser:
-    own: Regulariser | None = method.regulariser
-    if not isinstance(given, Regulariser | None):
-        raise InputError(
-            "`regulariser` must be an mf.L1 or mf.L2, or a subclass", repr(given), "The kernels know no other."
-        )
-    if own is not None and given is not None:
-        raise InputError(
-            f"{type(method).__name__} brings its own regulariser", repr(given), "Use its `weight_decay`, or SGD."
-        )
-    return own or given or NONE

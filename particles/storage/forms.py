@@ -35,7 +35,9 @@ def checked_run(path: object, data: "xarray.Dataset") -> "xarray.Dataset":
     for name in ("config", "status"):
         attribute(path, data.attrs, name)
     attribute(path, data.attrs, "events", [])
-    over_time(path, data, "time")
+    for dim in data.dims:
+        if timed(dim):
+            over_time(path, data, str(dim))
     there = {*map(str, data.variables), *(["iteration"] if "time" in data.dims else [])}
     check(path, data, {name: form for name, form in _RUN.items() if name in there})
     return data
@@ -49,13 +51,28 @@ def checked_sweep(path: object, data: "xarray.Dataset") -> "xarray.Dataset":
     return data
 
 
+def timed(dim: object) -> bool:
+    """Whether a dimension is flow time, of all that was recorded or of what has a cadence of its own."""
+    return str(dim) == "time" or str(dim).startswith("time_")
+
+
+def at_own_times(data: "xarray.Dataset", name: str) -> "xarray.Dataset":
+    """What was recorded together with `name`, over `time`: the dataset itself where that is its time already."""
+    dim = next((str(dim) for dim in data[name].dims if timed(dim)), "time") if name in data else "time"
+    if dim == "time":
+        return data
+    others = [other for other in data.variables if "time" in data[other].dims]
+    return data.drop_vars(others).rename({dim: "time", dim.replace("time", "iteration", 1): "iteration"})
+
+
 def over_time(path: object, data: "xarray.Dataset", last: str) -> None:
     """DamagedError unless all that was recorded is numbers, at times that are known."""
     for name, values in data.variables.items():
         if last in values.dims:
             check(path, data, {str(name): (_NUMBERS, tuple(map(str, values.dims)))})
-            if "time" not in data.variables:
-                raise DamagedError(f"{path} is damaged: it has {name!r} at times, and no 'time'.")
+            times = "time" if last == "record" else last
+            if times not in data.variables:
+                raise DamagedError(f"{path} is damaged: it has {name!r} at times, and no {times!r}.")
 
 
 def checked_comparison(path: object, data: "xarray.Dataset") -> "xarray.Dataset":

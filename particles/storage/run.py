@@ -10,9 +10,11 @@ its hash and where the numbers came from.
 import html
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -26,6 +28,7 @@ from particles.population.observables import MOMENTS, Observable
 from particles.storage import netcdf
 from particles.storage.attributes import attribute
 from particles.storage.checkpoint import Row
+from particles.storage.forms import timed
 from particles.storage.manifest import Event
 from particles.storage.provenance import fingerprint, provenance
 from particles.storage.virtual_dataset import StoredMeasure, create_virtual
@@ -119,7 +122,7 @@ class Run:
                 lines.append(f"  {name}   M = {len(measure.b)} particles on R^{measure.b.shape[1]}")
         if self.left is not None:
             lines.append(f"  left      M = {self.left.atoms} particles in {self.left.folder}")
-        names = [str(name) for name, values in data.data_vars.items() if "time" in values.dims]
+        names = [str(name) for name, values in data.data_vars.items() if any(map(timed, values.dims))]
         lines.append(f"  recorded  {', '.join(names) or 'nothing'}")
         if self.events:
             lines.append(f"  events    {len(self.events)}, see run.events")
@@ -144,23 +147,30 @@ def dataset_of(
     config: dict[str, Any],
     status: str,
     events: list[Event],
+    dims: Mapping[str, str] = MappingProxyType({}),
 ) -> "xarray.Dataset":
-    """The recorded rows as one dataset over flow time."""
+    """The recorded rows as one dataset over flow time; dims: the time dimensions of those that have their own."""
     from particles.xarray import Dataset
 
-    iterations = np.array([at for at, _ in rows], dtype=np.int64)
+    own = set(dims) | {f"averaged_{name}" for name in dims}
+    over = {"time": np.array([at for at, values in rows if not values or not own >= set(values)], dtype=np.int64)}
+    for name, dim in dims.items():
+        over[dim] = np.array([at for at, values in rows if name in values], dtype=np.int64)
     data: dict[str, Any] = {}
     for name, row in names:
         about = "of the average iterate: " if name.startswith("averaged_") else ""
         attributes = {"long_name": about + row.long_name, "units": "1", "equation": row.equation}
         if rows:
-            data[name] = (("time", *row.dims), np.stack([values[name] for _, values in rows]), attributes)
+            over_time = (dims.get(row.name, "time"), *row.dims)
+            data[name] = (over_time, np.stack([values[name] for _, values in rows if name in values]), attributes)
     for name, values in targets.items():
         dim = "test_sample" if name.startswith("test_") else "sample"
         data[name] = (dim, values, {"long_name": "targets y_i", "units": "1", "equation": "section 2"})
     time = {"long_name": "flow time, the sum of the step sizes", "units": "1", "equation": "3.4"}
     step = {"long_name": "number of steps taken", "units": "1", "equation": "(3)"}
-    coords: dict[str, Any] = {"time": ("time", times[iterations], time), "iteration": ("time", iterations, step)}
+    coords: dict[str, Any] = {}
+    for dim, iterations in over.items():
+        coords |= {dim: (dim, times[iterations], time), dim.replace("time", "iteration", 1): (dim, iterations, step)}
     if "weight_moment" in data:
         coords["moment"] = ("moment", MOMENTS, {"long_name": "order p of the moment", "units": "1", "equation": "3.4"})
     attrs: dict[str, Any] = {

@@ -52,7 +52,8 @@ assert_type(mf.theory.arora_bound(np.eye(2), [0.0, 1.0]), float)
 assert_type(mf.transport.wasserstein(start, start, p=2), float)
 stream = mf.Stream(inputs=mf.Sphere(dim=2), target=lambda x: x[:, 0], noise=0.1, seed=1)
 for method in (mf.SGD(0.1), mf.AveragedSGD(0.1, 1e-3), mf.Langevin(mf.RobbinsMonro(0.1), 0.01), mf.RungeKutta(0.1)):
-    mf.simulate(net, law.particles(100, seed=0), stream, method, steps=1, regulariser=mf.L2(0.1), progress=print)
+    lazy = law.sample(100, seed=0, lazy=True)
+    mf.simulate(net, lazy, stream, method, steps=1, regulariser=mf.L2(0.1), progress=print)
 try:
     mf.simulate(net, start, data, mf.GradientDescent(1e9), steps=100)
 except mf.DivergedError as error:

@@ -9,8 +9,9 @@ from support import ROOT
 from support.configs import CONFIGS, small
 
 import particles as mf
+from particles.checks import settings_of
 from particles.data.datasets import SETS
-from particles.experiments import build, consistency, schema
+from particles.experiments import schema, sections
 from particles.experiments.config import ConfigError, read_toml
 from particles.experiments.plan import plan
 from particles.methods.registry import METHODS
@@ -94,30 +95,42 @@ FITTING = [
     (['law.name="sphere"', "law.std=2.0"], "law: `std` does not belong to sphere: it takes radius"),
     (["method.batch=3"], "method: `batch` does not belong to gradient_descent: it takes average, step"),
     (['method.name="sgd"', "method.weight_decay=0.1"], "method: `weight_decay` does not belong to sgd"),
-    (['law.name="atoms"'], "law: atoms need `file`"),
+    (['law.name="atoms"'], "law: atoms needs `file`: an NPZ"),
     (['law.name="uniform"', "law.low=2.0"], "law: `low` must be below `high`: got 2.0 and 1.0"),
     (['record.variables=["test_loss"]'], "`record.variables` asks for test_ quantities: give `data.test`"),
     (["record.positions=9"], "`record.positions` must not exceed `start.count`: got 9"),
     (['data.file="a.csv"'], "data: give either `name` (a known set) or `file` (your own)"),
     (['data={scale="unit"}'], "data: give either `name` (a known set) or `file` (your own)"),
-    (['regulariser={name="l1",weight=1.0,about="start"}'], "regulariser: `about` belongs to l2"),
-    (['method.name="averaged_sgd"', 'regulariser={name="l2",weight=1.0}'], "averaged_sgd brings its own regulariser"),
+    (
+        ['regulariser={name="l1",weight=1.0,about="start"}'],
+        "regulariser: `about` does not belong to l1",
+    ),
+    (
+        ['method.name="averaged_sgd"', 'regulariser={name="l2",weight=1.0}'],
+        "AveragedSGD brings its own",
+    ),
     (['method.name="langevin"'], "method: langevin needs `temperature`"),
     (
         ['method.name="langevin"', "method.temperature=0.1", "limit={nodes=16}"],
         "limit: no quadrature integrates the noise",
     ),
-    (['method.name="fisher_rao"', "network.beta=0.5"], "fisher_rao needs `network.beta` = 1"),
+    (['method.name="fisher_rao"', "network.beta=0.5"], "FisherRao needs beta = 1"),
     (
         ['method.name="fisher_rao"', 'regulariser={name="l2",weight=1.0,about="start"}'],
-        "fisher_rao needs a potential",
+        "a pull to the start is no function of the measure",
     ),
-    (['method.name="runge_kutta"', 'regulariser={name="l1",weight=1.0}'], "runge_kutta needs a smooth regulariser"),
+    (
+        ['method.name="runge_kutta"', 'regulariser={name="l1",weight=1.0}'],
+        "RungeKutta needs a smooth",
+    ),
     (
         ['method.name="runge_kutta"', 'method.scheme="heun"', "method.tolerance=1e-3"],
         "method: `tolerance` needs a scheme",
     ),
-    (['method.step={schedule="inverse_sqrt",c=1.0,t0=2.0}'], "method: `step.t0` belongs to robbins_monro"),
+    (
+        ['method.step={schedule="inverse_sqrt",c=1.0,t0=2.0}'],
+        "method.step: `t0` does not belong to inverse_sqrt",
+    ),
 ]
 
 
@@ -254,9 +267,9 @@ def defaults(kind):
     ("model", "kind"),
     [
         *((schema.MethodConfig, kind) for kind in METHODS.values()),
-        *((schema.LawConfig, kind) for kind in consistency.LAWS.values()),
+        *((schema.LawConfig, kind) for kind in sections.LAWS.values()),
         (schema.NetworkConfig, mf.Network),
-        (schema.StepConfig, mf.RobbinsMonro),
+        (sections.StepConfig, mf.RobbinsMonro),
         (schema.RegulariserConfig, mf.L2),
     ],
 )
@@ -279,11 +292,9 @@ def test_config__has_the_defaults_of_a_call():
 
 def test_config__has_a_key_for_every_option():
     """Of all methods, laws and data sets."""
-    for model, kinds in (
-        (schema.MethodConfig, consistency.METHOD_OPTIONS),
-        (schema.LawConfig, consistency.LAW_OPTIONS),
-    ):
-        assert set(model.model_fields) == set().union({"name"}, *kinds.values())
+    for model, kinds in ((schema.MethodConfig, METHODS), (schema.LawConfig, sections.LAWS)):
+        options = [field.name for kind in kinds.values() for field in dataclasses.fields(kind)]
+        assert set(model.model_fields) == {"name", *options} - {"dim"}
     taken = set().union(*(inspect.signature(make).parameters for make in SETS.values()))
     keys = dict.fromkeys(("n", "dim", "seed"), 2) | {"noise": 0.1, "positive": [1], "negative": [2]}
     assert set(schema.DataConfig(**keys).options()) == taken == set(keys)
@@ -294,6 +305,6 @@ def test_config__of_a_method_is_that_method(name):
     """Every option has a value of its own, and each arrives where it belongs."""
     values = {"step": 0.25, "batch": 3, "seed": 5, "average": True, "weight_decay": 0.5, "scheme": "bogacki-shampine",
               "tolerance": 1e-3, "temperature": 0.125, "inner": 7, "rate": 2.0}  # fmt: skip
-    mine = {key: value for key, value in values.items() if key in consistency.METHOD_OPTIONS[name]}
-    made = build.method_of(schema.MethodConfig(name=name, **mine))
+    mine = {key: value for key, value in values.items() if key in settings_of(METHODS[name])}
+    made = sections.built(schema.MethodConfig(name=name, **mine), METHODS)
     assert type(made) is METHODS[name] and dataclasses.asdict(made) == mine

@@ -37,7 +37,7 @@ def test_sharded__counts_the_bytes_that_travel(M, shards):
     n, work = 7, Work(M, 7, 2, 1, "float64", 1, False)
     if shards > -(-M // 256):
         shards = 1
-    start, sent = mf.Gaussian(2).particles(M, 0), 0
+    start, sent = mf.Gaussian(2).sample(M, 0, lazy=True), 0
     for span in spans(-(-M // 256), shards):
         shard = Shard(population_spec(mf.Network("relu"), start), 1, span=span)
         sent += shard.branches(np.ones((n, 2))).values.nbytes
@@ -100,7 +100,7 @@ def test_work__has_the_start_beside_it_for_all_that_look_at_it(cloud, samples):
     net, data, row = mf.Network("tanh"), samples(loss="logistic"), loss_row("squared")
     looked = Samples(net, Batches(data, None, 0), data, data)
     names = [name for name, observable in mf.OBSERVABLES.items() if not observable.kernel]
-    observer = Observer(tuple(names), net, row, NONE, looked, False, 1.0, 5)
+    observer = Observer({name: {0} for name in names}, net, row, NONE, looked, False, 1.0, 5)
     population = mf.Local(1).populate(population_spec(net, cloud()), looked)
     found = observer.measure(0, population, None)
     population.close()

@@ -280,7 +280,7 @@ def test_laws__refuse(make, message):
 @pytest.mark.parametrize("count", [2, 700])
 def test_particles__are_the_sample_made_in_parts(signs, count):
     law = mf.Gaussian(dim=3)
-    whole, made = law.sample(count, 5, signs), law.particles(count, 5, signs)
+    whole, made = law.sample(count, 5, signs), law.sample(count, 5, signs, lazy=True)
     for first, last in ((0, count), (count // 3, count), (count // 2 - 1, count // 2 + 1)):
         b, s = made.part(first, last)
         assert (b == whole.b[first:last]).all() and (s == whole.s[first:last]).all()
@@ -291,7 +291,8 @@ def test_particles__are_the_sample_made_in_parts(signs, count):
 def test_pack__makes_particles_where_they_are_needed(signs, count):
     law = mf.Gaussian(dim=3)
     for one, other in zip(
-        blocks.pack(law.sample(count, 5, signs), "float32"), blocks.pack(law.particles(count, 5, signs), "float32"),
+        blocks.pack(law.sample(count, 5, signs), "float32"),
+        blocks.pack(law.sample(count, 5, signs, lazy=True), "float32"),
         strict=True,
     ):  # fmt: skip
         assert np.array_equal(one, other)

@@ -5,7 +5,7 @@ import pytest
 from support import naive
 
 import particles as mf
-from particles.simulation.simulate import recorded_iterations
+from particles.simulation.record import recorded_iterations
 
 STEPS = 4
 EVERYTHING = tuple(name for name in mf.OBSERVABLES if name != "kernel_distance")  # this loss is logistic
@@ -220,9 +220,9 @@ REFUSALS = [
     ({"record": ("test_loss",), "test": mf.Dataset([[1.0, 2.0]], [1.0])}, "`test`"),  # 2 inputs, for a net of 3
     ({"record": ("misclassification",)}, "labels must be -1 or 1 here"),
     ({"loss": "logistic"}, "labels must be -1 or 1 here"),
-    ({"record_every": 0}, "`record_every` must be a whole number >= 1: got 0"),
+    ({"record_every": 0}, "`every` must be a whole number >= 1: got 0"),
     ({"record_every": "linear"}, "got 'linear'"),
-    ({"record_every": [3, 11]}, "`record_every` must be a whole number from 0 to 10: got 11"),
+    ({"record_every": [3, 11]}, "`every` must be a whole number from 0 to 10: got 11"),
     ({"record": ("kernel_distance",), "method": mf.SGD(0.1)}, "all samples a step: got batches of samples"),
     ({"record": ("kernel_distance",), "regulariser": mf.L1(0.1)}, "no regulariser but the pull to the start"),
     ({"positions": 0}, "`positions` must be a whole number from 1 to 5: got 0"),

@@ -52,7 +52,7 @@ def run(method, engine=None, dtype="float64", start=None, **settings):
     data, test = (mf.Dataset(chance.standard_normal((9, 3)), chance.standard_normal(9)) for _ in range(2))
     how, more = METHODS[method]
     net = mf.Network("tanh", beta=more.get("beta", 0.5), train=more.get("train", ("input",)))
-    start = start or mf.Gaussian(3).particles(PARTICLES, seed=0, signs="random")
+    start = start or mf.Gaussian(3).sample(PARTICLES, seed=0, signs="random", lazy=True)
     return mf.simulate(
         net, start, data, how, steps=STEPS, record=RECORD, record_every=4, test=test, engine=engine, dtype=dtype,
         regulariser=more.get("regulariser"), **settings,
@@ -176,7 +176,12 @@ def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes, monkeyp
     stream = mf.Stream(mf.Sphere(2), lambda x: scale * np.sin(x[:, 0]), noise=0.1)
     here, there = (
         mf.simulate(
-            mf.Network("cube"), mf.Gaussian(2).particles(600, 0), stream, mf.SGD(0.01, batch=4), steps=5, engine=engine
+            mf.Network("cube"),
+            mf.Gaussian(2).sample(600, 0, lazy=True),
+            stream,
+            mf.SGD(0.01, batch=4),
+            steps=5,
+            engine=engine,
         )
         for engine in (None, on(three_nodes, 2))
     )
@@ -188,7 +193,7 @@ def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes, monkeyp
 @pytest.mark.parametrize("T", [1, WINDOW, 2 * WINDOW + 1])
 def test_shard_sweep__is_the_sweep_step_by_step(threads, loss, T, samples):
     data = samples(n=T, d=3, loss=loss)
-    start = mf.Gaussian(3).particles(1000, seed=1, signs="random")
+    start = mf.Gaussian(3).sample(1000, seed=1, signs="random", lazy=True)
     make = lambda: Shard(population_spec(mf.Network("sigmoid", beta=0.5), start, "float64", True, True), threads)  # noqa: E731
     run = OnlineRun(data.x, data.y, np.full(T, 0.3), loss, mf.L2(0.2, about="start"), 1)
     swept, stepped, outputs, g = make(), make(), [], None
@@ -224,7 +229,7 @@ def test_interrupt__ends_a_run_on_shards_between_iterations(three_nodes, tmp_pat
 
     def go(steps, engine=None, **settings):
         data = mf.Dataset(np.eye(3), np.arange(3.0))
-        start = mf.Gaussian(3).particles(PARTICLES, seed=0)
+        start = mf.Gaussian(3).sample(PARTICLES, seed=0, lazy=True)
         return mf.simulate(mf.Network("tanh"), start, data, mf.GradientDescent(0.01), steps=steps, record="loss",
                            record_every=10**6, engine=engine, **settings)  # fmt: skip
 
@@ -321,7 +326,7 @@ def test_store__that_is_full_is_told():
         testing.cluster(nodes=1, cpus=2, local_fs_capacity_threshold="0.001") as cluster,
         pytest.raises(ClusterError, match=r"no room for the samples.*--object-store-memory"),
     ):
-        mf.simulate(mf.Network("tanh"), mf.Gaussian(3).particles(512, 0), mf.Dataset(x, x[:, 0]),
+        mf.simulate(mf.Network("tanh"), mf.Gaussian(3).sample(512, 0, lazy=True), mf.Dataset(x, x[:, 0]),
                     mf.GradientDescent(0.1), steps=1, record=(), engine=on(cluster, 2))  # fmt: skip
 
 
@@ -336,7 +341,7 @@ def test_actor__answers_no_other_epoch_or_number():
 
 @pytest.mark.slow
 def test_error__of_a_shard_is_the_error_it_would_be_here(three_nodes):
-    laws = mf.Gaussian(3).particles(600, 0)
+    laws = mf.Gaussian(3).sample(600, 0, lazy=True)
     net, data = mf.Network("quadratic"), mf.Dataset(np.eye(3), 1e3 * np.ones(3))
     with pytest.raises(mf.DivergedError, match="the run diverged: the loss is") as caught:
         mf.simulate(net, laws, data, mf.GradientDescent(50.0), steps=50, engine=on(three_nodes, 2))

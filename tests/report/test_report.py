@@ -207,7 +207,7 @@ def test_report__of_a_studys_folder_is_that_of_its_file(tmp_path, study):
 
 def test_report__gives_a_studys_command_and_settings(study):
     text, _ = read(report.write(study()))
-    assert "python drivers/circle.py --config circle-again.toml --out out/circle-again --quick" in text
+    assert "python drivers/studies/circle.py --config circle-again.toml --out out/circle-again --quick" in text
     assert tomllib.loads(code(text))["quick"] == {"n": 3, "word": "plain"}
 
 

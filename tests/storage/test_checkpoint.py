@@ -409,7 +409,7 @@ def test_checkpoint__that_cannot_be_written_is_an_error(run, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:checkpoint .* left out")
 def test_checkpoints__that_begin_anew_stand_on_no_rows_from_before(samples, tmp_path):
-    population = mf.Local(1).populate(population_spec(NET, mf.Gaussian(3).particles(300, 0)))
+    population = mf.Local(1).populate(population_spec(NET, mf.Gaussian(3).sample(300, 0, lazy=True)))
     keeper = Checkpoints(tmp_path, "hash")
     keeper.save(3, population, [(0, {"loss": np.ones(1)})], [])
     newest(tmp_path, "particles").unlink()

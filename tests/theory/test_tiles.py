@@ -106,8 +106,8 @@ def test_write_gram__of_particles_made_on_the_way_is_that_of_the_sample(tmp_path
     law, x = mf.Gaussian(2), case(20, d=2)[0]
     count = 63 * 256 + 300 if name == "relu" else 600  # more than a slab; more than a block
     found = [
-        written(tmp_path / "gram.h5", mf.Network(name), start(count, seed=3, signs=signs), x, tile=12)
-        for start in (law.sample, law.particles)
+        written(tmp_path / "gram.h5", mf.Network(name), law.sample(count, 3, signs, lazy=lazy), x, tile=12)
+        for lazy in (False, True)
     ]
     assert found[0].tobytes() == found[1].tobytes()
 
@@ -311,7 +311,7 @@ def test_write_gram__refuses_what_makes_no_matrix(tmp_path):
         (measure, x, "a.h5", 0, "`tile` must be a whole number >= 1: got 0"),
         (measure, x[:, 0], "a.h5", 8, "inputs must have shape (n, d)"),
         (measure, x[:, :3], "a.h5", 8, "positions must have shape (M, 3)"),
-        (law.particles(10, 0), x, "a.h5", 8, "as many inputs as the samples, 5 with a bias counted in: got 3."),
+        (law.sample(10, 0, lazy=True), x, "a.h5", 8, "as many inputs as the samples, 5 with a bias counted in: got 3."),
         (measure, x, "", 8, "`path` must name a file"),
     ]:
         with pytest.raises(mf.InputError, match=re.escape(told)):
@@ -347,7 +347,8 @@ BIG = """
                     del done
 
     if __name__ == "__main__":
-        x, start = np.random.default_rng(0).standard_normal((20000, 10)), mf.Gaussian(10).particles(4096, seed=0)
+        x = np.random.default_rng(0).standard_normal((20000, 10))
+        start = mf.Gaussian(10).sample(4096, seed=0, lazy=True)
         began = time.perf_counter()
         mf.tangent.write_gram(mf.Network("relu"), start, x, sys.argv[1], Processes())
         whose = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN

@@ -3,12 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from particles.checks import real_array, whole
+from particles.checks import check_settings, real_array, whole
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure, atoms_of, checked_count, checked_signs
 from particles.measures.quadrature import SCRAMBLES, TENSORS, Rule, half_width, larger, principal_axes, rotation, sobol
@@ -27,6 +27,10 @@ class Law(ABC):
     """
 
     dim: int
+
+    def __post_init__(self) -> None:
+        whole("dim", self.dim, 1, remedy="Give the number of inputs, a bias counted in.")
+        check_settings(self)
 
     @abstractmethod
     def draw(self, random: np.random.Generator, count: int) -> Array:
@@ -56,17 +60,22 @@ class Law(ABC):
         drawn = [self.draw(generator(seed, purpose, block), ROWS) for block in blocks]
         return np.concatenate(drawn)[first - blocks.start * ROWS : last - blocks.start * ROWS]
 
-    def sample(self, count: int, seed: int, signs: str = "positive") -> Measure:
+    @overload
+    def sample(self, count: int, seed: int, signs: str = "positive", lazy: Literal[False] = False) -> Measure: ...
+
+    @overload
+    def sample(self, count: int, seed: int, signs: str = "positive", *, lazy: Literal[True]) -> "Sample": ...
+
+    def sample(self, count: int, seed: int, signs: str = "positive", lazy: bool = False) -> "Measure | Sample":
         """`count` equal random atoms; the first 64 of 4096 are the 64 of the same seed.
 
         signs: "positive" (all +1), "random" (independent +-1), "symmetric" (the second half repeats the first with the
         other sign, so that g = 0: section 3.2; `count` must be even, and it is the halves that nest).
+        lazy: the same atoms, created only when a population asks for them and on the worker that owns them: for clouds
+        that fill the memory, or several machines.
         """
-        return atoms_of(self.particles(count, seed, signs))
-
-    def particles(self, count: int, seed: int, signs: str = "positive") -> "Sample":
-        """The same atoms, made only when a population asks for them: for clouds that fill the memory."""
-        return Sample(self, checked_count(count, signs), checked_seed(seed), signs)
+        drawn = Sample(self, checked_count(count, signs), checked_seed(seed), signs)
+        return drawn if lazy else atoms_of(drawn)
 
     @property
     def isotropic(self) -> bool:
@@ -133,7 +142,7 @@ class Law(ABC):
 
 @dataclass(frozen=True)
 class Sample:
-    """The equal random atoms of (law, seed), any part of them on request (`Law.particles`)."""
+    """The equal random atoms of (law, seed), any part of them on request (`Law.sample(lazy=True)`)."""
 
     law: Law
     count: int
@@ -176,7 +185,3 @@ class Sample:
             ]
             s = np.asarray(2.0 * np.concatenate(drawn)[first - begin * ROWS : last - begin * ROWS] - 1.0)
         return self.law.rows(self.seed, first, last), s
-
-
-def checked_dim(dim: int) -> None:
-    whole("dim", dim, 1, remedy="Give the number of inputs, a bias counted in.")

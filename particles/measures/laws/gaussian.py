@@ -1,12 +1,13 @@
 """The normal law N(mean, std^2 I)."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from particles.checks import number
+from particles.checks import Setting
 from particles.measures import quadrature
-from particles.measures.laws.base import Law, checked_dim
+from particles.measures.laws.base import Law
 from particles.measures.measure import Array
 
 
@@ -22,13 +23,8 @@ class Gaussian(Law):
     """
 
     dim: int
-    std: float = 1.0
-    mean: float = 0.0
-
-    def __post_init__(self) -> None:
-        checked_dim(self.dim)
-        number("std", self.std, above=0.0)
-        number("mean", self.mean)
+    std: Annotated[float, Setting("standard deviation of a coordinate", above=0.0)] = 1.0
+    mean: Annotated[float, Setting("mean of every coordinate")] = 0.0
 
     @property
     def isotropic(self) -> bool:

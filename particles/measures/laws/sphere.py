@@ -1,12 +1,13 @@
 """The uniform law on a sphere."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from particles.checks import number
+from particles.checks import Setting
 from particles.measures import quadrature
-from particles.measures.laws.base import Law, checked_dim
+from particles.measures.laws.base import Law
 from particles.measures.measure import Array
 
 
@@ -19,11 +20,7 @@ class Sphere(Law):
     """
 
     dim: int
-    radius: float = 1.0
-
-    def __post_init__(self) -> None:
-        checked_dim(self.dim)
-        number("radius", self.radius, above=0.0)
+    radius: Annotated[float, Setting("radius", above=0.0)] = 1.0
 
     @property
     def isotropic(self) -> bool:

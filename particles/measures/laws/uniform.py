@@ -1,13 +1,14 @@
 """The uniform law on a cube."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from particles.checks import number
+from particles.checks import Setting
 from particles.errors import InputError
 from particles.measures import quadrature
-from particles.measures.laws.base import Law, checked_dim
+from particles.measures.laws.base import Law
 from particles.measures.measure import Array
 
 
@@ -21,12 +22,12 @@ class Uniform(Law):
     """
 
     dim: int
-    low: float = -1.0
-    high: float = 1.0
+    low: Annotated[float, Setting("least coordinate")] = -1.0
+    high: Annotated[float, Setting("greatest coordinate")] = 1.0
 
     def __post_init__(self) -> None:
-        checked_dim(self.dim)
-        if not number("low", self.low) < number("high", self.high):
+        super().__post_init__()
+        if not self.low < self.high:
             raise InputError("`low` must be below `high`", f"{self.low} and {self.high}", "Swap or widen them.")
 
     def draw(self, random: np.random.Generator, count: int) -> Array:

@@ -101,7 +101,7 @@ def write_gram(
     net
         The network.
     start
-        A measure, or a source that makes its particles slab by slab (`law.particles(...)`).
+        A measure, or a lazy sample of a law, whose particles are created slab by slab.
     x : (n, d)
         Inputs.
     path
