@@ -9,7 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "meanfield-particles"
 author = "meanfield-particles contributors"
 release = importlib.metadata.version(project)
-extensions = ["myst_nb", "sphinx.ext.autodoc", "prose", "repository", "tables"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "signatures", "prose", "sphinx.ext.napoleon"]
+extensions += ["mathml", "repository", "tables"]  # with signatures and prose: in docs/_ext
 exclude_patterns = ["_build", "_ext"]
 
 html_theme = "furo"
@@ -20,20 +21,30 @@ html_css_files = ["site.css"]
 html_js_files = ["access.js"]
 smartquotes = False  # texts quote code: "tanh",
 
-# Markdown: links lead to headings too; formulas are plain text, so no TeX and no script for it.
+html_math_renderer = "mathml"
+
+# Markdown: links lead to headings too; formulas are plain text there.
 myst_heading_anchors = 3
 nb_execution_mode = "cache"  # a notebook is run again when its cells change
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_output_stderr = "error"
 
-# The reference: the order and the grouping are the pages' own; `prose` makes reStructuredText of docstrings.
+# The reference: the order and the grouping are the pages' own. Docstrings are in NumPy's form; `prose`, which comes
+# before napoleon, makes reStructuredText of those that are not yet.
 default_role = "code"
+napoleon_google_docstring = False
+napoleon_use_param = napoleon_use_rtype = False  # what stands for a type is a shape, no name to link to
+napoleon_custom_sections = [("Attributes", "params_style"), ("Raises", "params_style")]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 100
 nitpick_ignore_regex = [
     ("py:class", r"(collections|numpy|pathlib|xarray)\..*"),  # their pages are not ours, and nothing is fetched
     ("py:class", "ArrayLike|Event|Figure|LinearOperator|Runs"),  # imported for type checking only
-    ("py:class", r"particles\..*\.(Left|Lengths|Profile|Purpose|Sample|Scene)"),  # that no user makes
+    (
+        "py:class",
+        r"particles\..*\.(Left|Lengths|Profile|Purpose|Sample|Scene|Method|Regulariser)",
+    ),  # that no user makes
+    ("py:class", r"particles\.methods\..*\.(Averaging|Euler|Noisy)"),  # the steppers of methods
 ]

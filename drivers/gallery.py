@@ -29,10 +29,11 @@ WIDTHS = 1080, 900, 720  # pixels, the first that fits
 COLOURS = 256  # chosen for the largest error of any, so that a series keeps its colour
 HEAD = """# Gallery
 
-One figure for every study: what the paper says beside what was measured. Theory is dashed, and grey unless each series
-has its own; M = infinity is black; an interval or a spread over seeds is shaded or a bar. `python drivers/gallery.py`
-makes this page. A study prints its claims as a table and writes them with its data to `out/<name>/`, the figure there
-as PNG and SVG. Times are those of 2 cores.
+One figure for every study, with the prediction of the theory and the measurement. Theory is dashed, and grey unless
+each series has its own. M = infinity is black. An interval, or the spread of the seeds, is a band or a bar.
+
+A study prints its claims as a table. It writes them with its data to `out/<name>/`, and the figure as PNG and SVG.
+Times are for 2 cores. `python drivers/gallery.py` makes this page.
 """
 
 

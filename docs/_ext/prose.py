@@ -1,23 +1,20 @@
-"""Docstrings are prose with `code` and formulas such as |g - y|, s_r and M^-beta: here they become reStructuredText.
+"""Docstrings not yet in NumPy's form, prose with `code` and |g - y|, s_r and M^-beta, become reStructuredText.
 
 Outside backticks nothing is markup. A sentence about a parameter becomes a list item, a public name in backticks a
 link, an indented paragraph a formula; `>>>` examples stay as they are.
 """
 
 import inspect
+import itertools
 import re
 from types import ModuleType
 from typing import Any
 
-from numpy.typing import ArrayLike
 from sphinx.application import Sphinx
-from sphinx.util.inspect import stringify_annotation
 
 import particles as mf
 
-_FIELD = type(inspect.getattr_static(mf.Measure, "b"))  # a NamedTuple's; its signature has them already
-_LIKE = stringify_annotation(ArrayLike, "smart")
-_ARRAY = re.compile(r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[~[\w.]+\]\]")
+_SECTION = re.compile(r"(?:Parameters|Attributes|Returns|Raises|Notes|References|Examples)\n-+")
 
 
 def _known() -> dict[str, str]:
@@ -78,23 +75,13 @@ def _names(what: str, made: Any) -> set[str]:
 
 
 def _docstring(app: Sphinx, what: str, name: str, made: Any, options: Any, lines: list[str]) -> None:
+    if any(_SECTION.fullmatch(f"{title}\n{rule}") for title, rule in itertools.pairwise(lines)):
+        return  # in NumPy's form: napoleon's
     lines[:] = rendered(lines, _names(what, made))
-
-
-def _signature(
-    app: Sphinx, what: str, name: str, made: Any, options: Any, signature: str | None, returned: str | None
-) -> tuple[str | None, str | None]:
-    """Arrays by their short names."""
-    return tuple(text and _ARRAY.sub("~numpy.ndarray", text.replace(_LIKE, "~numpy.typing.ArrayLike"))
-                 for text in (signature, returned))  # type: ignore[return-value]  # fmt: skip
-
-
-def _skipped(app: Sphinx, what: str, name: str, made: Any, skip: bool, options: Any) -> bool | None:
-    return True if isinstance(made, _FIELD) else None
+    if what in ("attribute", "property"):
+        lines.insert(0, r"\ ")  # else napoleon takes what stands before a colon for a type
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", _docstring)
-    app.connect("autodoc-process-signature", _signature)
-    app.connect("autodoc-skip-member", _skipped)
     return {"parallel_read_safe": True}

@@ -19,7 +19,19 @@ HOLDS = {"holds": True, "does not hold": False, "cannot tell": None}
 
 
 class Exponent(NamedTuple):
-    """A fitted power of M with its 95% interval; `independent` fits (one a seed) went into it, 0 for a single line."""
+    """A fitted power of M with its 95% interval.
+
+    Attributes
+    ----------
+    value
+        The power.
+    low
+        The interval's lower end.
+    high
+        The interval's upper end.
+    independent
+        How many independent fits (one a seed) went into it; 0 for a single line.
+    """
 
     value: float
     low: float
@@ -28,7 +40,7 @@ class Exponent(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Of the theory's -1/2: "holds", "does not hold", or "cannot tell"."""
+        """Whether the theory's -1/2 "holds", "does not hold", or one "cannot tell"."""
         return judged(self.low, self.high)
 
     @property
@@ -79,15 +91,40 @@ def fit_exponent(counts: Sequence[float], distances: Array) -> Exponent:
 def compare(
     runs: Mapping[tuple[int, int], "xarray.Dataset"], limit: "xarray.Dataset", coarse: "xarray.Dataset | None" = None
 ) -> "xarray.Dataset":
-    """The distance of finite networks from their limit, and how it falls with M.
+    r"""The distance of finite networks from their limit, and the power of M by which it falls.
 
-    runs: datasets of `simulate` by (count, seed), all with "prediction" recorded at the limit's times. limit: the
-    finest quadrature. coarse: the same with half the nodes; their distance says how far the limit still
-    moves, which is no bound of its error (`mf.mean_field` states one).
-    -> distance (count, seed, time), sup_distance (count, seed), limit_error (that distance, time), exponent with its
-    95% interval.
-    Raises InputError for runs on other samples or times, and for a count that lacks a seed which another has.
+    Parameters
+    ----------
+    runs
+        Datasets of `mf.simulate` by (count, seed), all with "prediction" recorded at the limit's times.
+    limit
+        The dataset of the finest quadrature.
+    coarse
+        The dataset of half as many nodes. Its distance from `limit` says how far the limit still changes, which is no
+        bound of its error (`mf.mean_field` states one).
 
+    Returns
+    -------
+    xarray.Dataset
+        `distance` (count, seed, time), `sup_distance` (count, seed), `limit_error` (time), `exponent` with its 95%
+        interval `exponent_low` to `exponent_high`, and `exponent_theory`, -1/2.
+
+    Raises
+    ------
+    InputError
+        For runs on other samples or times, and for a count that lacks a seed that another has.
+
+    Notes
+    -----
+    The distance is the root mean square over samples of :math:`g_M - g_\infty`; the exponent is fitted to its largest
+    value over time.
+
+    References
+    ----------
+    Section 3.4: `g_w` tends to `g_mu`.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> def run(start):

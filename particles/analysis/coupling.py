@@ -42,16 +42,63 @@ def coupled(
     record_every: int | str | Iterable[int] = 1,
     **settings: Any,
 ) -> "xarray.Dataset":
-    """Networks of `counts` particles from one seed beside the limit, each particle with its twin there.
+    r"""Propagation of chaos: networks of one seed beside the limit, each particle with its twin there (3.4).
 
-    limit: what stands for the limit's first measure, `law.quadrature(nodes, signs)`, or for a noisy method, whose noise
-    no quadrature integrates, `law.sample(N, another_seed, signs)` with N far above the counts. A limit of SGD (4) moves
-    by gradient descent (3) with the same steps. settings: what else `simulate` takes (loss, regulariser, test, engine).
+    Parameters
+    ----------
+    net
+        The network, with beta = 1; only its input weights train.
+    law
+        The initial law `mu0`.
+    data
+        The training samples.
+    method
+        How the networks move. A limit of SGD (4) moves by gradient descent (3) with the same steps.
+    counts
+        Sizes M of the networks, which are nested.
+    limit
+        The measure that stands for the limit at the start: `law.quadrature(nodes, signs)`, or for a noisy method, whose
+        noise no quadrature integrates, `law.sample(N, another_seed, signs)` with N far above the counts.
+    steps
+        Iterations.
+    seed
+        Of the particles, the noise and the samples.
+    signs
+        "positive" or "random".
+    record_every
+        As in `mf.simulate`.
+    **settings
+        What else `mf.simulate` takes: loss, regulariser, test, engine.
 
-    -> twin_distance (count, time): (1/M sum_r |b_r - twin_r|^2)^(1/2); twin_distance_max; prediction_distance: rms over
-    the samples of g less the limit's. Raises InputError for beta < 1, which has no such limit, signs that do not nest,
-    and methods whose limit needs more samples than there are; KeyboardInterrupt if it was stopped.
+    Returns
+    -------
+    xarray.Dataset
+        `twin_distance`, `twin_distance_max` and `prediction_distance`, all (count, time).
 
+    Raises
+    ------
+    InputError
+        For beta < 1, which has no such limit, signs that do not nest, and methods whose limit needs more samples than
+        there are.
+    KeyboardInterrupt
+        If a run was stopped.
+
+    Notes
+    -----
+    A twin starts where its particle does and is driven by the same noise, but moves in the velocity of the limit. With
+    :math:`\bar b_r` the twin of particle r,
+
+    .. math:: \left( \frac{1}{M} \sum_r |b_r - \bar b_r|^2 \right)^{1/2}, \quad \max_r |b_r - \bar b_r|
+
+    are `twin_distance` and `twin_distance_max`; `prediction_distance` is the root mean square over the samples of the
+    difference of predictions.
+
+    References
+    ----------
+    Section 3.4.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> method, limit = mf.GradientDescent(0.5), law.quadrature(400)

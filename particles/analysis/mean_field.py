@@ -33,12 +33,21 @@ OPTIONS = ("loss", "regulariser", "record_every", "positions", "engine", "dtype"
 
 
 class MeanField(NamedTuple):
-    """The limit's run on the finest quadrature, and how well it is known.
+    """The limit's run on the finest quadrature, and its error.
 
-    error : (T,) at every recorded time the largest error of a prediction over the samples, with 95% confidence at each
-    time. rms : (T,) the same of the root mean square over the samples. nodes: how many atoms were tried, all rules of a
-    level together; the last are those of `run`. errors: what each level stated, largest over time, in the norm that
-    was asked for; the last is that of `run`.
+    Attributes
+    ----------
+    run
+        The run.
+    error : (T,)
+        At every recorded time the largest error of a prediction over the samples, with 95% confidence at each time.
+    nodes
+        How many nodes were tried, all rules of a level together; the last are those of `run`.
+    errors
+        What each level stated, the largest over time, in the norm that `mf.mean_field` was given; the last is that of
+        `run`.
+    rms : (T,)
+        As `error`, for the root mean square over the samples.
     """
 
     run: Run
@@ -49,8 +58,15 @@ class MeanField(NamedTuple):
 
 
 class ToleranceError(InputError):
-    """The tolerance is out of reach of the nodes that were allowed; `found` is the MeanField that was reached.
+    """The tolerance is out of reach of the nodes that were allowed.
 
+    Attributes
+    ----------
+    found
+        The `MeanField` that was reached.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> try:
@@ -79,24 +95,63 @@ def mean_field(
     most: int = 2**20,
     **options: Any,
 ) -> MeanField:
-    """The run of the law itself, M = infinity (3.4, beta = 1), its predictions right to `tolerance` at all times.
+    """The run of the law itself, M = infinity (3.4, beta = 1), with an error of its predictions below `tolerance`.
 
-    Eight independent Sobol scrambles of N nodes are run (of four shifted or turned tensor rules in up to three
-    dimensions), and N grows until Student's 95% interval of their mean is narrow enough at every recorded time, for all
-    samples of the training and the test set. The answer is one run on all their nodes in one rule, and its error that
-    interval (`theory.refinement`); no rate of convergence is assumed. It is the limit of the steps as they are:
-    `GradientDescent(step)` keeps its step, and `RungeKutta` goes on to the flow.
+    Parameters
+    ----------
+    net
+        The network, with beta = 1.
+    law
+        The initial law `mu0`.
+    data
+        The training samples, or a stream.
+    method
+        The method; noisy ones have no such run. It is the limit of the steps as they are: `mf.GradientDescent(step)`
+        keeps its step, and `mf.RungeKutta` goes on to the flow.
+    steps
+        Iterations.
+    tolerance
+        The error to reach at every recorded time, 1e-6 by default.
+    norm
+        Which error: "max" or "rms" over the samples of the training and the test set. Both are stated.
+    signs
+        As in `law.quadrature`.
+    record
+        Observables, as in `mf.simulate`.
+    test
+        A test set.
+    most
+        The most nodes of the answer, 2^20 by default; the rules that it is compared with have as many together.
+    **options
+        Those of `mf.simulate`; checkpoints are in a folder for each run.
 
-    norm: what is to be below the tolerance, "max" or "rms" over the samples; both are stated. signs: as in
-    `law.quadrature`. most: nodes of the answer at most; the rules that it is compared with have as many together.
-    options: those of `simulate`; checkpoints are kept in a folder for each run. The dataset also has `limit_error` and
-    `limit_rms` (time), `nodes` and `refinement_error` (refinement), and the attributes nodes, tolerance, limit_error.
+    Returns
+    -------
+    MeanField
+        The run and its error. The dataset also has `limit_error` and `limit_rms` (time), `nodes` and `refinement_error`
+        (refinement), and the attributes nodes, tolerance and limit_error. After Ctrl-C it is the last run, with an
+        infinite error only if it was of the very first rules.
 
-    From the second level on the rate is measured, to choose the next N and to tell early what `most` nodes can reach.
-    Raises ToleranceError (its `found` has what was reached) if they are not enough, InputError for beta < 1, for noisy
-    methods, and for what has no quadrature. Ctrl-C returns the last run, its error infinite only if it was of the very
-    first rules.
+    Raises
+    ------
+    ToleranceError
+        If `most` nodes are not enough; its `found` has what was reached.
+    InputError
+        For beta < 1, for noisy methods, and for what has no quadrature.
 
+    Notes
+    -----
+    Eight independent Sobol scrambles of N nodes are run (in up to three dimensions four shifted or turned tensor
+    rules), and N grows until Student's 95% interval of their mean is narrow enough. The answer is one run on all their
+    nodes in one rule, its error that interval; no rate of convergence is assumed. From the second level on the rate is
+    measured, to choose the next N and to tell early what `most` nodes can reach.
+
+    References
+    ----------
+    Section 3.4: `g_mu(x) = E_{b~mu}[sigma(b.x)]` and the flow of `mu`.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> limit = mf.mean_field(net, law, data, mf.RungeKutta(0.5), steps=4, tolerance=1e-6)

@@ -73,7 +73,7 @@ def _refused(error: ParticlesError | OSError | MemoryError, words: list[str]) ->
     faults = error.faults if isinstance(error, ConfigError) else []
     print(f"particles: {message}", file=sys.stderr)
     if words[:1] == ["run"] and faults and "no such file" not in message:
-        print("Mend it, and look at it with `particles check` before the next run.", file=sys.stderr)
+        print("Correct this, then check it with `particles check`.", file=sys.stderr)
     return Answer(BAD_INPUT, {"error": {"message": message, "faults": faults, "exit_code": BAD_INPUT}})
 
 

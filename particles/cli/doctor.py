@@ -52,14 +52,14 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
     many = nodes or max(1, len(machines))
     cpus = each or min([machine.cpus for machine in machines], default=cores())
     console.print(_told(known, measured=engine is not None))
-    what = "one sample a step" if work.one_sample else f"{work.n} samples"
+    what = "one sample in a step" if work.one_sample else f"{work.n} samples"
     console.print(f"{made.name}: {work.M} particles, {what}, d = {work.d}, {work.steps} steps, {work.dtype}")
     top = best(work, known, many, cpus)
     rows = {1: sharded(work, known, 1, cpus), top.shards: top}
     for count in (many // 4, many // 2, many):
         if 1 <= count <= blocks_of(work.M):
             rows[count] = sharded(work, known, count, cpus)
-    table = Table("where", "a step", "all steps", "traffic a step", "particles a process")
+    table = Table("where", "one step", "all steps", "traffic of a step", "particles in a process")
     mine = here(work, known, cores())
     table.add_row(f"this machine, {mine.threads} threads", *_row(mine, work.steps))
     for count, cost in sorted(rows.items()):
@@ -68,7 +68,7 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
     console.print(table)
     quickest = "this machine" if mine.step <= top.step else f"{top.shards} shards"
     hours = top.step * work.steps * top.shards / 3600.0
-    console.print(f"quickest: {quickest}; on {top.shards} machines the run takes {hours:.3g} machine hours")
+    console.print(f"fastest: {quickest}; on {top.shards} machines the run takes {hours:.3g} machine hours")
     told = [{"shards": count, "threads": cpus, **_plain(cost)} for count, cost in sorted(rows.items())]
     return {"name": made.name, "particles": work.M, "samples": work.n, "steps": work.steps} | {
         "here": {"threads": mine.threads, **_plain(mine)}, "shards": told, "best_shards": top.shards
@@ -77,17 +77,17 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
 
 def _kept(folder: Path | None) -> str:
     if folder is None:
-        return "not kept"
+        return "not saved"
     if level := changeable_level(folder):
-        return f"{folder}, neither read nor kept there: {mistrust(level)}"
-    return f"{folder}" if can_be_written(folder) else f"{folder}, which cannot be written: new ones are not kept"
+        return f"{folder}, which is not used: {mistrust(level)}"
+    return f"{folder}" if can_be_written(folder) else f"{folder}, which is read-only: new ones are not saved"
 
 
 def _told(known: Constants, measured: bool) -> str:
     source = "measured on the cluster" if measured else "typical of one machine; --ray measures them"
     return (
-        f"{known.particle_sample * 1e9:.2f} ns a particle-sample a thread (measured here); "
-        f"Ray: {known.trip * 1e3:.2f} ms a round trip + {known.shard * 1e3:.2f} ms a shard, "
+        f"{known.particle_sample * 1e9:.2f} ns for one particle and one sample on a thread (measured here); "
+        f"Ray: {known.trip * 1e3:.2f} ms for a round trip + {known.shard * 1e3:.2f} ms for each shard, "
         f"{1e-6 / known.byte:.0f} MB/s ({source})"
     )
 

@@ -13,17 +13,17 @@ from particles.experiments.placement import KINDS
 
 _CODES = """\
 exit codes:
-  0    all is well
+  0    success
   1    a run diverged or failed; gather: or is missing
   2    bad input: an option, a configuration, a file
-  75   stopped by SIGTERM or SIGUSR1; the same command again goes on
-  130  stopped by Ctrl-C, likewise
+  75   stopped by SIGTERM or SIGUSR1; the same command again continues
+  130  stopped by Ctrl-C; the same command again continues
 
 first steps:
   particles new mine --data my.csv    a configuration for your own data
   particles run mine.toml             run it; results go to out/mine
   particles show out/mine             tables and plots
-  particles report out/mine           one page of HTML with all of it
+  particles report out/mine           one HTML page with everything
 """
 
 
@@ -56,45 +56,57 @@ def parser() -> Parser:
     )
     top.add_argument("--version", action="version", version=metadata.version("meanfield-particles"))
     top.add_argument(
-        "--print-completion", action=_Completion, choices=shtab.SUPPORTED_SHELLS, help="a script that completes words"
+        "--print-completion",
+        action=_Completion,
+        choices=shtab.SUPPORTED_SHELLS,
+        help="print a script for shell completion",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     new = commands.add_parser("new", help="write a configuration for a data file of your own")
-    run = commands.add_parser("run", help="run a configuration; run it again to go on where it stopped")
-    gather = commands.add_parser("gather", help="put the runs together that the parts of a job array made")
-    check = commands.add_parser("check", help="check a configuration and say what it would run")
-    show = commands.add_parser("show", help="print what a result file or folder holds")
-    report = commands.add_parser("report", help="write a result as one page of HTML: a run, a sweep or a study")
-    doctor = commands.add_parser("doctor", help="what this machine and a cluster offer, and what a run would cost")
+    run = commands.add_parser("run", help="run a configuration; run it again to continue where it stopped")
+    gather = commands.add_parser("gather", help="combine the runs of a job array")
+    check = commands.add_parser("check", help="check a configuration and list what it would run")
+    show = commands.add_parser("show", help="print the content of a result file or folder")
+    report = commands.add_parser("report", help="write a run, a sweep or a study as one HTML page")
+    doctor = commands.add_parser("doctor", help="resources of this machine and of a cluster, and the cost of a run")
     schema = commands.add_parser("schema", help="print the JSON schema of configurations, for editors")
     _new(new)
     for command in (run, gather, check):
         _path(command, "config", help="a TOML file, such as configs/quickstart.toml")
     for command in (run, gather, check, doctor):
         command.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", help="override, as 'start.count=[64,256]'"
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="override a value: 'start.count=[64,256]'"
         )
     for command in (run, doctor):
         command.add_argument(
             "--ray",
             metavar="ADDRESS",
-            help='a Ray cluster: host:port, "auto" (one that runs here), "local" (start one)',
+            help='a Ray cluster: host:port, "auto" (one that is running here), "local" (start one)',
         )
-    _path(doctor, "--plan", metavar="CONFIG", help="time, traffic and memory of this configuration")
-    doctor.add_argument("--nodes", type=_positive, help="plan for so many machines (default: those of --ray, or 1)")
-    doctor.add_argument("--cores", type=_positive, help="plan for so many cores a machine")
+    _path(doctor, "--plan", metavar="CONFIG", help="estimate time, traffic and memory of this configuration")
+    doctor.add_argument(
+        "--nodes", type=_positive, help="number of machines in the plan (default: those of --ray, or 1)"
+    )
+    doctor.add_argument("--cores", type=_positive, help="number of cores of each machine in the plan")
     for command in (run, gather):
-        _path(command, "--out", default=Path("out"), help="where results go, in a folder NAME (default: out)")
-        command.add_argument("--no-figure", action="store_true", help="leave the figure out")
+        _path(
+            command,
+            "--out",
+            default=Path("out"),
+            help="folder of the results, which go to its folder NAME (default: out)",
+        )
+        command.add_argument("--no-figure", action="store_true", help="draw no figure")
     _run(run)
     _path(show, "path")
     _path(report, "path", help="a file under runs/, a sweep's folder, or a study's file")
-    _path(report, "--out", metavar="FILE", help="where the page goes (default: report.html beside the result)")
+    _path(report, "--out", metavar="FILE", help="file of the page (default: report.html beside the result)")
     show.add_argument(
         "--plots", action=argparse.BooleanOptionalAction, help="small plots (default: on a terminal, not in a pipe)"
     )
     for command in (new, run, gather, check, show, report, doctor, schema):
-        command.add_argument("--json", action="store_true", help="one JSON document on stdout, all else on stderr")
+        command.add_argument(
+            "--json", action="store_true", help="one JSON document on stdout, everything else on stderr"
+        )
     return top
 
 
@@ -105,23 +117,25 @@ def _new(new: argparse.ArgumentParser) -> None:
         "--y", metavar="COLUMN", help="the targets' column (default: y, target, label, ... if there is one)"
     )
     new.add_argument("--x", nargs="+", metavar="COLUMN", help="the inputs' columns (default: all others)")
-    new.add_argument("--force", action="store_true", help="write over a NAME.toml that is there")
+    new.add_argument("--force", action="store_true", help="replace an existing NAME.toml")
 
 
 def _run(run: argparse.ArgumentParser) -> None:
     run.add_argument(
-        "--engine", choices=KINDS, default="auto", help="with --ray, where runs go (default: the quickest)"
+        "--engine", choices=KINDS, default="auto", help="with --ray: where the runs go (default: the fastest)"
     )
-    run.add_argument("--shards", type=_positive, help="with --ray, how many processes share one run's particles")
-    run.add_argument("--keep", type=_positive, default=0, metavar="K", help="keep each K-th checkpoint for good")
     run.add_argument(
-        "--part", type=_part, metavar="I/N", help="this task's part of the runs, I from 0 or from 1; then `gather`"
+        "--shards", type=_positive, help="with --ray: number of processes that share the particles of one run"
     )
-    run.add_argument("--threads", type=_positive, help="cores to use (default: all); no result depends on it")
+    run.add_argument("--keep", type=_positive, default=0, metavar="K", help="never delete each K-th checkpoint")
     run.add_argument(
-        "--checkpoint", type=_seconds, default=30.0, metavar="SECONDS", help="least time between checkpoints"
+        "--part", type=_part, metavar="I/N", help="make only part I of N of the runs, I from 0 or from 1; then `gather`"
     )
-    run.add_argument("--quiet", action="store_true", help="no progress")
+    run.add_argument("--threads", type=_positive, help="number of cores (default: all); results do not depend on it")
+    run.add_argument(
+        "--checkpoint", type=_seconds, default=30.0, metavar="SECONDS", help="minimal time between checkpoints"
+    )
+    run.add_argument("--quiet", action="store_true", help="print no progress")
 
 
 class Part(NamedTuple):

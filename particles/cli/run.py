@@ -36,7 +36,7 @@ def run(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
             whole = _settled(made, out)  # not before all options were found good
         outcomes, caught = _swept(console, todo, out, chosen, engines)
         if caught:
-            console.print(f"stopped; run the same command again to go on. Results so far: {out}")
+            console.print(f"stopped; run the same command again to continue. Results so far: {out}")
             return _answer(made, out, outcomes, CODES[signal.Signals(caught[0])], "stopped", {})
         concluded = {} if chosen.part else _conclude(console, whole, out, chosen.no_figure)
     return _judged(made, out, outcomes, concluded)
@@ -65,7 +65,7 @@ def _lacking(missing: list[Case], number: int, out: Path) -> str:
     names = "; ".join(map(name_of, missing[:_NAMED])) + (
         f"; and {len(missing) - _NAMED} more" * (len(missing) > _NAMED)
     )
-    remedy = "Submit the job array again, or let `particles run` make them: what is there is kept."
+    remedy = "Submit the job array again, or use `particles run`: existing runs are kept."
     return f"{len(missing)} of {number} runs are missing in {out}: {names}. {remedy}"
 
 

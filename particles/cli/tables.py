@@ -34,9 +34,10 @@ def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Data
     known = math.isfinite(change)
     table.add_row("inf", f"{change:.3e}" if known else "-", "", "")
     console.print(table)
-    row = "nothing is known, both limits had the same atoms. Take more nodes, or another number."
+    row = "unknown, as both limits have the same nodes. Use more nodes, or another number."
     if known:
-        row = f"the limit's change since half the nodes, {change / last:.2f} of the distance at the largest M."
+        share = f"{change / last:.2f} of the distance at the largest M."
+        row = f"the limit with all nodes minus that with half of them, {share}"
     console.print(f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: {row}")
     console.print(verdict(compared))
 

@@ -41,6 +41,7 @@ class Axis(NamedTuple):
     attrs: dict[str, Any]
 
 
+STATUS = {"long_name": "how each run ended, or that its file is missing or damaged", "units": "1", "equation": "-"}
 Records = Mapping[tuple[int, ...], Record]  # by place on the grid
 
 
@@ -90,8 +91,14 @@ def assembled(axes: Sequence[Axis], records: Records) -> xarray.Dataset:
             continue
         dims = tuple("record" if dim == "time" and not shared else dim for dim in form.dims)
         stack = Stack(name, (*shape, *(sizes[dim] for dim in form.dims)), len(shape), records)
-        data[name] = (tuple(places)[: len(shape)] + dims, indexing.LazilyIndexedArray(stack), form.attrs)
+        data[name] = (tuple(places)[: len(shape)] + dims, _cached(stack), form.attrs)
     return xarray.Dataset({name: xarray.Variable(*parts) for name, parts in data.items()}, coords=places)
+
+
+def _cached(array: BackendArray) -> Any:
+    """The array as a dataset's own, read on first use and then kept, as xarray has those of a file."""
+    lazy: Any = indexing.LazilyIndexedArray(array)
+    return indexing.MemoryCachedArray(indexing.CopyOnWriteArray(lazy))  # type: ignore[no-untyped-call]
 
 
 def _alike(name: str, records: Records) -> bool:

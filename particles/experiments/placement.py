@@ -53,7 +53,7 @@ def place(made: Plan, todo: list[Case], engine: Ray, machines: list[Node], threa
     most = min(engine.shards or len(machines), fewest_blocks)
     each = engine.threads or max(1, fewest // -(-most // len(machines)))
     if kind != "auto":
-        return Placement(kind, most, each, "as asked")
+        return Placement(kind, most, each, "chosen by --engine")
     known = probed(net, largest, engine)
     cost = sharded(largest, known, most, each) if engine.shards else best(largest, known, most, each)
     shards = cost.shards

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from particles.analysis.compare import compare
 from particles.errors import StorageError
 from particles.experiments.plan import Axis, Case, Plan
-from particles.experiments.sweep import Recorded, run_path
+from particles.experiments.sweep import Recorded, run_file, run_path
 from particles.files.atomic import write_whole
 from particles.files.reading import size_of
 from particles.storage import forms, netcdf
@@ -19,11 +19,15 @@ from particles.storage.provenance import fingerprint, provenance
 from particles.storage.run_file import open_root
 
 if TYPE_CHECKING:
+    import h5py
     import xarray
 
     from particles.experiments import grid
 
 FILE = "sweep.h5"
+# HDF5 opens all files of a view at once, and reads NaN from those that it cannot open, without an error. Linux lets a
+# process open 1024 unless told otherwise.
+VIEWED = 500
 
 
 def gather(made: Plan, out: Path, known: Recorded | None = None) -> Recorded:
@@ -44,21 +48,56 @@ def gather(made: Plan, out: Path, known: Recorded | None = None) -> Recorded:
     return found
 
 
-def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> "xarray.Dataset":
-    """Every recorded number that is one a time, over the sweep's axes; NaN where a run is missing or ended early."""
+def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> tuple["xarray.Dataset", "Views | None"]:
+    """Every recorded number that is one a time, over the sweep's axes; NaN where a run is missing or ended early.
+
+    Beside it the views of all else that was recorded, where the runs are few enough for plain xarray.
+    """
     import xarray
 
     from particles.experiments import grid
 
     cases = [case for case in made.cases if case.nodes is None and case.key in found]
     if not cases:
-        return xarray.Dataset()
+        return xarray.Dataset(), None
     axes = [_axis(axis) for axis in made.axes]
     places = {tuple(axis.values.index(case.coords[axis.name]) for axis in made.axes): case.key for case in cases}
     whole = grid.assembled(axes, {place: grid.record_of(found[key]) for place, key in places.items()})
     last = "time" if "time" in whole.dims else "record"
-    names = [name for name, values in whole.data_vars.items() if values.dims == (*(axis.name for axis in axes), last)]
-    return whole[names].drop_vars("iteration", errors="ignore").load()
+    over = tuple(axis.name for axis in axes)
+    names = [name for name, values in whole.data_vars.items() if values.dims == (*over, last)]
+    others = [name for name in whole.data_vars if name not in names]
+    data = whole.drop_vars([*others, "iteration"], errors="ignore").set_coords(["time"][: "time" in whole]).load()
+    status = np.full([len(axis.values) for axis in axes], "missing", dtype=object)
+    if status.size > VIEWED:
+        return data, None
+    for place, key in places.items():
+        status[place] = found[key].attrs["status"]
+    views = Views(whole.drop_vars(names), places, found)
+    return data.assign_coords(status=(over, status.astype(str), grid.STATUS)), views
+
+
+class Views(NamedTuple):
+    """What runs recorded besides the table, for plain xarray: not read, but referred to in the runs' own files."""
+
+    whole: "xarray.Dataset"
+    places: dict[tuple[int, ...], str]
+    found: dict[str, "xarray.Dataset"]
+
+    def put(self, file: "h5py.File") -> None:
+        """Write them into the root of the sweep's file."""
+        for name, values in self.whole.data_vars.items():
+            for dim, size in values.sizes.items():
+                if str(dim) not in file:
+                    netcdf.put_dimension(file, str(dim), size)
+            held = {key: self.found[key][name].shape for key in self.places.values() if name in self.found[key]}
+            parts = [
+                (str(run_file(Path(), key)), (*place, *map(slice, held[key])), held[key])
+                for place, key in self.places.items()
+                if key in held
+            ]
+            sizes = {str(dim): size for dim, size in values.sizes.items()}
+            netcdf.put_view(file, str(name), sizes, parts).attrs.update(values.attrs)
 
 
 def _axis(axis: Axis) -> "grid.Axis":
@@ -119,15 +158,17 @@ def _aligned(group: "xarray.Dataset", root: "xarray.Dataset") -> "xarray.Dataset
 
 
 def write(made: Plan, out: Path, known: Recorded | None = None) -> Summary:
-    """Write sweep.h5: / the numbers over the axes, /comparison the distance from the limit, /limit its own record."""
+    """Write sweep.h5: / the table and views of the runs, /comparison the distance from the limit, /limit its record."""
     import xarray
 
     found = gather(made, out, known)
-    root = table(made, found)
+    root, views = table(made, found)
     setups = comparisons(made, found)
     configs = [case.identity for case in made.cases]
     root.attrs.update({"config": json.dumps(configs[0]), "config_hash": fingerprint(configs), **provenance()})
-    root.attrs["runs"] = json.dumps({case.key: case.coords | {"nodes": case.nodes or 0} for case in made.cases})
+    runs = {case.key: case.coords | {"nodes": case.nodes or 0} for case in made.cases}
+    root.attrs["runs"] = json.dumps(runs)
+    root.attrs["limits"] = json.dumps({str(run_file(Path(), key)): run for key, run in runs.items() if run["nodes"]})
     groups: dict[str, xarray.Dataset] = {"/": root}
     for number, (setting, compared) in enumerate(setups):
         place = "" if len(setups) == 1 else f"/{number}"
@@ -136,10 +177,11 @@ def write(made: Plan, out: Path, known: Recorded | None = None) -> Summary:
     limits = [case for case in made.cases if case.nodes and case.key in found]
     if len(limits) == 2:
         finest = found[max(limits, key=lambda case: case.nodes or 0).key].drop_vars("iteration")
+        finest = finest.rename({"particle": "node"} if "particle" in finest.dims else {})  # they are as many as it has
         groups["/limit"] = _aligned(finest, root)
         groups["/limit"].attrs = {}
     path = out / FILE
-    write_whole(path, netcdf.packed(groups))
+    write_whole(path, netcdf.packed(groups, views and views.put))
     return Summary(path, root, setups, found)
 
 
@@ -147,7 +189,8 @@ def last_values(data: "xarray.Dataset") -> tuple[list[str], list[str], list[tupl
     """Axes, quantities, and for every place on the axes: where it is, and the last of each quantity, seeds averaged."""
     last = "time" if "time" in data.dims else "record"
     names = [str(name) for name in data.data_vars if last in data[name].dims and name != "time"]
-    axes = [str(dim) for dim in data.dims if dim not in (last, "seed") and dim in data.coords]
+    dims = dict.fromkeys(str(dim) for name in names for dim in data[name].dims)
+    axes = [dim for dim in dims if dim not in (last, "seed")]
     rows = []
     for place in np.ndindex(*(data.sizes[axis] for axis in axes)):
         at = dict(zip(axes, place, strict=True))

@@ -198,7 +198,7 @@ def earlier(case: Case, out: Path, recorded: Recorded | None = None) -> Outcome 
         warnings.warn(f"{error}", stacklevel=3)
         return Outcome(case, "failed", str(error))
     if status == "diverged":
-        return Outcome(case, "diverged", f"it diverged before; {run_path(out, case)} holds what was recorded")
+        return Outcome(case, "diverged", f"it diverged before; {run_path(out, case)} has the recorded values")
     return Outcome(case, "kept") if status else None
 
 
@@ -208,7 +208,9 @@ def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcom
     if note(0):
         return Outcome(case, "stopped")
     if not (out / errand.mark).exists():
-        return Outcome(case, "failed", f"this machine does not see {out}: results must go to a shared folder (--out)")
+        return Outcome(
+            case, "failed", f"this machine has no access to {out}: results must go to a shared folder (--out)"
+        )
     try:
         return _shared(errand, case, note) if errand.shared else _made(errand, case, note)
     except (ParticlesError, MemoryError, OSError) as error:

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import xarray
 
 from particles.errors import DamagedError, ParticlesError, StorageError
 from particles.experiments import grid
-from particles.experiments.backend import SweepBackend
 from particles.experiments.summary import FILE
 from particles.experiments.sweep import run_file
 from particles.files.hdf5_file import Hdf5File
@@ -61,11 +59,7 @@ def open_sweep(path: str | Path) -> Dataset:
     >>> sweep["loss"].dims, sweep["status"].values
     (('count', 'time'), array(['finished', 'finished'], dtype='<U8'))
     """
-    return xarray.open_dataset(str(path), engine=SweepBackend)
-
-
-def opened(folder: Path) -> Dataset:
-    """The sweep of a folder, or of the sweep.h5 in it."""
+    folder = Path(path).absolute()
     folder = folder.parent if folder.name == FILE else folder
     if not (folder / "runs").is_dir():
         raise StorageError(f"{folder} is no sweep's folder: it lacks runs/. Give out/NAME as `particles run` wrote it.")
@@ -97,9 +91,8 @@ def _side_by_side(folder: Path, sweep: Sweep) -> Dataset:
         except StorageError:
             status[place] = "unreadable" if _there(path) else "missing"
     data = grid.assembled(sweep.axes, records)
-    about = {"long_name": "how each run ended, or that its file is missing or damaged", "units": "1", "equation": "-"}
     # Coordinates, so that arithmetic with the dataset is arithmetic with what was recorded.
-    coords = {"status": (tuple(axis.name for axis in sweep.axes), status.astype(str), about)}
+    coords = {"status": (tuple(axis.name for axis in sweep.axes), status.astype(str), grid.STATUS)}
     data = data.assign_coords(coords).set_coords([name for name in ("time", "iteration") if name in data])
     limits = {str(run_file(Path(), key)): setting for key, setting in sweep.limits.items()}
     return data.assign_attrs(sweep.attrs, folder=str(folder), limits=json.dumps(limits))
@@ -156,7 +149,8 @@ def _listed(folder: Path) -> Sweep:
     path = folder / FILE
 
     def look(file: Hdf5File) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        return netcdf.attributes(file), {name: netcdf.attributes(file, item) for name, item in file.members().items()}
+        members = netcdf.members(file, file.root)
+        return netcdf.attributes(file), {name: netcdf.attributes(file, item) for name, item in members.items()}
 
     attrs, about = read(path, look)
     if "runs" not in attrs:

@@ -8,8 +8,10 @@ more numbers than such a file can have. Groups are entered only by names that th
 
 import contextlib
 import io
+import itertools
 import math
 import os
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -44,10 +46,17 @@ class Hdf5File:
         self._sources: set[str] = set()
         self._beside: dict[str, dict[int, str]] = {}
 
-    def members(self, group: Member | None = None, virtual: bool = False) -> dict[str, Member]:
-        """All that a group holds, by name. virtual: whether arrays may be views of the files beside this one."""
-        group = group or self.root
-        return {name: self.open(group, name, kind, virtual) for name, kind in self.links(group).items()}
+    def members(
+        self, group: Member | None = None, virtual: bool = False, ignored: re.Pattern[str] | None = None
+    ) -> dict[str, Member]:
+        """All that a group holds, by name. virtual: whether arrays may be views of the files beside this one.
+
+        ignored: views of files that all have such names are left out, and their files are not opened.
+        """
+        group, links = group or self.root, self.links(group)
+        if ignored is not None:
+            links = {name: kind for name, kind in links.items() if not _is_view(group, name, kind, ignored)}
+        return {name: self.open(group, name, kind, virtual) for name, kind in links.items()}
 
     def links(self, group: Member | None = None) -> dict[str, int]:
         """What a group holds, by name alone: the kinds of the links."""
@@ -146,15 +155,16 @@ class Hdf5File:
         array = item.array.asstr()
         if not item.shape:
             return np.array(array[()], dtype=object)
-        if len(item.shape) > 1:
-            raise ValueError(f"{item.path!r} holds text of {len(item.shape)} dimensions")
+        *rows, columns = item.shape
+        if math.prod(rows) > _MEMBERS:
+            raise ValueError(f"{item.path!r} holds {math.prod(rows)} rows of text, and {_MEMBERS} are the most")
         stride, left, parts = max(1, _AT_A_TIME // max(self._size, 1)), self._size, [np.empty(0, object)]
-        for begin in range(0, item.shape[0], stride):
-            parts.append(array[begin : begin + stride])
+        for row, begin in itertools.product(np.ndindex(*rows), range(0, columns, stride)):
+            parts.append(array[(*row, slice(begin, begin + stride))])
             left -= sum(map(len, parts[-1]))
             if left < 0:
                 raise ValueError(f"{item.path!r} holds more text than the file has bytes")
-        return np.concatenate(parts)
+        return np.concatenate(parts).reshape(item.shape)
 
     def beside(self, item: Member) -> dict[int, str]:
         """The names in an array's group by where in the file lies what they lead to."""
@@ -164,6 +174,17 @@ class Hdf5File:
             group.id.links.iterate(lambda name, link: found.append((name, link.type, link.u)), info=True)
             self._beside[path] = {place: name.decode() for name, kind, place in found if kind == h5l.TYPE_HARD}
         return self._beside[path]
+
+
+def _is_view(group: Member, name: str, link: int, files: re.Pattern[str]) -> bool:
+    """Whether a link leads to a virtual array of which every part lies in a file with such a name."""
+    item = _object(group, name.encode()) if link == h5l.TYPE_HARD else None
+    if not isinstance(item, h5d.DatasetID):
+        return False
+    plan = item.get_create_plist()
+    return plan.get_layout() == h5d.VIRTUAL and all(
+        files.fullmatch(plan.get_virtual_filename(k)) for k in range(plan.get_virtual_count())
+    )
 
 
 def _object(group: Member, name: bytes) -> Any:

@@ -89,14 +89,18 @@ def _dress(panel: Axes, shown: Reel, kind: int, made: Screen) -> None:
 
 def _dots(panel: Axes, shown: Reel, kind: int, at: int) -> Artist:
     track = shown.tracks[kind]
-    most = max(float(each.size.sum(axis=1).max()) for each in shown.tracks) or 1.0
-    ink = min(INK, DOT * track.size.shape[1]) / most
     colour: Any = plots.UNSIGNED
     if track.sign is not None:
         by_sign = np.array([plots.UNSIGNED, plots.POSITIVE, plots.NEGATIVE])  # 0, 1 and -1, the last
         colour = by_sign[track.sign[at].astype(int)]
     x, y = track.points[at].T
-    return panel.scatter(x, y, s=ink * track.size[at], c=colour, lw=0, alpha=0.6)
+    return panel.scatter(x, y, s=areas(shown, track)[at], c=colour, lw=0, alpha=0.6)
+
+
+def areas(shown: Reel, track: Track) -> Array:
+    """The areas of a track's dots (T, k), points^2: one scale for all tracks and times."""
+    most = max(float(each.size.sum(axis=1).max()) for each in shown.tracks) or 1.0
+    return np.asarray(min(INK, DOT * track.size.shape[1]) / most * track.size)
 
 
 def _binned(panel: Axes, shown: Reel, height: Array, made: Screen) -> list[Artist]:

@@ -159,7 +159,7 @@ def _weights(
         if w.ndim != 2 or len(w) not in (1, T) or w.shape[1] < k:
             raise InputError(f"`weights` must have shape ({k},) or ({T}, {k})", str(np.shape(given)), "One a particle.")
         w = w[:, :k]
-    if not (np.isfinite(w).all() and (w >= 0).all() and (w.sum(axis=1) > 0).all()):
+    if not (np.isfinite(w.sum(axis=1)).all() and (w >= 0).all() and (w.sum(axis=1) > 0).all()):
         raise InputError(
             "`weights` must be finite and >= 0, not all 0", f"others for {label!r}", "Use `run.measure.w`."
         )

@@ -39,16 +39,39 @@ def movie(
     frames: int = 60,
     fps: float = 10.0,
 ) -> Path:
-    """The clouds of one to four runs in flow time (section 3.4) as a GIF that loops: the path.
+    """The clouds of one to four runs in flow time as a GIF that loops (section 3.4).
 
-    runs: `Run`s or their datasets by label, the limit last, all with "position" recorded at the same times. frames: the
-    ticks of the clock; the recorded time nearest to each is shown, so a time that is nearest to several stays longer.
-    fps: ticks a second, kept on average, as a GIF counts hundredths. weights: by label, (M,) or (T, M) where they move;
-    a `Run` has its own. inputs : (n,), one coordinate of the training inputs, over which g is drawn beside the clouds.
-    The same runs give the same file.
+    Parameters
+    ----------
+    runs
+        A run or its dataset, or one to four of them by label, the limit last; all with "position" recorded at the same
+        times.
+    path
+        The file to write, with the suffix .gif.
+    camera
+        How clouds are drawn: `mf.Camera()` by default.
+    weights : (M,), or (T, M) where they move
+        By label, for datasets; a `Run` has its own.
+    inputs : (n,)
+        One coordinate of the training inputs, over which `g` is drawn beside the clouds.
+    frames
+        Ticks of the clock, 60 by default. The recorded time nearest to each is shown, so a time that is nearest to
+        several stays longer.
+    fps
+        Ticks a second, 10 by default, kept on average, as a GIF counts hundredths.
 
-    Raises InputError for another suffix than .gif, fewer than two times to show, and runs that do not fit together.
+    Returns
+    -------
+    Path
+        `path`. The same runs give the same file.
 
+    Raises
+    ------
+    InputError
+        For another suffix, fewer than two times to show, and runs that do not fit together.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4, record=["position"])
@@ -75,10 +98,36 @@ def still(
     inputs: ArrayLike | None = None,
     frames: int = 4,
 ) -> list[Path]:
-    """What `movie` shows in one figure, a row a run and a column a time, as PNG and SVG beside each other: the paths.
+    """The frames of `mf.movie` in one figure, a row a run and a column a time.
 
-    Raises InputError for another suffix than .png and .svg, and for runs that do not fit together.
+    Parameters
+    ----------
+    runs
+        A run or its dataset, or one to four of them by label, the limit last; all with "position" recorded at the same
+        times.
+    path
+        The file to write, with the suffix .png or .svg; both are written.
+    camera
+        How clouds are drawn: `mf.Camera()` by default.
+    weights : (M,), or (T, M) where they move
+        By label, for datasets; a `Run` has its own.
+    inputs : (n,)
+        One coordinate of the training inputs, over which `g` is drawn below the clouds.
+    frames
+        Columns, 4 by default.
 
+    Returns
+    -------
+    list of Path
+        The PNG and the SVG.
+
+    Raises
+    ------
+    InputError
+        For another suffix, and for runs that do not fit together.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4, record=["position"])
@@ -97,12 +146,12 @@ def _checked_path(path: str | Path, suffixes: Sequence[str]) -> Path:
 
 
 @style.styled
-def strip(shown: Reel) -> "Figure":
-    """A reel as one figure: a row a run and one for g, a column a time."""
+def strip(shown: Reel, size: tuple[float, float] = _STILL) -> "Figure":
+    """A reel as one figure: a row a run and one for g, a column a time; size: inches of a panel."""
     from particles.plotting.cloud_panels import paint, screen, settle, titles
 
     times = len(shown.times)
-    made = screen(shown, _STILL, times)
+    made = screen(shown, size, times)
     for place, panel in enumerate(made.panels):
         row, at = divmod(place, times)
         paint(made, shown, at, place, row)

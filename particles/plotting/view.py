@@ -19,13 +19,27 @@ CLOCKS = ("time", "log")
 
 @dataclass(frozen=True)
 class Camera:
-    """How clouds are looked at.
+    """How recorded clouds are drawn.
 
-    clock: frames evenly spaced in flow "time", or in its "log" (t = 0 first, where it was recorded).
-    axes: (d, 2) or (d, 1), the directions on which positions are projected; None: b itself in one or two dimensions, in
-    more the two principal axes of the displacement over the run, those of the last run given.
-    dots: the most particles that are drawn of a cloud in a plane. density: their binned density instead, of all.
+    Parameters
+    ----------
+    clock
+        Frames are evenly spaced in flow "time", or in its "log" (t = 0 first, where it was recorded).
+    axes : (d, 2) or (d, 1)
+        The directions on which positions are projected. By default positions themselves in one or two dimensions, and
+        in more the two principal axes of the displacement over the run, those of the last run given.
+    dots
+        The most particles that are drawn of a cloud in a plane, 1000 by default.
+    density
+        Whether the binned density of all particles is drawn instead.
 
+    Raises
+    ------
+    InputError
+        For another clock, and fewer than one dot.
+
+    Examples
+    --------
     >>> mf.Camera(clock="log", density=True)
     Camera(clock='log', axes=None, dots=1000, density=True)
     """

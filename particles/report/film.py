@@ -13,7 +13,7 @@ from particles.experiments.sweep import run_file
 from particles.measures.measure import Measure
 from particles.measures.quadrature import principal_axes
 from particles.plotting import movies, style
-from particles.plotting.cloud_panels import DOT, INK, density, titles, told
+from particles.plotting.cloud_panels import areas, density, titles, told
 from particles.plotting.clouds import Reel, Track, reel
 from particles.plotting.view import Camera
 from particles.report.pictures import Picture, drawn
@@ -62,7 +62,7 @@ def clouds(source: Source) -> Clouds:
         notes = [f"The moving cloud is left out: {error}"]
     try:
         return Clouds(None, _last(source), notes)
-    except StorageError as error:
+    except (InputError, StorageError) as error:
         return Clouds(None, [], [*notes, f"The last cloud is left out: {error}"])
 
 
@@ -144,10 +144,9 @@ def _film(tables: "dict[str, xarray.Dataset]", weights: dict[str, NDArray[Any]])
 def _numbers(shown: Reel, words: list[str]) -> dict[str, Any]:
     """A reel for the page's script: coordinates in 16 bits between the corners of its box."""
     names = [name.strip("$").replace(r"\cdot", "·") for name in shown.plane.names]
-    most = max(float(track.size.sum(axis=1).max()) for track in shown.tracks) or 1.0
     heights = [density(shown, track) for track in shown.tracks] if shown.box.shape[1] == 1 else []
     top = max((float(each.max()) for each in heights), default=1.0) or 1.0
-    panels = [_panel(shown, track, most) for track in shown.tracks]
+    panels = [_panel(shown, track) for track in shown.tracks]
     for panel, height in zip(panels, heights, strict=False):
         panel["heights"] = _packed(height / top * _LEVELS, "<u2")
         panel["kinds"], panel["bins"] = height.shape[1], height.shape[2]
@@ -161,7 +160,7 @@ def _numbers(shown: Reel, words: list[str]) -> dict[str, Any]:
     }
 
 
-def _panel(shown: Reel, track: Track, most: float) -> dict[str, Any]:
+def _panel(shown: Reel, track: Track) -> dict[str, Any]:
     panel: dict[str, Any] = {"label": track.label, "count": track.points.shape[1], "signed": track.sign is not None}
     if track.points.shape[2] == 2:
         low, high = shown.box
@@ -169,8 +168,7 @@ def _panel(shown: Reel, track: Track, most: float) -> dict[str, Any]:
         inside = ((place >= 0) & (place <= 1)).all(axis=2, keepdims=True)
         panel["points"] = _packed(np.where(inside, place * _LEVELS, _LEVELS + 1), "<u2")
         # A dot's area says its share; radii in sixteenths of a pixel.
-        ink = min(INK, DOT * track.size.shape[1]) / most
-        panel["radii"] = _packed(np.clip(8.0 * np.sqrt(ink * track.size), 8, 255), "u1")
+        panel["radii"] = _packed(np.clip(8.0 * np.sqrt(areas(shown, track)), 8, 255), "u1")
         if track.sign is not None:
             panel["signs"] = _packed(track.sign + 1, "u1")
     return panel
@@ -185,43 +183,26 @@ def _last(source: Source) -> list[Picture]:
     if source.kind != RUN:
         return []
     found = open_final(source.path, style.dots)
-    if found is None or not np.isfinite(found[0].b).all() or not found[0].w.sum() > 0:
+    if found is None or not found[0].b.size or not all(np.isfinite(part).all() for part in found[0]):
         return []
     measure, count = found
     return [_still(measure, count)]
 
 
-@style.styled
 def _still(measure: Measure, count: int) -> Picture:
-    from matplotlib.figure import Figure
+    """One time of a reel, on the axes along which this cloud itself is most spread."""
+    from xarray import Dataset
 
     b, s, w = measure
-    dim, plane, names = b.shape[1], np.eye(b.shape[1]), ["$b_1$", "$b_2$"]
+    dim, camera = b.shape[1], Camera(dots=len(w))
     if dim > 2:
-        plane, names = (
-            principal_axes((b - np.average(b, axis=0, weights=w)) * np.sqrt(w)[:, None])[:, :2],
-            [r"$b \cdot e_1$", r"$b \cdot e_2$"],
-        )
-    points = b @ plane
-    figure = Figure(figsize=(4.6, 3.8))
-    axes = figure.subplots()
-    if points.shape[1] == 1:
-        axes.hist(points[:, 0], bins=60, weights=w / w.sum(), density=True, color=style.POSITIVE, alpha=0.6)
-        axes.set(xlabel="$b$", ylabel="density")
-    else:
-        area = w * np.abs(s)
-        size = min(INK, DOT * len(w)) * area / (area.sum() or 1.0)
-        for sign, colour, words in ((1, style.POSITIVE, "s > 0"), (-1, style.NEGATIVE, "s < 0")):
-            seen = np.sign(s) == sign
-            if seen.any():
-                axes.scatter(points[seen, 0], points[seen, 1], s=size[seen], c=colour, lw=0, alpha=0.6, label=words)
-        axes.set(xlabel=names[0], ylabel=names[1])
-        axes.legend()
+        spread = principal_axes((b - np.average(b, axis=0, weights=w)) * np.sqrt(w)[:, None])
+        camera = Camera(dots=len(w), axes=spread[:, :2])
+    row = ("time", "particle")
+    parts = {"position": ((*row, "dim"), b[None]), "output_weight": (row, s[None]), "particle_weight": (row, w[None])}
+    figure = movies.strip(reel(Dataset(parts, {"time": [0.0]}), camera, 1), (4.6, 3.8))
+    figure.axes[0].set_title("")  # the last iteration, which need not be a recorded time
     some = f"{len(w)} of {count} particles" if len(w) < count else f"{count} particles"
     where = f", in R^{dim}, on the two axes along which they are most spread" if dim > 2 else ""
-    return drawn(
-        figure,
-        "The particles at the end",
-        f"The cloud of {some} after the last iteration{where}.",
-        f"{some}{where}",
-    )
+    alt = f"The cloud of {some} after the last iteration{where}."
+    return drawn(figure, "The particles at the end", alt, f"{some}{where}")

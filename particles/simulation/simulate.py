@@ -122,9 +122,8 @@ def simulate(
     try:
         problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps), np.inf)
         with watched(progress) as told:
-            runner = Runner(
-                problem, population, observer, plan.iterations, keeper, saves.every if saves else 0.0, told, last, key
-            )
+            seconds = saves.every if saves else 0.0
+            runner = Runner(problem, population, observer, plan.iterations, keeper, seconds, told, last, key)
             with own_files(keeper, last, key):
                 outcome = runner.run()
     finally:

@@ -8,7 +8,7 @@ than for its numbers. This takes 20 and 17, and verifies checksums without build
 import io
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _BARE = "This is a netCDF dimension but not a netCDF variable."
 _INTERNAL = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_FillValue", "coordinates", "_NCProperties"}
 FINAL = "/final"
+Part = tuple[str, tuple[Any, ...], tuple[int, ...]]  # of a view: a file's name, where it goes, its shape
+_RUN_FILE = re.compile(r"runs/[0-9a-f]{16}\.h5")
 _KNOWN = re.compile(r"/(final|limit|comparison(/\d+)?)")
 
 
@@ -61,12 +63,32 @@ def _put(group: h5py.Group, data: "xarray.Dataset") -> None:
         if dim in data.coords:
             group[str(dim)].make_scale(str(dim))
         else:
-            bare = group.create_dataset(str(dim), shape=(size,), dtype=">f4")
-            bare.make_scale(f"{_BARE}{size:10d}")
+            put_dimension(group, str(dim), size)
     for name, variable in data.variables.items():
         for axis, dim in enumerate(variable.dims):
             if name != dim:
                 group[str(name)].dims[axis].attach_scale(group[str(dim)])
+
+
+def put_dimension(group: h5py.Group, name: str, size: int) -> None:
+    """A dimension without coordinate."""
+    group.create_dataset(name, shape=(size,), dtype=">f4").make_scale(f"{_BARE}{size:10d}")
+
+
+def put_view(
+    group: h5py.Group, name: str, dims: Mapping[str, int], parts: "Iterable[Part]", dtype: str = "float64"
+) -> h5py.Dataset:
+    """The array of this name in other files as one virtual array over dimensions of the group, NaN between its parts.
+
+    Names of files are relative to the folder of the file that holds the view.
+    """
+    layout = h5py.VirtualLayout(shape=tuple(dims.values()), dtype=dtype)
+    for file, place, shape in parts:
+        layout[place] = h5py.VirtualSource(file, name, shape=shape, dtype=dtype)
+    item = group.create_virtual_dataset(name, layout, fillvalue=math.nan)
+    for axis, dim in enumerate(dims):
+        item.dims[axis].attach_scale(group[dim])
+    return item
 
 
 def everything(file: Hdf5File) -> dict[str, "xarray.Dataset"]:
@@ -76,14 +98,20 @@ def everything(file: Hdf5File) -> dict[str, "xarray.Dataset"]:
 
 def dataset(file: Hdf5File) -> "xarray.Dataset":
     """The root as a dataset in memory."""
-    return _dataset(file, file.root, file.members())
+    return _dataset(file, file.root, members(file, file.root))
+
+
+def members(file: Hdf5File, group: Member) -> dict[str, Member]:
+    """What a group of a result holds. A sweep's views of its own runs are for other programs, and are left out."""
+    sweep = group.path == "/" and "runs" in file.attribute_names(group)
+    return file.members(group, virtual=group.path == FINAL, ignored=_RUN_FILE if sweep else None)
 
 
 def _groups(file: Hdf5File, group: Member) -> Iterator[tuple[Member, dict[str, Member]]]:
     """The groups of a result with what they hold; ValueError for one that no result has."""
-    members = file.members(group, virtual=group.path == FINAL)
-    yield group, members
-    for member in members.values():
+    held = members(file, group)
+    yield group, held
+    for member in held.values():
         if member.shape is None:
             if not _KNOWN.fullmatch(member.path):
                 raise ValueError(f"it has the group {member.path!r}, and a result has no such group")

@@ -10,6 +10,7 @@ import numpy as np
 from particles.files.atomic import clear_parts, remove
 from particles.population.population import Population
 from particles.population.shard import Shard
+from particles.storage.netcdf import put_dimension, put_view
 from particles.storage.particle_files import Segment, checked_seen, write_segments
 
 
@@ -53,23 +54,14 @@ def create_virtual(group: h5py.Group, about: ParticleFormat, count: int, files: 
     names = ["position", "sign", *(["averaged_position", "averaged_sign"] if about.averaged else [])]
     sizes = {"atom": count, "dim": about.dim}
     for name, size in sizes.items():
-        group.create_dataset(name, shape=(size,), dtype=">f4").make_scale(
-            f"This is a netCDF dimension but not a netCDF variable.{size:10d}"
-        )
+        put_dimension(group, name, size)
     for name in [*names, *(["weight"] if np.isnan(about.weight) else [])]:
         dims = ("atom", "dim") if name.endswith("position") else ("atom",)
-        dtype = "float64" if name == "weight" else about.dtype
-        layout = h5py.VirtualLayout(shape=tuple(sizes[dim] for dim in dims), dtype=dtype)
-        for segment, file in files.items():
-            shape = tuple(segment.last - segment.first if dim == "atom" else about.dim for dim in dims)
-            layout[segment.first : segment.last] = h5py.VirtualSource(file, name, shape=shape, dtype=dtype)
-        item = group.create_virtual_dataset(name, layout, fillvalue=np.nan)
-        _labelled(group, item, dims)
+        parts = [
+            (file, (slice(part.first, part.last),), (part.last - part.first, about.dim)[: len(dims)])
+            for part, file in files.items()
+        ]
+        put_view(group, name, {dim: sizes[dim] for dim in dims}, parts, "float64" if name == "weight" else about.dtype)
     if not np.isnan(about.weight):  # one number for all, never written
         equal = group.create_dataset("weight", (count,), "float64", chunks=(min(count, 2**16),), fillvalue=about.weight)
-        _labelled(group, equal, ("atom",))
-
-
-def _labelled(group: h5py.Group, item: h5py.Dataset, dims: tuple[str, ...]) -> None:
-    for axis, dim in enumerate(dims):
-        item.dims[axis].attach_scale(group[dim])
+        equal.dims[0].attach_scale(group["atom"])

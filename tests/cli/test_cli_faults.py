@@ -107,7 +107,7 @@ def test_command__says_what_is_wrong_in_a_line(folder, capsys, case):
     code, out, err = called(capsys, *words)
     assert (code, out) == (2, "")
     assert message in err and err.startswith("particles: ") and "Traceback" not in err
-    assert [line for line in err.splitlines() if not line.startswith(("  ", "Mend it"))] == [err.splitlines()[0]]
+    assert [line for line in err.splitlines() if not line.startswith(("  ", "Correct this"))] == [err.splitlines()[0]]
     assert len(err) < 1000 + len(" ".join(words))
     after = {path: path.stat().st_size for path in folder.rglob("*") if path.name not in ("results", ".lock", "small")}
     assert after == before

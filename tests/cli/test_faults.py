@@ -112,7 +112,7 @@ def test_sweep__told_to_stop_says_so_and_goes_on_next_time(tmp_path, number):
     command = Command(tmp_path, *settings)
     found, out, err = command.run(number)
     assert (found, err) == (code, "")
-    assert "run the same command again to go on" in out
+    assert "run the same command again to continue" in out
     command.finish()
     same_as_undisturbed(command, tmp_path, *settings)
 

@@ -125,9 +125,3 @@ def test_wheel__works_where_no_source_is(installed, tmp_path):
     said([command, "report", "run.h5"], cwd=tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<style>" in page and "</script>" in page and "numpy" in page
-
-
-@pytest.mark.slow
-def test_wheel__is_known_to_xarray(installed, tmp_path):
-    code = "import xarray; print('particles' in xarray.backends.list_engines())"
-    assert said([installed / "bin" / "python", "-c", code], cwd=tmp_path).strip() == "True"

@@ -3,20 +3,15 @@
 import errno
 import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import xarray
-from support.daily import some
 from support.summaries import AXES, COUNTS, LIMIT, SEEDS, summed
 
 import particles as mf
 from particles.experiments import grid, sweep_dataset
-from particles.experiments.backend import SweepBackend
 from particles.experiments.sweep import run_path
 from particles.storage.run_file import open_root
 
@@ -209,53 +204,6 @@ def test_limits__are_the_files_of_the_limit_the_finest_last(tmp_path):
         assert {file: setting["nodes"] for file, setting in found.items()} == wanted
         assert [setting["nodes"] for setting in found.values()] == [16, 32]
         (tmp_path / "sweep.h5").unlink(missing_ok=True)
-
-
-def fresh(code, *arguments):
-    """What Python says that has only just begun."""
-    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-@pytest.mark.parametrize("engine", some(["particles", ""], ""))
-def test_engine__opens_the_folder_through_xarray(tmp_path, engine):
-    """As installed: by the package's entry point."""
-    summed(tmp_path, COUNTS)
-    code = "import sys, xarray; print(xarray.open_dataset(sys.argv[1], engine=sys.argv[2] or None).sizes['count'])"
-    assert fresh(code, tmp_path, engine) == "2"
-
-
-def test_engine__costs_those_who_open_other_files_next_to_nothing(tmp_path):
-    """Every engine is imported when xarray first looks for one."""
-    xarray.Dataset({"a": ("t", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
-    code = """
-import sys, xarray, h5netcdf
-before = set(sys.modules)
-print(xarray.open_dataset(sys.argv[1])["a"].values[0], "particles" in xarray.backends.list_engines())
-loaded = {name.split(".")[0] for name in set(sys.modules) - before}
-print(sorted(loaded & {"numba", "scipy", "rich", "pydantic", "ray"}))
-print(sorted(name for name in sys.modules if name.startswith("particles")))
-"""
-    read, heavy, ours = fresh(code, tmp_path / "other.nc").splitlines()
-    assert (read, heavy) == ("1.0 True", "[]")
-    light = ["", ".arrival", ".errors", ".escapes", ".experiments", ".experiments.accessor", ".experiments.backend"]
-    assert ours == str([f"particles{name}" for name in light])
-
-
-@pytest.mark.parametrize(
-    "other",
-    ["https://example.org/" + "long/" * 2000, "no\0name", "[a-", b"bytes", 3, None, Path("none")],
-    ids=lambda value: repr(value)[:20],
-)
-def test_engine__leaves_what_is_no_sweep_to_others(other):
-    assert not SweepBackend().guess_can_open(other)
-
-
-def test_engine__leaves_a_store_with_a_group_named_runs_to_others(tmp_path):
-    (tmp_path / "runs" / "loss").mkdir(parents=True)
-    (tmp_path / "runs" / ".zgroup").write_text('{"zarr_format": 2}')
-    assert not SweepBackend().guess_can_open(tmp_path)
 
 
 def thousand(folder, listed):

@@ -4,9 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import xarray
 from support.summaries import AXES, COUNTS, LIMIT, SEEDS, summed
 from support.sweeps import swept
 
+import particles as mf
+import particles.xarray
 from particles.experiments import summary
 from particles.experiments.config import ConfigError
 from particles.experiments.sweep import run_path
@@ -73,6 +76,66 @@ def test_table__lacks_what_is_not_there_yet(tmp_path):
     run_path(tmp_path, made.cases[0]).unlink()
     table = summary.write(made, tmp_path).table
     assert np.isnan(table["loss"].values).tolist() == [[True] * 4, [False] * 4]
+
+
+WIDE = 'record.variables=["loss", "prediction", "position", "weight_moment"]'
+PLAIN = [
+    (COUNTS, SEEDS, LIMIT, WIDE),
+    (COUNTS, "method.step=[0.1, 0.2]", WIDE),
+    (COUNTS, LIMIT, 'record.variables=["prediction"]'),
+    (WIDE, "steps=[2, 4]", COUNTS),
+    ("steps=40", 'network.train=["input", "output"]', "method.step=[0.1, 30.0]"),
+    ('data.name=["wine", "breast_cancer"]',),
+    ('dtype=["float64", "float32"]',),
+    ("network.bias=[true, false]",),
+    (),
+]
+
+
+def plain(path):
+    """The sweep's file as xarray itself opens it."""
+    return xarray.open_dataset(path / "sweep.h5", engine="h5netcdf")
+
+
+@pytest.mark.parametrize("settings", PLAIN, ids=" ".join)
+def test_file__in_plain_xarray_has_every_array_of_every_run(tmp_path, settings):
+    summed(tmp_path / "first", *settings)
+    wanted = mf.open_sweep(tmp_path / "first").load()
+    with plain((tmp_path / "first").rename(tmp_path / "moved")) as data:
+        assert wanted.sizes == data.sizes and set(wanted.data_vars) == set(data.data_vars)
+        for name, values in wanted.drop_vars("iteration").variables.items():
+            assert data[name].variable.astype(values.dtype).identical(values)
+    with xarray.open_datatree(tmp_path / "moved" / "sweep.h5", engine="h5netcdf") as tree:
+        assert ("limit" in tree.children) == (LIMIT in settings)
+
+
+def test_file__in_plain_xarray_compares_with_its_limits(tmp_path):
+    summed(tmp_path, COUNTS, LIMIT)
+    with plain(tmp_path) as data:
+        xarray.testing.assert_identical(data.mf.compare(), mf.open_sweep(tmp_path).mf.compare())
+
+
+def test_file__in_plain_xarray_has_nan_for_a_run_that_is_missing(tmp_path):
+    made, _ = swept(tmp_path, COUNTS, WIDE)
+    first, second = (run_path(tmp_path, case) for case in made.cases)
+    first.unlink()
+    summary.write(made, tmp_path)
+    with plain(tmp_path) as data:
+        assert data["status"].values.tolist() == ["missing", "finished"]
+        assert np.isnan(data["position"].values).all(axis=(1, 2, 3)).tolist() == [True, False]
+    second.unlink()
+    with plain(tmp_path) as data:
+        assert np.isnan(data["position"].values).all() and np.isfinite(data["loss"][1].values).all()
+
+
+def test_file__refers_to_no_more_runs_than_a_process_may_open(tmp_path, monkeypatch):
+    """HDF5 reads NaN from the files that it could not open beside the others."""
+    made, _ = swept(tmp_path, COUNTS)
+    monkeypatch.setattr(summary, "VIEWED", 1)
+    summary.write(made, tmp_path)
+    with plain(tmp_path) as data:
+        assert set(data.data_vars) == {"loss"}
+    assert "prediction" in mf.open_sweep(tmp_path)
 
 
 def test_summary__of_no_runs_at_all_can_be_written(tmp_path):

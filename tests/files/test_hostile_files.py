@@ -263,6 +263,38 @@ def test_sweep__reads_no_run_s_numbers_from_elsewhere(folder, made):
     assert not (data["time"].values == SECRET).any() and np.isfinite(data["loss"].values[2]).all()
 
 
+KEYS = [f"{k:016x}" for k in range(2)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../secret.h5", "/secret.h5", "secret.h5", "runs/../secret.h5", f"./runs/{KEYS[1]}.h5", "runs/other.h5", "."],
+)
+def test_sweep__may_refer_to_its_own_runs_alone(folder, made, capsys, name):
+    """Those are for other programs: here nothing is read through them, whatever they are links to."""
+    (folder / "runs").mkdir()
+    shutil.copy(made / "run.h5", folder / "runs" / f"{KEYS[0]}.h5")
+    (folder / "runs" / f"{KEYS[1]}.h5").symlink_to(made / "secret.h5")
+
+    def write(other):
+        layout = h5py.VirtualLayout((2, 5), float)
+        for k, part in enumerate((f"runs/{KEYS[0]}.h5", other)):
+            layout[k] = h5py.VirtualSource(part, "time", (5,))
+        with h5py.File(folder / FILE, "w") as file:
+            runs = {KEYS[0]: {"count": 1, "nodes": 0}}
+            file.attrs.update({"config": "{}", "config_hash": "", "runs": json.dumps(runs)})
+            file.create_virtual_dataset("secret", layout)
+
+    write(f"runs/{KEYS[1]}.h5")
+    assert "secret" not in mf.open_sweep(folder) and tables_of(folder / FILE)
+    assert called(capsys, "show", str(folder))[0] == 0
+    write(name)
+    with pytest.raises(mf.StorageError, match="'/secret' is a view of other files"):
+        mf.open_sweep(folder)
+    code, _, err = called(capsys, "show", str(folder))
+    assert code == 2 and "'/secret' is a view of other files" in err
+
+
 # Sizes.
 
 

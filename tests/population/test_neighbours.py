@@ -195,7 +195,7 @@ def test_cache__is_reached_by_links_of_its_user_alone(kernels, kept, commons, mo
 
 def test_doctor__says_that_a_cache_does_not_count_and_why(kept, commons):
     (commons / "mine").chmod(0o777)
-    assert f"neither read nor kept there: others may change {commons / 'mine'} (owner" in doctor._kept(kept.parent)
+    assert f"which is not used: others may change {commons / 'mine'} (owner" in doctor._kept(kept.parent)
     assert doctor._kept(commons / "another") == f"{commons / 'another'}"
 
 

@@ -15,10 +15,33 @@ _EXACT = 1e-9  # how far a norm or a label may be off by rounding
 
 
 def weight_decay(T: int, r: float, beta: float) -> float:
-    """lam = T^(-beta / (2 r beta + 1)) of Theorem 2 [8]; flow time and paper agree at its output scale, beta = 1/2.
+    """The pull of Theorem 2 [8]: `lam = T^(-beta / (2 r beta + 1))`.
 
-    r in [1/2, 1]: the source condition. beta > 1: the decay lam_i = Theta(i^-beta), not the output scale.
+    Parameters
+    ----------
+    T
+        Iterations.
+    r
+        The exponent of the source condition, in [1/2, 1].
+    beta
+        The decay `lam_i = Theta(i^-beta)` of the eigenvalues, > 1; not the output scale.
 
+    Returns
+    -------
+    float
+        `lam`; flow time and paper agree at the theorem's output scale, beta = 1/2.
+
+    Raises
+    ------
+    InputError
+        For values outside these ranges.
+
+    References
+    ----------
+    Section 3.2, Theorem 2.
+
+    Examples
+    --------
     >>> round(mf.theory.weight_decay(1000, r=1.0, beta=2.0), 4)
     0.0631
     """
@@ -26,8 +49,24 @@ def weight_decay(T: int, r: float, beta: float) -> float:
 
 
 def averaged_step(lam: float) -> float:
-    """The largest eta of Theorem 2 [8], 4 (6 + lam) eta = 1; flow time and paper agree at its output scale, 1/2.
+    """The largest step of Theorem 2 [8]: `4 (6 + lam) eta = 1`.
 
+    Parameters
+    ----------
+    lam
+        The pull to the start, >= 0.
+
+    Returns
+    -------
+    float
+        `eta`; flow time and paper agree at the theorem's output scale, beta = 1/2.
+
+    References
+    ----------
+    Section 3.2, Theorem 2.
+
+    Examples
+    --------
     >>> mf.theory.averaged_step(0.25)
     0.04
     """
@@ -35,8 +74,31 @@ def averaged_step(lam: float) -> float:
 
 
 def averaged_exponent(r: float, beta: float) -> float:
-    """The exponent of T in Theorem 2 [8], -2 r beta / (2 r beta + 1), which is minimax [17]; r, beta: `weight_decay`.
+    """The exponent of T in Theorem 2 [8], which is minimax optimal [17]: `-2 r beta / (2 r beta + 1)`.
 
+    Parameters
+    ----------
+    r
+        The exponent of the source condition, in [1/2, 1].
+    beta
+        The decay `lam_i = Theta(i^-beta)` of the eigenvalues, > 1; not the output scale.
+
+    Returns
+    -------
+    float
+        The exponent, negative.
+
+    Raises
+    ------
+    InputError
+        For values outside these ranges.
+
+    References
+    ----------
+    Section 3.2, Theorem 2.
+
+    Examples
+    --------
     >>> mf.theory.averaged_exponent(r=1.0, beta=2.0)
     -0.8
     """
@@ -45,10 +107,41 @@ def averaged_exponent(r: float, beta: float) -> float:
 
 
 def averaged_bound(T: ArrayLike, r: float, beta: float, source_norm: float = 0.0, factor: float = 1.0) -> Array:
-    """Theorem 2 [8] without its eps: alpha T^(-2 r beta / (2 r beta + 1)) (1 + |Sigma^-r g_rho|^2), T's shape.
+    r"""The excess risk that Theorem 2 [8] allows, without its eps.
 
-    factor: the paper's alpha, which it does not state.
+    Parameters
+    ----------
+    T
+        Iterations >= 1, an array of any shape.
+    r
+        The exponent of the source condition, in [1/2, 1].
+    beta
+        The decay `lam_i = Theta(i^-beta)` of the eigenvalues, > 1; not the output scale.
+    source_norm
+        `|Sigma^-r g_rho|`, 0 by default.
+    factor
+        The paper's `alpha`, which it does not state; 1 by default.
 
+    Returns
+    -------
+    array
+        The bound, of the shape of `T`.
+
+    Raises
+    ------
+    InputError
+        For values outside these ranges.
+
+    Notes
+    -----
+    .. math:: \alpha \, T^{-2 r \beta / (2 r \beta + 1)} \left( 1 + |\Sigma^{-r} g_\rho|^2 \right)
+
+    References
+    ----------
+    Section 3.2, Theorem 2.
+
+    Examples
+    --------
     >>> mf.theory.averaged_bound([100, 10000], r=1.0, beta=2.0, source_norm=1.0).round(4)
     array([0.0502, 0.0013])
     """
@@ -60,8 +153,24 @@ def averaged_bound(T: ArrayLike, r: float, beta: float, source_norm: float = 0.0
 
 
 def relu_decay(d: int) -> float:
-    """beta = 1 + 1/(d - 1): the eigenvalue decay of smoothed ReLU on the sphere in R^d (Theorem 2, d >= 2).
+    """The eigenvalue decay of smoothed ReLU on the sphere in R^d: `beta = 1 + 1/(d - 1)`.
 
+    Parameters
+    ----------
+    d
+        Inputs, >= 2.
+
+    Returns
+    -------
+    float
+        `beta`; on the circle it is 2.
+
+    References
+    ----------
+    Section 3.2, after Theorem 2.
+
+    Examples
+    --------
     >>> mf.theory.relu_decay(2), mf.theory.relu_decay(5)
     (2.0, 1.25)
     """
@@ -69,8 +178,26 @@ def relu_decay(d: int) -> float:
 
 
 def relu_exponent(r: float, d: int) -> float:
-    """The exponent of T in Theorem 2 for smoothed ReLU on the sphere in R^d, -2 r d / (2 r d + d - 1).
+    """The exponent of T in Theorem 2 for smoothed ReLU on the sphere in R^d: `-2 r d / (2 r d + d - 1)`.
 
+    Parameters
+    ----------
+    r
+        The exponent of the source condition, in [1/2, 1].
+    d
+        Inputs, >= 2.
+
+    Returns
+    -------
+    float
+        The exponent, negative.
+
+    References
+    ----------
+    Section 3.2, after Theorem 2.
+
+    Examples
+    --------
     >>> mf.theory.relu_exponent(r=1.0, d=2)
     -0.8
     """
@@ -80,10 +207,34 @@ def relu_exponent(r: float, d: int) -> float:
 def assumption_1(
     net: Network, x: ArrayLike, y: ArrayLike, law: Law | None = None, r: float | None = None, beta: float | None = None
 ) -> list[str]:
-    """What fails of Assumption 1 and of the start of section 3.2, a sentence each; nothing fails in an empty list.
+    """The conditions of Assumption 1 and of section 3.2's start that do not hold, a sentence each.
 
-    x (n, d) and y (n,) as the network is given them; r and beta as in `weight_decay`, looked at where given.
+    Parameters
+    ----------
+    net
+        The network.
+    x : (n, d)
+        Inputs, as the network is given them.
+    y : (n,)
+        Targets.
+    law
+        The initial law `mu0`; checked if given.
+    r
+        The exponent of the source condition; checked if given.
+    beta
+        The decay of the eigenvalues; checked if given.
 
+    Returns
+    -------
+    list of str
+        Empty if all conditions hold.
+
+    References
+    ----------
+    Section 3.2, Assumption 1.
+
+    Examples
+    --------
     >>> mf.theory.assumption_1(mf.Network("smooth_relu", beta=0.5), np.eye(2), [0.5, -0.5], law=mf.Ball(2))
     []
     >>> mf.theory.assumption_1(mf.Network("relu", beta=0.5), np.eye(2), [0.5, -3.0])

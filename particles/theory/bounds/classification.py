@@ -14,7 +14,21 @@ _EXACT = 1e-9  # how far a norm or a count may be off by rounding
 
 
 class Costs(NamedTuple):
-    """Theorem 3's M, T and n, and its step, in flow time and in the paper's parameters."""
+    """What Theorem 3 takes; from `mf.theory.theorem_3_powers`, the powers of 1/eps instead.
+
+    Attributes
+    ----------
+    width
+        Neurons M.
+    iterations
+        T.
+    samples
+        n.
+    step : flow time
+        `eta`.
+    paper_step
+        The same in the paper's parameters, `eta M^(2 beta - 1)`.
+    """
 
     width: float
     iterations: float
@@ -24,11 +38,35 @@ class Costs(NamedTuple):
 
 
 def theorem_3_powers(beta: float = 0.0, setting: str = "i") -> Costs:
-    """How Theorem 3's quantities grow: the powers k of (1/eps)^k, logarithms left out ([7], T at its least).
+    """How Theorem 3's quantities grow: the powers k of (1/eps)^k, logarithms left out [7], with the least T.
 
-    beta: the output scale. Setting "i" has beta in [0, 1), "ii" beta = 0. eta_paper = eta M^(2 beta - 1), so the flow
-    steps eps^-2 / T of (i) and Theta(1/M) M of (ii) are both of order 1.
+    Parameters
+    ----------
+    beta
+        The output scale: in [0, 1) for setting "i", 0 for setting "ii".
+    setting
+        "i" or "ii", the two cases of the theorem.
 
+    Returns
+    -------
+    Costs
+        The powers.
+
+    Raises
+    ------
+    InputError
+        For another setting, and an output scale that it does not have.
+
+    Notes
+    -----
+    The flow steps, eps^-2 / T in (i) and Theta(1/M) M in (ii), are both of order 1.
+
+    References
+    ----------
+    Section 3.3, Theorem 3.
+
+    Examples
+    --------
     >>> mf.theory.theorem_3_powers(beta=0.5).width, mf.theory.theorem_3_powers(setting="ii").width
     (2.0, 1.5)
     """
@@ -45,11 +83,39 @@ def theorem_3_powers(beta: float = 0.0, setting: str = "i") -> Costs:
 
 
 def theorem_3(eps: float, beta: float = 0.0, setting: str = "i", T: float | None = None) -> Costs:
-    """Theorem 3 [7] at constants 1: what P[Y g(X) <= 0] <= eps takes. Rates: Theta, Omega hide constants and logs.
+    """What `P[Y g(X) <= 0] <= eps` takes by Theorem 3 [7], with constants 1.
 
-    T: more iterations than the least in setting "i", where the flow step is eps^-2 / T. Assumption 2 is looked at by
-    `assumption_2` and `margin`.
+    Parameters
+    ----------
+    eps
+        The error rate, in (0, 1).
+    beta
+        The output scale: in [0, 1) for setting "i", 0 for setting "ii".
+    setting
+        "i" or "ii", the two cases of the theorem.
+    T
+        More iterations than the least, in setting "i" only; the flow step is then eps^-2 / T.
 
+    Returns
+    -------
+    Costs
+        Rates: the theorem's Theta and Omega hide constants and logarithms.
+
+    Raises
+    ------
+    InputError
+        For another setting, an output scale that it does not have, and a T below the least.
+
+    Notes
+    -----
+    Assumption 2 is checked by `mf.theory.assumption_2`, its margin (7) by `mf.theory.margin`.
+
+    References
+    ----------
+    Section 3.3, Theorem 3.
+
+    Examples
+    --------
     >>> costs = mf.theory.theorem_3(0.1, beta=0.5)
     >>> round(costs.width), round(costs.iterations), round(costs.samples)
     (100, 100, 10000)
@@ -67,8 +133,30 @@ def theorem_3(eps: float, beta: float = 0.0, setting: str = "i", T: float | None
 
 
 def assumption_2(net: Network, x: ArrayLike, y: ArrayLike, law: Law | None = None) -> list[str]:
-    """What fails of Assumption 2 and Theorem 3's setting but for the margin (7), a sentence each: see `margin`.
+    """The conditions of Assumption 2 and of Theorem 3's setting, but for the margin (7), that do not hold.
 
+    Parameters
+    ----------
+    net
+        The network.
+    x : (n, d)
+        Inputs, as the network is given them.
+    y : (n,)
+        Labels, -1 or 1.
+    law
+        The initial law `mu0`; checked if given.
+
+    Returns
+    -------
+    list of str
+        Empty if all conditions hold. The margin is checked by `mf.theory.margin`.
+
+    References
+    ----------
+    Section 3.3, Assumption 2.
+
+    Examples
+    --------
     >>> mf.theory.assumption_2(mf.Network("tanh", beta=0.5), np.eye(2), [1.0, -1.0], law=mf.Gaussian(2))
     []
     >>> mf.theory.assumption_2(mf.Network("tanh"), np.eye(2), [1.0, -1.0])

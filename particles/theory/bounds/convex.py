@@ -14,10 +14,31 @@ _ROUNDING = 1e-9  # a count this much above a whole number is that number
 
 
 def robbins_monro(strong: float, smooth: float) -> RobbinsMonro:
-    """Steps 2 / (mu (t + t0)), t0 = 2 L / mu - 1, for a mu-strongly convex, L-smooth objective (section 2, [13]).
+    """Steps `2 / (mu (t + t0))`, `t0 = 2 L / mu - 1`, for a mu-strongly convex, L-smooth objective [13].
 
-    strong: mu. smooth: L. Raises InputError unless 0 < mu <= L.
+    Parameters
+    ----------
+    strong
+        `mu`, > 0.
+    smooth
+        `L`, at least `mu`.
 
+    Returns
+    -------
+    RobbinsMonro
+        The schedule, for a method's `step`.
+
+    Raises
+    ------
+    InputError
+        Unless 0 < mu <= L.
+
+    References
+    ----------
+    Section 2.
+
+    Examples
+    --------
     >>> mf.theory.robbins_monro(strong=1.0, smooth=4.0)
     RobbinsMonro(c=2.0, t0=7.0)
     """
@@ -26,12 +47,44 @@ def robbins_monro(strong: float, smooth: float) -> RobbinsMonro:
 
 
 def robbins_monro_bound(t: ArrayLike, strong: float, variance: float, smooth: float, start_gap: float) -> Array:
-    """E[f(w) - f*] after t of the steps of `robbins_monro` is at most this: O(1/t) (section 2, [14]), t's shape.
+    r"""A bound of `E[f(w) - f*]` after t steps of `mf.theory.robbins_monro`: O(1/t) [14].
 
-    variance: E|noise|^2 <= V of an unbiased gradient. max(2 L V / mu^2, (2 L / mu) gap) / (t + 2 L / mu): smoothness
-    gives e' <= (1 - mu eta) e + L V eta^2 / 2 while L eta <= 1, and induction the rest (Bottou, Curtis, Nocedal 2018,
-    theorem 4.7). Raises InputError unless 0 < mu <= L.
+    Parameters
+    ----------
+    t
+        Iterations >= 0, an array of any shape.
+    strong
+        `mu`, > 0.
+    variance
+        V with `E|noise|^2 <= V` for an unbiased gradient.
+    smooth
+        `L`, at least `mu`.
+    start_gap
+        `f(w_0) - f*`.
 
+    Returns
+    -------
+    array
+        The bound, of the shape of `t`.
+
+    Raises
+    ------
+    InputError
+        Unless 0 < mu <= L, and for values outside these ranges.
+
+    Notes
+    -----
+    .. math:: \frac{\max(2 L V / \mu^2, \; (2 L / \mu)(f(w_0) - f^*))}{t + 2 L / \mu}
+
+    Smoothness gives :math:`e' \le (1 - \mu \eta) e + L V \eta^2 / 2` while :math:`L \eta \le 1`, and induction the
+    rest.
+
+    References
+    ----------
+    Section 2. Bottou, Curtis and Nocedal (2018), Optimization methods for large-scale machine learning, theorem 4.7.
+
+    Examples
+    --------
     >>> mf.theory.robbins_monro_bound([0, 12, 92], strong=1.0, variance=1.0, smooth=4.0, start_gap=1.0).round(3)
     array([1.  , 0.4 , 0.08])
     """
@@ -44,8 +97,32 @@ def robbins_monro_bound(t: ArrayLike, strong: float, variance: float, smooth: fl
 
 
 def sgd_evaluations(eps: float, strong: float, variance: float, smooth: float, start_gap: float) -> int:
-    """Gradient evaluations after which `robbins_monro_bound` is eps: O(1/eps), whatever n is (section 2).
+    """Gradient evaluations after which `mf.theory.robbins_monro_bound` is eps: O(1/eps), for every n.
 
+    Parameters
+    ----------
+    eps
+        The gap to reach, > 0.
+    strong
+        `mu`, > 0.
+    variance
+        V with `E|noise|^2 <= V` for an unbiased gradient.
+    smooth
+        `L`, at least `mu`.
+    start_gap
+        `f(w_0) - f*`.
+
+    Returns
+    -------
+    int
+        Evaluations of one sample's gradient.
+
+    References
+    ----------
+    Section 2, the cost to reach eps.
+
+    Examples
+    --------
     >>> mf.theory.sgd_evaluations(0.01, strong=1.0, variance=1.0, smooth=4.0, start_gap=1.0)
     792
     """
@@ -54,10 +131,32 @@ def sgd_evaluations(eps: float, strong: float, variance: float, smooth: float, s
 
 
 def gd_evaluations(eps: float, strong: float, smooth: float, start_gap: float, n: int) -> int:
-    """Gradient evaluations of descent with eta = 1/L on n samples until the gap is eps: O(n log(1/eps)) (section 2).
+    """Gradient evaluations of descent with `eta = 1/L` on n samples until the gap is eps: O(n log(1/eps)).
 
-    n times the smallest t with (1 - mu / L)^t gap <= eps.
+    Parameters
+    ----------
+    eps
+        The gap to reach, > 0.
+    strong
+        `mu`, > 0.
+    smooth
+        `L`, at least `mu`.
+    start_gap
+        `f(w_0) - f*`.
+    n
+        Samples.
 
+    Returns
+    -------
+    int
+        n times the smallest t with `(1 - mu / L)^t start_gap <= eps`.
+
+    References
+    ----------
+    Section 2, the cost to reach eps.
+
+    Examples
+    --------
     >>> mf.theory.gd_evaluations(0.01, strong=1.0, smooth=4.0, start_gap=1.0, n=1000)
     17000
     """

@@ -16,10 +16,31 @@ _MOST = 2**62  # steps; more than any machine makes
 
 
 def descent_step(gram: ArrayLike, curvature: float = 1.0) -> float:
-    """The largest eta with L(w') <= L(w) - (eta / 2) |grad L|^2 where the kernel stays: n / (l'' lam_max) (3.1).
+    """The largest step of the descent lemma under a fixed kernel: `eta = n / (l'' lam_max)` (3.1, flow time).
 
-    gram : (n, n). curvature: sup l'' of the loss, 1 for the squared one and 1/4 for the logistic. inf where K = 0.
+    Parameters
+    ----------
+    gram : (n, n)
+        The Gram matrix.
+    curvature
+        `sup l''` of the loss: 1 for the squared one, 1/4 for the logistic.
 
+    Returns
+    -------
+    float
+        The largest `eta` with `L(w') <= L(w) - (eta / 2) |grad L|^2`; infinite where K = 0.
+
+    Raises
+    ------
+    InputError
+        For a matrix that is not square, finite and symmetric.
+
+    References
+    ----------
+    Section 3.1, the descent inequality.
+
+    Examples
+    --------
     >>> mf.theory.descent_step([[2.0, 0.0], [0.0, 0.5]])
     1.0
     """
@@ -30,10 +51,37 @@ def descent_step(gram: ArrayLike, curvature: float = 1.0) -> float:
 
 @numpy_settings
 def descent_bound(gram: ArrayLike, residual: ArrayLike, step: float) -> float:
-    """The descent lemma's bound on L_n(w'), L_n - (eta / 2) n^-2 r^T K r, L_n = |r|^2 / (2 n) (3.1, flow time).
+    r"""The descent lemma's bound of the squared loss `L_n(w')` after one step (3.1, flow time).
 
-    gram : (n, n), residual : (n,) r = g - y. Raises InputError for a step above `descent_step`.
+    Parameters
+    ----------
+    gram : (n, n)
+        The Gram matrix.
+    residual : (n,)
+        `r = g - y` before the step.
+    step : flow time
+        `eta`, at most `mf.theory.descent_step`.
 
+    Returns
+    -------
+    float
+        The bound.
+
+    Raises
+    ------
+    InputError
+        For a step above `mf.theory.descent_step`.
+
+    Notes
+    -----
+    .. math:: L_n(w') \le L_n(w) - \frac{\eta}{2 n^2} r^T K r, \qquad L_n(w) = \frac{|r|^2}{2 n}
+
+    References
+    ----------
+    Section 3.1, the descent inequality.
+
+    Examples
+    --------
     >>> mf.theory.descent_bound([[2.0, 0.0], [0.0, 0.5]], residual=[1.0, 1.0], step=1.0)
     0.1875
     """
@@ -47,10 +95,35 @@ def descent_bound(gram: ArrayLike, residual: ArrayLike, step: float) -> float:
 
 @numpy_settings
 def contraction(step: float, smallest: float, n: int, t: ArrayLike) -> Array:
-    """L_n(w_t) / L_n(w_0) is at most (1 - eta lam / n)^t (3.1, flow time): t's shape.
+    """The bound `(1 - eta lam / n)^t` of `L_n(w_t) / L_n(w_0)` (3.1, flow time).
 
-    smallest: lam > 0, of every Gram matrix on the way. Raises InputError unless 0 < eta lam / n <= 1.
+    Parameters
+    ----------
+    step : flow time
+        `eta`.
+    smallest
+        `lam` > 0, a lower bound of the eigenvalues of every Gram matrix on the way.
+    n
+        Samples.
+    t
+        Iterations >= 0, an array of any shape.
 
+    Returns
+    -------
+    array
+        The bound, of the shape of `t`.
+
+    Raises
+    ------
+    InputError
+        Unless 0 < eta lam / n <= 1.
+
+    References
+    ----------
+    Section 3.1: `L_n(w') <= (1 - eta lam_w / n) L_n(w)`.
+
+    Examples
+    --------
     >>> mf.theory.contraction(step=1.0, smallest=0.5, n=2, t=[0, 1, 2])
     array([1.    , 0.75  , 0.5625])
     """
@@ -65,9 +138,22 @@ def contraction(step: float, smallest: float, n: int, t: ArrayLike) -> Array:
 
 
 class Theorem1(NamedTuple):
-    """Rates of Theorem 1 [16], constants 1: `step` n / |H|_F, `iterations`, `width` n^6 / lam_inf^4.
+    """Rates of Theorem 1 [16], with constants 1.
 
-    kernel_step: n / lam_max, the kernel model's own condition. smallest, norm: lam_inf and |H|_F.
+    Attributes
+    ----------
+    step : flow time
+        `n / |H|_F`.
+    iterations
+        `|H|_F / lam_inf log(1/eps)`.
+    width
+        Neurons, `n^6 / lam_inf^4`.
+    kernel_step : flow time
+        `n / lam_max`, the condition of descent under the fixed kernel.
+    smallest
+        `lam_inf`.
+    norm
+        `|H|_F`.
     """
 
     step: float
@@ -79,12 +165,40 @@ class Theorem1(NamedTuple):
 
 
 def theorem_1(gram: ArrayLike, eps: float, x: ArrayLike | None = None, y: ArrayLike | None = None) -> Theorem1:
-    """Theorem 1 [16] for H = gram (n, n) and a loss of eps in (0, 1): rates, since Theta, O and Omega hide constants.
+    """The step, iterations and width of Theorem 1 [16], with constants 1.
 
-    The theorem's eta = Theta(1 / |H|_F) is for the sum of the losses, so here it is n / |H|_F, never above kernel_step.
-    Assumes ReLU, |x_i| = 1 (with x (n, d), the inputs as the network sees them), y = O(1) (with y (n,), read as
-    |y_i| <= 1) and lam_inf > 0. Raises InputError where these fail, and names the samples that make H singular.
+    Parameters
+    ----------
+    gram : (n, n)
+        `H`, the limiting Gram matrix (`mf.tangent.limit_gram`).
+    eps
+        The loss to reach, in (0, 1).
+    x : (n, d)
+        Inputs as the network sees them; if given, `|x_i| = 1` and distinct directions are checked.
+    y : (n,)
+        Targets; if given, `|y_i| <= 1` is checked, which stands for y = O(1).
 
+    Returns
+    -------
+    Theorem1
+        Rates: the theorem's Theta, O and Omega hide constants.
+
+    Raises
+    ------
+    InputError
+        If `lam_inf` > 0 or a checked condition fails; the message names the samples that make H singular.
+
+    Notes
+    -----
+    The theorem is for ReLU. Its `eta = Theta(1 / |H|_F)` is for the sum of the losses, so here, for the mean, it is
+    `n / |H|_F`, which never exceeds `n / lam_max`.
+
+    References
+    ----------
+    Section 3.1, Theorem 1.
+
+    Examples
+    --------
     >>> H = mf.tangent.limit_gram(mf.Network("relu", beta=0.5), mf.Gaussian(2), np.eye(2))
     >>> rates = mf.theory.theorem_1(H, eps=0.01, x=np.eye(2), y=[1.0, -1.0])
     >>> round(rates.step, 3), round(rates.iterations, 2), round(rates.width)
@@ -100,11 +214,39 @@ def theorem_1(gram: ArrayLike, eps: float, x: ArrayLike | None = None, y: ArrayL
 
 @numpy_settings
 def kernel_iterations(gram: ArrayLike, y: ArrayLike, eps: float, step: float | None = None) -> int:
-    """The exact number of steps after which kernel descent from outputs 0 has L_n <= eps (3.1, flow time).
+    r"""The exact number of steps until descent under a fixed kernel, from outputs 0, has `L_n <= eps` (3.1, flow time).
 
-    L_n after t steps is (1/2n) sum_j (1 - eta lam_j / n)^(2t) (v_j . y)^2. step: n / |H|_F without, at most
-    n / lam_max. Raises InputError where eps is never reached: a part of y lies where K is zero.
+    Parameters
+    ----------
+    gram : (n, n)
+        The Gram matrix.
+    y : (n,)
+        Targets.
+    eps
+        The loss to reach, > 0.
+    step : flow time
+        `eta`, at most `n / lam_max`; by default `n / |H|_F`.
 
+    Returns
+    -------
+    int
+        The number of steps.
+
+    Raises
+    ------
+    InputError
+        For a step above `n / lam_max`, and where eps is never reached: a part of y is where the kernel is zero.
+
+    Notes
+    -----
+    .. math:: L_n(w_t) = \frac{1}{2 n} \sum_j (1 - \eta \lambda_j / n)^{2 t} (v_j \cdot y)^2
+
+    References
+    ----------
+    Section 3.1.
+
+    Examples
+    --------
     >>> mf.theory.kernel_iterations([[0.5, 0.0], [0.0, 0.5]], y=[1.0, -1.0], eps=0.01, step=1.0)
     7
     """
@@ -141,11 +283,33 @@ def kernel_iterations(gram: ArrayLike, y: ArrayLike, eps: float, step: float | N
 
 
 def arora_bound(gram: ArrayLike, y: ArrayLike, x: ArrayLike | None = None) -> float:
-    """The first term of (6) [3], sqrt(2 y^T H^-1 y / n), by Cholesky: gram (n, n), y (n,).
+    """The first term of (6) [3], `sqrt(2 y^T H^-1 y / n)`, by Cholesky.
 
-    Assumes what `theorem_1` does, |y_i| <= 1 and, with x, |x_i| = 1. Raises InputError otherwise; a singular H has no
-    inverse, and the message says which samples make it so.
+    Parameters
+    ----------
+    gram : (n, n)
+        `H`, the limiting Gram matrix (`mf.tangent.limit_gram`).
+    y : (n,)
+        Targets, `|y_i| <= 1`.
+    x : (n, d)
+        Inputs as the network sees them; if given, `|x_i| = 1` and distinct directions are checked.
 
+    Returns
+    -------
+    float
+        The term, a bound of the expected squared loss but for the second term.
+
+    Raises
+    ------
+    InputError
+        If a condition of (6) fails; a singular H has no inverse, and the message names the samples that make it so.
+
+    References
+    ----------
+    Equation (6), section 3.1.
+
+    Examples
+    --------
     >>> round(mf.theory.arora_bound([[0.5, 0.0], [0.0, 0.5]], y=[1.0, -1.0]), 6)
     2.0
     """
@@ -158,10 +322,33 @@ def arora_bound(gram: ArrayLike, y: ArrayLike, x: ArrayLike | None = None) -> fl
 
 
 def arora_rest(n: int, smallest: float, delta: float) -> float:
-    """The rate of the second term of (6), sqrt(log(n / (lam_inf delta)) / n); the paper does not state its constant.
+    """The rate of the second term of (6) [3], `sqrt(log(n / (lam_inf delta)) / n)`.
 
-    delta in (0, 1): the chance that (6) fails. Raises InputError where the logarithm is negative: O(.) says nothing.
+    Parameters
+    ----------
+    n
+        Samples.
+    smallest
+        `lam_inf`, > 0.
+    delta
+        The probability that (6) fails, in (0, 1).
 
+    Returns
+    -------
+    float
+        The rate, with constant 1: the paper does not state its constant.
+
+    Raises
+    ------
+    InputError
+        Where the logarithm is negative: there O(.) says nothing.
+
+    References
+    ----------
+    Equation (6), section 3.1.
+
+    Examples
+    --------
     >>> round(mf.theory.arora_rest(n=1000, smallest=0.1, delta=0.05), 3)
     0.11
     """

@@ -30,10 +30,17 @@ _NUMBERS = 2**22  # values of sigma held at once
 
 
 class DualityGap(NamedTuple):
-    """An upper bound of F(q) - min F, T KL(q | p_q), estimated from particles; near the optimum it may be below 0.
+    """An upper bound of `F(q) - min F`, `T KL(q | p_q)`, estimated from particles.
 
-    error : a standard error, of the particles and of log Z. bias : a rough size of the bias, of the entropy and of
-    order 1/M from the slopes. 2 error + bias is the 95% half width.
+    Attributes
+    ----------
+    gap
+        The estimate; near the optimum it may be below 0.
+    error
+        A standard error, of the particles and of `log Z`.
+    bias
+        A rough size of the bias, of the entropy and of order 1/M from the slopes. 2 `error` + `bias` is the 95% half
+        width.
     """
 
     gap: float
@@ -55,14 +62,54 @@ def duality_gap(
     draws: int = 2**16,
     seed: int = 0,
 ) -> DualityGap:
-    """How far the free energy of the particles' law is above the least, at most (3.4 with noise): T KL(q | p_q).
+    """An upper bound of F(q) - min F for the law q of particles: `T KL(q | p_q)` (3.4, with noise).
 
-    The entropy by k neighbours, Z as `proximal_gibbs`. V is that of the particles, whose slopes are off those of their
-    law by some M^(-1/2). This changes the gap by as much away from the optimum, which `error` counts (by the delta
-    method, the shares of the signs held), and by order 1/M at the optimum. There log q and V / T vary together, so that
-    the error is far below the entropy's own.
-    Raises InputError as `proximal_gibbs` and `entropy` do.
+    Parameters
+    ----------
+    net
+        The network; only its input weights train.
+    measure
+        Equally weighted particles, taken as an independent sample of the law q.
+    data
+        The training samples.
+    loss
+        A loss by name.
+    weight_decay
+        `lam` > 0, as `mf.Langevin` takes it.
+    temperature
+        `tau` > 0, as `mf.Langevin` takes it.
+    k
+        Neighbours of the entropy's estimate, 4 by default.
+    sampling
+        As in `mf.theory.proximal_gibbs`.
+    draws
+        As in `mf.theory.proximal_gibbs`.
+    seed
+        Of the draws.
 
+    Returns
+    -------
+    DualityGap
+        The gap, with its error and bias.
+
+    Raises
+    ------
+    InputError
+        As `mf.theory.proximal_gibbs` and `mf.theory.entropy` do.
+
+    Notes
+    -----
+    V is that of the particles, whose slopes differ from those of their law by about M^(-1/2). Away from the optimum
+    this changes the gap by as much, which `error` counts (by the delta method, the shares of the signs held); at the
+    optimum it changes it by order 1/M. There log q and V / T vary together, so that the error is far below the
+    entropy's own.
+
+    References
+    ----------
+    Section 3.4. Nitanda, Wu and Suzuki (2022), Convex analysis of the mean field Langevin dynamics.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> start, noise = law.sample(1024, seed=0), {"weight_decay": 0.1, "temperature": 0.05}

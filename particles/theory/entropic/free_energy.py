@@ -24,12 +24,23 @@ from particles.theory.optimality.potential import Variation, first_variation
 
 
 class FreeEnergy(NamedTuple):
-    """F = risk + confinement - temperature * alpha^2 * entropy.
+    """`F = risk + confinement - temperature * alpha^2 * entropy`.
 
-    risk : L, the mean loss. confinement : alpha^2 lam/2 int |b|^2 dmu. entropy : -int log mu dmu, of the joint law of
-    (s, b). error : of `value`; from particles, a standard error. bias : a rough size of what more particles would
-    change on average, of the entropy and of order 1/M of the risk; 0 where `value` is an integral. From particles
-    2 error + bias is the 95% half width.
+    Attributes
+    ----------
+    value
+        F.
+    risk
+        L, the mean loss.
+    confinement
+        `alpha^2 lam/2 int |b|^2 dmu`.
+    entropy
+        `-int log mu dmu`, of the joint law of (s, b), in nats.
+    error
+        Of `value`; from particles, a standard error.
+    bias
+        A rough size of what more particles would change on average, of the entropy and of order 1/M of the risk; 0
+        where `value` is an integral. From particles, 2 `error` + `bias` is the 95% half width.
     """
 
     value: float
@@ -51,13 +62,50 @@ def free_energy(
     temperature: float,
     k: int = 4,
 ) -> FreeEnergy:
-    """F of the law of the particles (3.4), its entropy by k neighbours.
+    r"""The free energy that mean-field Langevin descends, estimated from particles (3.4, with noise).
 
-    weight_decay, temperature: lam and tau as `mf.Langevin` takes them. The particles are taken as an independent sample
-    of the law, the shares of the signs held; `error` is that of the three parts together, by dF/dmu = V + T log mu:
-    near the optimum, where this is constant, it is far below the error of each.
-    Raises InputError for a temperature <= 0, a network whose output layer trains, and as `entropy` does.
+    Parameters
+    ----------
+    net
+        The network; only its input weights train.
+    measure
+        Equally weighted particles, taken as an independent sample of the law, the shares of the signs held.
+    data
+        The training samples.
+    loss
+        A loss by name.
+    weight_decay
+        `lam`, as `mf.Langevin` takes it.
+    temperature
+        `tau` > 0, as `mf.Langevin` takes it.
+    k
+        Neighbours of the entropy's estimate, 4 by default.
 
+    Returns
+    -------
+    FreeEnergy
+        F and its parts.
+
+    Raises
+    ------
+    InputError
+        For a temperature <= 0, a network whose output layer trains, and as `mf.theory.entropy` does.
+
+    Notes
+    -----
+    .. math::
+
+        F(\mu) = L(\mu) + \alpha^2 \left( \frac{\lambda}{2} \int |b|^2 \, d\mu + \tau \int \log \mu \, d\mu \right)
+
+    `error` is that of the three parts together, by dF/dmu = V + T log mu: near the optimum, where this is constant, it
+    is far below the error of each.
+
+    References
+    ----------
+    Section 3.4. Mei, Montanari and Nguyen (2018), A mean field view of the landscape of two-layer neural networks.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> F = mf.theory.free_energy(net, law.sample(1024, seed=0), data, weight_decay=0.1, temperature=0.05)

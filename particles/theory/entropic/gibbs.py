@@ -34,12 +34,21 @@ _NOTHING = 1e-17  # of all weight: what all the atoms that are left out weigh at
 
 
 class Gibbs(NamedTuple):
-    """The optimum mu* of the free energy.
+    """The optimum `mu*` of the free energy.
 
-    measure : weighted atoms, the nodes of the quadrature, that stand for mu*. free_energy : F(mu*) and its parts;
-    its `error` is what the last doubling of the nodes changed, the gap F - D on them, and rounding.
-    prediction : g at the samples (n,). residual : max |g - z|, where mu* is the Gibbs measure of the slopes l'(z, y).
-    error : of `prediction`, at most: what the last doubling changed, the length of g - z, and rounding.
+    Attributes
+    ----------
+    measure
+        Weighted particles, the nodes of the quadrature, that stand for `mu*`.
+    free_energy
+        `F(mu*)` and its parts. Its `error` is what the last doubling of the nodes changed, the duality gap on them, and
+        rounding.
+    prediction : (n,)
+        `g` at the samples.
+    residual
+        `max |g - z|`, where `mu*` is the Gibbs measure of the slopes `l'(z, y)`.
+    error
+        A bound for `prediction`: what the last doubling changed, the length of `g - z`, and rounding.
     """
 
     measure: Measure
@@ -61,16 +70,51 @@ def gibbs(
     alpha: float | None = None,
     tolerance: float = 1e-10,
 ) -> Gibbs:
-    """The optimum of the free energy for 1 or 2 inputs, a bias counted in: what Langevin tends to (3.4, with noise).
+    r"""The optimum of the free energy for 1 or 2 inputs, a bias counted in: what Langevin tends to (3.4, with noise).
 
-    weight_decay, temperature: lam and tau as `mf.Langevin` takes them. signs: the shares of the signs, which Langevin
-    leaves as they are: "positive", "random" or "symmetric" (both half and half), {sign: share}, or a measure whose
-    shares they are. alpha: the output scale; for beta < 1 give it, M^(1 - beta). tolerance: of the residual, and what a
-    doubling of the nodes may change of F and g before they are thought enough; `error` says what it did.
+    Parameters
+    ----------
+    net
+        The network; only its input weights train.
+    data
+        The training samples.
+    loss
+        A loss by name.
+    weight_decay
+        `lam` > 0, as `mf.Langevin` takes it.
+    temperature
+        `tau` > 0, as `mf.Langevin` takes it.
+    signs
+        The shares of the signs, which Langevin does not change: "positive", "random" or "symmetric" (both half and
+        half), {sign: share}, or a measure with these shares.
+    alpha
+        The output scale, 1 for beta = 1; for beta < 1 give M^(1 - beta).
+    tolerance
+        Of the residual, and of the change of F and g by a doubling of the nodes; 1e-10 by default.
 
-    Raises InputError for lam or tau <= 0, more than 2 inputs, an activation of unbounded slope, output layers that
-    train, and a residual above the tolerance.
+    Returns
+    -------
+    Gibbs
+        The optimum, F there, and their errors.
 
+    Raises
+    ------
+    InputError
+        For `lam` or `tau` <= 0, more than 2 inputs, an activation of unbounded slope, output layers that train, and a
+        residual above the tolerance.
+
+    Notes
+    -----
+    The optimum is a Gibbs measure of its own first variation V (with `lam` in it), for each sign:
+
+    .. math:: \mu^*(b \mid s) \propto e^{-V(s, b) / T}, \qquad T = \alpha^2 \tau
+
+    References
+    ----------
+    Section 3.4. Mei, Montanari and Nguyen (2018), A mean field view of the landscape of two-layer neural networks.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> best = mf.theory.gibbs(net, data, weight_decay=0.1, temperature=0.05)

@@ -32,10 +32,25 @@ _NOTHING = -37.0  # of a logarithm: e^-37 = 1e-16 of the largest
 
 
 class ProximalGibbs(NamedTuple):
-    """p_q: for each of the signs (k,), of shares (k,), the density exp(-V / T) / Z on R^d.
+    """The proximal Gibbs measure `p_q`: for each sign the density `exp(-V / T) / Z` on R^d.
 
-    log_normaliser : (k,) log Z_s. error : (k,) of it, what the last doubling of a quadrature changed or the standard
-    error of importance sampling. effective : (k,) draws that the sampling was worth, infinite for a quadrature.
+    Attributes
+    ----------
+    V
+        The first variation at q, with `lam` in it.
+    T
+        `alpha^2 tau`.
+    signs : (k,)
+        The signs.
+    shares : (k,)
+        Their shares in q.
+    log_normaliser : (k,)
+        `log Z` of each sign.
+    error : (k,)
+        Of `log_normaliser`: what the last doubling of a quadrature changed, or the standard error of importance
+        sampling.
+    effective : (k,)
+        The effective number of draws, infinite for a quadrature.
     """
 
     V: Variation
@@ -47,7 +62,25 @@ class ProximalGibbs(NamedTuple):
     effective: Array
 
     def log_density(self, b: ArrayLike, s: ArrayLike) -> Array:
-        """log p_q(s, b) at positions (k, d) with signs (k,), of the joint law: (k,)."""
+        """The logarithm of the joint density `p_q(s, b)`.
+
+        Parameters
+        ----------
+        b : (k, d)
+            Positions.
+        s : (k,)
+            Signs, each one of the measure's.
+
+        Returns
+        -------
+        (k,)
+            The logarithms.
+
+        Raises
+        ------
+        InputError
+            For a sign that the measure does not have.
+        """
         signs = real_array("`s`", s)
         place = np.minimum(np.searchsorted(self.signs, signs), len(self.signs) - 1)
         if not np.array_equal(self.signs[place], signs):
@@ -75,15 +108,53 @@ def proximal_gibbs(
     draws: int = 2**16,
     seed: int = 0,
 ) -> ProximalGibbs:
-    """The proximal Gibbs measure of q, any measure, weighted ones too, in any dimension (3.4 with noise).
+    r"""The proximal Gibbs measure of q, in any dimension (3.4, with noise).
 
-    weight_decay, temperature: lam and tau as `mf.Langevin` takes them. sampling: Z by importance sampling instead of
-    quadrature; None: past 2 inputs. Half of the `draws` then come from N(0, tau/lam I), where Z is at home without
-    data, half from the Gaussian with the mean and covariance of the particles, near p_q if q is near its optimum.
+    Parameters
+    ----------
+    net
+        The network; only its input weights train.
+    measure
+        q: any measure, weighted ones too.
+    data
+        The training samples.
+    loss
+        A loss by name.
+    weight_decay
+        `lam` > 0, as `mf.Langevin` takes it.
+    temperature
+        `tau` > 0, as `mf.Langevin` takes it.
+    sampling
+        Whether Z comes from importance sampling instead of quadrature; by default past 2 inputs.
+    draws
+        Of importance sampling, 65536 by default: half from N(0, tau/lam I), the law of Z without data, half from the
+        Gaussian with the mean and covariance of the particles, near `p_q` if q is near its optimum.
+    seed
+        Of the draws.
 
-    Raises InputError for lam or tau <= 0, activations of unbounded slope, output layers that train, and where fewer
-    than 100 draws count: the error is not known then.
+    Returns
+    -------
+    ProximalGibbs
+        The density of each sign, with the error of its normaliser.
 
+    Raises
+    ------
+    InputError
+        For `lam` or `tau` <= 0, activations of unbounded slope, output layers that train, and where the effective
+        number of draws is below 100: the error is not known then.
+
+    Notes
+    -----
+    .. math:: p_q(b \mid s) = e^{-V_q(s, b) / T} / Z_s, \qquad F(q) - F(\nu) \le T \, \mathrm{KL}(q \mid p_q)
+
+    for every law :math:`\nu` with the same shares of the signs.
+
+    References
+    ----------
+    Section 3.4. Nitanda, Wu and Suzuki (2022), Convex analysis of the mean field Langevin dynamics.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> found = mf.theory.proximal_gibbs(net, law.sample(64, seed=0), data, weight_decay=0.1, temperature=0.05)

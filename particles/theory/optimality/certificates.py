@@ -31,12 +31,38 @@ _SIZE = 1e-12  # of the radius: rounding that a particle may lie outside by
 
 
 class Certificate(NamedTuple):
-    """L(mu) is within `gap` of the least L over all measures on these signs and the ball of this radius.
+    """`L(mu)` is within `gap` of the least L over all measures on these signs and the ball of this radius.
 
-    objective: L(mu). gap = mean - least; mean: int V dmu; least: the lowest V met, at b (d,) with sign s.
-    starts, reached, unseen: how sure that minimum is (`minimum.Least`): it is met by descent from many starts, an upper
-    estimate of min V, so `gap` is no more certain than that the minimum is the global one.
-    bound: a proven floor of V from so many `boxes`, None where there is none: then mean - bound is a theorem.
+    Attributes
+    ----------
+    objective
+        `L(mu)`.
+    gap
+        `mean - least`, no more certain than that `least` is the global minimum.
+    mean
+        `int V dmu`.
+    least
+        The lowest V met, an upper estimate of `min V`.
+    b : (d,)
+        The position where it was met.
+    s
+        Its sign.
+    radius
+        The ball's.
+    starts
+        Starts of the descent on V.
+    reached
+        How many of them ended in the lowest minimum.
+    unseen
+        The estimated probability that a further start ends in a minimum not met yet.
+    bound
+        A proven lower bound of V, None where there is none: then `mean - bound` is a theorem.
+    boxes
+        How many boxes proved it.
+
+    References
+    ----------
+    Section 3.4: `L` is convex in mu. Boender and Rinnooy Kan (1987) for `unseen`.
     """
 
     objective: float
@@ -71,21 +97,61 @@ def gap(
     signs: Sequence[float] | None = None,
     boxes: int = 2**18,
 ) -> Certificate:
-    """How far L(mu) can be above that of any measure (3.4): int V dmu - min V over |b| <= radius and the signs.
+    r"""How far `L(mu)` can be above that of any other measure: `int V dmu - min V` (3.4).
 
-    measure: of positions (M, d) in the ball; its output scale alpha is the one that rivals have too, so for beta < 1
-    they may weigh neurons differently but not rescale their sum. radius None: all of R^d, where an L2 pull and a
-    bounded sigma' keep the minimum within 2 sup |grad data| / (alpha^2 lam). signs: those that rivals may use; signs
-    do not move, so by default the ones in the measure (V is linear in s, so the least and the largest are enough).
-    starts: random ones a sign, beside the particles themselves. boxes: how many at most prove the floor, which is tried
-    up to 4 inputs, a bias counted in (a million are a second); 0 for none.
+    Parameters
+    ----------
+    net
+        The network.
+    measure
+        `mu`, with positions (M, d) in the ball. Its output scale `alpha` is also that of the measures it is compared
+        with: for beta < 1 they may weigh neurons differently, but not rescale their sum.
+    data
+        The training samples.
+    loss
+        A loss by name.
+    regulariser
+        An L1 or L2 pull to zero; none by default.
+    radius
+        Of the ball. By default all of R^d, where an L2 pull and a bounded `sigma'` keep the minimum within
+        `2 sup |grad data| / (alpha^2 lam)`.
+    starts
+        Random starts for each sign, beside the particles themselves; 64 by default.
+    seed
+        Of the random starts.
+    signs
+        Those that the other measures may use; by default the ones in `mu`. V is linear in `s`, so the least and the
+        largest are enough.
+    boxes
+        The most boxes that may prove a lower bound of V; 0 for none. Tried for at most 4 inputs, a bias counted in; a
+        million take about a second.
 
-    Descent finds minima of V, not the global one for certain: where it does not, `gap` is too small. `proven` never is,
-    as far as the bounds in the activation's row are true.
+    Returns
+    -------
+    Certificate
+        The gap, what it was computed from, and the proven one.
 
-    Raises InputError for a particle outside the ball or of another sign, no ball where there must be one, and whatever
-    `first_variation` refuses.
+    Raises
+    ------
+    InputError
+        For a particle outside the ball or of another sign, no ball where there must be one, and as
+        `mf.theory.first_variation` does.
 
+    Notes
+    -----
+    L is convex in the measure, with first variation V, so for every measure :math:`\nu` on the signs and the ball
+
+    .. math:: L(\mu) - L(\nu) \le \int V \, d\mu - \int V \, d\nu \le \int V \, d\mu - \min V
+
+    Descent finds minima of V, not the global one for certain: where it misses it, `gap` is too small. `proven` never
+    is, as far as the bounds in the activation's row are true.
+
+    References
+    ----------
+    Section 3.4.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> found = mf.theory.certificates.gap(net, law.sample(64, seed=0), data, radius=4.0)
@@ -128,8 +194,43 @@ def _floored(
 def objective(
     net: Network, measure: Measure, data: Dataset, loss: str = "squared", regulariser: Regulariser = NONE
 ) -> float:
-    """L(mu): the mean loss and alpha^2 lam/2 int |b|^2 dmu, or alpha^2 lam int |b|_1 dmu (3.4).
+    r"""`L(mu)`: the mean loss plus the regulariser (3.4).
 
+    Parameters
+    ----------
+    net
+        The network.
+    measure
+        `mu`.
+    data
+        The samples.
+    loss
+        A loss by name.
+    regulariser
+        An L1 or L2 pull to zero; none by default.
+
+    Returns
+    -------
+    float
+        The objective.
+
+    Raises
+    ------
+    InputError
+        For a pull to the start, which is no function of the measure.
+
+    Notes
+    -----
+    .. math:: L(\mu) = \frac{1}{n} \sum_i l(g_\mu(x_i), y_i) + \alpha^2 \frac{\lambda}{2} \int |b|^2 \, d\mu
+
+    for L2, and :math:`\alpha^2 \lambda \int |b|_1 \, d\mu` for L1.
+
+    References
+    ----------
+    Equation (2) and section 3.4.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> zero = mf.Measure(np.zeros((1, 2)), np.ones(1), np.ones(1))

@@ -31,10 +31,19 @@ _SMALL = tuple(10.0**-k for k in range(3, 14))  # of the largest weight: what ma
 
 
 class Optimum(NamedTuple):
-    """The best measure that was found (3.4): its atoms and weights, L there, and how far below L any other may be.
+    """The best measure of a convex program (3.4).
 
-    gap: a duality gap, L(measure) - L(nu) <= gap for every nu on the atoms, or in the ball as far as the minima of V
-    that gave it are global ones. rounds: steps of the method.
+    Attributes
+    ----------
+    measure
+        Its particles and weights.
+    objective
+        L there.
+    gap
+        A duality gap: `L(measure) - L(nu) <= gap` for every `nu` on the given particles (`mf.theory.convex_optimum`) or
+        in the ball (`mf.theory.frank_wolfe`, as far as the minima of V that gave it are global).
+    rounds
+        Steps of the method.
     """
 
     measure: Measure
@@ -80,13 +89,45 @@ def convex_optimum(
     alpha: float | None = None,
     tolerance: float = 1e-10,
 ) -> Optimum:
-    """The weights of given atoms that make L least (3.4), to a duality gap of `tolerance` in L.
+    """The weights of given particles that make L least (3.4).
 
-    atoms: a measure, or b (k, d) and s (k,); their own weights play no part. alpha: the output scale, 1 for beta = 1.
+    Parameters
+    ----------
+    net
+        The network.
+    atoms
+        A measure, or positions (k, d) and signs (k,); their own weights play no part.
+    data
+        The training samples.
+    loss
+        A loss by name.
+    regulariser
+        An L1 or L2 pull to zero; none by default.
+    alpha
+        The output scale, 1 for beta = 1; needed for beta < 1.
+    tolerance
+        The duality gap in L to reach; 1e-10 by default.
+
+    Returns
+    -------
+    Optimum
+        The best weights and their duality gap.
+
+    Raises
+    ------
+    InputError
+        Where the gap is not reached (rounding of L is the limit), and for beta < 1 without `alpha`.
+
+    Notes
+    -----
     A primal-dual interior-point method, of which a step costs k^3/3 + n k^2 flops.
 
-    Raises InputError where the gap is not reached (rounding of L is the limit), or for beta < 1 without `alpha`.
+    References
+    ----------
+    Section 3.4: `L_n` is convex in mu.
 
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> best = mf.theory.convex_optimum(net, law.sample(64, seed=0), data)

@@ -38,13 +38,55 @@ def frank_wolfe(
     tolerance: float = 1e-6,
     rounds: int = 100,
 ) -> Optimum:
-    """The best measure of all on |b| <= radius and the signs (3.4), to a gap of `tolerance` or after `rounds`.
+    """The measure with the least L on a ball and given signs (3.4), by the fully corrective Frank-Wolfe method.
 
-    Each round finds minima of V by descent from `starts` random starts a sign and from the atoms there are, makes them
-    atoms too, and optimises all weights anew (Frank and Wolfe, fully corrective). Nothing moves along a flow here: L
-    of the result is an estimate of the least one that owes nothing to gradient descent of a network.
-    radius None: all of R^d, as in `certificates.gap`.
+    Parameters
+    ----------
+    net
+        The network.
+    data
+        The training samples.
+    loss
+        A loss by name.
+    regulariser
+        An L1 or L2 pull to zero; none by default.
+    radius
+        Of the ball; by default all of R^d, as in `mf.theory.certificates.gap`.
+    signs
+        The signs that particles may have; 1 and -1 by default.
+    alpha
+        The output scale, 1 for beta = 1; needed for beta < 1.
+    starts
+        Random starts for each sign in a round; 32 by default.
+    seed
+        Of the random starts.
+    tolerance
+        The gap to reach; 1e-6 by default.
+    rounds
+        The most rounds; 100 by default.
 
+    Returns
+    -------
+    Optimum
+        The best measure, with a gap of at most `tolerance` or after `rounds`.
+
+    Raises
+    ------
+    InputError
+        As `mf.theory.certificates.gap` and `mf.theory.convex_optimum` do.
+
+    Notes
+    -----
+    Each round finds minima of V by descent from the starts and from the present particles, adds them as particles, and
+    optimises all weights anew. Nothing moves along a flow: the result is an estimate of the least L that does not
+    depend on gradient descent of a network.
+
+    References
+    ----------
+    Section 3.4.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> best = mf.theory.frank_wolfe(net, data, regulariser=mf.L2(0.1), signs=[1.0])

@@ -25,7 +25,23 @@ from particles.population.shard import Shard
 
 
 class Variation(NamedTuple):
-    """V of one measure on one dataset. x : (n, d) as the particles see them, slope : (n,) alpha l'(g, y) / n."""
+    """The first variation V of one measure on one dataset (3.4).
+
+    Attributes
+    ----------
+    net
+        The network.
+    x : (n, d)
+        Inputs as the particles see them.
+    slope : (n,)
+        `alpha l'(g, y) / n`.
+    rule
+        The regulariser.
+    scale
+        `alpha^2`, the regulariser's factor.
+    threads
+        That compute it.
+    """
 
     net: Network
     x: Array
@@ -40,11 +56,49 @@ class Variation(NamedTuple):
         return replace(self.rule, weight=self.scale * self.rule.weight)
 
     def value(self, b: ArrayLike, s: ArrayLike) -> Array:
-        """V at positions b (k, d) with signs s (k,): (k,)."""
+        """V at given positions and signs.
+
+        Parameters
+        ----------
+        b : (k, d)
+            Positions.
+        s : (k,)
+            Signs.
+
+        Returns
+        -------
+        (k,)
+            V.
+
+        Raises
+        ------
+        InputError
+            For shapes that do not fit.
+        """
         return self.both(b, s)[0]
 
     def both(self, b: ArrayLike, s: ArrayLike) -> tuple[Array, Array]:
-        """V (k,) and its gradient in b (k, d) there; for L1 its least-norm subgradient where a coordinate is 0."""
+        """V and its gradient in b at given positions and signs.
+
+        Parameters
+        ----------
+        b : (k, d)
+            Positions.
+        s : (k,)
+            Signs.
+
+        Returns
+        -------
+        value : (k,)
+            V.
+        gradient : (k, d)
+            For L1 the least-norm subgradient where a coordinate is 0.
+
+        Raises
+        ------
+        InputError
+            For shapes that do not fit.
+        """
         points, signs = real_array("`b`", b), real_array("`s`", s)
         if points.ndim != 2 or points.shape[1] != self.x.shape[1] or signs.shape != points.shape[:1] or not len(signs):
             rule = f"positions must have shape (k, {self.x.shape[1]}) and signs (k,), k >= 1"
@@ -71,10 +125,49 @@ def first_variation(
     regulariser: Regulariser = NONE,
     engine: Local | None = None,
 ) -> Variation:
-    """V = dL/dmu at a measure, for data (n, d) and a loss (3.4). The regulariser must not depend on the start.
+    r"""The first variation `V = dL/dmu` at a measure: the potential in which the particles move (3.4).
 
-    Raises InputError for a network whose output layer trains: its particles are not (sign, position) any more.
+    Parameters
+    ----------
+    net
+        The network; only its input weights train.
+    measure
+        `mu`.
+    data
+        The training samples.
+    loss
+        A loss by name.
+    regulariser
+        An L1 or L2 pull to zero; none by default.
+    engine
+        Its threads do the work; by default `mf.Local()`.
 
+    Returns
+    -------
+    Variation
+        V as a function of position and sign.
+
+    Raises
+    ------
+    InputError
+        For a network whose output layer trains (its particles are not (sign, position) any more), and a pull to the
+        start.
+
+    Notes
+    -----
+    .. math::
+
+        V(s, b) = \frac{\alpha s}{n} \sum_i l'(g_\mu(x_i), y_i) \, \sigma(b \cdot x_i) + \frac{\alpha^2 \lambda}{2}
+        |b|^2
+
+    The velocity of a particle in flow time is :math:`-\nabla_b V / \alpha^2`.
+
+    References
+    ----------
+    Section 3.4.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> V = mf.theory.first_variation(net, law.sample(64, seed=0), data)

@@ -21,8 +21,26 @@ from particles.theory.radial.radius import checked_radial, radius_of
 
 @dataclass(frozen=True)
 class TwoGaussians(Law):
-    """N(0, (1 + delta)^2 I) and N(0, (1 - delta)^2 I) in R^dim, half of the mass each (Mei, Montanari, Nguyen 2018).
+    """The law of N(0, (1 + delta)^2 I) and N(0, (1 - delta)^2 I) in R^dim, half of the mass each.
 
+    Parameters
+    ----------
+    dim
+        Inputs; for infinitely many use `mf.theory.two_gaussians`.
+    delta
+        In [0, 1).
+
+    Raises
+    ------
+    InputError
+        For a `dim` below 1, and `delta` outside [0, 1).
+
+    References
+    ----------
+    Mei, Montanari and Nguyen (2018), A mean field view of the landscape of two-layer neural networks.
+
+    Examples
+    --------
     >>> classes = mf.theory.TwoGaussians(40, delta=0.8)
     >>> stream = mf.Stream(classes, classes.label)
     >>> stream.rows(0, 6).y
@@ -59,7 +77,23 @@ class TwoGaussians(Law):
         return np.asarray(z * np.where(u < 0.5, 1.0 + self.delta, 1.0 - self.delta)[:, None])
 
     def label(self, x: Array) -> Array:
-        """The likelier class, 1 for the wide one: (k, dim) -> (k,). A function of |x|, as a `Stream` needs."""
+        """The likelier class, 1 for the wide one: a function of `|x|`, as a `mf.Stream` takes it.
+
+        Parameters
+        ----------
+        x : (k, dim)
+            Inputs.
+
+        Returns
+        -------
+        (k,)
+            1 or -1.
+
+        Raises
+        ------
+        InputError
+            At `delta` = 0, where no class is likelier.
+        """
         if self.delta == 0.0:
             raise InputError("at `delta` = 0 no class is likelier", "delta=0", "Use a delta above 0.")
         wide, narrow = 1.0 + self.delta, 1.0 - self.delta
@@ -69,11 +103,19 @@ class TwoGaussians(Law):
 
 @dataclass(frozen=True)
 class Shell:
-    """One class: its share of the samples, the law of its inputs, and its target.
+    """One class of isotropic data: its share of the samples, the law of its inputs, and its target.
 
-    inputs: a Gaussian about 0, Sphere or Ball; at d = infinity the one number that |x| / sqrt(d) is.
-    target: a number, or a function of |x| (at d = infinity of |x| / sqrt(d)): (k,) -> (k,).
+    Parameters
+    ----------
+    share
+        Of the samples, > 0.
+    inputs
+        A Gaussian about 0, a Sphere or a Ball; at d = infinity the one number that `|x| / sqrt(d)` is.
+    target
+        A number, or a function (k,) -> (k,) of `|x|` (at d = infinity of `|x| / sqrt(d)`).
 
+    Examples
+    --------
     >>> shells = (mf.theory.Shell(0.5, mf.Sphere(3), 1.0), mf.theory.Shell(0.5, mf.Sphere(3, 2.0), -1.0))
     >>> mf.theory.IsotropicData(shells).dim
     3.0
@@ -94,8 +136,20 @@ class Lengths(NamedTuple):
 
 @dataclass(frozen=True)
 class IsotropicData:
-    """Classes of inputs that no rotation changes. Raises InputError if they are not of that form.
+    """Classes of inputs that no rotation changes.
 
+    Parameters
+    ----------
+    shells
+        The classes; their shares sum to 1.
+
+    Raises
+    ------
+    InputError
+        If they are not of that form, or of different dimensions.
+
+    Examples
+    --------
     >>> inner, outer = mf.theory.Shell(0.5, mf.Sphere(3), 1.0), mf.theory.Shell(0.5, mf.Sphere(3, 2.0), -1.0)
     >>> mf.theory.IsotropicData((inner, outer)).lengths(1).length
     array([0.57735027, 1.15470054])
@@ -126,7 +180,23 @@ class IsotropicData:
         return dim_of(self.shells[0])
 
     def lengths(self, panels: int) -> Lengths:
-        """A quadrature of the lengths of every class, of so many times POINTS each."""
+        """A quadrature of the lengths of every class.
+
+        Parameters
+        ----------
+        panels
+            Each has 16 nodes of a class.
+
+        Returns
+        -------
+        Lengths
+            `|x| / sqrt(d)`, shares that sum to 1, and targets, (m,) each.
+
+        Raises
+        ------
+        InputError
+            If a target does not map (k,) lengths to (k,) finite numbers.
+        """
         parts = []
         for shell in self.shells:
             length, weight = _lengths_of(shell, panels)
@@ -141,11 +211,31 @@ class IsotropicData:
 
 
 def two_gaussians(delta: float, dim: float) -> IsotropicData:
-    """y = 1 with x ~ N(0, (1 + delta)^2 I_d), y = -1 with x ~ N(0, (1 - delta)^2 I_d), each one half.
+    """y = 1 with x ~ N(0, (1 + delta)^2 I_d) and y = -1 with x ~ N(0, (1 - delta)^2 I_d), each one half.
 
-    dim: d, which may be infinite. The classes themselves, not what can be guessed of them from x, which is
-    `TwoGaussians.label`.
+    Parameters
+    ----------
+    delta
+        In [0, 1).
+    dim
+        d, maybe infinite.
 
+    Returns
+    -------
+    IsotropicData
+        The two classes themselves. What can be guessed of them from x is `TwoGaussians.label`.
+
+    Raises
+    ------
+    InputError
+        For `delta` outside [0, 1), and a `dim` that is no number of inputs.
+
+    References
+    ----------
+    Mei, Montanari and Nguyen (2018), A mean field view of the landscape of two-layer neural networks.
+
+    Examples
+    --------
     >>> mf.theory.two_gaussians(0.8, dim=40).dim
     40.0
     """
@@ -157,10 +247,25 @@ def two_gaussians(delta: float, dim: float) -> IsotropicData:
 
 
 def isotropic_data(stream: Stream) -> IsotropicData:
-    """A stream's population, if no rotation changes it: its inputs' law is isotropic, its target one of |x| alone.
+    """A stream's population as isotropic data: its inputs' law is isotropic, its target a function of `|x|` alone.
 
-    The target is asked in a few directions. Label noise moves no particle of the limit, and is left out of the loss.
+    Parameters
+    ----------
+    stream
+        The stream. Label noise moves no particle of the limit, and is left out of the loss.
 
+    Returns
+    -------
+    IsotropicData
+        The same population by lengths.
+
+    Raises
+    ------
+    InputError
+        For another law of inputs, and a target that differs between four random directions.
+
+    Examples
+    --------
     >>> stream = mf.Stream(mf.Gaussian(3), lambda x: np.linalg.norm(x, axis=1))
     >>> mf.theory.isotropic_data(stream).dim
     3.0

@@ -28,11 +28,43 @@ class Iterates(NamedTuple):
 def feature_sgd(
     features: Callable[[Array], Array], x: Array, y: ArrayLike, step: float, weight_decay: float = 0.0
 ) -> Iterates:
-    """Averaged SGD on many streams at once, in features psi with k(x, x') = psi(x).psi(x') (3.2, flow time).
+    r"""Averaged SGD (3.2) in features of a fixed kernel, on many streams at once (flow time).
 
-    features: points (k, d) -> (k, D). x : (S, T, d) the samples of S streams, y : (S, T). -> coefficients (S, D) each,
-    f = psi.coefficients. Features that are cut off count as zero.
+    Parameters
+    ----------
+    features
+        A feature map `psi` with `k(x, x') = psi(x).psi(x')`: points (k, d) -> (k, D). What it cuts off counts as zero.
+    x : (S, T, d)
+        The samples of S streams, one an iteration.
+    y : (S, T)
+        Their labels.
+    step : flow time
+        The step `eta`.
+    weight_decay
+        The pull `lam` to the start, in flow time.
 
+    Returns
+    -------
+    Iterates
+        Coefficients (S, D) of the last iterate and of the average of all T + 1; `f = psi.coefficients`.
+
+    Raises
+    ------
+    InputError
+        If the shapes of `x` and `y` do not fit.
+
+    Notes
+    -----
+    From :math:`f_1 = 0`,
+
+    .. math:: f_{t+1} = f_t - \eta (f_t(x_t) - y_t) k(x_t, \cdot) - \eta \lambda f_t
+
+    References
+    ----------
+    Section 3.2, where the kernel does not move: `M = inf`.
+
+    Examples
+    --------
     >>> x = mf.Sphere(2).sample(200, seed=0).b
     >>> found = mf.theory.spectra.feature_sgd(lambda points: points, x[None], x[None, :, 0], step=0.5)
     >>> bool(np.allclose(found.last, [[1.0, 0.0]], atol=1e-6))
@@ -59,8 +91,35 @@ def feature_sgd(
 
 
 def gram_sgd(gram: ArrayLike, y: ArrayLike, step: float, weight_decay: float = 0.0) -> Iterates:
-    """The same by the Gram matrix (T, T) of the samples in their order, y (T,): f = k(., x).coefficients, (T,) each.
+    """Averaged SGD (3.2) by the Gram matrix of the samples, in their order (flow time).
 
+    Parameters
+    ----------
+    gram : (T, T)
+        The kernel between the samples.
+    y : (T,)
+        Their labels.
+    step : flow time
+        The step `eta`.
+    weight_decay
+        The pull `lam` to the start, in flow time.
+
+    Returns
+    -------
+    Iterates
+        Coefficients (T,) of the last iterate and of the average of all T + 1; `f = k(., x).coefficients`.
+
+    Raises
+    ------
+    InputError
+        If the shapes of `gram` and `y` do not fit.
+
+    References
+    ----------
+    Section 3.2. The iteration is that of `mf.theory.spectra.feature_sgd`.
+
+    Examples
+    --------
     >>> x = mf.Sphere(2).sample(200, seed=0).b
     >>> found = mf.theory.spectra.gram_sgd(x @ x.T, x[:, 0], step=0.5)
     >>> bool(np.allclose(x.T @ found.last, [1.0, 0.0], atol=1e-6))
@@ -81,8 +140,32 @@ def gram_sgd(gram: ArrayLike, y: ArrayLike, step: float, weight_decay: float = 0
 
 
 def averaged_residual(values: Array, T: int, step: float, weight_decay: float) -> Array:
-    """What the average of T + 1 iterates has not learnt, in the mean, of an eigenfunction: values (K,) -> (K,).
+    r"""The share of an eigenfunction that the average of T + 1 iterates has not learnt, in the mean (3.2, flow time).
 
+    Parameters
+    ----------
+    values : (K,)
+        Eigenvalues `lam_i` of the kernel.
+    T
+        Iterations.
+    step : flow time
+        The step `eta`.
+    weight_decay
+        The pull `lam` to the start, in flow time.
+
+    Returns
+    -------
+    (K,)
+        The residual of each eigenfunction, 1 where the eigenvalue is 0.
+
+    Notes
+    -----
+    With :math:`\rho_i = \lambda_i + \lambda`,
+
+    .. math:: 1 - \frac{\lambda_i}{\rho_i} \left( 1 - \frac{1}{T + 1} \sum_{t=0}^{T} (1 - \eta \rho_i)^t \right)
+
+    Examples
+    --------
     >>> mf.theory.spectra.averaged_residual(np.array([1.0, 0.1, 0.0]), T=100, step=0.1, weight_decay=0.01).round(3)
     array([0.107, 0.641, 1.   ])
     """
@@ -105,12 +188,41 @@ def _share(values: Array, rho: Array) -> Array:
 def expected_risk(
     values: Array, counts: Array, coefficients: Array, T: int, step: float, weight_decay: float, noise: float
 ) -> float:
-    """E |g_wbar - g_rho|^2 of Theorem 2's averaged SGD by bias and variance, mode by mode (flow time).
+    """`E |g_wbar - g_rho|^2` of Theorem 2's averaged SGD by bias and variance, mode by mode (flow time).
 
-    values, counts : (K,) eigenvalues and their multiplicities; coefficients : (K,) of the target on one eigenfunction
-    of each. noise: standard deviation of the labels' noise. An estimate: the samples' own noise, f(x_t) less target,
-    is taken as more label noise of its mean size. Measured on the circle to be within 11% in 24 random problems.
+    Parameters
+    ----------
+    values : (K,)
+        Eigenvalues.
+    counts : (K,)
+        Their multiplicities.
+    coefficients : (K,)
+        The target's coefficient on one eigenfunction of each eigenvalue.
+    T
+        Iterations.
+    step : flow time
+        The step `eta`.
+    weight_decay
+        The pull `lam` to the start, in flow time.
+    noise
+        The standard deviation of the labels' noise.
 
+    Returns
+    -------
+    float
+        The expected excess risk of the average.
+
+    Notes
+    -----
+    An estimate. The noise of the samples, `f(x_t)` minus the target, is treated as more label noise of its mean size.
+    Measured on the circle to be within 11% in 24 random problems.
+
+    References
+    ----------
+    Section 3.2, Theorem 2.
+
+    Examples
+    --------
     >>> lam, one = np.array([1.0, 0.1]), np.ones(2)
     >>> rates = {"step": 0.1, "weight_decay": 0.0, "noise": 0.1}
     >>> [round(mf.theory.spectra.expected_risk(lam, one, one, T, **rates), 3) for T in (10, 1000)]

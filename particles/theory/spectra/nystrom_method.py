@@ -13,9 +13,18 @@ from particles.theory.tangent.kernel_flow import checked_gram
 
 
 class Nystrom(NamedTuple):
-    """Eigenpairs of Sigma (3.2) from n samples: those of K / n. values (k,) descending; vectors (n, k), mean square 1.
+    """Eigenpairs of `Sigma` (3.2) from n samples: those of `K / n`.
 
-    kernel, x: what the Gram matrix was made of, if that was given.
+    Attributes
+    ----------
+    values : (k,)
+        Eigenvalues, descending.
+    vectors : (n, k)
+        Eigenfunctions at the samples, of mean square 1.
+    kernel
+        The kernel function that made the Gram matrix, if one was given.
+    x : (n, d)
+        The samples, if a kernel function was given.
     """
 
     values: Array
@@ -24,7 +33,23 @@ class Nystrom(NamedTuple):
     x: Array | None = None
 
     def extend(self, cross: ArrayLike) -> Array:
-        """The eigenfunctions where the kernel against the samples is `cross` (m, n) -> (m, k)."""
+        """The eigenfunctions at points whose kernel against the samples is known.
+
+        Parameters
+        ----------
+        cross : (m, n)
+            The kernel between m points and the n samples.
+
+        Returns
+        -------
+        (m, k)
+            The eigenfunctions there.
+
+        Raises
+        ------
+        InputError
+            If `cross` has another number of columns.
+        """
         rows = real_array("`cross`", cross)
         if rows.ndim != 2 or rows.shape[1] != len(self.vectors):
             rule = f"`cross` must have shape (m, {len(self.vectors)})"
@@ -32,7 +57,23 @@ class Nystrom(NamedTuple):
         return np.asarray(rows @ (self.vectors / (len(self.vectors) * self.values)))
 
     def at(self, points: ArrayLike) -> Array:
-        """The eigenfunctions at new points: (m, d) -> (m, k)."""
+        """The eigenfunctions at new points.
+
+        Parameters
+        ----------
+        points : (m, d)
+            Where they are evaluated.
+
+        Returns
+        -------
+        (m, k)
+            The eigenfunctions there.
+
+        Raises
+        ------
+        InputError
+            If no kernel function was given.
+        """
         if self.kernel is None or self.x is None:
             raise InputError("new points need the kernel", "a Gram matrix", "Give its rows there to `extend`.")
         return self.extend(self.kernel(real_array("`points`", points), self.x))
@@ -41,11 +82,33 @@ class Nystrom(NamedTuple):
 def nystrom(
     kernel: ArrayLike | Callable[[Array, Array], ArrayLike], x: ArrayLike | None = None, count: int | None = None
 ) -> Nystrom:
-    """Eigenpairs of Sigma (3.2) where X is known from samples: of the Gram matrix over n (Nystrom).
+    """Eigenpairs of `Sigma` (3.2) from samples of X: of the Gram matrix divided by n (Nystrom's method).
 
-    kernel: K (n, n), or a function of (m, d) and (n, d) -> (m, n) with samples x (n, d). count: how many pairs at most;
-    those that are zero up to rounding are left out, since nothing extends them.
+    Parameters
+    ----------
+    kernel : (n, n), or a function
+        The Gram matrix, or a function of (m, d) and (n, d) -> (m, n).
+    x : (n, d)
+        The samples; needed with a function.
+    count
+        The most pairs to return; all by default.
 
+    Returns
+    -------
+    Nystrom
+        Eigenvalues and eigenfunctions. Pairs that are zero up to rounding are left out, since nothing extends them.
+
+    Raises
+    ------
+    InputError
+        For a function without samples, or a matrix that is not square, finite and symmetric.
+
+    References
+    ----------
+    Section 3.2, `Sigma_inf`.
+
+    Examples
+    --------
     >>> x = mf.Sphere(2).sample(200, seed=0).b
     >>> mf.theory.spectra.nystrom(lambda one, two: one @ two.T, x).values.round(1)
     array([0.5, 0.5])

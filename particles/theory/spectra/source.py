@@ -21,10 +21,18 @@ _FINE = 32
 
 
 class Target(NamedTuple):
-    """A zonal function on S^(d-1): (k, d) -> (k,), as a `Stream` wants it.
+    """A zonal function on S^(d-1), (k, d) -> (k,), as `mf.Stream` takes it.
 
-    pole : (d,) of length 1. coefficients : (K+1,) on the orthonormal zonal harmonics of degree 0..K, so its L2 norm is
-    theirs. counts : (K+1,) their multiplicities. source_norm : |Sigma^-r g|.
+    Attributes
+    ----------
+    pole : (d,)
+        A unit vector; the function depends on `x.pole` alone.
+    coefficients : (K+1,)
+        On the orthonormal zonal harmonics of degree 0..K, so the function's L2 norm is theirs.
+    counts : (K+1,)
+        The multiplicities of the degrees.
+    source_norm
+        `|Sigma^-r g|`.
     """
 
     pole: Array
@@ -55,10 +63,33 @@ def _zonal(angle: Array, heights: Array, dim: int) -> Array:
 
 
 def source_norm(spectrum: Spectrum, coefficients: ArrayLike, r: float) -> float:
-    """|Sigma^-r g|_L2 (Assumption 1) of g = sum_k c_k phi_k: coefficients (K+1,) by degree -> one number.
+    """`|Sigma^-r g|_L2` of `g = sum_k c_k phi_k` (Assumption 1).
 
-    (K+1, m) if there are m functions of a degree. Infinite where g has a part that Sigma maps to 0.
+    Parameters
+    ----------
+    spectrum
+        The spectrum of `Sigma`.
+    coefficients : (K+1,) or (K+1, m)
+        Those of `g` by degree; (K+1, m) if there are m functions of a degree.
+    r
+        The exponent of the source condition, >= 0.
 
+    Returns
+    -------
+    float
+        The norm; infinite where `g` has a part that `Sigma` maps to 0.
+
+    Raises
+    ------
+    InputError
+        If the coefficients are not finite or have more degrees than the spectrum.
+
+    References
+    ----------
+    Section 3.2, Assumption 1.
+
+    Examples
+    --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
     >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=20)
     >>> target = mf.theory.spectra.source_target(found, r=0.75)
@@ -84,13 +115,42 @@ def source_target(
     pole: ArrayLike | None = None,
     bounded: bool = False,
 ) -> Target:
-    """g = Sigma^r h with |h|_L2 = radius (Assumption 1).
+    """A target with a prescribed source condition: `g = Sigma^r h` with `|h|_L2 = radius` (Assumption 1).
 
-    h : (K+1,) coefficients of h by degree, scaled to `radius`; without it h_k = (k+1)^(-1/2) / log(k+2), which is only
-    just square summable, so that with many degrees g satisfies the condition for r and no larger one. Degrees with
-    eigenvalue 0 get none. pole : (d,), the first axis without. bounded: divide g by what |g| <= 1 takes, if it
-    takes anything (Assumption 1 has y in [-1, 1]); its `source_norm` says what is left of `radius`.
+    Parameters
+    ----------
+    spectrum
+        The spectrum of `Sigma`.
+    r
+        The exponent of the source condition, >= 0.
+    h : (K+1,)
+        Coefficients of `h` by degree, scaled to `radius`. By default `h_k = (k+1)^(-1/2) / log(k+2)`, which is only
+        just square summable: with many degrees `g` satisfies the condition for `r` and for no larger one. This default
+        has no part in degrees with eigenvalue 0.
+    radius
+        `|Sigma^-r g|`, 1 by default.
+    pole : (d,)
+        The pole of the target; by default the first axis.
+    bounded
+        Whether `g` is divided by a bound of `sup |g|` where that exceeds 1 (Assumption 1 has y in [-1, 1]). The
+        target's `source_norm` then says what remains of `radius`.
 
+    Returns
+    -------
+    Target
+        The function and its coefficients.
+
+    Raises
+    ------
+    InputError
+        If `h` is not finite, is 0, has too many degrees, or has a part where the eigenvalue is 0.
+
+    References
+    ----------
+    Section 3.2, Assumption 1.
+
+    Examples
+    --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
     >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=20)
     >>> target = mf.theory.spectra.source_target(found, r=0.75, radius=9.0, bounded=True)
@@ -125,11 +185,37 @@ def hardest_target(
     pole: ArrayLike | None = None,
     bounded: bool = False,
 ) -> Target:
-    """Of the source ball |Sigma^-r g| <= radius the target with the largest bias: radius lam_i^r phi_i.
+    """The target with the largest bias in the source ball `|Sigma^-r g| <= radius`: `radius lam_i^r phi_i`.
 
-    i maximises lam_i^r residual(lam_i); residual, (k,) -> (k,), is what a filter leaves of an eigenfunction: of ridge
-    regression, and averaged SGD in the mean, weight / (weight + lam). weight: lam, at T `bounds.weight_decay`.
+    Parameters
+    ----------
+    spectrum
+        The spectrum of `Sigma`.
+    weight
+        The regularisation `lam`, at T that of `mf.theory.weight_decay`.
+    r
+        The exponent of the source condition.
+    residual
+        What a filter leaves of an eigenfunction, (k,) eigenvalues -> (k,). By default `weight / (weight + lam_i)`, that
+        of ridge regression and, in the mean, of averaged SGD.
+    radius
+        The radius of the source ball, 1 by default.
+    pole : (d,)
+        The pole of the target; by default the first axis.
+    bounded
+        As in `mf.theory.spectra.source_target`.
 
+    Returns
+    -------
+    Target
+        The eigenfunction whose index maximises `lam_i^r residual(lam_i)`.
+
+    References
+    ----------
+    Section 3.2, Assumption 1 and Theorem 2.
+
+    Examples
+    --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
     >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=20)
     >>> target = mf.theory.spectra.hardest_target(found, weight=0.01, r=0.5)

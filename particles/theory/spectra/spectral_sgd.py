@@ -24,10 +24,25 @@ from particles.theory.spectra.source import Target, hardest_target, source_targe
 
 
 class Theorem2(NamedTuple):
-    """The setting of Theorem 2 on the sphere, inputs uniform: the kernel's spectrum and the labels' noise.
+    """Theorem 2 on the sphere with uniform inputs, computed without samples from the kernel's spectrum.
 
-    Targets are of the source ball |Sigma^-r g| <= 1. beta is ReLU's, 1 + 1/(d - 1).
+    Parameters
+    ----------
+    spectrum
+        The kernel's spectrum.
+    noise
+        The standard deviation of the labels' noise.
 
+    Notes
+    -----
+    Targets are in the source ball `|Sigma^-r g| <= 1`. The eigenvalue decay is ReLU's, `beta = 1 + 1/(d - 1)`.
+
+    References
+    ----------
+    Section 3.2, Theorem 2.
+
+    Examples
+    --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
     >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=100)
     >>> setting = mf.theory.spectra.Theorem2(found, noise=0.1)
@@ -39,27 +54,89 @@ class Theorem2(NamedTuple):
     noise: float
 
     def rates(self, T: int, r: float) -> tuple[float, float]:
-        """The step at its bound, and the pull lam."""
+        """The theorem's step and pull.
+
+        Parameters
+        ----------
+        T
+            Iterations.
+        r
+            The exponent of the source condition, in [1/2, 1].
+
+        Returns
+        -------
+        step, weight_decay
+            `eta` at its bound, and `lam`.
+        """
         lam = weight_decay(T, r, relu_decay(self.spectrum.dim))
         return averaged_step(lam), lam
 
     def target(self, T: int, r: float, hardest: bool) -> Target:
-        """One target for all T, or that of which the average of T + 1 iterates leaves most."""
+        """A target in the source ball.
+
+        Parameters
+        ----------
+        T
+            Iterations.
+        r
+            The exponent of the source condition, in [1/2, 1].
+        hardest
+            Whether it is the target of which the average of T + 1 iterates leaves most; else it is one target for all
+            T.
+
+        Returns
+        -------
+        Target
+            The function and its coefficients.
+        """
         if not hardest:
             return source_target(self.spectrum, r)
         eta, lam = self.rates(T, r)
         return hardest_target(self.spectrum, lam, r, lambda values: averaged_residual(values, T, eta, lam))
 
     def risk(self, T: int, r: float, hardest: bool) -> float:
-        """The average's excess risk by bias and variance (`expected_risk`, an estimate to some percent)."""
+        """The excess risk of the average by bias and variance: `mf.theory.spectra.expected_risk`.
+
+        Parameters
+        ----------
+        T
+            Iterations.
+        r
+            The exponent of the source condition, in [1/2, 1].
+        hardest
+            As in `target`.
+
+        Returns
+        -------
+        float
+            The expected excess risk.
+        """
         known, goal = self.spectrum, self.target(T, r, hardest).coefficients
         return expected_risk(known.values, known.counts, goal, T, *self.rates(T, r), self.noise)
 
     def last_risk(self, T: int, r: float) -> float:
-        """The last iterate's risk once it is stationary, hardest target: its bias and its step's noise.
+        r"""The excess risk of the last iterate once it is stationary, for the hardest target: bias and variance.
 
-        A mode's variance settles at eta sigma^2 lam_i^2 / (2 rho_i - eta rho_i^2), rho_i = lam_i + lam; sigma^2 is the
-        labels' and the risk itself, as the samples' noise is taken in `expected_risk`.
+        Parameters
+        ----------
+        T
+            Iterations.
+        r
+            The exponent of the source condition, in [1/2, 1].
+
+        Returns
+        -------
+        float
+            The expected excess risk.
+
+        Notes
+        -----
+        The variance of a mode settles at
+
+        .. math:: \frac{\eta \sigma^2 \lambda_i^2}{2 \rho_i - \eta \rho_i^2}, \qquad \rho_i = \lambda_i + \lambda
+
+        where :math:`\sigma^2` is that of the labels plus the risk itself, which stands for the samples' noise as in
+        `mf.theory.spectra.expected_risk`.
         """
         (eta, lam), known = self.rates(T, r), self.spectrum
         rho = known.values + lam
@@ -76,12 +153,40 @@ def circle_sgd(
     step: float,
     weight_decay: float = 0.0,
 ) -> Iterates:
-    """The last iterate and the average of all T + 1, as functions: (S, 2 K + 1) on the modes of `fourier` (flow time).
+    """Averaged SGD (3.2) on the circle at M = infinity, on the modes of `mf.theory.spectra.fourier` (flow time).
 
-    spectrum: of the circle, degrees 0..K. coefficients: (at most K + 1,) of g_rho on 1, sqrt2 cos k theta, as a
-    `Target` of the first axis has them. angle, noise : (T, S) a sample a row, a stream a column; labels are g_rho plus
-    noise. Modes with eigenvalue 0 stay 0, and so do those above K. Raises InputError for shapes that do not fit.
+    Parameters
+    ----------
+    spectrum
+        Of the circle, degrees 0..K.
+    coefficients : (at most K+1,)
+        Those of `g_rho` on 1, `sqrt2 cos(k theta)`, as a `Target` whose pole is the first axis has them.
+    angle : (T, S)
+        The samples' angles: an iteration a row, a stream a column.
+    noise : (T, S)
+        The labels are `g_rho` plus this.
+    step : flow time
+        The step `eta`.
+    weight_decay
+        The pull `lam` to the start, in flow time.
 
+    Returns
+    -------
+    Iterates
+        The last iterate and the average of all T + 1, (S, 2 K + 1) each. Modes with eigenvalue 0, and those above K,
+        stay 0.
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit.
+
+    References
+    ----------
+    Section 3.2. The iteration is that of `mf.theory.spectra.feature_sgd`.
+
+    Examples
+    --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
     >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=4)
     >>> theta = mf.Uniform(1, -np.pi, np.pi).sample(2000, seed=0).b

@@ -22,7 +22,15 @@ _LOOK = 65  # angles at which the error is asked for
 
 
 class ZonalKernel(NamedTuple):
-    """A kernel of the angle: values, (n,) angles in [0, pi] -> (n,); error, an estimate of its largest."""
+    """A kernel between unit inputs as a function of their angle; call it with angles.
+
+    Attributes
+    ----------
+    values : (n,) -> (n,)
+        The kernel at angles in [0, pi].
+    error
+        An estimate of its largest absolute error.
+    """
 
     values: AngleKernel
     error: float
@@ -32,10 +40,39 @@ class ZonalKernel(NamedTuple):
 
 
 def zonal_kernel(net: Network, law: Law) -> ZonalKernel:
-    """k_inf (3.2) between unit inputs as a function of their angle, flow time; with a bias, of the angle before it.
+    r"""The limiting tangent kernel between unit inputs as a function of their angle (3.2, flow time).
 
-    As `limit` has it: closed forms, or quadrature with its error. Raises InputError if a rotation changes the law.
+    Parameters
+    ----------
+    net
+        The network. With a bias the angle is the one between the inputs before the bias is appended.
+    law
+        The initial law `mu0`: a centred Gaussian, a Sphere or a Ball in two dimensions or more.
 
+    Returns
+    -------
+    ZonalKernel
+        The kernel, (n,) angles in [0, pi] -> (n,), with an estimate of its error.
+
+    Raises
+    ------
+    InputError
+        If a rotation changes the law.
+
+    Notes
+    -----
+    The kernel depends on the angle alone because the law is isotropic:
+
+    .. math:: k_\infty(x, x') = x \cdot x' \, E_{b \sim \mu_0}[\sigma'(b \cdot x) \, \sigma'(b \cdot x')]
+
+    It is computed as `mf.tangent.limit` does: by a closed form, or by quadrature with its error.
+
+    References
+    ----------
+    Section 3.2, `k_inf`.
+
+    Examples
+    --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
     >>> angle(np.array([0.0, np.pi / 3])).round(4)
     array([0.5   , 0.1667])

@@ -19,7 +19,17 @@ _SEED = 0  # of the first vector, so that a call repeats itself
 
 
 class Extremes(NamedTuple):
-    """The smallest and the largest eigenvalue, as they are; error: an eigenvalue lies that near to each (residual)."""
+    """The ends of a Gram matrix's spectrum.
+
+    Attributes
+    ----------
+    smallest
+        `lam_min`, as computed: it may be below 0 by rounding.
+    largest
+        `lam_max`.
+    error
+        A residual: an eigenvalue is within this of each.
+    """
 
     smallest: float
     largest: float
@@ -27,10 +37,31 @@ class Extremes(NamedTuple):
 
 
 def extremes(gram: "ArrayLike | LinearOperator", tolerance: float = 1e-10) -> Extremes:
-    """lam_min and lam_max of K (3.1, flow time): of a matrix (n, n), or of an `operator` that never forms it.
+    """The smallest and the largest eigenvalue of a Gram matrix (3.1, flow time).
 
-    tolerance: of Lanczos, for residuals relative to lam_max. Raises InputError where it is not reached.
+    Parameters
+    ----------
+    gram : (n, n)
+        A matrix, or a `mf.tangent.operator` that never forms it.
+    tolerance
+        Of Lanczos, for residuals relative to `lam_max`; 1e-10 by default.
 
+    Returns
+    -------
+    Extremes
+        Both eigenvalues, and their error.
+
+    Raises
+    ------
+    InputError
+        Where the tolerance is not reached.
+
+    References
+    ----------
+    Section 3.1, `lam_w` and `lam_inf`.
+
+    Examples
+    --------
     >>> ends = mf.tangent.extremes([[2.0, 1.0], [1.0, 2.0]])
     >>> round(ends.smallest, 6), round(ends.largest, 6)
     (1.0, 3.0)

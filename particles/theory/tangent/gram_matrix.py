@@ -31,14 +31,45 @@ if TYPE_CHECKING:
 def gram(
     net: Network, measure: Measure, x: ArrayLike, other: ArrayLike | None = None, *, engine: Local | None = None
 ) -> Array:
-    """The Gram matrix of the tangent kernel (5) in flow time: x (n, d) -> (n, n), symmetric, float64.
+    r"""The Gram matrix of the tangent kernel (5) of a measure (flow time).
 
-    other: inputs (m, d) beside x, as new ones beside those of training: -> (n, m), the kernel at x_i and other_j.
+    Parameters
+    ----------
+    net
+        The network.
+    measure
+        The particles, on R^d (one dimension more with a bias).
+    x : (n, d)
+        Inputs.
+    other : (m, d)
+        Columns, if they are other inputs than the rows, as new ones against those of training.
+    engine
+        Its threads share the work; by default `mf.Local()`. No bit depends on it.
 
-    ReLU with equal weights and unit signs counts activation patterns, which is exact up to the inputs' products; every
-    other case multiplies features. The bits do not depend on the number of threads. Raises InputError for inputs and
-    particles of different dimensions.
+    Returns
+    -------
+    (n, n), or (n, m) with `other`
+        The matrix in float64, symmetric without `other`.
 
+    Raises
+    ------
+    InputError
+        For inputs and particles of different dimensions.
+
+    Notes
+    -----
+    .. math:: K(x, x') = x \cdot x' \int s^2 \sigma'(b \cdot x) \, \sigma'(b \cdot x') \, d\mu(s, b)
+
+    and :math:`\int \sigma(b \cdot x) \, \sigma(b \cdot x') \, d\mu` in addition where the output weights train. This is
+    the paper's (5) times M^(2 beta - 1), equal to it at beta = 1/2. ReLU with equal weights and unit signs counts
+    activation patterns, which is exact up to the inputs' products; every other case multiplies features.
+
+    References
+    ----------
+    Equation (5), section 3.1.
+
+    Examples
+    --------
     >>> net, start = mf.Network("relu", beta=0.5), mf.Gaussian(2).sample(1024, seed=0, signs="random")
     >>> mf.tangent.gram(net, start, np.eye(2)).round(2)
     array([[0.5 , 0.  ],
@@ -63,17 +94,52 @@ def write_gram(
     progress: Callable[[int, int], object] | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> Path:
-    """The Gram matrix straight to an HDF5 file, for n that no memory holds: x (n, d) -> variable `gram` (n, n).
+    """The Gram matrix of the tangent kernel (5) written straight to an HDF5 file, for any n (flow time).
 
-    start: a measure, or a lazy sample, whose particles are created slab by slab. tile: inputs a side of what is made
-    at a time, one tile a core, in about 30 tile^2 bytes; wider tiles look at each particle less often,
-    which pays from about 50 inputs on. No bit depends on the tile or the engine: they are those of `gram`.
-    progress(done, total) is called after each tile; a true answer stops. attributes: for the file's root.
+    Parameters
+    ----------
+    net
+        The network.
+    start
+        A measure, or a lazy sample of a law, whose particles are created slab by slab.
+    x : (n, d)
+        Inputs.
+    path
+        The file to write.
+    engine
+        Computes one tile a core; by default `mf.Local()`.
+    tile
+        Inputs a side of a tile, 2048 by default, in about 30 tile^2 bytes. Wider tiles read each particle less often,
+        which pays from about 50 inputs on.
+    progress
+        `progress(done, total)` is called after each tile; a true answer stops.
+    attributes
+        For the file's root.
 
-    Returns `path`; `<path>.part` if it was stopped. A call that was stopped or killed leaves the tiles it finished
-    there, and the same call again goes on with the others (the root's attributes stay those of the first). Raises
-    InputError, and StorageError for what goes wrong with the file.
+    Returns
+    -------
+    Path
+        `path`, or `<path>.part` if it was stopped.
 
+    Raises
+    ------
+    InputError
+        For inputs and particles of different dimensions, and a path that is a folder.
+    StorageError
+        If the file cannot be written.
+
+    Notes
+    -----
+    The file's variable `gram` is (n, n). No bit depends on the tile or the engine: they are those of `mf.tangent.gram`.
+    A call that was stopped or killed leaves the finished tiles in `<path>.part`, and the same call again goes on with
+    the others (the root's attributes stay those of the first).
+
+    References
+    ----------
+    Equation (5), section 3.1.
+
+    Examples
+    --------
     >>> import h5py
     >>> path = mf.tangent.write_gram(mf.Network("relu"), mf.Gaussian(2).sample(64, seed=0), np.eye(2), "gram.h5")
     >>> h5py.File(path)["gram"].shape
@@ -104,10 +170,40 @@ def write_gram(
 
 
 def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = None) -> "LinearOperator":
-    """The Gram matrix as a scipy LinearOperator that never forms it: 8 M n d flops a product, memory as the particles'.
+    """The Gram matrix of the tangent kernel (5) as a scipy LinearOperator that never forms it (flow time).
 
-    v (n,) is pushed through the particles as a slope would be, and the forces are summed back at the inputs: (n,).
+    Parameters
+    ----------
+    net
+        The network.
+    measure
+        The particles, on R^d (one dimension more with a bias).
+    x : (n, d)
+        Inputs.
+    engine
+        Its threads share the work; by default `mf.Local()`.
 
+    Returns
+    -------
+    LinearOperator
+        Of shape (n, n). A product takes 8 M n d flops, and memory as the particles do.
+
+    Raises
+    ------
+    InputError
+        For inputs and particles of different dimensions.
+
+    Notes
+    -----
+    A vector (n,) is passed through the particles as the slopes of a loss would be, and the forces are summed at the
+    inputs.
+
+    References
+    ----------
+    Equation (5), section 3.1.
+
+    Examples
+    --------
     >>> net, start, v = mf.Network("relu"), mf.Gaussian(2).sample(64, seed=0), np.ones(2)
     >>> K = mf.tangent.operator(net, start, np.eye(2))
     >>> bool(np.allclose(K @ v, mf.tangent.gram(net, start, np.eye(2)) @ v))

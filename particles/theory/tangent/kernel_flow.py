@@ -20,17 +20,40 @@ from particles.methods.schedules import Constant, Schedule, schedule
 
 
 class Eigen(NamedTuple):
-    """A Gram matrix's eigenvalues (n,), ascending and as they came, and eigenvectors (n, n) as columns."""
+    """The eigenpairs of a Gram matrix.
+
+    Attributes
+    ----------
+    values : (n,)
+        Eigenvalues, ascending, as computed.
+    vectors : (n, n)
+        Eigenvectors, as columns.
+    """
 
     values: Array
     vectors: Array
 
 
 def eigen(gram: ArrayLike) -> Eigen:
-    """The eigenpairs of a Gram matrix (n, n): give them to `flow` and `descend` in its place to find them once.
+    """The eigenpairs of a Gram matrix: give them to `mf.tangent.flow` and `mf.tangent.descend` to compute them once.
 
-    Raises InputError for a matrix that is not square, finite and symmetric.
+    Parameters
+    ----------
+    gram : (n, n)
+        A symmetric matrix.
 
+    Returns
+    -------
+    Eigen
+        Eigenvalues and eigenvectors.
+
+    Raises
+    ------
+    InputError
+        For a matrix that is not square, finite and symmetric.
+
+    Examples
+    --------
     >>> mf.tangent.eigen([[2.0, 1.0], [1.0, 2.0]]).values.round(6)
     array([1., 3.])
     """
@@ -64,13 +87,49 @@ def flow(
     cross_start: ArrayLike | None = None,
     weight_decay: float = 0.0,
 ) -> Array:
-    """The kernel gradient flow of the mean squared loss, exact at every time asked for: (T, n) (3.1, flow time).
+    r"""The kernel gradient flow of the mean squared loss, exact at every given time (3.1, flow time).
 
-    gram: (n, n), or its `eigen`. y : (n,) targets. times : (T,). start : (n,) outputs at time 0, zeros without.
-    cross : (m, n) the kernel at m other points against the samples; the values there are then returned, (T, m), from
-    cross_start : (m,) on. weight_decay: the pull to the start, in flow time.
-    Raises InputError for times below 0 and for shapes that do not fit.
+    Parameters
+    ----------
+    gram : (n, n), or an `Eigen`
+        The Gram matrix at the samples.
+    y : (n,)
+        Targets.
+    times : (T,)
+        Flow times >= 0.
+    start : (n,)
+        Outputs at the samples at time 0; zeros by default.
+    cross : (m, n)
+        The kernel at m other points against the samples; the outputs there are then returned.
+    cross_start : (m,)
+        Outputs at those points at time 0; zeros by default.
+    weight_decay
+        The pull `lam` to the start, in flow time (3.2); 0 by default.
 
+    Returns
+    -------
+    (T, n), or (T, m) with `cross`
+        The outputs at every time.
+
+    Raises
+    ------
+    InputError
+        For times below 0, and for shapes that do not fit.
+
+    Notes
+    -----
+    The solution of
+
+    .. math:: \frac{df}{dt} = -\frac{1}{n} K (f - y) - \lambda (f - f_0)
+
+    in the eigenvectors of K. Nothing is divided by an eigenvalue that may be 0.
+
+    References
+    ----------
+    Section 3.1: as M -> infinity gradient descent approaches gradient descent in the RKHS of `k_w(1)`.
+
+    Examples
+    --------
     >>> mf.tangent.flow([[2.0, 0.0], [0.0, 0.5]], y=[1.0, -1.0], times=[0.0, 1.0, 10.0]).round(3)
     array([[ 0.   ,  0.   ],
            [ 0.632, -0.221],
@@ -95,11 +154,49 @@ def descend(
     cross_start: ArrayLike | None = None,
     weight_decay: float = 0.0,
 ) -> Array:
-    """Gradient descent (3) where the kernel does not move, after each number of iterations asked for: (T, n).
+    r"""Gradient descent (3) with a fixed kernel, after each given number of iterations (3.1, flow time).
 
-    step: eta in flow time, a number or a schedule. iterations : (T,) whole numbers. The rest as in `flow`, which it
-    tends to as the step goes to zero. A step above 2 n / lam_max diverges, here as there.
+    Parameters
+    ----------
+    gram : (n, n), or an `Eigen`
+        The Gram matrix at the samples.
+    y : (n,)
+        Targets.
+    step : flow time
+        `eta`, a number or a schedule. A step above `2 n / lam_max` diverges.
+    iterations : (T,)
+        Whole numbers >= 0.
+    start : (n,)
+        Outputs at the samples before the first iteration; zeros by default.
+    cross : (m, n)
+        The kernel at m other points against the samples; the outputs there are then returned.
+    cross_start : (m,)
+        Outputs at those points before the first iteration; zeros by default.
+    weight_decay
+        The pull `lam` to the start, in flow time (3.2); 0 by default.
 
+    Returns
+    -------
+    (T, n), or (T, m) with `cross`
+        The outputs after each number of iterations.
+
+    Raises
+    ------
+    InputError
+        For iterations that are not whole numbers >= 0, and for shapes that do not fit.
+
+    Notes
+    -----
+    .. math:: f_{t+1} = f_t - \frac{\eta}{n} K (f_t - y) - \eta \lambda (f_t - f_0)
+
+    It tends to `mf.tangent.flow` as the step goes to zero.
+
+    References
+    ----------
+    Equation (3) and section 3.1.
+
+    Examples
+    --------
     >>> mf.tangent.descend([[2.0, 0.0], [0.0, 0.5]], y=[1.0, -1.0], step=0.5, iterations=[0, 2, 20]).round(3)
     array([[ 0.   ,  0.   ],
            [ 0.75 , -0.234],

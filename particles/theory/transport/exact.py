@@ -29,13 +29,27 @@ ROUNDING = 1e-9  # how far weights may be from their sum, as `checked_measure` h
 
 
 class Subsampled(NamedTuple):
-    """W_p by exact distances between subsamples of n atoms.
+    """`W_p` by exact distances between subsamples of n particles.
 
-    value, error : the p-mean of W_p(mu_n, nu_n) and its standard error; value^p is never below W_p^p in expectation.
-    excess : a bound on how far above W_p it is, in expectation: W_p lies from value - excess to value.
-    corrected, corrected_error : from value^p less what subsamples of one measure are apart, half of either. corrected^p
-    is exact in expectation at p = 2 when nu is a translate of mu; elsewhere an estimate without a bound.
-    Of few repeats an error itself is uncertain: Student's quantile of repeats - 1 degrees, 2.3 for 10, gives 95%.
+    Attributes
+    ----------
+    value
+        The p-mean of `W_p(mu_n, nu_n)`; `value^p` is never below `W_p^p` in expectation.
+    error
+        Its standard error.
+    excess
+        A bound on how far `value` is above `W_p`, in expectation: `W_p` is between `value - excess` and `value`.
+    corrected
+        From `value^p` minus half of the same distance between subsamples of one measure, for each measure.
+        `corrected^p` is exact in expectation at p = 2 when `nu` is a translate of `mu`; elsewhere it is an estimate
+        without a bound.
+    corrected_error
+        Its standard error.
+
+    Notes
+    -----
+    With few repeats the errors themselves are uncertain: Student's quantile of `repeats - 1` degrees of freedom, 2.3
+    for 10, gives 95%.
     """
 
     value: float
@@ -46,19 +60,54 @@ class Subsampled(NamedTuple):
 
 
 def wasserstein(mu: Measure, nu: Measure, p: float = 2.0, signs: str = "joint") -> float:
-    """W_p(mu, nu) = min over couplings (E |z - z'|^p)^(1/p), exactly; z is the place of a particle.
+    r"""`W_p(mu, nu)`, exactly.
 
-    signs: "joint", z = (b, s) in R^(d+1), so that to flip a sign +-1 costs 2: always finite, and what convergence of
-    mu_M to mu means. "ignored", z = b. "apart", mass never leaves its value of s, as along the flow of the input layer,
-    where no sign changes: infinite (math.inf) unless every s has the same mass in both, which independent random signs
-    hardly ever give. It is for two times of one run, and for signs that are equal or symmetric.
-    "ignored" <= "joint" <= "apart", and all three agree where all s are one number.
+    Parameters
+    ----------
+    mu
+        A measure on R^d; its weights count.
+    nu
+        Another one, of any number of particles.
+    p
+        The order, >= 1; 2 by default.
+    signs
+        What a particle's place `z` is:
 
-    In one dimension by sorting, any M; d = 1 with two signs is two dimensions unless signs="ignored" or "apart". Else
-    M N must not exceed LIMIT. A rounding of masses by 1e-16 moves W_p by up to (1e-16)^(1/p) diameters, 1e-8 at p = 2.
-    Raises InputError for measures that cannot be compared, p < 1, or too many atoms. Needs POT, which imports jax and
-    torch where they are installed. Bonneel et al. (2011).
+        * "joint": `z = (b, s)` in R^(d+1), so that to flip a sign +-1 costs 2. Always finite, and what convergence of
+          `mu_M` to `mu` means.
+        * "ignored": `z = b`.
+        * "apart": mass never leaves its value of `s`, as along the flow of the input layer, where no sign changes.
+          Infinite (`math.inf`) unless every `s` has the same mass in both measures, which independent random signs
+          hardly ever give. Meant for two times of one run, and for signs that are equal or symmetric.
 
+    Returns
+    -------
+    float
+        The distance, in the units of positions.
+
+    Raises
+    ------
+    InputError
+        For measures that cannot be compared, p < 1, or more than 10^8 pairs of particles.
+
+    Notes
+    -----
+    .. math:: W_p(\mu, \nu) = \min_\pi \left( E_{(z, z') \sim \pi} |z - z'|^p \right)^{1/p}
+
+    over couplings of the two measures. "ignored" <= "joint" <= "apart", and all three agree where all `s` are one
+    number.
+
+    In one dimension by sorting, for any M (d = 1 with two signs is two dimensions unless `signs` is "ignored" or
+    "apart"). Otherwise by POT's network simplex, which imports jax and torch where they are installed. A rounding of
+    masses by 1e-16 changes `W_p` by up to (1e-16)^(1/p) diameters, 1e-8 at p = 2.
+
+    References
+    ----------
+    Section 3.4: the mean field is a flow in `W_2`. Bonneel, van de Panne, Paris and Heidrich (2011), Displacement
+    interpolation using Lagrangian mass transport.
+
+    Examples
+    --------
     >>> mu = mf.Gaussian(2).sample(64, seed=0)
     >>> round(mf.transport.wasserstein(mu, mu._replace(b=mu.b + [3.0, 4.0])), 6)
     5.0
@@ -126,14 +175,48 @@ def subsampled(
     seed: int = 0,
     signs: str = "joint",
 ) -> Subsampled:
-    """W_p of measures of any size, bracketed by exact distances between `count` atoms drawn independently by weight.
+    r"""`W_p` of measures of any size, bracketed by exact distances between subsamples of `count` particles.
 
-    W_p^p is jointly convex and mu_n is mu on average, so E W_p^p(mu_n, nu_n) >= W_p^p(mu, nu): subsamples lie further
-    apart than the measures. By the triangle inequality the excess is at most F_mu + F_nu, F_mu^p = E W_p^p(mu_n, mu_n')
+    Parameters
+    ----------
+    mu
+        A measure on R^d; its weights count.
+    nu
+        Another one.
+    p
+        The order, >= 1; 2 by default.
+    count
+        Particles of a subsample: any number that `mf.transport.wasserstein` takes, also above M.
+    repeats
+        Independent repetitions, 10 by default.
+    seed
+        Of the draws.
+    signs
+        As in `mf.transport.wasserstein`.
+
+    Returns
+    -------
+    Subsampled
+        The bracket, and a corrected estimate.
+
+    Raises
+    ------
+    InputError
+        As `mf.transport.wasserstein` does.
+
+    Notes
+    -----
+    `W_p^p` is jointly convex and the mean of `mu_n` is `mu`, so :math:`E W_p^p(\mu_n, \nu_n) \ge W_p^p(\mu, \nu)`. By
+    the triangle inequality the excess is at most :math:`F_\mu + F_\nu`, :math:`F_\mu^p = E W_p^p(\mu_n, \mu_n')`
     between independent subsamples of one measure, which the same repeats measure. It falls slowly with n, as n^(-1/D)
-    for p < D / 2. `count` may be anything that `wasserstein` takes, also above M. Raises InputError as `wasserstein`
-    does. Fournier and Guillin (2015) have the rates.
+    for p < D / 2.
 
+    References
+    ----------
+    Fournier and Guillin (2015), On the rate of convergence in Wasserstein distance of the empirical measure.
+
+    Examples
+    --------
     >>> mu = mf.Gaussian(2).sample(4096, seed=0)
     >>> found = mf.transport.subsampled(mu, mu._replace(b=mu.b + [3.0, 4.0]), count=100, repeats=4)
     >>> bool(found.value - found.excess < 5.0), round(found.corrected, 1)
