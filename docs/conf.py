@@ -33,7 +33,7 @@ nb_output_stderr = "error"
 # The reference: the order and the grouping are the pages' own. Docstrings are in NumPy's form; `prose`, which comes
 # before napoleon, makes reStructuredText of those that are not yet.
 default_role = "code"
-napoleon_google_docstring = False
+napoleon_google_docstring = napoleon_attr_annotations = False  # types stand in the signature alone
 napoleon_use_param = napoleon_use_rtype = False  # what stands for a type is a shape, no name to link to
 napoleon_custom_sections = [("Attributes", "params_style"), ("Raises", "params_style")]
 autodoc_member_order = "bysource"
@@ -44,7 +44,7 @@ nitpick_ignore_regex = [
     ("py:class", "ArrayLike|Event|Figure|LinearOperator|Runs"),  # imported for type checking only
     (
         "py:class",
-        r"particles\..*\.(Left|Lengths|Profile|Purpose|Sample|Scene|Method|Regulariser)",
+        r"particles\..*\.(Lengths|Method|Profile|Purpose|Regulariser|Sample|Scene|Schedule|StoredMeasure)",
     ),  # that no user makes
     ("py:class", r"particles\.methods\..*\.(Averaging|Euler|Noisy)"),  # the steppers of methods
 ]

@@ -1,5 +1,5 @@
 from . import theory as theory
-from .analysis.compare import compare as compare
+from .analysis.convergence import compare as compare
 from .analysis.coupling import coupled as coupled
 from .analysis.mean_field import MeanField as MeanField, ToleranceError as ToleranceError, mean_field as mean_field
 from .data import datasets as datasets

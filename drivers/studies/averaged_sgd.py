@@ -32,7 +32,7 @@ from pydantic import Field
 from scipy.special import stdtrit
 
 import particles as mf
-from particles.analysis.compare import fit_exponent
+from particles.analysis.convergence import fit_exponent
 from particles.experiments.claims import Settings, at_most, below, study, within
 from particles.plotting.style import PALETTE, THEORY, legend, panels, series, styled, theory
 from particles.theory.spectra.eigenvalues import spectrum

@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import Field
 
 import particles as mf
-from particles.analysis.compare import fit_exponent
+from particles.analysis.convergence import fit_exponent
 from particles.experiments.claims import Claim, Settings, at_most, below, study, vacuous
 from particles.measures.random_streams import Purpose
 from particles.plotting.style import THEORY, legend, panels, series, styled, theory, ticks

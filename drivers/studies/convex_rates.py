@@ -15,7 +15,7 @@ import sys
 import numpy as np
 
 import particles as mf
-from particles.analysis.compare import fit_exponent
+from particles.analysis.convergence import fit_exponent
 from particles.experiments.claims import Settings, at_most, below, study, within
 from particles.plotting.style import legend, panels, series, styled, theory, ticks
 

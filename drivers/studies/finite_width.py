@@ -8,7 +8,7 @@ a quadrature rule that converges geometrically, so its error is far below any fi
 """
 
 import particles as mf
-from particles.analysis.compare import verdict
+from particles.analysis.convergence import verdict
 
 net = mf.Network("tanh", beta=1.0)
 law = mf.Sphere(dim=2, radius=2.0)

@@ -18,7 +18,7 @@ import sys
 import numpy as np
 
 import particles as mf
-from particles.analysis.compare import fit_exponent
+from particles.analysis.convergence import fit_exponent
 from particles.experiments.claims import Settings, below, study, within
 from particles.plotting.style import LIMIT, THEORY, legend, panels, series, shades_of, styled, theory, ticks
 

@@ -24,7 +24,7 @@ import sys
 import numpy as np
 
 import particles as mf
-from particles.analysis.compare import fit_exponent
+from particles.analysis.convergence import fit_exponent
 from particles.experiments.claims import Settings, below, study, within
 from particles.kernels.compile import inline
 from particles.kernels.lanes import at_most, clamp

@@ -17,7 +17,7 @@ import sys
 import numpy as np
 
 import particles as mf
-from particles.analysis.compare import fit_exponent
+from particles.analysis.convergence import fit_exponent
 from particles.experiments.claims import Settings, above, at_most, below, study, vacuous, within
 from particles.plotting.style import THEORY, legend, panels, series, styled, theory, ticks
 

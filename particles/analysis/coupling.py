@@ -86,9 +86,9 @@ def coupled(
     Notes
     -----
     A twin starts where its particle does and is driven by the same noise, but moves in the velocity of the limit. With
-    :math:`\bar b_r` the twin of particle r,
+    :math:`b_r^\infty` the twin of particle r,
 
-    .. math:: \left( \frac{1}{M} \sum_r |b_r - \bar b_r|^2 \right)^{1/2}, \quad \max_r |b_r - \bar b_r|
+    .. math:: \left( \frac{1}{M} \sum_r |b_r - b_r^\infty|^2 \right)^{1/2}, \quad \max_r |b_r - b_r^\infty|
 
     are `twin_distance` and `twin_distance_max`; `prediction_distance` is the root mean square over the samples of the
     difference of predictions.

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from particles.analysis.compare import HOLDS, THEORY, judged
+from particles.analysis.convergence import HOLDS, THEORY, judged
 from particles.experiments.plan import Plan
 from particles.experiments.summary import compared_in
 from particles.experiments.sweep import Outcome, run_path

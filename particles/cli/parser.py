@@ -56,10 +56,7 @@ def parser() -> Parser:
     )
     top.add_argument("--version", action="version", version=metadata.version("meanfield-particles"))
     top.add_argument(
-        "--print-completion",
-        action=_Completion,
-        choices=shtab.SUPPORTED_SHELLS,
-        help="print a script for shell completion",
+        "--print-completion", action=_Completion, choices=shtab.SUPPORTED_SHELLS, help="print a completion script"
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     new = commands.add_parser("new", help="write a configuration for a data file of your own")
@@ -84,17 +81,10 @@ def parser() -> Parser:
             help='a Ray cluster: host:port, "auto" (one that is running here), "local" (start one)',
         )
     _path(doctor, "--plan", metavar="CONFIG", help="estimate time, traffic and memory of this configuration")
-    doctor.add_argument(
-        "--nodes", type=_positive, help="number of machines in the plan (default: those of --ray, or 1)"
-    )
-    doctor.add_argument("--cores", type=_positive, help="number of cores of each machine in the plan")
+    doctor.add_argument("--nodes", type=_positive, help="machines in the plan (default: those of --ray, or 1)")
+    doctor.add_argument("--cores", type=_positive, help="cores of each machine in the plan")
     for command in (run, gather):
-        _path(
-            command,
-            "--out",
-            default=Path("out"),
-            help="folder of the results, which go to its folder NAME (default: out)",
-        )
+        _path(command, "--out", default=Path("out"), help="results go to NAME in this folder (default: out)")
         command.add_argument("--no-figure", action="store_true", help="draw no figure")
     _run(run)
     _path(show, "path")
@@ -104,9 +94,7 @@ def parser() -> Parser:
         "--plots", action=argparse.BooleanOptionalAction, help="small plots (default: on a terminal, not in a pipe)"
     )
     for command in (new, run, gather, check, show, report, doctor, schema):
-        command.add_argument(
-            "--json", action="store_true", help="one JSON document on stdout, everything else on stderr"
-        )
+        command.add_argument("--json", action="store_true", help="one JSON document on stdout, the rest on stderr")
     return top
 
 
@@ -124,9 +112,7 @@ def _run(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--engine", choices=KINDS, default="auto", help="with --ray: where the runs go (default: the fastest)"
     )
-    run.add_argument(
-        "--shards", type=_positive, help="with --ray: number of processes that share the particles of one run"
-    )
+    run.add_argument("--shards", type=_positive, help="with --ray: processes that share the particles of one run")
     run.add_argument("--keep", type=_positive, default=0, metavar="K", help="never delete each K-th checkpoint")
     run.add_argument(
         "--part", type=_part, metavar="I/N", help="make only part I of N of the runs, I from 0 or from 1; then `gather`"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
-from particles.analysis.compare import by_count, verdict
+from particles.analysis.convergence import by_count, verdict
 from particles.cli.json_output import PROVENANCE, comparisons
 from particles.cli.text_plots import Scale, can_braille, chart
 from particles.console import Console
@@ -36,8 +36,7 @@ def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Data
     console.print(table)
     row = "unknown, as both limits have the same nodes. Use more nodes, or another number."
     if known:
-        share = f"{change / last:.2f} of the distance at the largest M."
-        row = f"the limit with all nodes minus that with half of them, {share}"
+        row = f"the limit minus that with half the nodes, {change / last:.2f} of the distance at the largest M."
     console.print(f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: {row}")
     console.print(verdict(compared))
 

@@ -15,7 +15,7 @@ from particles.errors import InputError, nearest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from particles.analysis.compare import Exponent
+    from particles.analysis.convergence import Exponent
     from particles.measures.measure import Measure
     from particles.storage.manifest import Event
 
@@ -82,7 +82,7 @@ class Accessor:
         A sweep may have the dimensions count and seed; take one of any other (`ds.isel`) before. Of a
         sweep the runs that finished are taken.
         """
-        from particles.analysis.compare import compare
+        from particles.analysis.convergence import compare
 
         runs = _by_count_and_seed(self._has("prediction"))
         if limit is None:
@@ -101,7 +101,7 @@ class Accessor:
         more a line is fitted to each and the interval is Student's over them; else it is the one line's. `of` may have
         the dimensions `over` and `seed`; take one of any other before.
         """
-        from particles.analysis.compare import fit_exponent
+        from particles.analysis.convergence import fit_exponent
 
         if of == "sup_distance" and of not in self._data and self.limits:
             return Accessor(self.compare()).exponent(over, of)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.analysis.compare import compare
+from particles.analysis.convergence import compare
 from particles.errors import StorageError
 from particles.experiments.plan import Axis, Case, Plan
 from particles.experiments.sweep import Recorded, run_file, run_path

@@ -208,9 +208,7 @@ def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcom
     if note(0):
         return Outcome(case, "stopped")
     if not (out / errand.mark).exists():
-        return Outcome(
-            case, "failed", f"this machine has no access to {out}: results must go to a shared folder (--out)"
-        )
+        return Outcome(case, "failed", f"no access to {out} from this machine: results need a shared folder (--out)")
     try:
         return _shared(errand, case, note) if errand.shared else _made(errand, case, note)
     except (ParticlesError, MemoryError, OSError) as error:

@@ -64,7 +64,7 @@ class Method:
     @property
     def noisy(self) -> bool:
         """Whether particles move by noise of their own, which no quadrature integrates."""
-        return False
+        return getattr(self, "temperature", 0.0) != 0.0
 
     @property
     def stages(self) -> int:
@@ -98,7 +98,6 @@ class Problem(NamedTuple):
     method: Method
     sizes: Array  # (T,) step sizes, flow time
     times: Array  # (T + 1,) flow time after each number of iterations
-    hopeless: float  # a loss above this will not come back
 
     def field(self, iteration: int, g: Array) -> Drift:
         """What the velocity depends on, from the outputs at this iteration's samples."""

@@ -15,6 +15,7 @@ from particles.model.regularisers import Regulariser
 from particles.population.messages import Reduction, Update
 from particles.population.shard import Shard
 
+_RATE = "how fast weights change, dw/dt = -rate w (V - mean V); 0 is plain descent"
 MASS = Reduction(lambda block: np.atleast_1d(np.sum(block.w)), "sum")
 
 
@@ -53,14 +54,7 @@ class FisherRao(Method):
     """
 
     step: Step
-    rate: Annotated[
-        float,
-        Setting(
-            "how fast weights change, dw/dt = -rate w (V - mean V); 0 is plain descent",
-            least=0.0,
-            remedy="Use 0 for plain descent.",
-        ),
-    ] = 1.0
+    rate: Annotated[float, Setting(_RATE, least=0.0, remedy="Use 0 for plain descent.")] = 1.0
 
     weighing = True
     stepper = Reweighing

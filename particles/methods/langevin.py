@@ -65,8 +65,3 @@ class Langevin(Method):
     def regulariser(self) -> Regulariser:
         """The confinement lam/2 |b|^2."""
         return L2(self.weight_decay)
-
-    @property
-    def noisy(self) -> bool:
-        """Whether the temperature is not 0."""
-        return self.temperature != 0.0

@@ -21,6 +21,9 @@ _SMALLEST = 1e-9  # of a step: a part this small means that the flow cannot be f
 # Of a step, accepted or not: 15 s of the smallest problem. A smooth flow needs about one part for each 3 / lam_max of
 # flow time; along a kink parts are about as short as the tolerance.
 _PARTS = 20_000
+_TOLERANCE = Setting(
+    "error allowed a step; the step adapts", above=0.0, remedy="Use 1e-6, or None for steps as they are."
+)
 
 
 class Tableau(NamedTuple):
@@ -165,10 +168,7 @@ class RungeKutta(Method):
 
     step: Step
     scheme: Annotated[str, Setting("which scheme", choices=tuple(SCHEMES))] = "dormand-prince"
-    tolerance: Annotated[
-        float | None,
-        Setting("error allowed a step; the step adapts", above=0.0, remedy="Use 1e-6, or None for steps as they are."),
-    ] = None
+    tolerance: Annotated[float | None, _TOLERANCE] = None
 
     stepper = Staged
 

@@ -126,6 +126,11 @@ class PopulationSpec(NamedTuple):
     anchored: bool
     weighing: bool = False
 
+    @property
+    def alpha(self) -> float:
+        """The output scale M^(1 - beta); InputError where the start's weights differ at beta < 1."""
+        return self.net.scale(self.start)
+
 
 def population_spec(
     net: Network,

@@ -47,11 +47,15 @@ class Scene(NamedTuple):
     g_test: Array
     y_test: Array
     loss: Loss
-    alpha: float
     integral: dict[str, Array]
     population: Population
     positions: int
     kernel: Kernel | None
+
+    @property
+    def alpha(self) -> float:
+        """The output scale M^(1 - beta)."""
+        return self.population.alpha
 
 
 class Observable(NamedTuple):
@@ -190,7 +194,6 @@ class Observer:
         rule: Regulariser,
         samples: Samples,
         averaged: bool,
-        alpha: float,
         positions: int,
         kernel: KernelNow | None = None,
     ) -> None:
@@ -201,7 +204,7 @@ class Observer:
                 raise InputError(f"`record` asks for {row.name}, which needs test samples", "test=None", "Give `test`.")
             if row.binary:
                 checked_labels(np.concatenate([samples.y, samples.y_test]) if row.test else samples.y)
-        self.loss, self.rule, self.averaged, self.alpha, self.positions = loss, rule, averaged, alpha, positions
+        self.loss, self.rule, self.averaged, self.positions = loss, rule, averaged, positions
         self.kernel = kernel if any(row.kernel for row in self.rows) else None
         self.y, self.y_test = samples.y, samples.y_test
         self.sums = {name: INTEGRALS[name] for row in self.rows for name in row.integrals if name != "penalty"}
@@ -244,9 +247,7 @@ class Observer:
         integral = dict(zip(sums, found, strict=True))
         watched = self.kernel and not averaged and any(row.kernel for row in rows)
         kernel = self.kernel(iteration, population, g) if self.kernel and watched else None
-        return Scene(
-            g, self.y, g_test, self.y_test, self.loss, self.alpha, integral, population, self.positions, kernel
-        )
+        return Scene(g, self.y, g_test, self.y_test, self.loss, integral, population, self.positions, kernel)
 
 
 def needs_start(names: Iterable[str], rule: Regulariser) -> bool:

@@ -31,7 +31,7 @@ class Shard:
     ) -> None:
         net, start, dtype, averaged, anchored, weighing = spec
         self.net, self.dtype, self.samples = net, dtype, samples
-        self.alpha = net.scale(start)
+        self.alpha = spec.alpha
         self.all_blocks = blocks.blocks_of(start.count)
         self.first, self.last = span or (0, self.all_blocks)
         self.trains = "input" in net.train, "output" in net.train

@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from particles.analysis.compare import verdict
+from particles.analysis.convergence import verdict
 from particles.errors import InputError
 from particles.escapes import escaped
 from particles.files.atomic import write_whole

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from particles.analysis.compare import THEORY, by_count, judged, verdict
+from particles.analysis.convergence import THEORY, by_count, judged, verdict
 from particles.experiments.claims import VERDICTS, tally
 from particles.experiments.summary import last_values
 from particles.report.sheets import INFINITE, Cell, Sheet, judgement, sheet

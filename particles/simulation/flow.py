@@ -53,17 +53,18 @@ def flow(
     begin: int = 0,
     memory: Memory | None = None,
     stop: Stop = lambda: False,
+    ceiling: float = np.inf,
 ) -> Iterator[Snapshot]:
     """A method's iterates on a population, in place, from iteration `begin` (and the memory of then) to the last.
 
     stop: asked between the parts of a step; a step that is given up ends the flow with the snapshot from before it.
-    Raises DivergedError when an output, the loss or a particle leaves the numbers.
+    ceiling: a loss above it will not come back. Raises DivergedError there, and when a number is no longer finite.
     """
     stepping = problem.method.stepper(problem, population, memory or {}, stop)
     if sweeps(problem.net, problem.method, problem.regulariser, problem.loss):
-        yield from _sweeps(problem, population, observer, record, begin)
+        yield from _sweeps(problem, population, observer, record, begin, ceiling)
     else:
-        yield from _steps(problem, population, observer, record, begin, stepping)
+        yield from _steps(problem, population, observer, record, begin, stepping, ceiling)
 
 
 def sweeps(net: Network, method: Method, rule: Regulariser, loss: Loss) -> bool:
@@ -82,6 +83,7 @@ def _steps(
     record: Container[int],
     begin: int,
     stepping: Stepper,
+    ceiling: float,
 ) -> Iterator[Snapshot]:
     """An iteration at a time: the last one's update and this one's sums are one call, wherever the particles are."""
     steps, whole = len(problem.sizes), problem.samples.whole
@@ -91,7 +93,7 @@ def _steps(
         if not finite:
             raise DivergedError(f"a particle is no longer finite after iteration {iteration}", iteration)
         risk = mean_loss(problem.loss, g, problem.samples.targets(iteration))
-        if not risk <= problem.hopeless:
+        if not risk <= ceiling:
             raise DivergedError(f"the loss is {risk:.3g} at iteration {iteration}", iteration)
         values = observer.measure(iteration, population, g if whole else None) if iteration in record else None
         yield Snapshot(iteration, float(problem.times[iteration]), values, memory=stepping.memory)
@@ -104,7 +106,7 @@ def _steps(
 
 
 def _sweeps(
-    problem: Problem, population: Population, observer: Observer, record: Container[int], begin: int
+    problem: Problem, population: Population, observer: Observer, record: Container[int], begin: int, ceiling: float
 ) -> Iterator[Snapshot]:
     """One-sample SGD: many iterations a call, in windows that begin at multiples of their length, whoever looks when.
 
@@ -118,12 +120,12 @@ def _sweeps(
             continue
         boundary = stop - stop % WINDOW
         if boundary > here:
-            _sweep(problem, population, here, boundary)
+            _sweep(problem, population, here, boundary, ceiling)
             here = boundary
         inside = stop > here
         if inside:
             population.each(Shard.hold)
-            _sweep(problem, population, here, stop)
+            _sweep(problem, population, here, stop, ceiling)
         values = observer.measure(stop, population, None) if stop in record else None
         yield Snapshot(stop, float(problem.times[stop]), values, whole=not inside)
         if inside and stop < steps:
@@ -136,14 +138,14 @@ def mean_loss(loss: Loss, g: Array, y: Array) -> float:
         return float(np.mean(loss.value(g, y)))
 
 
-def _sweep(problem: Problem, population: Population, first: int, last: int) -> None:
+def _sweep(problem: Problem, population: Population, first: int, last: int, ceiling: float) -> None:
     """Iterations [first, last)."""
     run = OnlineRun(first, last, problem.sizes[first:last], problem.loss.name, problem.regulariser, first + 1)
     g, finite = population.sweep(run)
     _, y = problem.samples.run(first, last)
     with np.errstate(all="ignore"):
         risk = problem.loss.value(g, y)
-    lost = np.flatnonzero(~(risk <= problem.hopeless))
+    lost = np.flatnonzero(~(risk <= ceiling))
     if len(lost):
         at = first + int(lost[0])
         raise DivergedError(f"the loss is {risk[lost[0]]:.3g} at iteration {at}", at)

@@ -24,7 +24,7 @@ from particles.storage.virtual_dataset import StoredMeasure, store_measure
 # Called with (iteration, steps) as a run goes on; true asks it to stop.
 Progress = Callable[[int, int], object]
 # A loss this many times its first value (plus one) will not come back; far below overflow, so the step is named early.
-_HOPELESS = 1e6
+_CEILING = 1e6
 FAULTS = 3  # that may follow each other without the run getting any further; then it is not chance
 
 
@@ -75,7 +75,7 @@ class Runner:
         self.rows: list[Row] = []
         self.events: list[Event] = []
         self.memory: Memory = {}
-        self._at = 0
+        self._at, self._ceiling = 0, np.inf
         self._interrupt = Interrupt()
 
     def run(self) -> RunOutcome:
@@ -143,11 +143,11 @@ class Runner:
             return RunOutcome(status, None, None)
 
     def _go(self) -> str:
-        if self.problem.hopeless == np.inf:
+        if self._ceiling == np.inf:
             first = mean_loss(self.problem.loss, self.population.sum(0), self.problem.samples.targets(0))
             if not np.isfinite(first):  # before anything is recorded, so that no step is blamed
                 raise DivergedError(f"the loss is {first:.3g} at iteration 0", 0)
-            self.problem = self.problem._replace(hopeless=_HOPELESS * (first + 1.0))
+            self._ceiling = _CEILING * (first + 1.0)
         (begin, memory), steps, asked = self._resume(), len(self.problem.sizes), False
         saved, kept, last = len(self.rows), begin, time.monotonic()
 
@@ -156,7 +156,9 @@ class Runner:
             asked = asked or self._asked(self._at, steps)
             return asked
 
-        for snapshot in flow(self.problem, self.population, self.observer, self.plan, begin, memory, end):
+        for snapshot in flow(
+            self.problem, self.population, self.observer, self.plan, begin, memory, end, self._ceiling
+        ):
             self._at, self.memory = snapshot.iteration, snapshot.memory
             stop = end() and snapshot.whole and snapshot.iteration < steps
             due = snapshot.whole and snapshot.iteration > kept

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from particles.checks import in_range, numpy_settings, whole
 from particles.data.dataset import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
@@ -105,7 +103,7 @@ def simulate(
     kernel = KernelObserver(net, source, samples, row, rule, rates, plan.iterations, here)
     if "kernel_distance" in plan.names:
         kernel.check(isinstance(method, GradientDescent))
-    observer = Observer(plan.due, net, row, rule, samples, method.average, net.scale(source), count, kernel)
+    observer = Observer(plan.due, net, row, rule, samples, method.average, count, kernel)
     if config is None:
         config = describe(net, data, method, steps, loss, rule, plan, observer, samples, dtype, source)
     key = fingerprint(config)
@@ -120,7 +118,7 @@ def simulate(
         in_range(name, values, dtype)
     population = (engine or Local()).populate(made, samples)
     try:
-        problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps), np.inf)
+        problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps))
         with watched(progress) as told:
             seconds = saves.every if saves else 0.0
             runner = Runner(problem, population, observer, plan.iterations, keeper, seconds, told, last, key)

@@ -25,10 +25,9 @@ from particles.escapes import escaped
 from particles.files.atomic import write_whole
 from particles.measures.measure import Measure
 from particles.population.observables import MOMENTS, Observable
-from particles.storage import netcdf
+from particles.storage import forms, netcdf
 from particles.storage.attributes import attribute
 from particles.storage.checkpoint import Row
-from particles.storage.forms import timed
 from particles.storage.manifest import Event
 from particles.storage.provenance import fingerprint, provenance
 from particles.storage.virtual_dataset import StoredMeasure, create_virtual
@@ -122,7 +121,7 @@ class Run:
                 lines.append(f"  {name}   M = {len(measure.b)} particles on R^{measure.b.shape[1]}")
         if self.left is not None:
             lines.append(f"  left      M = {self.left.atoms} particles in {self.left.folder}")
-        names = [str(name) for name, values in data.data_vars.items() if any(map(timed, values.dims))]
+        names = [str(name) for name, values in data.data_vars.items() if any(map(forms.timed, values.dims))]
         lines.append(f"  recorded  {', '.join(names) or 'nothing'}")
         if self.events:
             lines.append(f"  events    {len(self.events)}, see run.events")
@@ -159,10 +158,11 @@ def dataset_of(
     data: dict[str, Any] = {}
     for name, row in names:
         about = "of the average iterate: " if name.startswith("averaged_") else ""
-        attributes = {"long_name": about + row.long_name, "units": "1", "equation": row.equation}
+        labels = {"long_name": about + row.long_name, "units": "1", "equation": row.equation}
         if rows:
-            over_time = (dims.get(row.name, "time"), *row.dims)
-            data[name] = (over_time, np.stack([values[name] for _, values in rows if name in values]), attributes)
+            dim = dims.get(row.name, "time")
+            recorded = np.stack([values[name] for _, values in rows if name in values])
+            data[name] = ((dim, *row.dims), recorded, labels)
     for name, values in targets.items():
         dim = "test_sample" if name.startswith("test_") else "sample"
         data[name] = (dim, values, {"long_name": "targets y_i", "units": "1", "equation": "section 2"})

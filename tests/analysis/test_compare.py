@@ -6,7 +6,7 @@ import xarray
 from support.records import record
 
 import particles as mf
-from particles.analysis.compare import THEORY, Exponent, distance, fit_exponent, verdict
+from particles.analysis.convergence import THEORY, Exponent, distance, fit_exponent, verdict
 
 COUNTS = [64, 128, 256, 512, 1024]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import particles as mf
-from particles.analysis.compare import fit_exponent
+from particles.analysis.convergence import fit_exponent
 
 D, LAW, NET = 2, mf.Gaussian(2), mf.Network("tanh")
 

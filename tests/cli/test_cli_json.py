@@ -9,7 +9,7 @@ import pytest
 from support.commands import LIMIT, called
 from support.configs import SMALL_TOML
 
-from particles.analysis.compare import judged
+from particles.analysis.convergence import judged
 from particles.cli.json_output import plain
 
 

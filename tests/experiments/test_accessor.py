@@ -84,6 +84,8 @@ def test_compare__of_a_sweep_is_the_sweep_s_own_comparison(tmp_path):
     coarse, fine = (mf.open_run(file).dataset for file in data.mf.limits)
     xarray.testing.assert_equal(data.mf.compare(fine, coarse), tree["comparison"].to_dataset())
     xarray.testing.assert_equal(data.mf.compare(), tree["comparison"].to_dataset())
+    xarray.testing.assert_equal(mf.compare(data), tree["comparison"].to_dataset())
+    xarray.testing.assert_equal(mf.compare(data, fine, coarse), tree["comparison"].to_dataset())
     assert data.mf.exponent() == data.mf.compare().mf.exponent()
 
 

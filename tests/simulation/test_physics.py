@@ -220,9 +220,7 @@ def test_divergence__with_batches_advises_a_step_that_does_not_diverge(method):
 def message_of(net, start, data, step):
     """What a run of descent at this step would be told, had it diverged."""
     samples = Samples(net, Batches(data, None, 0), data)
-    problem = Problem(
-        net, loss_row("squared"), NONE, samples, mf.GradientDescent(step), np.full(9, step), np.zeros(10), 1.0
-    )
+    problem = Problem(net, loss_row("squared"), NONE, samples, mf.GradientDescent(step), np.full(9, step), np.zeros(10))
     return advice(problem, source_of(start), moved=True)
 
 

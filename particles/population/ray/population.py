@@ -78,7 +78,7 @@ class RayPopulation:
     _put: Any = None
 
     def __post_init__(self) -> None:
-        self.alpha, self.count = self.spec.net.scale(self.spec.start), self.spec.start.count
+        self.alpha, self.count = self.spec.alpha, self.spec.start.count
         self.blocks = blocks_of(self.count)
         self._put = self._stored(self.samples)  # the data, once
         try:

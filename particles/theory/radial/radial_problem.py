@@ -22,11 +22,30 @@ _CALLS = 20_000  # velocities; a flow that asks for more is stuck
 
 
 class RadialRun(NamedTuple):
-    """A radial cloud's flow at the times asked for, on the finest quadrature.
+    """The flow of a radial cloud at the given times, on the finest quadrature.
 
-    times (T,); radii (T, N), signs (N,), weights (N,): the cloud; data: the lengths rho (m,) with shares and targets;
-    prediction (T, m): g at those lengths; loss (T,): the expected squared loss (1), E (g - y)^2 / 2. error (T,): an
-    estimate of the largest error of a prediction. nodes: numbers of radii tried. profile: q.
+    Attributes
+    ----------
+    times : (T,)
+        Flow times.
+    radii : (T, N)
+        The particles' lengths `|b|`.
+    signs : (N,)
+        Their signs.
+    weights : (N,)
+        Their weights.
+    data
+        The lengths `|x| / sqrt(d)` (m,), with shares and targets.
+    prediction : (T, m)
+        `g` at those lengths.
+    loss : (T,)
+        The expected squared loss (1), `E (g - y)^2 / 2`.
+    error : (T,)
+        An estimate of the largest error of a prediction.
+    nodes
+        Numbers of radii that were tried.
+    profile
+        The mean of the activation over directions, `q`.
     """
 
     times: Array
@@ -41,7 +60,18 @@ class RadialRun(NamedTuple):
     profile: Profile
 
     def predict(self, lengths: ArrayLike) -> Array:
-        """g at other lengths |x| / sqrt(d): (k,) -> (T, k)."""
+        """`g` at other lengths.
+
+        Parameters
+        ----------
+        lengths : (k,)
+            `|x| / sqrt(d)`.
+
+        Returns
+        -------
+        (T, k)
+            The outputs at every time.
+        """
         rho, signed = np.atleast_1d(real_array("`lengths`", lengths)), self.signs * self.weights
         return np.array([signed @ self.profile(np.multiply.outer(r, rho))[0] for r in self.radii])
 

@@ -40,18 +40,59 @@ def radial_flow(
     kinks: tuple[float, ...] = (),
     most: int = 2**12,
 ) -> RadialRun:
-    """The mean-field flow of (1), squared loss, from a radial law on isotropic data: predictions right to `tolerance`.
+    r"""The mean-field flow of (1), squared loss, from a radial law on isotropic data, for any d (3.4, flow time).
 
-    start: a Gaussian about 0, Sphere or Ball in R^d; or, and for d = infinity always, a measure of radii r >= 0,
-    positions (N, 1). data: `IsotropicData`, or a `Stream` of that form. times (T,): ascending flow times >= 0.
-    signs: as in `law.quadrature`, for a law. kinks: where sigma or its slope jumps, other than at 0.
+    Parameters
+    ----------
+    net
+        The network: beta = 1, input weights without a bias.
+    start
+        A Gaussian about 0, a Sphere or a Ball in R^d; or a measure of radii r >= 0, positions (N, 1), which it must be
+        for d = infinity.
+    data
+        `mf.theory.IsotropicData`, or a `mf.Stream` of that form.
+    times : (T,)
+        Ascending flow times >= 0.
+    tolerance
+        The error of predictions to reach; 1e-6 by default.
+    signs
+        As in `law.quadrature`, for a law.
+    kinks
+        Where sigma or its slope jumps, other than at 0.
+    most
+        The most radii, 4096 by default.
 
-    First the data's lengths are settled, then the first radius is cut where the flow tears
-    (`RadialProblem.indicators`), and at last the panels and the integrator's longest step are halved and its tolerance
-    is a tenth: what that changes is the stated error, with that of the lengths and of q. Raises InputError for what has
-    no such reduction, or if `most` radii are not enough; DivergedError if the flow leaves the numbers, or is stuck at a
-    radius 0 where V has a corner (ReLU).
+    Returns
+    -------
+    RadialRun
+        The cloud, its predictions and their error.
 
+    Raises
+    ------
+    InputError
+        For what has no such reduction, and if `most` radii are not enough.
+    DivergedError
+        If a radius is no longer finite, or stays at 0 where V has a kink (ReLU).
+
+    Notes
+    -----
+    With q(s) the mean of the activation over directions and :math:`\rho = |x| / \sqrt{d}`,
+
+    .. math::
+
+        g(\rho) = \int s \, q(r \rho) \, d\mu(s, r), \qquad V(r) = E[(g(\rho) - y) \, q(r \rho)], \qquad
+        \frac{dr}{dt} = -s V'(r)
+
+    the expectation over the data. First the quadrature of the data's lengths is refined, then the start's radii are
+    divided where the flow separates them. At last the panels and the integrator's longest step are halved and its
+    tolerance is divided by ten: what that changes is the stated error, with that of the lengths and of q.
+
+    References
+    ----------
+    Section 3.4. Mei, Montanari and Nguyen (2018), A mean field view of the landscape of two-layer neural networks.
+
+    Examples
+    --------
     >>> data = mf.Stream(mf.Sphere(3), lambda x: 0.5 * np.linalg.norm(x, axis=1))
     >>> run = mf.theory.radial_flow(mf.Network("relu"), mf.Sphere(3), data, times=[0.0, 20.0])
     >>> run.loss.round(3), run.radii[:, 0].round(2), bool(run.error.max() < 1e-6)

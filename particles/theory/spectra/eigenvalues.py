@@ -21,10 +21,19 @@ _SETTLED = 1e-15  # stop doubling the panels at this change, over the kernel's l
 
 
 class Spectrum(NamedTuple):
-    """Eigenvalues of a zonal kernel for inputs uniform on S^(dim-1): degree k = 0..K at place k, each (K+1,).
+    """Eigenvalues of a zonal kernel for inputs uniform on S^(dim-1), by degree 0..K.
 
-    values: the eigenvalue of every harmonic of degree k; 0 where it does not exceed its error, as ReLU's odd degrees
-    from 3 on. counts: how many harmonics there are of degree k. error: absolute, an estimate from above.
+    Attributes
+    ----------
+    dim
+        The sphere is in R^dim.
+    values : (K+1,)
+        The eigenvalue of every harmonic of degree k; 0 where it does not exceed its error, as ReLU's odd degrees from 3
+        on.
+    counts : (K+1,)
+        How many harmonics degree k has.
+    error : (K+1,)
+        Absolute, an estimate from above.
     """
 
     dim: int
@@ -33,19 +42,62 @@ class Spectrum(NamedTuple):
     error: Array
 
     def listed(self, count: int) -> Array:
-        """The `count` largest eigenvalues, each as often as it occurs, (count,) descending, of the degrees at hand."""
+        """The largest eigenvalues of the degrees up to K, each as often as it occurs.
+
+        Parameters
+        ----------
+        count
+            How many.
+
+        Returns
+        -------
+        (count,)
+            Descending.
+        """
         count, order = whole("count", count, 1, int(self.counts.sum())), np.argsort(-self.values, kind="stable")
         return np.asarray(np.repeat(self.values[order], np.minimum(self.counts[order], count).astype(int))[:count])
 
 
 def spectrum(kernel: AngleKernel, dim: int, degrees: int, of: str = "angle") -> Spectrum:
-    """Eigenvalues of Sigma (3.2) for a zonal kernel on S^(dim-1), degrees 0 to `degrees` (flow time as the kernel).
+    r"""Eigenvalues of `Sigma` (3.2) for a zonal kernel and inputs uniform on S^(dim-1), flow time as the kernel's.
 
-    kernel: (n,) angles in [0, pi] -> (n,), or with of="cosine" inner products in [-1, 1]. Panels in the angle, doubled
-    until nothing moves: arc-cosine kernels are analytic there. Raises InputError for a kernel that is
-    not finite or has an eigenvalue below zero. Funk and Hecke; the errors of rounding shrink with the harmonics'
-    number, so small eigenvalues of high degrees keep their digits (2e-11 relative for ReLU, d = 5, k < 50).
+    Parameters
+    ----------
+    kernel
+        (n,) angles in [0, pi] -> (n,); or inner products in [-1, 1], see `of`.
+    dim
+        The sphere is in R^dim; the circle is 2.
+    degrees
+        The highest degree K.
+    of
+        "angle" or "cosine": what `kernel` is a function of.
 
+    Returns
+    -------
+    Spectrum
+        The eigenvalue of each degree, with its error.
+
+    Raises
+    ------
+    InputError
+        For a kernel that is not finite or has an eigenvalue below zero.
+
+    Notes
+    -----
+    By the formula of Funk and Hecke each degree's eigenvalue is one integral,
+
+    .. math:: \lambda_k = E[k(\theta) P_k(\cos \theta)]
+
+    with the angle between a fixed and a uniform point. It is computed on panels in the angle, where arc-cosine kernels
+    are analytic, which are doubled until nothing changes. Rounding errors shrink as the harmonics' number grows, so
+    small eigenvalues of high degrees keep their digits (2e-11 relative for ReLU, d = 5, k < 50).
+
+    References
+    ----------
+    Section 3.2, `Sigma_inf`.
+
+    Examples
+    --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
     >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=4)
     >>> found.values.round(5), found.counts

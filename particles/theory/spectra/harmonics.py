@@ -24,8 +24,22 @@ def zonal_polynomials(angle: Array, degrees: int, dim: int) -> Iterator[Array]:
 
 
 def multiplicity(dim: int, degree: int) -> int:
-    """How many independent harmonics of this degree S^(dim-1) has: C(k+d-1, d-1) - C(k+d-3, d-1).
+    """How many independent harmonics of a degree S^(dim-1) has: C(k+d-1, d-1) - C(k+d-3, d-1).
 
+    Parameters
+    ----------
+    dim
+        The sphere is in R^dim.
+    degree
+        k >= 0.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Examples
+    --------
     >>> [mf.theory.spectra.multiplicity(3, degree) for degree in range(4)]
     [1, 3, 5, 7]
     """
@@ -34,10 +48,28 @@ def multiplicity(dim: int, degree: int) -> int:
 
 
 def legendre(t: ArrayLike, degrees: int, dim: int) -> Array:
-    """The Legendre polynomials of dimension d, P_k(1) = 1, Chebyshev's on the circle: t (n,) -> (degrees + 1, n).
+    """The Legendre polynomials of dimension d, with `P_k(1) = 1`; Chebyshev's on the circle.
 
-    With a pole v, sqrt(multiplicity) P_k(x.v) is the zonal eigenfunction of degree k and has norm 1.
+    Parameters
+    ----------
+    t : (n,)
+        Inner products in [-1, 1].
+    degrees
+        The highest degree.
+    dim
+        d >= 2.
 
+    Returns
+    -------
+    (degrees + 1, n)
+        A degree a row.
+
+    Notes
+    -----
+    With a pole v, `sqrt(multiplicity) P_k(x.v)` is the zonal eigenfunction of degree k and has norm 1.
+
+    Examples
+    --------
     >>> mf.theory.spectra.legendre([0.5], degrees=2, dim=3).ravel().round(4)
     array([ 1.   ,  0.5  , -0.125])
     """
@@ -46,10 +78,27 @@ def legendre(t: ArrayLike, degrees: int, dim: int) -> Array:
 
 
 def fourier(x: ArrayLike, degrees: int) -> Array:
-    """The circle's eigenfunctions 1, sqrt2 cos(k theta), sqrt2 sin(k theta): x (n, 2) -> (n, 2 degrees + 1).
+    """The circle's eigenfunctions 1, `sqrt2 cos(k theta)`, `sqrt2 sin(k theta)`.
 
-    The order is 1, cos, sin, cos 2, sin 2, ...; column j has degree (j + 1) // 2.
+    Parameters
+    ----------
+    x : (n, 2)
+        Points of the circle.
+    degrees
+        The highest degree.
 
+    Returns
+    -------
+    (n, 2 degrees + 1)
+        In the order 1, cos, sin, cos 2, sin 2, ...; column j has degree (j + 1) // 2.
+
+    Raises
+    ------
+    InputError
+        For points of another shape.
+
+    Examples
+    --------
     >>> mf.theory.spectra.fourier([[0.0, 1.0]], degrees=1).round(3) + 0.0
     array([[1.   , 0.   , 1.414]])
     """

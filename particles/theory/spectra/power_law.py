@@ -12,11 +12,22 @@ from particles.theory.spectra.eigenvalues import Spectrum
 
 
 class Decay(NamedTuple):
-    """A fitted power law lam_i = coefficient i^-beta (Assumption 1).
+    """A fitted power law `lam_i = coefficient i^-beta` (Assumption 1).
 
-    interval: 95%, by the scatter about the line. An exact spectrum does not scatter but bend, which the interval does
-    not know: bend is beta over the upper half of the points minus that over the lower.
-    used: how many points were fitted; indices: the first and the last i.
+    Attributes
+    ----------
+    beta
+        The exponent.
+    interval
+        Of beta, 95%, from the scatter about the line. An exact spectrum does not scatter but bend, which this ignores.
+    coefficient
+        The factor.
+    used
+        How many points were fitted.
+    indices
+        The first and the last i.
+    bend
+        beta over the upper half of the points minus that over the lower.
     """
 
     beta: float
@@ -28,12 +39,33 @@ class Decay(NamedTuple):
 
 
 def decay(values: Spectrum | ArrayLike, first: int, last: int) -> Decay:
-    """The exponent beta of lam_i = Theta(i^-beta) (Assumption 1), a line through log lam over log i.
+    """The exponent beta of `lam_i = Theta(i^-beta)` (Assumption 1), from a line through log lam over log i.
 
-    values: a spectrum, where `first` to `last` are degrees, or eigenvalues (n,), where they are places i from 1 on in
-    descending order. A degree is one point in the middle of its stair. Degrees without an eigenvalue, and those known
-    to less than 1%, are left out. Raises InputError if fewer than 3 points remain.
+    Parameters
+    ----------
+    values
+        A `Spectrum`, of which a degree is one point in the middle of its indices; or eigenvalues (n,).
+    first
+        The first degree of a spectrum, or the first index i, from 1 on in descending order.
+    last
+        The last one.
 
+    Returns
+    -------
+    Decay
+        The fitted power law. Degrees without an eigenvalue, and those known to less than 1%, are left out.
+
+    Raises
+    ------
+    InputError
+        If fewer than 3 points remain.
+
+    References
+    ----------
+    Section 3.2, Assumption 1.
+
+    Examples
+    --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
     >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=200)
     >>> round(mf.theory.spectra.decay(found, 40, 200).beta, 2)
@@ -71,7 +103,17 @@ def _line(place: Array, lam: Array) -> Decay:
 
 
 class Dimension(NamedTuple):
-    """The effective dimension N(lam): total = listed + tail, `tail` from the power law beyond the listed ones."""
+    """The effective dimension N(lam).
+
+    Attributes
+    ----------
+    total
+        `listed + tail`.
+    listed
+        The sum over the given eigenvalues.
+    tail
+        The rest, from a power law.
+    """
 
     total: float
     listed: float
@@ -79,11 +121,38 @@ class Dimension(NamedTuple):
 
 
 def effective_dimension(values: Spectrum | ArrayLike, weight: float, beyond: Decay | None = None) -> Dimension:
-    """N(lam) = sum_i lam_i / (lam_i + lam) of the operator Sigma of section 3.2. weight: lam > 0 in flow time.
+    r"""The effective dimension of the operator `Sigma` of section 3.2.
 
-    values: a spectrum, or eigenvalues (n,). beyond: the power law of those after the last one listed, integrated from
-    half a place on; without it the tail is 0, and N(lam) a bound from below. Eigenvalues that are 0 count no place.
+    Parameters
+    ----------
+    values
+        A `Spectrum`, or eigenvalues (n,).
+    weight
+        `lam` > 0, in flow time.
+    beyond
+        The power law of the eigenvalues after the last given one, integrated from half an index on. By default the tail
+        is 0, and the sum a bound from below. Eigenvalues that are 0 do not count as indices.
 
+    Returns
+    -------
+    Dimension
+        The sum and its parts.
+
+    Raises
+    ------
+    InputError
+        For negative eigenvalues, and a power law whose tail is infinite (beta <= 1).
+
+    Notes
+    -----
+    .. math:: N(\lambda) = \sum_i \frac{\lambda_i}{\lambda_i + \lambda}
+
+    References
+    ----------
+    Section 3.2.
+
+    Examples
+    --------
     >>> round(mf.theory.spectra.effective_dimension([1.0, 0.5, 0.1], weight=0.1).total, 3)
     2.242
     """

@@ -30,7 +30,17 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 class Limit(NamedTuple):
-    """gram : (n, n) or (n, m). error : the largest absolute one; of quadrature, at 95% confidence. how : by what."""
+    """The Gram matrix of the limit, with its error.
+
+    Attributes
+    ----------
+    gram : (n, n) or (n, m)
+        The matrix, in flow time.
+    error
+        The largest absolute error of an entry; of a quadrature, at 95% confidence.
+    how
+        The formula or rule that it comes from, in words.
+    """
 
     gram: Array
     error: float
@@ -41,8 +51,37 @@ class Limit(NamedTuple):
 def limit_gram(
     net: Network, law: Law, x: ArrayLike, other: ArrayLike | None = None, tolerance: float | None = None
 ) -> Array:
-    """The Gram matrix of the limit, as `limit` finds it, alone: x (n, d) -> (n, n), or other (m, d) -> (n, m).
+    """The Gram matrix of the limiting tangent kernel, as `mf.tangent.limit` computes it, alone (3.1, flow time).
 
+    Parameters
+    ----------
+    net
+        The network.
+    law
+        The initial law `mu0`, in as many dimensions as the inputs (a bias counted in).
+    x : (n, d)
+        Inputs.
+    other : (m, d)
+        Columns, if they are other inputs than the rows.
+    tolerance
+        As in `mf.tangent.limit`.
+
+    Returns
+    -------
+    (n, n), or (n, m) with `other`
+        The matrix, in float64.
+
+    Raises
+    ------
+    InputError
+        As `mf.tangent.limit` does.
+
+    References
+    ----------
+    Section 3.1, `H = lim K_w(1)`.
+
+    Examples
+    --------
     >>> x = np.array([[1.0, 0.0], [0.6, 0.8]])
     >>> mf.tangent.limit_gram(mf.Network("relu", beta=0.5), mf.Gaussian(2), x).round(4)
     array([[0.5   , 0.2114],
@@ -55,16 +94,49 @@ def limit_gram(
 def limit(
     net: Network, law: Law, x: ArrayLike, other: ArrayLike | None = None, tolerance: float | None = None
 ) -> Limit:
-    """The Gram matrix of H = lim K_w(1) (3.1), flow time, float64: x (n, d) -> (n, n), or other (m, d) -> (n, m).
+    r"""The limiting tangent kernel `H = lim K_w(1)` (3.1) as a Gram matrix, with its error (flow time).
 
-    Symmetric to the bit without `other`. Closed forms for ReLU under any isotropic law, for relu, erf, gelu, sin, cos,
-    linear and quadratic under a centred Gaussian, for linear and quadratic under a cube or another Gaussian; sums for
-    given atoms. Every other activation under a Gaussian, Sphere or Ball goes by a series in the angle, to rounding.
-    The rest is quadrature: 1e-3 to 1e-5 where ReLU's corner or more than 3 inputs are in it, as `error` tells.
+    Parameters
+    ----------
+    net
+        The network.
+    law
+        The initial law `mu0`, in as many dimensions as the inputs (a bias counted in).
+    x : (n, d)
+        Inputs.
+    other : (m, d)
+        Columns, if they are other inputs than the rows.
+    tolerance
+        The largest error that is accepted; by default whatever was reached.
 
-    tolerance: InputError if the error is above it. Without one, whatever was reached is returned.
-    Raises InputError if the law is not one, or lives in another dimension than the inputs (a bias counted in).
+    Returns
+    -------
+    Limit
+        The matrix (n, n), symmetric to the bit, or (n, m) with `other`; in float64.
 
+    Raises
+    ------
+    InputError
+        If the law is not one or is of another dimension than the inputs, and if the error is above `tolerance`.
+
+    Notes
+    -----
+    .. math:: k_\infty(x, x') = x \cdot x' \, E_{b \sim \mu_0}[\sigma'(b \cdot x) \, \sigma'(b \cdot x')]
+
+    and :math:`E \, \sigma(b \cdot x) \, \sigma(b \cdot x')` in addition where the output weights train. It comes from
+
+    * closed forms for ReLU under any isotropic law; for relu, erf, gelu, sin, cos, linear and quadratic under a centred
+      Gaussian; for linear and quadratic under a cube or another Gaussian;
+    * sums for given atoms;
+    * a series in the angle, to rounding, for every other activation under a Gaussian, Sphere or Ball;
+    * quadrature for the rest: 1e-3 to 1e-5 where ReLU's kink or more than 3 inputs are involved, as `error` says.
+
+    References
+    ----------
+    Section 3.1, `H`, and section 3.2, `k_inf`.
+
+    Examples
+    --------
     >>> found = mf.tangent.limit(mf.Network("tanh", beta=0.5), mf.Gaussian(2), np.eye(2))
     >>> found.gram.round(4), bool(found.error < 1e-10)
     (array([[0.4644, 0.    ],

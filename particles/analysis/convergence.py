@@ -89,16 +89,19 @@ def fit_exponent(counts: Sequence[float], distances: Array) -> Exponent:
 
 
 def compare(
-    runs: Mapping[tuple[int, int], "xarray.Dataset"], limit: "xarray.Dataset", coarse: "xarray.Dataset | None" = None
+    runs: "xarray.Dataset | Mapping[tuple[int, int], xarray.Dataset]",
+    limit: "xarray.Dataset | None" = None,
+    coarse: "xarray.Dataset | None" = None,
 ) -> "xarray.Dataset":
     r"""The distance of finite networks from their limit, and the power of M by which it falls.
 
     Parameters
     ----------
     runs
-        Datasets of `mf.simulate` by (count, seed), all with "prediction" recorded at the limit's times.
+        A sweep as `mf.open_sweep` or xarray opens it, with dimensions count and seed; the dataset of one run; or
+        datasets of `mf.simulate` by (count, seed). All with "prediction" recorded.
     limit
-        The dataset of the finest quadrature.
+        The dataset of the finest quadrature. None: the finest limit of the sweep.
     coarse
         The dataset of half as many nodes. Its distance from `limit` says how far the limit still changes, which is no
         bound of its error (`mf.mean_field` states one).
@@ -112,7 +115,7 @@ def compare(
     Raises
     ------
     InputError
-        For runs on other samples or times, and for a count that lacks a seed that another has.
+        For runs on other samples or times, for a count that lacks a seed that another has, and where there is no limit.
 
     Notes
     -----
@@ -135,6 +138,11 @@ def compare(
     """
     from particles.xarray import Dataset
 
+    if isinstance(runs, Dataset):
+        aligned: xarray.Dataset = runs.mf.compare(limit, coarse)
+        return aligned
+    if limit is None:
+        raise InputError("runs by (count, seed) need a limit", "None", "Give `limit`, or the dataset of a sweep.")
     counts = sorted({count for count, _ in runs})
     seeds = sorted({seed for _, seed in runs})
     missing = [(count, seed) for count in counts for seed in seeds if (count, seed) not in runs]
