@@ -27,8 +27,9 @@ from particles.model.regularisers import L2, NONE, Regulariser
 from particles.population.messages import Drift, OnlineRun, Update, population_spec
 from particles.population.observables import needs_start
 from particles.population.population import Engine, Local, Population, cores
+from particles.population.ray.allocation import spans
 from particles.population.ray.engine import Ray
-from particles.population.ray.population import INLINE_BYTES, spans
+from particles.population.ray.population import INLINE_BYTES
 from particles.population.samples import Samples
 from particles.simulation.flow import sweeps
 

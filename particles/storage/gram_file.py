@@ -8,12 +8,10 @@ leaves both, and the next one goes on from them.
 
 import contextlib
 import errno
-import json
 import os
 import time
 import warnings
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any
@@ -24,11 +22,9 @@ import numpy as np
 from particles.errors import DamagedError, StorageError
 from particles.files.atomic import flush, lasting_file, lock, new_file, sync
 from particles.files.hdf5_file import opened
-from particles.files.json_text import parsed
 from particles.files.reading import hdf5_error, size_of
 from particles.measures.measure import Array
-
-Job = tuple[int, int]  # a tile: rows I against columns J of blocks of inputs, I <= J
+from particles.storage.gram_journal import Job, append_lines, read_lines
 
 _SETTLE_SECONDS = 5.0  # about what a machine that dies can lose; a flush a tile kept the disk busier than the tiles did
 _BAND = 128  # columns turned into rows at a time: whole cache lines are read, and they stay in the cache
@@ -81,7 +77,7 @@ class GramFile:
         """Tell the journal of the tiles since the last time, once they are on the disk."""
         with _told(self.path, self.n):
             sync(self._data.fileno(), self.path.parent)
-            _append(self._journal, self._unsettled)
+            append_lines(self._journal, self._unsettled)
         self._unsettled, self._settled = [], time.monotonic()
 
     def finish(self) -> None:
@@ -132,7 +128,7 @@ def _left(path: Path, journal: FileIO, head: Mapping[str, Any]) -> set[Job] | No
     content = journal.read()
     if not content:
         return None
-    lines, good = _lines(content, -(-int(head["n"]) // int(head["tile"])))
+    lines, good = read_lines(content, -(-int(head["n"]) // int(head["tile"])))
     if not lines or lines[0] != head:
         what = "was begun with other arguments" if lines else "has a damaged journal"
         warnings.warn(f"{part_of(path)} {what}: it begins anew.", stacklevel=5)
@@ -144,36 +140,6 @@ def _left(path: Path, journal: FileIO, head: Mapping[str, Any]) -> set[Job] | No
         return None
     journal.truncate(good)
     return set(lines[1:])
-
-
-def _lines(content: bytes, blocks: int) -> tuple[list[Any], int]:
-    """The journal's lines up to the first damaged one, and where that begins."""
-    found: list[Any] = []
-    good = 0
-    for line in content.splitlines(keepends=True):
-        check, _, text = line.partition(b" ")
-        if check != b"%08x" % zlib.crc32(text) or not text.endswith(b"\n"):
-            break
-        try:
-            found.append(_line(text, blocks) if found else parsed(text, dict[str, Any]))
-        except ValueError:
-            break
-        good += len(line)
-    return found, good
-
-
-def _line(text: bytes, blocks: int) -> Job:
-    """A line that names a tile."""
-    row, column = parsed(text, list[int])
-    if not 0 <= row <= column < blocks:
-        raise ValueError("there is no such tile")
-    return row, column
-
-
-def _append(journal: FileIO, items: Iterable[Any]) -> None:
-    texts = [json.dumps(item).encode() + b"\n" for item in items]
-    journal.write(b"".join(b"%08x %s" % (zlib.crc32(text), text) for text in texts))
-    sync(journal.fileno(), Path(journal.name).parent)
 
 
 def _begin(path: Path, journal: FileIO, head: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
@@ -191,7 +157,7 @@ def _begin(path: Path, journal: FileIO, head: Mapping[str, Any], attributes: Map
         with _opened(part) as file:
             _reserve(file, os.fstat(file.fileno()).st_size)
         flush(part.parent)
-        _append(journal, [head])
+        append_lines(journal, [head])
     except BaseException:
         part.unlink(missing_ok=True)
         journal_of(path).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from particles.model.regularisers import NONE
 from particles.population.messages import population_spec
 from particles.population.observables import Observer
 from particles.population.population import cores
-from particles.population.ray.population import spans
+from particles.population.ray.allocation import spans
 from particles.population.samples import Samples
 from particles.population.shard import Shard
 from particles.simulation import flow

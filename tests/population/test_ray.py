@@ -27,8 +27,8 @@ from particles.model.activations import ACTIVATIONS
 from particles.population.messages import OnlineRun, population_spec
 from particles.population.online import ShardSweep, sweep_blocks
 from particles.population.ray import population as shards_module, tasks, testing
+from particles.population.ray.allocation import spans
 from particles.population.ray.connection import connected, reread_authentication
-from particles.population.ray.population import spans
 from particles.population.shard import Shard
 from particles.simulation import runner
 

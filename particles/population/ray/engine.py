@@ -12,8 +12,9 @@ from particles.machine import mixture
 from particles.measures.blocks import blocks_of
 from particles.population.messages import PopulationSpec
 from particles.population.population import Watch
+from particles.population.ray.allocation import checked_room
 from particles.population.ray.connection import Node, connected, nodes
-from particles.population.ray.population import RayPopulation, checked_room
+from particles.population.ray.population import RayPopulation
 from particles.population.ray.tasks import processors, run_tasks
 from particles.population.samples import Samples
 

@@ -12,13 +12,14 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from particles.errors import ClusterError, InputError, LostError
+from particles.errors import ClusterError, LostError
 from particles.machine import mixture, processor
 from particles.measures.blocks import blocks_of, root
 from particles.measures.measure import Array
 from particles.population.fold import combined
 from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update, Where
 from particles.population.ray.actor import Order, actor_class
+from particles.population.ray.allocation import particles_of, spans
 from particles.population.ray.connection import Node, nodes, short
 from particles.population.ray.rows import packed
 from particles.population.samples import Samples
@@ -30,26 +31,6 @@ T = TypeVar("T")
 # A larger message goes to the object store once; below, it travels inside each call, up to Ray's own 100 KiB.
 INLINE_BYTES = 95_000
 START_SECONDS = 120.0  # for an actor's process to come up: Python, Numba and a loaded machine
-
-
-def spans(K: int, shards: int) -> list[tuple[int, int]]:
-    """Equal runs of K blocks, their edges moved by half a percent of a run at most, to numbers round in binary.
-
-    Round edges leave few branches to send, and whole nodes of the tree to sum at once.
-    """
-    slack, edges = K // shards // 200, [0]
-    for shard in range(1, shards):
-        ideal = K * shard // shards
-        edges.append(_roundest(max(edges[-1] + 1, ideal - slack), min(K - shards + shard, ideal + slack)))
-    return list(zip(edges, [*edges[1:], K], strict=True))
-
-
-def _roundest(low: int, high: int) -> int:
-    """The number from low to high that the largest power of two divides."""
-    step = 1
-    while -(-low // (2 * step)) * 2 * step <= high:
-        step *= 2
-    return -(-low // step) * step
 
 
 @dataclass
@@ -117,9 +98,9 @@ class RayPopulation:
         self.notice = mixture([processor(), *self._answers([actor.processor.remote() for actor in self._actors])])
         runs = spans(self.blocks, len(homes))
         self._number += 1
-        stamp, edge = (self._epoch, self._number), _edges(self.count)
+        stamp = (self._epoch, self._number)
         start, rows = self.spec.start, packed(self.ray, self.spec.net.activation)
-        parts = [self.spec._replace(start=start.cut(edge(first), edge(last))) for first, last in runs]
+        parts = [self.spec._replace(start=start.cut(*particles_of(run, self.count))) for run in runs]
         # The data's reference stands for the data only as an argument of its own.
         refs = [
             actor.build.remote(stamp, Order(part, rows, self.threads, run), self._put)
@@ -258,12 +239,6 @@ def _here() -> bool:
     return True
 
 
-def _edges(count: int) -> Callable[[int], int]:
-    from particles.kernels.assemble import BLOCK
-
-    return lambda block: min(block * BLOCK, count)
-
-
 def _bytes(value: Any) -> int:
     """About how large a message is: its arrays."""
     if isinstance(value, np.ndarray):
@@ -271,23 +246,3 @@ def _bytes(value: Any) -> int:
     if isinstance(value, Samples):
         return sum(_bytes(a) for a in (value.x, value.y, value.x_test, value.y_test))
     return sum(_bytes(part) for part in value) if isinstance(value, tuple | list) else 0
-
-
-def checked_room(ray: Any, shards: int | None, threads: int | None) -> tuple[int, int]:
-    """(shards, threads of each): by default a shard a machine with all its cores; what was asked for must fit."""
-    up = nodes(ray)
-    if not up:
-        raise ClusterError("no machine of the Ray cluster offers a core. Start one with --num-cpus.")
-    cpus = [node.cpus for node in up]
-    if threads is None:
-        each = -(-shards // len(up)) if shards else 1
-        threads = max(1, min(cpus) // each)
-    most = sum(cpu // threads for cpu in cpus)
-    wanted = shards or most
-    if not most or wanted > most:
-        raise InputError(
-            "`shards` x `threads` must fit the cluster's cores",
-            f"{wanted} x {threads} for machines of {', '.join(map(str, cpus))} cores",
-            f"Use at most {most} shards of {threads} threads, or add machines." if most else "Lower `threads`.",
-        )
-    return wanted, threads

@@ -185,7 +185,7 @@ class IsotropicData:
         Parameters
         ----------
         panels
-            Each has 16 nodes of a class.
+            Each has 8 nodes of a class.
 
         Returns
         -------
