@@ -76,7 +76,7 @@ def test_sweep__says_where_the_folder_is_not_shared(tmp_path, monkeypatch):
     made = planned("start.count=[8, 16]", folder=tmp_path)
     errand = module.Errand(made, made.cases, tmp_path / "elsewhere", mf.Local(1), 30.0, 0, ".seen-x")
     outcome = module._run_one(errand, 0, lambda iteration: False)
-    assert outcome.status == "failed" and "results must go to a shared folder" in outcome.message
+    assert outcome.status == "failed" and "results need a shared folder" in outcome.message
 
 
 @pytest.mark.parametrize("engine", some([None, "shards"], None))

@@ -361,7 +361,11 @@ def test_page__names_what_is_in_a_run_s_file(tmp_path, result):
 
 def test_pages__have_the_numbers_of_the_code():
     text = {path.stem: path.read_text() for path in PAGE.parent.glob("*.md")}
-    assert sweep.GATHERED == 2**24 and "more than 2^24 particles" in text["results"] and "2^24 particles" in text["cluster"]
+    assert (
+        sweep.GATHERED == 2**24
+        and "more than 2^24 particles" in text["results"]
+        and "2^24 particles" in text["cluster"]
+    )
     parts = f"{runge_kutta._PARTS:,}".replace(",", " ")
     assert f"into {parts} parts at most" in text["mean_field"] and f"past {parts} parts" in mf.RungeKutta.__doc__
     assert "`patience` (30 s)" in text["cluster"] and mf.Ray().patience == 30
