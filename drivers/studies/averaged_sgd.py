@@ -74,7 +74,7 @@ def known(theory, powers, r):
 
 
 def bound(theory, powers, r):
-    return mf.theory.averaged_bound(2.0 ** np.array(powers), r, mf.theory.relu_decay(theory.spectra.dim), 1.0)
+    return mf.theory.averaged_bound(2.0 ** np.array(powers), r, mf.theory.relu_decay(theory.spectrum.dim), 1.0)
 
 
 def streams(d, noise, seeds, T):
@@ -109,7 +109,7 @@ def on_sphere(settings, theory):
 
     At 8192 points of quadrature: as many random ones were off by 4%, and alike for all seeds.
     """
-    d, most = theory.spectra.dim, 2 ** max(settings.sphere_powers)
+    d, most = theory.spectrum.dim, 2 ** max(settings.sphere_powers)
     law, points = mf.Sphere(d), mf.Sphere(d).quadrature(8192)
     x, noise = streams(d, settings.noise, settings.sphere_seeds, most)
     found = np.zeros((len(settings.r), 2, len(settings.sphere_powers), settings.sphere_seeds))
@@ -133,7 +133,7 @@ def networks(settings, activation):
     limit = circle_sgd(theory.spectrum, target.coefficients, angle, noise.T, eta, lam).average
     around = 2.0 * np.pi * (np.arange(1024) + 0.5) / 1024
     grid = np.stack([np.cos(around), np.sin(around)], axis=1)
-    waves = fourier(grid, len(theory.spectra.values) - 1)
+    waves = fourier(grid, len(theory.spectrum.values) - 1)
 
     def distance(case):
         M, seed = case
