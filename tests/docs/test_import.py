@@ -72,6 +72,12 @@ def test_face__has_no_other_names():
         _ = mf.Gausian
 
 
+@pytest.mark.parametrize(("name", "now"), [("load", "mf.datasets.load"), ("save", r"run\.save\(path\)")])
+def test_face__says_where_a_name_of_the_first_release_is(name, now):
+    with pytest.raises(AttributeError, match=f"no attribute '{name}': it is {now} now"):
+        getattr(mf, name)
+
+
 def test_face__keeps_a_function_when_its_file_is_loaded():
     """Loading a file sets it in its package under its name, in place of a function of that name."""
     for package in (mf, mf.theory):
