@@ -48,7 +48,7 @@ def contents(path):
         found[name] = {key: (str(np.asarray(value).dtype), np.asarray(value).tolist())
                        for key, value in item.attrs.items() if key not in HIDDEN}  # fmt: skip
         if isinstance(item, h5py.Dataset):
-            values = item.asstr()[()].tolist() if item.dtype == object else item[()].tobytes()
+            values = np.asarray(item.asstr()[()]).tolist() if item.dtype == object else item[()].tobytes()
             found[name]["="] = (str(item.dtype), item.shape, values)
 
     with h5py.File(path, "r") as file:
