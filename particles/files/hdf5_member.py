@@ -70,6 +70,10 @@ class Member(NamedTuple):
                 raise ValueError(f"the attribute {_LIST.decode()!r} of {self.path!r} is no list of references")
         return [h5o.get_info(dim[0].id).addr if len(dim) else None for dim in self.array.dims]
 
+    def has_attribute(self, name: str) -> bool:
+        """Whether there is an attribute of this name, without reading any."""
+        return bool(h5a.exists(self.id, name.encode()))
+
     def attribute_names(self) -> list[str]:
         """The names of a group's or an array's attributes."""
         names: list[bytes] = []

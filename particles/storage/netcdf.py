@@ -103,7 +103,7 @@ def dataset(file: Hdf5File) -> "xarray.Dataset":
 
 def members(file: Hdf5File, group: Member) -> dict[str, Member]:
     """What a group of a result holds. A sweep's views of its own runs are for other programs, and are left out."""
-    sweep = group.path == "/" and "runs" in group.attribute_names()
+    sweep = group.path == "/" and group.has_attribute("runs")
     return file.members(group, virtual=group.path == FINAL, ignored=_RUN_FILE if sweep else None)
 
 
