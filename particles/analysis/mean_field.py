@@ -20,7 +20,7 @@ from particles.measures.measure import Array, Measure, checked_signs
 from particles.measures.random_streams import Purpose, generator
 from particles.methods.base import Method
 from particles.model.network import Network
-from particles.simulation.checkpoints import Checkpoints
+from particles.simulation.checkpoints import checkpoints_of
 from particles.simulation.record import DEFAULT_RECORD
 from particles.simulation.simulate import simulate
 from particles.storage.run import Run
@@ -192,8 +192,7 @@ class _Limit(NamedTuple):
         options, record = self.options, self.record
         if replicate is not None:
             options, record = {name: v for name, v in options.items() if name != "positions"}, self.watched
-        if (saves := options.get("checkpoints")) is not None:
-            saves = saves if isinstance(saves, Checkpoints) else Checkpoints(saves)
+        if saves := checkpoints_of(options.get("checkpoints")):
             name = f"nodes-{nodes}" if replicate is None else f"nodes-{nodes}-{replicate}"
             options = options | {"checkpoints": replace(saves, folder=Path(saves.folder) / name)}
         return simulate(self.net, start, **self.given, record=record, **options), len(start.w)

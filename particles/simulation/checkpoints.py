@@ -41,3 +41,8 @@ class Checkpoints:
     def __post_init__(self) -> None:
         number("every", self.every, 0.0, remedy="Use 0 for a checkpoint at each iteration.")
         whole("keep", self.keep, 0, remedy="Use 0 to keep the two newest only.")
+
+
+def checkpoints_of(given: Checkpoints | str | Path | None) -> Checkpoints | None:
+    """Checkpoints as given; of a folder alone with the defaults, and none where there is no folder."""
+    return given if isinstance(given, Checkpoints) else Checkpoints(given) if given else None

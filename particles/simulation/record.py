@@ -79,11 +79,6 @@ class Cadences(NamedTuple):
         """The iterations of each variable."""
         return {name: frozenset(at) for at, names in self.groups.values() for name in names}
 
-    @property
-    def dims(self) -> dict[str, str]:
-        """The time dimension of each variable that has one of its own."""
-        return {name: dim for dim, (_, names) in self.groups.items() if dim != "time" for name in names}
-
 
 def planned(record: "str | Record | Iterable[str | Record]", every: Any, particles: int | None, steps: int) -> Cadences:
     """What is recorded when; every, particles: of the plain names. InputError for a name that is given twice."""

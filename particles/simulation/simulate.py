@@ -19,7 +19,7 @@ from particles.population.observables import Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
 from particles.simulation.bar import watched
-from particles.simulation.checkpoints import Checkpoints
+from particles.simulation.checkpoints import Checkpoints, checkpoints_of
 from particles.simulation.kernel_observer import KernelObserver
 from particles.simulation.record import DEFAULT_RECORD, Cadences, Record, planned
 from particles.simulation.runner import Progress, Runner, own_files
@@ -107,7 +107,7 @@ def simulate(
     if config is None:
         config = describe(net, data, method, steps, loss, rule, plan, observer, samples, dtype, source)
     key = fingerprint(config)
-    saves = checkpoints if isinstance(checkpoints, Checkpoints) else Checkpoints(checkpoints) if checkpoints else None
+    saves = checkpoints_of(checkpoints)
     keeper = checkpoint.Checkpoints(Path(saves.folder).absolute(), key, saves.keep) if saves else None
     last = Path(final).absolute() if final else None
     if keeper and last == keeper.folder:
@@ -128,7 +128,7 @@ def simulate(
         population.close()
     targets = {"target": train.y} | ({"test_target": test.y} if test else {})
     dataset = dataset_of(
-        runner.rows, problem.times, observer.names(), targets, config, outcome.status, runner.events, plan.dims
+        runner.rows, problem.times, observer.names(), targets, config, outcome.status, runner.events, plan.groups
     )
     if "parts" in runner.memory:
         dataset.attrs |= dict(zip(("accepted_parts", "rejected_parts"), runner.memory["parts"].tolist(), strict=True))

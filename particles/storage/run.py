@@ -10,11 +10,10 @@ its hash and where the numbers came from.
 import html
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -146,30 +145,28 @@ def dataset_of(
     config: dict[str, Any],
     status: str,
     events: list[Event],
-    dims: Mapping[str, str] = MappingProxyType({}),
+    groups: Mapping[str, tuple[Sequence[int], Sequence[str]]],
 ) -> "xarray.Dataset":
-    """The recorded rows as one dataset over flow time; dims: the time dimensions of those that have their own."""
+    """The recorded rows as one dataset over flow time; groups: iterations and quantities of each time dimension."""
     from particles.xarray import Dataset
 
-    own = set(dims) | {f"averaged_{name}" for name in dims}
-    over = {"time": np.array([at for at, values in rows if not values or not own >= set(values)], dtype=np.int64)}
-    for name, dim in dims.items():
-        over[dim] = np.array([at for at, values in rows if name in values], dtype=np.int64)
+    dims = {name: dim for dim, (_, quantities) in groups.items() for name in quantities}
     data: dict[str, Any] = {}
     for name, row in names:
         about = "of the average iterate: " if name.startswith("averaged_") else ""
         labels = {"long_name": about + row.long_name, "units": "1", "equation": row.equation}
         if rows:
-            dim = dims.get(row.name, "time")
             recorded = np.stack([values[name] for _, values in rows if name in values])
-            data[name] = ((dim, *row.dims), recorded, labels)
+            data[name] = ((dims[row.name], *row.dims), recorded, labels)
     for name, values in targets.items():
         dim = "test_sample" if name.startswith("test_") else "sample"
         data[name] = (dim, values, {"long_name": "targets y_i", "units": "1", "equation": "section 2"})
     time = {"long_name": "flow time, the sum of the step sizes", "units": "1", "equation": "3.4"}
     step = {"long_name": "number of steps taken", "units": "1", "equation": "(3)"}
     coords: dict[str, Any] = {}
-    for dim, iterations in over.items():
+    for dim, (planned, _) in groups.items():
+        due = frozenset(planned)
+        iterations = np.array([at for at, _ in rows if at in due], dtype=np.int64)
         coords |= {dim: (dim, times[iterations], time), dim.replace("time", "iteration", 1): (dim, iterations, step)}
     if "weight_moment" in data:
         coords["moment"] = ("moment", MOMENTS, {"long_name": "order p of the moment", "units": "1", "equation": "3.4"})
