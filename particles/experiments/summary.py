@@ -118,7 +118,7 @@ def comparisons(made: Plan, found: dict[str, "xarray.Dataset"]) -> list[tuple[di
     for setting, cases in made_of.values():
         whole = [case for case in cases if found[case.key].attrs["status"] == "finished"]
         limits = sorted((case for case in whole if case.nodes), key=lambda case: case.nodes or 0)
-        runs = {(c.config.start.count, c.config.start.seed): found[c.key] for c in whole if c.nodes is None}
+        runs = {(c.spec.count, c.spec.seed): found[c.key] for c in whole if c.nodes is None}
         seeds = {seed for _, seed in runs}
         whole_counts = {count for count, _ in runs if all((count, seed) in runs for seed in seeds)}
         if len(limits) == 2 and whole_counts:
