@@ -159,10 +159,16 @@ def _repeated(values: Sequence[Any]) -> str:
 
 
 def _hashable(value: Any) -> Any:
-    """Sections and lists as values that are equal where they are."""
+    """Sections and lists as values that are equal where they are; an object that holds arrays is equal to itself."""
     if isinstance(value, dict):
         return frozenset((key, _hashable(one)) for key, one in value.items())
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return tuple(map(_hashable, value))
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return value
 
 
 def _without_start(coords: dict[str, Any], axes: list[Axis]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import numpy as np
 
 from particles.errors import DamagedError, ParticlesError, StorageError
 from particles.experiments import grid
-from particles.experiments.summary import FILE
+from particles.experiments.plan import Plan, axis_name
+from particles.experiments.summary import FILE, attributes_of, axes_of
 from particles.experiments.sweep import run_file
 from particles.files.hdf5_file import Hdf5File
 from particles.files.hdf5_member import Member
@@ -155,8 +156,19 @@ def _listed(folder: Path) -> Sweep:
     attrs, about = read(path, look)
     if "runs" not in attrs:
         raise StorageError(f"{path} names no runs: it is no sweep of this program.")
+    return _of_attributes(path, attrs, about)
+
+
+def open_planned(made: Plan, folder: Path) -> Dataset:
+    """The runs of a plan in its folder as `open_sweep` has them, also where the folder has those of a larger one."""
+    axes = {axis.name: axis.attrs for axis in axes_of(made)}
+    return _side_by_side(folder, _of_attributes(folder, attributes_of(made), axes))
+
+
+def _of_attributes(path: Path, attrs: dict[str, Any], about: dict[str, dict[str, Any]]) -> Sweep:
+    """A sweep by its attributes; about: what is said of each axis."""
     listed = attribute(path, attrs, "runs")
-    del attrs["runs"]
+    attrs = {name: value for name, value in attrs.items() if name != "runs"}
     runs = {key: setting for key, setting in listed.items() if not setting["nodes"]}
     names = [name for name in next(iter(runs.values()), {}) if name != "nodes"]
     axes = [grid.Axis(name, _distinct(runs, name), about.get(name, {})) for name in names]
@@ -165,8 +177,6 @@ def _listed(folder: Path) -> Sweep:
 
 def _found(folder: Path) -> Sweep:
     """As the runs' own configurations say: an axis is what they differ in."""
-    from particles.experiments.plan import axis_name
-
     configs = {}
     runs_folder = folder / "runs"
     for name in sorted(name for name in names_in(runs_folder) if name.endswith(".h5") and not name.startswith(".")):
