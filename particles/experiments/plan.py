@@ -21,7 +21,7 @@ from particles.experiments.schema import Config
 from particles.experiments.sections import kinds_of
 from particles.experiments.spec import ConfigSpec, RunSpec
 from particles.population.observables import OBSERVABLES
-from particles.storage.provenance import fingerprint
+from particles.storage.provenance import canonical, fingerprint
 
 MAX_RUNS = 100_000
 _LOOKED_AT = 200  # runs in which faults are looked for once there is one
@@ -112,15 +112,18 @@ def _runs(raw: dict[str, Any], axes: list[Axis], folder: Path) -> Iterator[Run]:
 
 def cases_of(runs: Iterable[Run], axes: list[Axis]) -> list[Case]:
     """The finite runs in their order, then those of the limit, each once."""
-    finite, limits = [], {}
+    finite, limits, limited = [], [], set()
     for coords, spec, identity, fewest in runs:
         finite.append(Case(coords, spec, identity, None, fingerprint(identity)))
+        setting = _without_start(coords, axes)
+        if not fewest or (text := canonical(setting)) in limited:
+            continue
+        limited.add(text)
         drawn = {key: value for key, value in identity["start"].items() if key not in ("count", "seed")}
-        for nodes in (fewest, 2 * fewest) if fewest else ():
+        for nodes in (fewest, 2 * fewest):
             whole = identity | {"start": drawn | {"nodes": nodes}}
-            case = Case(_without_start(coords, axes), spec, whole, nodes, fingerprint(whole))
-            limits[case.key] = case
-    return list({case.key: case for case in [*finite, *limits.values()]}.values())
+            limits.append(Case(setting, spec, whole, nodes, fingerprint(whole)))
+    return list({case.key: case for case in [*finite, *limits]}.values())
 
 
 def check_axes(values: Mapping[str, Sequence[Any]]) -> None:

@@ -20,6 +20,7 @@ from particles.experiments.parts import alone, work_of
 from particles.experiments.plan import Case
 from particles.experiments.sweep import Outcome, run_sweep
 from particles.experiments.sweep_dataset import open_planned
+from particles.files.atomic import make_folder
 from particles.measures.laws import Law
 from particles.measures.measure import Measure, Source
 from particles.methods.base import Method
@@ -28,6 +29,7 @@ from particles.model.regularisers import Regulariser
 from particles.population.population import Engine, Local
 from particles.population.ray.engine import Ray
 from particles.simulation.bar import is_shown
+from particles.simulation.interrupt import interruptible
 from particles.simulation.record import DEFAULT_RECORD, Record
 
 if TYPE_CHECKING:
@@ -104,7 +106,8 @@ def sweep(
     Warns
     -----
     UserWarning
-        For each run that diverged (`status` "diverged": its values are there up to then) or failed ("missing").
+        For each run that diverged (`status` "diverged": its values are there up to then) or failed ("missing"). Also
+        where Ctrl-C stopped runs ("missing"): after the iteration under way, and what is there is returned.
 
     Notes
     -----
@@ -132,18 +135,29 @@ def sweep(
     }  # fmt: skip
     made = object_plan(folder.name if folder else "sweep", limit, arguments)
     threads, tasks, particles = _engines(engine)
-    with engine.held() if isinstance(engine, Ray) else nullcontext(), _Bar(progress) as bar:
-        folder = folder or _temporary()
-        with alone(folder):
-            whole, notice = settle(made, folder)
-            if notice:
-                warnings.warn(notice, stacklevel=2)
-            for outcome in run_sweep(made, folder, bar, threads, tasks=tasks, engine=particles):
-                if outcome.status in ("diverged", "failed"):
-                    warnings.warn(f"{outcome.case} {outcome.status}: {outcome.message}", stacklevel=2)
-            if whole:
-                summary.write(whole, folder)
-        return open_planned(made, folder)
+    folder = folder or _temporary()
+    make_folder(folder)
+    with alone(folder):
+        whole, notice = settle(made, folder)
+        if notice:
+            warnings.warn(notice, stacklevel=2)
+        held = engine.held() if isinstance(engine, Ray) else nullcontext()
+        with held, _Bar(progress) as bar, interruptible() as stop:
+            outcomes = run_sweep(made, folder, bar, threads, stop=stop, tasks=tasks, engine=particles)
+        _warn(outcomes)
+        if whole and not stop.is_set():
+            summary.write(whole, folder)
+    return open_planned(made, folder)
+
+
+def _warn(outcomes: list[Outcome]) -> None:
+    """Say which runs did not finish."""
+    for outcome in outcomes:
+        if outcome.status in ("diverged", "failed"):
+            warnings.warn(f"{outcome.case} {outcome.status}: {outcome.message}", stacklevel=3)
+    if stopped := sum(outcome.status == "stopped" for outcome in outcomes):
+        remedy = "The same call goes on from their checkpoints if `out` is a folder."
+        warnings.warn(f"{stopped} of {len(outcomes)} runs were stopped. {remedy}", stacklevel=3)
 
 
 def _reread(values: Any) -> Any:

@@ -20,6 +20,7 @@ from particles.files.hdf5_member import Member
 from particles.files.reading import names_in, size_of
 from particles.storage import netcdf
 from particles.storage.attributes import attribute
+from particles.storage.forms import timed
 from particles.storage.provenance import canonical
 from particles.storage.run_file import read
 from particles.xarray import Dataset
@@ -94,7 +95,7 @@ def _side_by_side(folder: Path, sweep: Sweep) -> Dataset:
     data = grid.assembled(sweep.axes, records)
     # Coordinates, so that arithmetic with the dataset is arithmetic with what was recorded.
     coords = {"status": (tuple(axis.name for axis in sweep.axes), status.astype(str), grid.STATUS)}
-    data = data.assign_coords(coords).set_coords([name for name in ("time", "iteration") if name in data])
+    data = data.assign_coords(coords).set_coords([name for name in data.variables if timed(name, counted=True)])
     limits = {str(run_file(Path(), key)): setting for key, setting in sweep.limits.items()}
     return data.assign_attrs(sweep.attrs, folder=str(folder), limits=json.dumps(limits))
 
@@ -124,7 +125,7 @@ def _header(path: Path, known: dict[str, grid.Form | None], file: Hdf5File) -> t
         if form is None or item.shape is None:
             continue
         forms[name] = form._replace(shape=item.shape)
-        if name in form.dims or name == "iteration":
+        if name in form.dims or timed(name, counted=True):
             coords[name] = _numbers(file, item)
     return status, grid.Record(forms, coords, partial(_window, path))
 
