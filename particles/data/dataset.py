@@ -10,9 +10,7 @@ from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.measures.laws import Law
 from particles.measures.measure import Array
-from particles.measures.random_streams import Purpose, checked_seed, generator
-
-_ROWS = 256
+from particles.measures.random_streams import ROWS, Purpose, checked_seed, generator, rows_of
 
 
 class Dataset:
@@ -93,12 +91,11 @@ class Stream:
         if y.shape != (len(x),):
             raise InputError("`target` must map (k, d) to (k,)", f"{x.shape} to {y.shape}", "Drop the extra axis.")
         if self.noise > 0:
-            blocks = range(first // _ROWS, -(-last // _ROWS))
             # The held-out samples' noise must not repeat the stream's: the purpose of the inputs tells them apart.
-            drawn = [
-                generator(self.seed, Purpose.LABEL_NOISE, block, purpose).standard_normal(_ROWS) for block in blocks
-            ]
-            y += self.noise * np.concatenate(drawn)[first - blocks.start * _ROWS : last - blocks.start * _ROWS]
+            def noise(block: int) -> Array:
+                return generator(self.seed, Purpose.LABEL_NOISE, block, purpose).standard_normal(ROWS)
+
+            y += self.noise * rows_of(noise, first, last)
         return Dataset(x, y)
 
     def holdout(self, count: int = 2048) -> Dataset:

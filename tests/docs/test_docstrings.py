@@ -6,7 +6,12 @@ import re
 import pytest
 from support import face
 
-ROOMS = ("particles.theory.", "particles.analysis.", "particles.plotting.")  # those in this form so far
+ROOMS = (
+    "particles.theory.",
+    "particles.analysis.",
+    "particles.plotting.",
+    "particles.measures.",
+)  # in this form so far
 TITLE = re.compile(r"^(.+)\n(-{3,})$", re.MULTILINE)
 TITLES = ["Parameters", "Attributes", "Returns", "Raises", "Notes", "References", "Examples"]  # in this order
 
