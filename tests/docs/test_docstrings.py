@@ -6,12 +6,9 @@ import re
 import pytest
 from support import face
 
-ROOMS = (
-    "particles.theory.",
-    "particles.analysis.",
-    "particles.plotting.",
-    "particles.measures.",
-)  # in this form so far
+ROOMS = tuple(
+    f"particles.{room}." for room in ("theory", "analysis", "plotting", "measures", "data", "methods", "errors")
+)  # those in this form so far
 TITLE = re.compile(r"^(.+)\n(-{3,})$", re.MULTILINE)
 TITLES = ["Parameters", "Attributes", "Returns", "Raises", "Notes", "References", "Examples"]  # in this order
 
@@ -19,7 +16,7 @@ TITLES = ["Parameters", "Attributes", "Returns", "Raises", "Notes", "References"
 def public():
     """Functions and classes of these rooms, and the documented methods of the classes, by path."""
     for _, value in face.names():
-        if not callable(value) or not value.__module__.startswith(ROOMS):
+        if not callable(value) or not f"{value.__module__}.".startswith(ROOMS):
             continue
         yield f"{value.__module__}.{value.__qualname__}", value
         for name, method in vars(value).items() if isinstance(value, type) else ():
