@@ -126,7 +126,7 @@ class Accessor:
         return compare(dict(zip(runs, aligned, strict=False)), limit, None if coarse is None else aligned[-1])
 
     def exponent(self, over: str = "count", of: str = "sup_distance") -> "Exponent":
-        """The power p in `of` ~ `over`^p with its 95% interval, from the slope of a line in log-log scales.
+        """The power p in `of ~ over^p` with its 95% interval, from the slope of a line in log-log scales.
 
         Parameters
         ----------
