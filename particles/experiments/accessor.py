@@ -63,7 +63,7 @@ class Accessor:
 
     @property
     def events(self) -> "list[Event]":
-        """What happened to a run: faults, checkpoints left out, where it went on."""
+        """What happened to a run, such as faults, checkpoints left out, and where it went on."""
         return list(attribute_of(self._ours(), "events", []))
 
     @property

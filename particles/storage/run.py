@@ -93,7 +93,7 @@ class Run:
 
     @property
     def events(self) -> list[Event]:
-        """What happened to the run: faults, checkpoints left out, where it went on."""
+        """What happened to the run, such as faults, checkpoints left out, and where it went on."""
         return list(attribute("the run", self.dataset.attrs, "events", []))
 
     def save(self, path: str | Path) -> Path:
