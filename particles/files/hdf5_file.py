@@ -24,7 +24,7 @@ from h5py import h5d, h5f, h5g, h5l, h5o, h5p, h5s
 from particles.errors import DamagedError
 from particles.files.hdf5_chunks import check_chunks
 from particles.files.hdf5_heaps import LOOKED_AT, check_heaps
-from particles.files.hdf5_member import NUMBERS, ForeignError, Member
+from particles.files.hdf5_member import NUMBERS, ForeignError, Member, type_of
 from particles.files.reading import check_room, inside, size_of, unpacked_at_most
 
 _AT_A_TIME = 2**28  # bytes of text
@@ -123,15 +123,16 @@ class Hdf5File:
             for member in part.members().values():
                 if member.shape is None:
                     raise ValueError(f"{path} holds the group {member.path!r}, not particles alone")
-                member.chunk()
+                member.filters()
         self._sources.add(name)
         self._size += size
 
     def values(self, item: Member, window: Any = ()) -> Any:
         """An array's numbers or texts, or those in a window of it."""
-        shape, kind = item.shape or (), item.id.dtype
-        self._check_size(item.path, max(item.chunk(), math.prod(shape)) * kind.itemsize)
-        check_chunks(item.path, item.id, item.plan)
+        shape, (kind, stored) = item.shape or (), type_of(item.id)
+        filters, chunk = item.filters(), item.chunk()
+        self._check_size(item.path, max(chunk, math.prod(shape)) * kind.itemsize)
+        check_chunks(item.path, item.id, filters, chunk)
         text = h5py.check_string_dtype(kind)
         if text is not None and text.length is None:
             return self._texts(item)[window]
@@ -141,7 +142,7 @@ class Hdf5File:
         if text or window != () or not math.prod(shape):
             return item.array.asstr()[window] if text else item.array[window]
         found = np.empty(shape, kind)
-        item.id.read(h5s.ALL, h5s.ALL, found)  # h5py's own objects take twice as long for 1000 runs
+        item.id.read(h5s.ALL, h5s.ALL, found, stored)  # h5py's own objects take twice as long for 1000 runs
         return found[()]
 
     def _check_size(self, path: str, size: int) -> None:

@@ -16,14 +16,37 @@ def formula(v):  # stands for the formula until specialised
 
 
 def _each_lane(v):
-    found = v
+    lanes = v
     for j in range(width_of(v)):
-        found = put(found, j, formula(take(v, j)))
-    return found
+        lanes = put(lanes, j, formula(take(v, j)))
+    return lanes
 
 
 def lanewise(formula: Callable[[float], float]) -> Any:
-    """The formula on every lane, at a scalar's speed (5 to 15 ns a number with libm)."""
+    """A formula of one number as a formula of a vector's lanes, for `mf.Activation`.
+
+    Parameters
+    ----------
+    formula
+        A function of one float with the functions of `math`, which Numba can compile. A function of yours that it calls
+        needs `@inline` of `particles.kernels.compile`.
+
+    Returns
+    -------
+    callable
+        The formula on every lane, at the speed of a scalar: 5 to 15 ns a number with libm.
+
+    Examples
+    --------
+    >>> import math
+    >>> from particles.kernels.elementwise import lanewise
+    >>> def bump(v):
+    ...     return math.exp(-v * v)
+    >>> def bump_slope(v):
+    ...     return -2.0 * v * math.exp(-v * v)
+    >>> mf.Activation("bump", lanewise(bump), lanewise(bump_slope), 0.86, 2.0, linear_growth=True).assumption_2
+    True
+    """
     known = formula if isinstance(formula, BuiltinFunctionType) else inline(formula)
     return inlined(_each_lane, formula=known)
 

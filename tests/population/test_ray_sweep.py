@@ -72,6 +72,22 @@ def test_sweep__on_a_cluster_shows_progress_and_stops(three_nodes, tmp_path):
     assert all_contents(tmp_path / "there" / "runs") == all_contents(tmp_path / "here" / "runs")
 
 
+@pytest.mark.parametrize("shards", [None, 2])
+def test_sweep__of_objects_on_a_cluster_has_the_same_files(shards, three_nodes, samples, tmp_path):
+    """As tasks, and in shards; the law is a class that no process of the cluster can import."""
+
+    class Shifted(mf.Gaussian):
+        def draw(self, random, count):
+            return 0.5 + super().draw(random, count)
+
+    law, methods = Shifted(3), [mf.GradientDescent(0.1), mf.SGD(0.1, batch=2)]
+    more = {"steps": 3, "count": [300, 600], "limit": 256 if shards is None else None}
+    engine = mf.Ray(shards, threads=1, address=three_nodes.address)
+    for out, place in (("here", None), ("there", engine)):
+        mf.sweep(mf.Network("tanh"), law, samples(), methods, engine=place, out=tmp_path / out, **more)
+    assert all_contents(tmp_path / "here") == all_contents(tmp_path / "there")
+
+
 def test_sweep__says_where_the_folder_is_not_shared(tmp_path, monkeypatch):
     made = planned("start.count=[8, 16]", folder=tmp_path)
     errand = module.Errand(made, made.cases, tmp_path / "elsewhere", mf.Local(1), 30.0, 0, ".seen-x")
