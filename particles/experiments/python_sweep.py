@@ -95,6 +95,9 @@ def sweep(
         As `open_sweep(out)` has it: each list is a dimension, and `status` says how each run ended. `ds.mf.exponent()`
         and `ds.mf.compare()` find the limit.
 
+        A warning names each run that diverged (its values are there up to then) or failed ("missing"). Ctrl-C stops
+        runs after the iteration under way ("missing"), and what is there is returned.
+
     Raises
     ------
     InputError
@@ -102,12 +105,6 @@ def sweep(
         more than 100 000 runs; and for a limit where there is none: with noise, or with no network of `beta=1`.
     StorageError
         Where the folder cannot be written, or another process uses it.
-
-    Warns
-    -----
-    UserWarning
-        For each run that diverged (`status` "diverged": its values are there up to then) or failed ("missing"). Also
-        where Ctrl-C stopped runs ("missing"): after the iteration under way, and what is there is returned.
 
     Notes
     -----
