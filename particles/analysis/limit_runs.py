@@ -15,6 +15,7 @@ from particles.measures.random_streams import Purpose, generator
 from particles.methods.base import Method
 from particles.model.network import Network
 from particles.simulation.checkpoints import checkpoints_of
+from particles.simulation.record import Entry
 from particles.simulation.simulate import simulate
 from particles.storage.run import Run
 from particles.theory.tangent.refinement import rounding_of
@@ -30,7 +31,7 @@ class Limit(NamedTuple):
     law: Law
     given: dict[str, Any]
     signs: str
-    record: tuple[str, ...]
+    record: tuple[Entry, ...]
     watched: tuple[str, ...]
     options: dict[str, Any]
 

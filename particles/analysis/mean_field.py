@@ -19,7 +19,7 @@ from particles.measures.laws import Law
 from particles.measures.measure import Array
 from particles.methods.base import Method
 from particles.model.network import Network
-from particles.simulation.record import DEFAULT_RECORD
+from particles.simulation.record import DEFAULT_RECORD, Entry, entries
 from particles.storage.run import Run
 from particles.theory.tangent.refinement import Level, exact, following, out_of_reach, reachable
 
@@ -85,7 +85,7 @@ def mean_field(
     tolerance: float = 1e-6,
     norm: str = "max",
     signs: str = "positive",
-    record: Iterable[str] = DEFAULT_RECORD,
+    record: Entry | Iterable[Entry] = DEFAULT_RECORD,
     test: Dataset | None = None,
     most: int = 2**20,
     **options: Any,
@@ -153,14 +153,15 @@ def mean_field(
     >>> limit.nodes, bool(limit.error.max() < 1e-6)
     ((1024, 4096, 16384), True)
     """
-    record = (record,) if isinstance(record, str) else tuple(record)
+    record = entries(record)
     goal = number("tolerance", tolerance, above=0.0, remedy="Use 1e-6, say.")
     most = whole("most", most, _FIRST, remedy="Several rules are needed to know an error.")
     if norm not in NORMS:
         raise InputError(f"`norm` must be one of {', '.join(NORMS)}", repr(norm), nearest(str(norm), NORMS))
     check(net, law, method, signs, options)
     watched = ["prediction", *(["test_prediction"] if test is not None else [])]
-    record = (*record, *(name for name in watched if name not in record))
+    known = [getattr(entry, "name", entry) for entry in record]
+    record = (*record, *(name for name in watched if name not in known))
     given = {"data": data, "method": method, "steps": steps, "test": test}
     limit = Limit(net, law, given, signs, record, tuple(watched), options)
     if exact(law):
