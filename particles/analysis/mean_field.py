@@ -16,7 +16,7 @@ from particles.data.dataset import Dataset, Stream
 from particles.errors import InputError, nearest
 from particles.measures import quadrature
 from particles.measures.laws import Atoms, Gaussian, Law
-from particles.measures.measure import Array, Measure, checked_signs
+from particles.measures.measure import Array, Measure, check_dim, checked_signs
 from particles.measures.random_streams import Purpose, generator
 from particles.methods.base import Method
 from particles.model.network import Network
@@ -277,9 +277,7 @@ def _quadrature(
     net: Network, law: Law, data: Dataset | Stream, asked: int, signs: str, replicate: int | None
 ) -> Measure:
     x = net.inputs((data.holdout() if isinstance(data, Stream) else data).x)
-    if law.dim != x.shape[1]:
-        rule = f"the law must have as many dimensions as the inputs, {x.shape[1]} with a bias counted in"
-        raise InputError(rule, f"dim={law.dim}", "Give the law that `dim`.")
+    check_dim(law.dim, x.shape[1])
     if isinstance(law, Gaussian) and law.dim <= quadrature.TENSOR_DIM:
         places = [0.5] * law.dim
         if replicate is not None:

@@ -125,16 +125,20 @@ def checked_signs(signs: str) -> str:
     return signs
 
 
+def check_dim(dim: int, inputs: int) -> None:
+    """InputError for particles of a law or a measure on R^dim that do not fit the network's inputs."""
+    if dim != inputs:
+        rule = f"particles must have as many dimensions as the inputs, {inputs} with a bias counted in"
+        raise InputError(rule, f"dim={dim}", f"Draw them from a law with dim={inputs}.")
+
+
 def checked_measure(measure: Measure, dim: int) -> Measure:
     """The measure with float64 contiguous arrays, if shapes and values make one on R^dim."""
     named = zip("bsw", measure, strict=True)
     b, s, w = (np.ascontiguousarray(real_array(f"`{name}`", a, finite=False)) for name, a in named)
-    if b.ndim != 2 or b.shape[0] < 1 or b.shape[1] != dim:
-        raise InputError(
-            f"positions must have shape (M, {dim}): the inputs have {dim} columns, a bias counted in",
-            str(b.shape),
-            "Give the law that `dim`.",
-        )
+    if b.ndim != 2 or b.shape[0] < 1:
+        raise InputError("positions must have shape (M, d)", str(b.shape), "Give one row a particle.")
+    check_dim(b.shape[1], dim)
     if s.shape != b.shape[:1] or w.shape != b.shape[:1]:
         raise InputError(
             "`s` and `w` must have one entry a particle", f"{s.shape} and {w.shape} for {len(b)}", "Match the lengths."
