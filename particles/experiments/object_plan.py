@@ -16,8 +16,8 @@ from particles.experiments.plan import Axis, Plan, Run, axis_name, cases_of, che
 from particles.experiments.sections import MOST
 from particles.experiments.spec import RunSpec
 from particles.measures.laws import Law, Sample
-from particles.measures.laws.base import ROWS
 from particles.measures.measure import Measure
+from particles.measures.random_streams import ROWS
 from particles.methods.base import Method
 from particles.model.network import Network
 from particles.simulation.simulate import prepared

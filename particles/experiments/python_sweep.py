@@ -24,13 +24,14 @@ from particles.files.atomic import make_folder
 from particles.measures.laws import Law
 from particles.measures.measure import Measure, Source
 from particles.methods.base import Method
+from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.population import Engine, Local
 from particles.population.ray.engine import Ray
 from particles.simulation.bar import is_shown
 from particles.simulation.interrupt import interruptible
-from particles.simulation.record import DEFAULT_RECORD, Record
+from particles.simulation.record import DEFAULT_RECORD, Entry, entries
 
 if TYPE_CHECKING:
     import xarray
@@ -50,10 +51,10 @@ def sweep(
     seed: OneOrMany[int] = 0,
     signs: OneOrMany[str] = "positive",
     limit: int | None = None,
-    loss: OneOrMany[str] = "squared",
+    loss: OneOrMany[str | Loss] = "squared",
     regulariser: OneOrMany[Regulariser | None] = None,
     record_every: int | str | Iterable[int] = 1,
-    record: str | Record | Iterable[str | Record] = DEFAULT_RECORD,
+    record: Entry | Iterable[Entry] = DEFAULT_RECORD,
     positions: int | None = None,
     test: Dataset | None = None,
     dtype: OneOrMany[str] = "float64",
@@ -125,10 +126,12 @@ def sweep(
     (('count', 'seed', 'time'), -0.6)
     """
     folder = None if out is None else Path(out).absolute()
+    if isinstance(record_every, Iterable) and not isinstance(record_every, str):
+        record_every = tuple(record_every)
     arguments = {
         "net": net, "law": law, "data": data, "method": method, "steps": steps, "count": count, "seed": seed,
-        "signs": signs, "loss": loss, "regulariser": regulariser, "record_every": _reread(record_every),
-        "record": _reread(record), "positions": positions, "test": test, "dtype": dtype,
+        "signs": signs, "loss": loss, "regulariser": regulariser, "record_every": record_every,
+        "record": entries(record), "positions": positions, "test": test, "dtype": dtype,
     }  # fmt: skip
     made = object_plan(folder.name if folder else "sweep", limit, arguments)
     threads, tasks, particles = _engines(engine)
@@ -155,11 +158,6 @@ def _warn(outcomes: list[Outcome]) -> None:
     if stopped := sum(outcome.status == "stopped" for outcome in outcomes):
         remedy = "The same call goes on from their checkpoints if `out` is a folder."
         warnings.warn(f"{stopped} of {len(outcomes)} runs were stopped. {remedy}", stacklevel=3)
-
-
-def _reread(values: Any) -> Any:
-    """What can be read once for each run."""
-    return values if isinstance(values, str | Record) or not isinstance(values, Iterable) else tuple(values)
 
 
 def _engines(engine: Engine | None) -> tuple[int | None, Engine | None, Engine | None]:
