@@ -17,6 +17,7 @@ from particles import report
 from particles.cli.main import main
 from particles.experiments import summary
 from particles.experiments.sweep import run_sweep
+from particles.kernels.elementwise import lanewise
 
 NET, LAW, METHOD = mf.Network("tanh"), mf.Gaussian(13), mf.GradientDescent(0.1)
 OWN = ("config", "config_hash", "folder", "limits")  # attributes that name files or hold the configuration
@@ -284,6 +285,22 @@ def test_sweep__tells_a_user_s_laws_apart_by_what_they_draw(samples):
     assert found["loss"][0, 0] != found["loss"][1, 0]
 
 
+def test_sweep__takes_a_user_s_activation_loss_and_observable(samples):
+    own = [mf.Activation("own", lanewise(f), lanewise(g), 1.0, 1.0, True) for f, g in
+           [(lambda v: 0.5 * v, lambda v: 0.0 * v + 0.5), (lambda v: 0.25 * v, lambda v: 0.0 * v + 0.25)]]  # fmt: skip
+    half = mf.LOSSES["squared"]._replace(name="half", value=lambda z, y: 0.25 * (z - y) ** 2,
+                                         slope=lambda z, y: 0.5 * (z - y), curvature=0.5,
+                                         bend=lambda slope: np.full_like(slope, 0.5))  # fmt: skip
+    worst = mf.Observable("worst", "largest error", "section 3", (), lambda at: float(np.abs(at.g - at.y).max()))
+    nets = [mf.Network(row) for row in own]
+    found = swept(samples(), net=nets, count=8, loss=["squared", half], record=["loss", worst])
+    assert found["worst"].dims == ("loss_setting", "activation", "time")
+    assert found["activation"].values.tolist() == ["own 0", "own 1"]
+    assert found["loss_setting"].values.tolist() == ["squared", "half"]
+    alone = mf.simulate(nets[1], mf.Gaussian(3).sample(8, 0), samples(), METHOD, steps=3, loss=half, record=worst)
+    assert (found["worst"][1, 1].values == alone.dataset["worst"].values).all()
+
+
 def test_sweep__refuses_runs_that_it_cannot_tell_apart(samples):
     with pytest.raises(mf.InputError, match="must differ in what their arguments say: got two that are alike"):
         swept(samples(), law=[Corner(3, 0.0), Corner(3, 0.0)], count=8)
@@ -341,10 +358,10 @@ REFUSED = [
     ({"net": "tanh"}, "`net` must be an mf.Network, or a list of them: got 'tanh'"),
     ({"law": NET}, "`law` must be an mf.Law or mf.Measure, or a list of them: got Network"),
     ({"data": (np.eye(3), np.ones(3))}, "`data` must be an mf.Dataset or mf.Stream, or a list of them"),
-    ({"loss": ["squared", "absolute"]}, "`loss` must be one of"),
+    ({"loss": ["squared", "absolute"]}, "`loss` must be an mf.Loss or the name of one: got 'absolute'"),
     ({"regulariser": ["l2"]}, "`regulariser` must be an mf.L1 or mf.L2"),
     ({"dtype": ["float64", "float16"]}, "`dtype` must be float64 or float32: got float16"),
-    ({"law": [mf.Gaussian(3), mf.Gaussian(4)]}, "positions must have 3 columns"),
+    ({"law": [mf.Gaussian(3), mf.Gaussian(4)]}, "particles must have as many dimensions as the inputs, 3"),
     ({"positions": 12}, "`positions` must be a whole number from 1 to 8: got 12"),
     ({"positions": 12, "count": [16, 8]}, "`positions` must be a whole number from 1 to 8: got 12"),
     ({"record": ["loss", "los"]}, "Did you mean 'loss'?"),
