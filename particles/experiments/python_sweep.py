@@ -112,8 +112,8 @@ def sweep(
     Lists, tuples, ranges and arrays of rank 1 are axes, but not those of `record`, `record_every`, `positions`, `test`
     and `limit`. Where objects in a list differ in exactly one field the axis has the name of that field and its values:
     `method=[mf.GradientDescent(0.1), mf.GradientDescent(0.5)]` is the axis `step`. Otherwise it has the name of the
-    section in a configuration (`network`, `law`, `data`, `method`, `regulariser`), and texts for values. The axes are in
-    a configuration's order: steps, loss, dtype, data, network, law, start, method, regulariser.
+    section in a configuration (`network`, `law`, `data`, `method`, `regulariser`), and texts for values. Axes are in a
+    configuration's order: steps, loss, dtype, data, network, law, start, method, regulariser.
 
     The result is that of the same lists in a configuration, to the bit. Only the attributes `config`, `config_hash`,
     `folder` and `limits` differ: here a configuration has arrays by their hashes, and files are named by it.
