@@ -21,7 +21,7 @@ from particles.measures.random_streams import Purpose, generator
 from particles.methods.base import Method
 from particles.model.network import Network
 from particles.simulation.checkpoints import checkpoints_of
-from particles.simulation.record import DEFAULT_RECORD
+from particles.simulation.record import DEFAULT_RECORD, Entry, entries
 from particles.simulation.simulate import simulate
 from particles.storage.run import Run
 from particles.theory.tangent.refinement import Level, exact, following, out_of_reach, reachable, rounding_of
@@ -90,7 +90,7 @@ def mean_field(
     tolerance: float = 1e-6,
     norm: str = "max",
     signs: str = "positive",
-    record: Iterable[str] = DEFAULT_RECORD,
+    record: Entry | Iterable[Entry] = DEFAULT_RECORD,
     test: Dataset | None = None,
     most: int = 2**20,
     **options: Any,
@@ -158,14 +158,15 @@ def mean_field(
     >>> limit.nodes, bool(limit.error.max() < 1e-6)
     ((1024, 4096, 16384), True)
     """
-    record = (record,) if isinstance(record, str) else tuple(record)
+    record = entries(record)
     goal = number("tolerance", tolerance, above=0.0, remedy="Use 1e-6, say.")
     most = whole("most", most, _FIRST, remedy="Several rules are needed to know an error.")
     if norm not in NORMS:
         raise InputError(f"`norm` must be one of {', '.join(NORMS)}", repr(norm), nearest(str(norm), NORMS))
     _check(net, law, method, signs, options)
     watched = ["prediction", *(["test_prediction"] if test is not None else [])]
-    record = (*record, *(name for name in watched if name not in record))
+    known = [getattr(entry, "name", entry) for entry in record]
+    record = (*record, *(name for name in watched if name not in known))
     given = {"data": data, "method": method, "steps": steps, "test": test}
     limit = _Limit(net, law, given, signs, record, tuple(watched), options)
     if exact(law):
@@ -182,7 +183,7 @@ class _Limit(NamedTuple):
     law: Law
     given: dict[str, Any]
     signs: str
-    record: tuple[str, ...]
+    record: tuple[Entry, ...]
     watched: tuple[str, ...]
     options: dict[str, Any]
 
