@@ -19,6 +19,7 @@ from particles.files.hdf5_member import Member
 from particles.files.reading import names_in, size_of
 from particles.storage import netcdf
 from particles.storage.attributes import attribute
+from particles.storage.forms import timed
 from particles.storage.provenance import canonical
 from particles.storage.run_file import read
 from particles.xarray import Dataset
@@ -111,7 +112,9 @@ def _side_by_side(folder: Path, sweep: Sweep) -> Dataset:
     data = grid.assembled(sweep.axes, records)
     # Coordinates, so that arithmetic with the dataset is arithmetic with what was recorded.
     coords = {"status": (tuple(axis.name for axis in sweep.axes), status.astype(str), grid.STATUS)}
-    data = data.assign_coords(coords).set_coords([name for name in ("time", "iteration") if name in data])
+    times = {dim for record in records.values() for form in record.forms.values() for dim in form.dims if timed(dim)}
+    names = [*times, *(dim.replace("time", "iteration", 1) for dim in times)]
+    data = data.assign_coords(coords).set_coords([name for name in names if name in data])
     limits = {str(run_file(Path(), key)): setting for key, setting in sweep.limits.items()}
     return data.assign_attrs(sweep.attrs, folder=str(folder), limits=json.dumps(limits))
 
@@ -196,6 +199,8 @@ def _found(folder: Path) -> Sweep:
             warnings.warn(f"a run is left out of the dataset: {error}", stacklevel=2)
     if not configs:
         raise StorageError(f"{folder}/runs holds no run that can be read. Run the sweep, or give another folder.")
+    if not all("modules" in config for config in configs.values()):  # only runs with objects of a user's module have it
+        configs = {key: {name: config[name] for name in config if name != "modules"} for key, config in configs.items()}
     limited = {key for key, config in configs.items() if "nodes" in _start(config)}
     finite = [key for key in configs if key not in limited] or list(configs)
     varying = list(_differing([configs[key] for key in finite], ()))
