@@ -74,6 +74,14 @@ def parser() -> Parser:
         command.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="override a value: 'start.count=[64,256]'"
         )
+        command.add_argument(
+            "--import",
+            action="append",
+            default=[],
+            dest="modules",
+            metavar="MODULE",
+            help="import this module of your own, whose objects the configuration names as MODULE:NAME",
+        )
     for command in (run, doctor):
         command.add_argument(
             "--ray",

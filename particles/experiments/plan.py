@@ -15,8 +15,9 @@ from pydantic import BaseModel
 from particles.experiments import build
 from particles.experiments.config import ConfigError, faults
 from particles.experiments.extent import LISTED, brief, excess
+from particles.experiments.references import Modules, imported, is_reference
 from particles.experiments.schema import Config
-from particles.experiments.sections import kinds_of
+from particles.experiments.sections import StepConfig, kinds_of
 from particles.population.observables import OBSERVABLES
 from particles.storage.provenance import fingerprint
 
@@ -56,17 +57,24 @@ class Case(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A sweep: its axes, its runs, the folder that file names in the configuration start from, and that itself."""
+    """A sweep: its axes, its runs, the folder that file names in the configuration start from, and that itself.
+
+    modules: the user's own that may be imported.
+    """
 
     name: str
     axes: list[Axis]
     cases: list[Case]
     folder: Path
     raw: dict[str, Any]
+    modules: tuple[str, ...] = ()
 
 
-def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -> Plan:
-    """All runs of a configuration, checked; raises ConfigError with every fault."""
+def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration", modules: Iterable[str] = ()) -> Plan:
+    """All runs of a configuration, checked; raises ConfigError with every fault.
+
+    modules: those of the user's own that are imported, so that the configuration may name their objects.
+    """
     if large := excess(raw):
         raise ConfigError(source, [large])
     axes = _axes(raw)
@@ -84,12 +92,13 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
         number *= len(axis.values)
     if number > MAX_RUNS:
         raise ConfigError(source, [f"a sweep may have {MAX_RUNS} runs: got {number}. Shorten its lists."])
-    if found := _faults(single for _, single in _combinations(raw, axes)):
+    own = imported(modules)
+    if found := _faults((single for _, single in _combinations(raw, axes)), own):
         raise ConfigError(source, found)
     finite, limits, hashes = [], {}, dict[Path, str]()
     for coords, single in _combinations(raw, axes):
         config = Config.model_validate(single)
-        identity = build.identity(config, folder, hashes)
+        identity = build.identity(config, folder, hashes, own)
         finite.append(Case(coords, config, identity, None, fingerprint(identity)))
         if config.limit is not None and config.network.beta == 1.0:
             for nodes in (config.limit.nodes, 2 * config.limit.nodes):
@@ -98,14 +107,14 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
                 case = Case(_without_start(coords, axes), config, whole, nodes, fingerprint(whole))
                 limits[case.key] = case
     repeated = {case.key: case for case in [*finite, *limits.values()]}
-    return Plan(finite[0].config.name, axes, list(repeated.values()), folder, raw)
+    return Plan(finite[0].config.name, axes, list(repeated.values()), folder, raw, tuple(own))
 
 
-def _faults(runs: Iterable[dict[str, Any]]) -> list[str]:
+def _faults(runs: Iterable[dict[str, Any]], own: Modules) -> list[str]:
     """The faults of all runs, each once; of many runs with faults those of the first will do."""
     found: dict[str, None] = {}
     for number, single in enumerate(runs):
-        found |= dict.fromkeys(faults(single))
+        found |= dict.fromkeys(faults(single, own))
         if len(found) > LISTED or (found and number > _LOOKED_AT):
             break
     return list(found)
@@ -149,10 +158,15 @@ def axis_name(path: tuple[str, ...], last: list[str]) -> str:
 
 def _lists(raw: dict[str, Any], model: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
     """The lists that stand where the model wants one value."""
+    names = raw.get("name")
+    own = any(map(is_reference, names if isinstance(names, list) else [names]))
     for key, value in raw.items():
-        if key not in model.model_fields:
+        if key in model.model_fields:
+            kinds = kinds_of(model.model_fields[key].annotation)
+        elif own:
+            kinds = [float, StepConfig]  # a setting of a class of the user's own
+        else:
             continue  # an unknown key is reported by the models
-        kinds = kinds_of(model.model_fields[key].annotation)
         inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
         if isinstance(value, dict) and inner:
             yield from _lists(value, inner, (*path, key))

@@ -5,7 +5,8 @@ import signal
 
 import pytest
 import xarray as xr
-from support.configs import planned
+from support import own_module
+from support.configs import planned, small
 from support.daily import some
 from support.sweeps import DIVERGING, Silent, all_contents, statuses, swept
 
@@ -13,8 +14,13 @@ import particles as mf
 from particles.cli.main import main
 from particles.cli.progress import Ticker
 from particles.experiments import sweep as module
+from particles.experiments.plan import plan
 from particles.experiments.sweep import run_path, run_sweep
 
+OWN = (
+    'network.activation="{0}:swish"', 'loss="{0}:huber"', 'record.variables=["loss","{0}:worst"]',
+    'law={{name="{0}:Corner",side=0.5}}', 'method={{name="{0}:SignDescent",step=0.1,size=[1,2.5]}}',
+)  # fmt: skip
 MANY = ("start.count=[300]", "limit.nodes=16")  # each run may start a process, which takes seconds of a core
 
 
@@ -32,6 +38,27 @@ def test_sweep__on_a_cluster_writes_the_same_files(three_nodes, tmp_path):
     assert statuses(outcomes) == ["finished"] * len(made.cases)
     assert all_contents(tmp_path / "there") == all_contents(tmp_path / "here")
     assert not list((tmp_path / "there").glob(".seen-*"))
+
+
+def test_sweep__on_a_cluster_imports_a_module_of_ones_own(three_nodes, tmp_path, monkeypatch):
+    """Where it finds it, and in the version of the plan; what it cannot import is said."""
+    name, out = "own_module_on_ray", tmp_path / "out"
+    path = own_module.write(tmp_path, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = [text.format(name) for text in OWN]
+    made = plan(small(*settings), tmp_path, modules=[name])
+    tasks = mf.Ray(address=three_nodes.address)
+    monkeypatch.chdir(tmp_path.parent)  # where workers look, as in the folder of the driver's script
+    lost = run_sweep(made, out, Silent(), tasks=tasks, engine=mf.Local(1))
+    assert {outcome.status for outcome in lost} == {"failed"} and f"No module named '{name}'" in lost[0].message
+    monkeypatch.chdir(tmp_path)
+    outcomes = run_sweep(made, out, Silent(), tasks=tasks, engine=mf.Local(1))
+    assert {outcome.status for outcome in outcomes} == {"finished"}
+    run_sweep(made, tmp_path / "here", Silent())
+    assert all_contents(out) == all_contents(tmp_path / "here")
+    path.write_text(path.read_text() + "\nmore = 1\n")
+    other = run_sweep(made, tmp_path / "other", Silent(), tasks=tasks, engine=mf.Local(1))
+    assert {outcome.status for outcome in other} == {"failed"} and "Put the same file where" in other[0].message
 
 
 @pytest.mark.slow
