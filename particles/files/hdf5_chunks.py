@@ -43,12 +43,12 @@ def check_chunks(path: str, item: h5d.DatasetID, filters: Iterable[Filter], numb
 
 def _unpacked(item: h5d.DatasetID, chunk: h5d.StoreInfo, limit: int) -> int:
     """The bytes that gzip packed in a chunk, as far as they are counted: not long beyond the limit."""
-    stream, found = zlib.decompressobj(), 0
+    stream, size = zlib.decompressobj(), 0
     _, packed = item.read_direct_chunk(chunk.chunk_offset)
     try:
-        while packed and found <= limit:
-            found += len(stream.decompress(packed, _PIECE))
+        while packed and size <= limit:
+            size += len(stream.decompress(packed, _PIECE))
             packed = stream.unconsumed_tail
     except zlib.error as error:
         raise ValueError(f"a chunk cannot be unpacked: {error}") from error
-    return found
+    return size

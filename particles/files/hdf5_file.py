@@ -60,23 +60,23 @@ class Hdf5File:
 
     def links(self, group: Member | None = None) -> dict[str, int]:
         """What a group holds, by name alone: the kinds of the links."""
-        group, found = group or self.root, list[tuple[bytes, int]]()
+        group, entries = group or self.root, list[tuple[bytes, int]]()
         if group.shape is not None:
             raise ValueError(f"{group.path!r} is an array, and a group belongs there")
-        group.id.links.iterate(lambda name, link: found.append((name, link.type)), info=True)
-        if len(found) > _MEMBERS:
-            raise ValueError(f"{group.path!r} holds {len(found)} things, and {_MEMBERS} are as many as it may")
-        return {name.decode(): kind for name, kind in found}
+        group.id.links.iterate(lambda name, link: entries.append((name, link.type)), info=True)
+        if len(entries) > _MEMBERS:
+            raise ValueError(f"{group.path!r} holds {len(entries)} things, and {_MEMBERS} are as many as it may")
+        return {name.decode(): kind for name, kind in entries}
 
     def member(self, path: str) -> Member:
         """What lies at a path; KeyError where there is nothing."""
-        found = self.root
+        item = self.root
         for part in filter(None, path.split("/")):
             name = part.encode()
-            if found.shape is not None or not found.id.links.exists(name):
+            if item.shape is not None or not item.id.links.exists(name):
                 raise KeyError(path)
-            found = self.open(found, part, found.id.links.get_info(name).type)
-        return found
+            item = self.open(item, part, item.id.links.get_info(name).type)
+        return item
 
     def open(self, group: Member, name: str, link: int, virtual: bool = False) -> Member:
         """What a link of a group leads to."""
@@ -141,9 +141,9 @@ class Hdf5File:
         check_room(f"{item.path!r} of {self.name}", kind.itemsize * _picked(shape, window))
         if text or window != () or not math.prod(shape):
             return item.array.asstr()[window] if text else item.array[window]
-        found = np.empty(shape, kind)
-        item.id.read(h5s.ALL, h5s.ALL, found, stored)  # h5py's own objects take twice as long for 1000 runs
-        return found[()]
+        array = np.empty(shape, kind)
+        item.id.read(h5s.ALL, h5s.ALL, array, stored)  # h5py's own objects take twice as long for 1000 runs
+        return array[()]
 
     def _check_size(self, path: str, size: int) -> None:
         """ValueError for more numbers than the file's bytes can stand for."""
@@ -169,11 +169,11 @@ class Hdf5File:
 
     def beside(self, item: Member) -> dict[int, str]:
         """The names in an array's group by where in the file lies what they lead to."""
-        path, found = item.path.rpartition("/")[0], list[tuple[bytes, int, int]]()
+        path, entries = item.path.rpartition("/")[0], list[tuple[bytes, int, int]]()
         if path not in self._beside:
             group = self.member(path)  # its links end with it
-            group.id.links.iterate(lambda name, link: found.append((name, link.type, link.u)), info=True)
-            self._beside[path] = {place: name.decode() for name, kind, place in found if kind == h5l.TYPE_HARD}
+            group.id.links.iterate(lambda name, link: entries.append((name, link.type, link.u)), info=True)
+            self._beside[path] = {place: name.decode() for name, kind, place in entries if kind == h5l.TYPE_HARD}
         return self._beside[path]
 
 

@@ -61,12 +61,12 @@ class Member(NamedTuple):
             raise ValueError(f"the attribute {name!r} of {self.path!r} is neither numbers nor text")
         if text is not None and text.length is None and math.prod(shape) > _WORDS:
             raise ValueError(f"the attribute {name!r} of {self.path!r} is more than {_WORDS} texts")
-        found = np.empty(shape, kind)
-        about.read(found, stored)
+        values = np.empty(shape, kind)
+        about.read(values, stored)
         if text is None:
-            return found[()]
+            return values[()]
         try:
-            words = [one.decode() for one in found.ravel()]
+            words = [one.decode() for one in values.ravel()]
         except UnicodeDecodeError as error:
             raise ValueError(f"the attribute {name!r} of {self.path!r} is no text: {error}") from error
         return np.array(words, object).reshape(shape) if shape else words[0]
@@ -95,12 +95,12 @@ class Member(NamedTuple):
 
     def filters(self) -> list[Filter]:
         """What packs an array's chunks; ForeignError for a filter that is not built in."""
-        found: list[Filter] = [self.plan.get_filter(k) for k in range(self.plan.get_nfilters())]
-        for number, *_ in found:
+        pipeline: list[Filter] = [self.plan.get_filter(k) for k in range(self.plan.get_nfilters())]
+        for number, *_ in pipeline:
             if number not in _FILTERS:
                 known = ", ".join(_FILTERS.values())
                 raise ForeignError(self.path, f"behind the filter {number}; built in are {known}")
-        return found
+        return pipeline
 
     def chunk(self) -> int:
         """The numbers of an array that are unpacked together; 0 for one that is not in chunks."""

@@ -136,9 +136,9 @@ def verified(path: Path, look: Callable[[Hdf5File], T]) -> T:
         final = netcdf.attributes(file, file.member("final")) if "final" in file.links() else {}
         return look(file), final
 
-    found, final = read(path, reader)
+    value, final = read(path, reader)
     _check_left(path, final, whole=False)
-    return found
+    return value
 
 
 def read(path: Path, reader: Callable[[Hdf5File], T]) -> T:
