@@ -96,7 +96,7 @@ def _value(text: str) -> Any:
 
 def faults(raw: dict[str, Any], modules: Modules) -> list[str]:
     """Everything wrong with one run's configuration: dotted path, what is wrong, the nearest known key."""
-    objects, found = objects_of(raw, modules)
+    objects, wrong = objects_of(raw, modules)
     sections = [(part, value.get("name")) for part in ("law", "method") if isinstance(value := raw.get(part), dict)]
     model = config_of(
         tuple((part, name, objects[name]) for part, name in sections if is_reference(name) and name in objects)
@@ -104,8 +104,8 @@ def faults(raw: dict[str, Any], modules: Modules) -> list[str]:
     try:
         model.model_validate(raw)
     except ValidationError as error:
-        found += [fault for item in error.errors(include_url=False) if (fault := _fault(item, model))]
-    return list(dict.fromkeys(found + misfits(raw, objects)))
+        wrong += [fault for item in error.errors(include_url=False) if (fault := _fault(item, model))]
+    return list(dict.fromkeys(wrong + misfits(raw, objects)))
 
 
 def _fault(item: Any, config: type[Config]) -> str:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from particles.errors import InputError
 from particles.experiments.references import is_reference
 from particles.experiments.schema import LawConfig, MethodConfig, NetworkConfig, RecordConfig, RegulariserConfig
-from particles.experiments.sections import LAWS, Kinds, OwnConfig, built, misplaced, own_section
+from particles.experiments.sections import LAWS, Kinds, built, misplaced, own_section
 from particles.methods.registry import METHODS
 from particles.model.regularisers import REGULARISERS
 from particles.population.observables import OBSERVABLES, observable
@@ -24,8 +24,12 @@ def misfits(raw: dict[str, Any], own: Kinds) -> list[str]:
 def _objects(raw: dict[str, Any], own: Kinds) -> list[str]:
     """What the classes refuse: options of another class, values of one object, and objects beside each other."""
     faults: list[str] = []
-    _object("law", raw, *_kinds(raw, "law", LawConfig, LAWS, own), faults, dim=1)
-    method = _object("method", raw, *_kinds(raw, "method", MethodConfig, METHODS, own), faults)
+    if not is_reference(_section(raw, "law").get("name")):  # one of the user's own may need the data's dimension
+        _object("law", raw, LawConfig, LAWS, faults, dim=1)
+    model, kinds = MethodConfig, dict[str, Any](METHODS)
+    if is_reference(kind := _section(raw, "method").get("name")) and kind in own:
+        model, kinds = own_section(kind, own[kind]), {kind: own[kind]}
+    method = _object("method", raw, model, kinds, faults)
     regulariser = _object("regulariser", raw, RegulariserConfig, REGULARISERS, faults)
     network = _valid(NetworkConfig, _section(raw, "network"))
     if method and method.noisy and "limit" in raw:
@@ -40,14 +44,6 @@ def _objects(raw: dict[str, Any], own: Kinds) -> list[str]:
     return faults
 
 
-def _kinds(raw: dict[str, Any], name: str, model: Any, kinds: Kinds, own: Kinds) -> tuple[Any, Kinds]:
-    """The model and the classes of a section: the known ones, or the one of the user's own that it names."""
-    kind = _section(raw, name).get("name")
-    if not is_reference(kind):
-        return model, kinds
-    return (own_section(kind, own[kind]), {kind: own[kind]}) if kind in own else (OwnConfig, {})
-
-
 def _object(name: str, raw: dict[str, Any], model: Any, kinds: Kinds, faults: list[str], **more: Any) -> Any:
     """The object that a section describes, or None; what is wrong with it goes to the faults."""
     section = _section(raw, name)
@@ -55,7 +51,7 @@ def _object(name: str, raw: dict[str, Any], model: Any, kinds: Kinds, faults: li
     faults += wrong
     config = None if wrong else _valid(model, section)
     try:
-        return config and config.name in kinds and built(config, kinds, **more)
+        return config and built(config, kinds, **more)
     except (ValueError, TypeError) as error:  # InputError, or what a class of the user's own raises
         faults.append(f"{name}: {error}")
         return None

@@ -43,13 +43,12 @@ def is_reference(value: object) -> bool:
 
 def imported(modules: Iterable[str]) -> dict[str, str]:
     """Import these modules: their sources' hashes by name. InputError for one that cannot be, or was changed since."""
-    found = {}
-    for name in modules:
-        file, found[name] = _imported(name)
-        if _digest(file) != found[name]:
+    sources = {name: _imported(name) for name in modules}
+    for file, digest in sources.values():
+        if _digest(file) != digest:
             rule = "a module must stay as it was when it was imported"
             raise InputError(rule, f"{file}, which was changed since", "Start Python again.")
-    return found
+    return {name: digest for name, (_, digest) in sources.items()}
 
 
 @cache
@@ -96,54 +95,47 @@ def modules_of(raw: dict[str, Any], modules: Modules) -> dict[str, str]:
 
 def objects_of(raw: dict[str, Any], modules: Modules) -> tuple[dict[str, Any], list[str]]:
     """The objects that a run's configuration names, by reference, and what is wrong with them."""
-    found, faults = {}, []
+    objects, faults = {}, []
     for dotted, kind, text in _references(raw):
         try:
-            found[text] = _checked(resolve(text, modules), kind, text)
+            objects[text] = _checked(resolve(text, modules), kind, text)
         except InputError as error:
             faults.append(f"{dotted}: {error}")
-    return found, faults
+    return objects, faults
 
 
 def _references(raw: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
     """(dotted path, what it must be, the reference) of every reference in a run's configuration."""
     for path, kind in PLACES.items():
-        places: list[tuple[str, Any]] = [("", raw)]
-        for key in path:
-            inner = [
-                (f"{dotted}.{key}", place[key]) for dotted, place in places if isinstance(place, dict) and key in place
-            ]
-            places = [one for dotted, value in inner for one in _parts(dotted, value)]
-        yield from ((dotted[1:], kind, value) for dotted, value in places if is_reference(value))
+        yield from ((dotted, kind, value) for dotted, value in _values(raw, path, "") if is_reference(value))
 
 
-def _parts(dotted: str, value: Any) -> list[tuple[str, Any]]:
-    """A value, or the entries of a list, with their paths."""
-    return (
-        [(f"{dotted}.{number}", one) for number, one in enumerate(value)]
-        if isinstance(value, list)
-        else [(dotted, value)]
-    )
+def _values(value: Any, path: tuple[str, ...], dotted: str) -> Iterator[tuple[str, Any]]:
+    """(dotted path, value) of what is at a path, each entry where there is a list."""
+    if isinstance(value, list):
+        for number, entry in enumerate(value):
+            yield from _values(entry, path, f"{dotted}.{number}")
+    elif not path:
+        yield dotted[1:], value
+    elif isinstance(value, dict) and path[0] in value:
+        yield from _values(value[path[0]], path[1:], f"{dotted}.{path[0]}")
 
 
-def _checked(found: Any, kind: Any, reference: str) -> Any:
+def _checked(given: Any, kind: Any, reference: str) -> Any:
     """The object, if it is what its place asks for."""
     if kind in _CHECKS:
-        if not isinstance(found, kind):
-            raise InputError(f"{reference!r} must be an mf.{kind.__name__}", type(found).__name__, "")
-        return _CHECKS[kind](found)
-    if not isinstance(found, type) or not issubclass(found, kind) or not dataclasses.is_dataclass(found):
-        got = found.__name__ if isinstance(found, type) else type(found).__name__
+        if not isinstance(given, kind):
+            raise InputError(f"{reference!r} must be an mf.{kind.__name__}", type(given).__name__, "")
+        return _CHECKS[kind](given)
+    if not isinstance(given, type) or not issubclass(given, kind) or not dataclasses.is_dataclass(given):
+        got = given.__name__ if isinstance(given, type) else type(given).__name__
         rule = f"{reference!r} must be a subclass of {kind.__name__} and a dataclass"
         raise InputError(rule, got, "docs/extending.md has an example.")
-    given = {*settings_of(found), *(["dim"] if kind is Law else [])}
-    missing = [
-        field.name
-        for field in dataclasses.fields(found)
-        if field.init and field.name not in given and dataclasses.MISSING is field.default is field.default_factory
-    ]
-    if missing or "name" in given or (kind is Law and "dim" not in found.__dataclass_fields__):
-        rule = f"the fields of {reference!r} must be settings, of other names than `name`"
-        rule += ", and `dim`" if kind is Law else ""
-        raise InputError(rule, ", ".join(map(str, found.__dataclass_fields__)), "Annotate each with a Setting.")
-    return found
+    fields = {field.name: field for field in dataclasses.fields(given)}
+    needed = {name for name, field in fields.items() if field.default is dataclasses.MISSING is field.default_factory}
+    own = {"dim"} if kind is Law else set()
+    if "name" in fields or needed - own - settings_of(given).keys() or own - fields.keys():
+        rule = f"the fields of {reference!r} must be settings" + (", and `dim`" if kind is Law else "")
+        remedy = "Annotate each with a Setting, or give it a default; none may be called `name`."
+        raise InputError(rule, ", ".join(fields), remedy)
+    return given

@@ -67,6 +67,11 @@ class Corner(mf.Law):
     dim: int
     side: Annotated[float, Setting("half the side", above=0.0, most=4.0)] = 1.0
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.dim < 2:
+            raise mf.InputError("a corner needs two dimensions", str(self.dim), "")
+
     def draw(self, random, count):
         return self.from_cube(random.random((count, self.dim)))
 
