@@ -47,14 +47,12 @@ class RunSpec:
 
     def arguments(self, nodes: int | None) -> dict[str, Any]:
         """What `simulate` takes for this run."""
-        positions = self.settings["positions"]
         return self.settings | {
             "net": self.net,
             "start": self.start(nodes),
             "data": self.data,
             "method": self.method,
             "steps": self.steps,
-            "positions": positions and min(positions, nodes or self.count),
         }
 
 
@@ -82,11 +80,9 @@ class ConfigSpec:
         config = self.config
         objects = build.parts(config, self.folder, identity, known.get(build.data_key(config)))
         settings = {
-            "loss": config.loss,
+            "loss": build.named(config.loss, identity),
             "regulariser": objects.regulariser,
-            "record_every": config.record.every,
-            "record": config.record.variables,
-            "positions": config.record.positions,
+            "record": build.records(config, identity, identity["start"].get("nodes", self.count)),
             "test": objects.test,
             "dtype": config.dtype,
         }
