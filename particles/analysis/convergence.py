@@ -136,6 +136,7 @@ def compare(
     >>> mf.compare(runs, run(law.quadrature(400)))["exponent"].round(1).item()
     -0.6
     """
+    from particles.storage.forms import at_own_times
     from particles.xarray import Dataset
 
     if isinstance(runs, Dataset):
@@ -148,6 +149,8 @@ def compare(
     missing = [(count, seed) for count in counts for seed in seeds if (count, seed) not in runs]
     if missing or not runs:
         raise InputError("a comparison needs every count with every seed", f"no run for {missing[:3]}", "Run them.")
+    runs = {place: at_own_times(data, "prediction") for place, data in runs.items()}
+    limit, coarse = at_own_times(limit, "prediction"), None if coarse is None else at_own_times(coarse, "prediction")
     table = np.array([[distance(runs[count, seed], limit) for seed in seeds] for count in counts])
     error = distance(coarse, limit) if coarse is not None else np.zeros(table.shape[-1])
     if not error.any():  # one limit alone, or two of the same atoms: a tensor rule may have no other size between

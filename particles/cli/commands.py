@@ -58,8 +58,8 @@ def _answer(console: Console, chosen: argparse.Namespace) -> Answer:
         case "schema":
             return _schema(chosen.json)
     if chosen.command == "check":
-        return _check(console, _planned(chosen.config, chosen.set))
-    made = _plan(chosen.config, chosen.set, chosen.command == "run" and chosen.ray is None)
+        return _check(console, _planned(chosen.config, chosen))
+    made = _plan(chosen.config, chosen, chosen.command == "run" and chosen.ray is None)
     return (running.run if chosen.command == "run" else running.gather)(console, made, chosen)
 
 
@@ -77,15 +77,17 @@ def _refused(error: ParticlesError | OSError | MemoryError, words: list[str]) ->
     return Answer(BAD_INPUT, {"error": {"message": message, "faults": faults, "exit_code": BAD_INPUT}})
 
 
-def _planned(path: Path, settings: list[str]) -> Plan:
+def _planned(path: Path, chosen: argparse.Namespace) -> Plan:
     raw = read_toml(path)
-    override(raw, settings)
-    return plan(raw, folder_of(path), str(path))
+    override(raw, chosen.set)
+    if chosen.modules:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does
+    return plan(raw, folder_of(path), str(path), chosen.modules)
 
 
-def _plan(path: Path, settings: list[str], alone: bool = False) -> Plan:
+def _plan(path: Path, chosen: argparse.Namespace, alone: bool = False) -> Plan:
     """A plan that can be run here; alone: each run on this machine."""
-    made = _planned(path, settings)
+    made = _planned(path, chosen)
     memory.check(made, alone)
     build.check_all(made.cases, made.folder)
     return made
@@ -115,7 +117,7 @@ def _check(console: Console, made: Plan) -> Answer:
 
 
 def _doctor(console: Console, chosen: argparse.Namespace) -> Answer:
-    made = _plan(chosen.plan, chosen.set) if chosen.plan else None
+    made = _plan(chosen.plan, chosen) if chosen.plan else None
     found = doctor.examine(console, chosen.ray)
     costs = doctor.costs(console, made, chosen.ray, chosen.nodes, chosen.cores) if made else None
     return Answer(OK, {"machine": found, "plan": costs})

@@ -71,9 +71,7 @@ def parser() -> Parser:
     for command in (run, gather, check):
         _path(command, "config", help="a TOML file, such as configs/quickstart.toml")
     for command in (run, gather, check, doctor):
-        command.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", help="override a value: 'start.count=[64,256]'"
-        )
+        _changes(command)
     for command in (run, doctor):
         command.add_argument(
             "--ray",
@@ -96,6 +94,13 @@ def parser() -> Parser:
     for command in (new, run, gather, check, show, report, doctor, schema):
         command.add_argument("--json", action="store_true", help="one JSON document on stdout, the rest on stderr")
     return top
+
+
+def _changes(command: argparse.ArgumentParser) -> None:
+    several: dict[str, Any] = {"action": "append", "default": []}
+    command.add_argument("--set", metavar="KEY=VALUE", help="override a value: 'start.count=[64,256]'", **several)
+    text = "import your own module, whose objects the configuration names as MODULE:NAME"
+    command.add_argument("--import", dest="modules", metavar="MODULE", help=text, **several)
 
 
 def _new(new: argparse.ArgumentParser) -> None:

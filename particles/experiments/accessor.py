@@ -114,15 +114,16 @@ class Accessor:
         Of a sweep the runs that finished are taken.
         """
         from particles.analysis.convergence import compare
+        from particles.storage.forms import at_own_times
 
-        runs = by_count_and_seed(self._has("prediction"))
+        runs = by_count_and_seed(at_own_times(self._has("prediction"), "prediction"))
         if limit is None:
             *rest, limit = self._own_limits()
             coarse = rest[-1] if rest and coarse is None else coarse
         others = [*runs.values(), *([] if coarse is None else [coarse])]
         for data in others:
             check_same_samples(data, limit)
-        *aligned, limit = at_shared_times([*others, limit])
+        *aligned, limit = at_shared_times([at_own_times(data, "prediction") for data in (*others, limit)])
         return compare(dict(zip(runs, aligned, strict=False)), limit, None if coarse is None else aligned[-1])
 
     def exponent(self, over: str = "count", of: str = "sup_distance") -> "Exponent":

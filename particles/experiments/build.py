@@ -11,8 +11,9 @@ from particles.data.dataset import Dataset, checked_labels
 from particles.data.datasets import RELATIVE, load, parsed
 from particles.data.scaling import refuse_marks, scaled, standard_targets
 from particles.errors import ParticlesError, StorageError
+from particles.experiments.references import Modules, is_reference, modules_of, resolve
 from particles.experiments.schema import Config, DataConfig
-from particles.experiments.sections import LAWS, AtomsFile, built
+from particles.experiments.sections import LAWS, AtomsFile, Kinds, OwnConfig, built, own_section
 from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
 from particles.measures.laws import Atoms, Law
@@ -22,7 +23,8 @@ from particles.methods.registry import METHODS
 from particles.model.losses import loss
 from particles.model.network import Network
 from particles.model.regularisers import REGULARISERS, Regulariser
-from particles.population.observables import OBSERVABLES
+from particles.population.observables import Observable, observable
+from particles.simulation.record import Record
 
 if TYPE_CHECKING:
     from particles.experiments.plan import Case
@@ -46,11 +48,41 @@ Identity = dict[str, Any]  # what decides a run's numbers, as plain values
 def parts(config: Config, folder: Path, identity: Identity, known: Data | None = None) -> Parts:
     """The objects that a configuration describes, of files whose hashes are those in its identity; known: its data."""
     train, test = known or data(config.data, folder, identity)
-    net = config.network.network()
-    law = built(config.law, LAWS, dim=train.x.shape[1] + net.bias)
+    net = config.network.network(named(config.network.activation, identity))
+    law = _built(config.law, LAWS, identity, dim=train.x.shape[1] + net.bias)
     if isinstance(law, AtomsFile):
         law = _atoms(folder / law.file, identity["law"].get("sha256", ""), law.dim)
-    return Parts(net, law, train, test, method_of(config), regulariser_of(config))
+    return Parts(net, law, train, test, method_of(config, identity), regulariser_of(config))
+
+
+def named(name: str, identity: Identity) -> Any:
+    """What a configuration names: the name itself, of a row of the package, or the user's object."""
+    return resolve(name, identity.get("modules", {})) if is_reference(name) else name
+
+
+def records(config: Config, identity: Identity) -> list[Record]:
+    """What is recorded at each cadence."""
+    return [
+        Record([named(name, identity) for name in record.variables], record.every, record.positions)
+        for record in config.records
+    ]
+
+
+def rows(config: Config, identity: Identity) -> list[Observable]:
+    """Every quantity that is recorded."""
+    return [observable(named(name, identity)) for record in config.records for name in record.variables]
+
+
+def _own(part: Any, kinds: Kinds, modules: Modules) -> tuple[Any, Kinds]:
+    """A section and its classes; where it names a class of the user's own, as that one's settings have it."""
+    if not isinstance(part, OwnConfig):
+        return part, kinds
+    kind = resolve(part.name, modules)
+    return own_section(part.name, kind).model_validate(part.model_dump()), {part.name: kind}
+
+
+def _built(part: Any, kinds: Kinds, identity: Identity, **more: Any) -> Any:
+    return built(*_own(part, kinds, identity.get("modules", {})), **more)
 
 
 @lru_cache(maxsize=8)
@@ -80,14 +112,20 @@ def data(config: DataConfig, folder: Path, identity: Identity) -> Data:
     return _data(config.model_dump_json(), folder, identity["data"].get("sha256", ""))
 
 
-def identity(config: Config, folder: Path, hashes: dict[Path, str]) -> Identity:
-    """What decides a run's numbers, as plain values: the configuration less its name, files by their contents.
+def identity(config: Config, folder: Path, hashes: dict[Path, str], modules: Modules) -> Identity:
+    """What decides a run's numbers, as plain values: the configuration less its name, files and modules by contents.
 
     hashes: those of the files that were read before, so that all runs of a sweep have one; others are added.
     """
     plain = config.model_dump(exclude={"name", "limit"}, exclude_none=True)
-    method: Any = METHODS[plain["method"]["name"]]  # another method's options decide nothing
-    plain["method"] = {key: value for key, value in plain["method"].items() if key in ("name", *settings_of(method))}
+    if own := modules_of(plain, modules):
+        plain["modules"] = own
+    for name, kinds in (("law", LAWS), ("method", METHODS)):
+        if isinstance(part := getattr(config, name), OwnConfig):  # 1 and 1.0 are one number
+            plain[name] = _own(part, kinds, own)[0].model_dump(exclude_unset=True)
+    if config.method.name in METHODS:  # another method's options decide nothing
+        known = ("name", *settings_of(cast(Any, METHODS[config.method.name])))
+        plain["method"] = {key: value for key, value in plain["method"].items() if key in known}
     for section in ("data", "law"):
         if (name := plain[section].get("file")) is not None:
             path = folder / name
@@ -125,9 +163,9 @@ def _atoms(path: Path, sha256: str, dim: int) -> Atoms:
     return law
 
 
-def method_of(config: Config) -> Method:
+def method_of(config: Config, identity: Identity) -> Method:
     """How the particles move."""
-    return cast(Method, built(config.method, METHODS))
+    return cast(Method, _built(config.method, METHODS, identity))
 
 
 def regulariser_of(config: Config) -> Regulariser | None:
@@ -145,8 +183,8 @@ def check_all(cases: "Iterable[Case]", folder: Path) -> None:
             continue
         seen.add(text)
         made = parts(config, folder, case.identity)
-        wanted = [OBSERVABLES[name] for name in config.record.variables]
-        if loss(config.loss).binary or any(row.binary for row in wanted):
+        recorded = rows(config, case.identity)
+        if loss(named(config.loss, case.identity)).binary or any(row.binary for row in recorded):
             checked_labels(made.train.y)
-        if made.test is not None and any(row.binary and row.test for row in wanted):
+        if made.test is not None and any(row.binary and row.test for row in recorded):
             checked_labels(made.test.y)

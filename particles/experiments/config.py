@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -10,7 +10,8 @@ from particles.errors import ParticlesError, nearest
 from particles.escapes import escaped
 from particles.experiments.consistency import misfits
 from particles.experiments.extent import BYTES, KEY, LISTED, brief, text_excess
-from particles.experiments.schema import Config
+from particles.experiments.references import Modules, is_reference, objects_of
+from particles.experiments.schema import Config, config_of
 from particles.experiments.sections import kinds_of
 
 
@@ -93,19 +94,23 @@ def _value(text: str) -> Any:
         raise
 
 
-def faults(raw: dict[str, Any]) -> list[str]:
+def faults(raw: dict[str, Any], modules: Modules) -> list[str]:
     """Everything wrong with one run's configuration: dotted path, what is wrong, the nearest known key."""
-    found: list[str] = []
+    objects, wrong = objects_of(raw, modules)
+    sections = [(part, value.get("name")) for part in ("law", "method") if isinstance(value := raw.get(part), dict)]
+    model = config_of(
+        tuple((part, name, objects[name]) for part, name in sections if is_reference(name) and name in objects)
+    )
     try:
-        Config.model_validate(raw)
+        model.model_validate(raw)
     except ValidationError as error:
-        found = [told for item in error.errors(include_url=False) if (told := _fault(item))]
-    return list(dict.fromkeys(found + misfits(raw)))
+        wrong += [fault for item in error.errors(include_url=False) if (fault := _fault(item, model))]
+    return list(dict.fromkeys(wrong + misfits(raw, objects)))
 
 
-def _fault(item: Any) -> str:
+def _fault(item: Any, config: type[Config]) -> str:
     """One of pydantic's errors in our words; empty where another branch of a union says it better."""
-    path, model, scalars = _user_path(item)
+    path, model, scalars = _user_path(item, config)
     dotted = ".".join(path)
     got = item["input"]
     if item["type"] == "extra_forbidden":
@@ -122,14 +127,14 @@ def _fault(item: Any) -> str:
     return f"{dotted}: {item['msg'][0].lower() + item['msg'][1:]}: got {brief(got)}"
 
 
-def _user_path(item: Any) -> tuple[list[str], type[BaseModel], bool]:
+def _user_path(item: Any, config: type[Config]) -> tuple[list[str], type[BaseModel], bool]:
     """Where an error is in the user's words, the section it is in, and whether one plain value could stand there.
 
     pydantic's own path also names the branch of a union it tried.
     """
     path: list[str] = []
-    model: type[BaseModel] = Config
-    inner: type[BaseModel] | None = Config
+    model: type[BaseModel] = config
+    inner: type[BaseModel] | None = config
     scalars = False
     for place, part in enumerate(item["loc"]):
         model = inner or model
@@ -139,7 +144,8 @@ def _user_path(item: Any) -> tuple[list[str], type[BaseModel], bool]:
             path.append(part)
             kinds = kinds_of(inner.model_fields[part].annotation)
             sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-            scalars = bool(sections) and any(kind not in (*sections, type(None)) for kind in kinds)
+            plain = [kind for kind in kinds if kind not in (*sections, type(None)) and get_origin(kind) is not list]
+            scalars = bool(sections) and bool(plain)
             inner = sections[0] if sections else None
         elif item["type"] == "extra_forbidden" and place == len(item["loc"]) - 1:
             path.append(part)

@@ -5,32 +5,40 @@ from typing import Any
 from pydantic import ValidationError
 
 from particles.errors import InputError
-from particles.experiments.schema import LawConfig, MethodConfig, NetworkConfig, RegulariserConfig
-from particles.experiments.sections import LAWS, Kinds, built, misplaced
+from particles.experiments.references import is_reference
+from particles.experiments.schema import LawConfig, MethodConfig, NetworkConfig, RecordConfig, RegulariserConfig
+from particles.experiments.sections import LAWS, Kinds, built, misplaced, own_section
 from particles.methods.registry import METHODS
 from particles.model.regularisers import REGULARISERS
+from particles.population.observables import OBSERVABLES, observable
+from particles.simulation.record import Record, planned
 
 _SET_OPTIONS = ("n", "dim", "noise", "seed")
 
 
-def misfits(raw: dict[str, Any]) -> list[str]:
-    """Every pair of values that do not belong together in one run's configuration."""
-    return [*_objects(raw), *_data(raw), *_counts(raw)]
+def misfits(raw: dict[str, Any], own: Kinds) -> list[str]:
+    """Every pair of values that do not belong together in one run's configuration; own: the user's objects."""
+    return [*_objects(raw, own), *_data(raw), *_counts(raw), *_records(raw, own)]
 
 
-def _objects(raw: dict[str, Any]) -> list[str]:
+def _objects(raw: dict[str, Any], own: Kinds) -> list[str]:
     """What the classes refuse: options of another class, values of one object, and objects beside each other."""
     faults: list[str] = []
-    _object("law", raw, LawConfig, LAWS, faults, dim=1)
-    method = _object("method", raw, MethodConfig, METHODS, faults)
+    if not is_reference(_section(raw, "law").get("name")):  # one of the user's own may need the data's dimension
+        _object("law", raw, LawConfig, LAWS, faults, dim=1)
+    model, kinds = MethodConfig, dict[str, Any](METHODS)
+    if is_reference(kind := _section(raw, "method").get("name")) and kind in own:
+        model, kinds = own_section(kind, own[kind]), {kind: own[kind]}
+    method = _object("method", raw, model, kinds, faults)
     regulariser = _object("regulariser", raw, RegulariserConfig, REGULARISERS, faults)
     network = _valid(NetworkConfig, _section(raw, "network"))
     if method and method.noisy and "limit" in raw:
         name = raw["method"]["name"]
         faults.append(f"limit: no quadrature integrates the noise of {name}: leave it out, or take many particles")
     try:
-        if method and network:
-            method.check(network.network(), method.rule(regulariser))
+        name = network and network.activation
+        if method and network and (name in own or not is_reference(name)):
+            method.check(network.network(own.get(name, name)), method.rule(regulariser))
     except InputError as error:
         faults.append(str(error))
     return faults
@@ -44,7 +52,7 @@ def _object(name: str, raw: dict[str, Any], model: Any, kinds: Kinds, faults: li
     config = None if wrong else _valid(model, section)
     try:
         return config and built(config, kinds, **more)
-    except InputError as error:
+    except (ValueError, TypeError) as error:  # InputError, or what a class of the user's own raises
         faults.append(f"{name}: {error}")
         return None
 
@@ -63,17 +71,31 @@ def _data(raw: dict[str, Any]) -> list[str]:
 
 
 def _counts(raw: dict[str, Any]) -> list[str]:
-    data, start, record = (_section(raw, name) for name in ("data", "start", "record"))
-    count: Any = start.get("count")
-    positions: Any = record.get("positions")
-    faults = []
-    if start.get("signs") == "symmetric" and _numbers(count) and count > 0 and count % 2:
-        faults.append(f'start: `count` must be even with signs = "symmetric": got {count}. Use {count + 1}')
-    variables = record.get("variables")
-    if isinstance(variables, list) and "test" not in data and any(str(name).startswith("test_") for name in variables):
-        faults.append("`record.variables` asks for test_ quantities: give `data.test`, a share such as 0.2")
-    if _numbers(positions, count) and positions > count > 0:
-        faults.append(f"`record.positions` must not exceed `start.count`: got {positions} for {count}")
+    count: Any = _section(raw, "start").get("count")
+    if _section(raw, "start").get("signs") == "symmetric" and _numbers(count) and count > 0 and count % 2:
+        return [f'start: `count` must be even with signs = "symmetric": got {count}. Use {count + 1}']
+    return []
+
+
+def _records(raw: dict[str, Any], own: Kinds) -> list[str]:
+    """Of one section or of several: test samples that are missing, more particles than there are, a name twice."""
+    record, count = raw.get("record"), _section(raw, "start").get("count", 0)
+    faults, records = [], []
+    for number, section in enumerate(record if isinstance(record, list) else [_section(raw, "record")]):
+        dotted, config = f"record.{number}" if isinstance(record, list) else "record", _valid(RecordConfig, section)
+        names = section.get("variables") if isinstance(section, dict) else None
+        words = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+        rows = [observable(own.get(name, name)) for name in words if name in OBSERVABLES or name in own]
+        if "test" not in _section(raw, "data") and any(row.test for row in rows):
+            faults.append(f"`{dotted}.variables` asks for test_ quantities: give `data.test`, a share such as 0.2")
+        positions: Any = section.get("positions") if isinstance(section, dict) else None
+        if _numbers(positions, count) and positions > count > 0:
+            faults.append(f"`{dotted}.positions` must not exceed `start.count`: got {positions} for {count}")
+        records += [Record(rows, config.every, config.positions)] if config and rows else []
+    try:
+        planned(records or "loss", 1, None, 0)
+    except InputError as error:
+        faults.append(f"record: {error}")
     return faults
 
 

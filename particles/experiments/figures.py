@@ -11,6 +11,7 @@ from particles.experiments.sweep import run_path
 from particles.measures.measure import Measure, atoms_of
 from particles.plotting import style
 from particles.plotting.convergence import Cloud, convergence
+from particles.storage.forms import at_own_times
 from particles.storage.run_file import open_run
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def _convergence(
     finite = {(c.spec.count, c.spec.seed): c for c in cases if c.nodes is None}
     counts, seeds = [int(v) for v in compared["count"]], [int(v) for v in compared["seed"]]
     losses = limit_loss = None
+    times = at_own_times(found[limit.key], "loss" if "loss" in found[limit.key] else "prediction")["time"].values
     if "loss" in found[limit.key]:
         losses = np.array([[found[finite[count, seed].key]["loss"].values for seed in seeds] for count in counts])
         limit_loss = found[limit.key]["loss"].values
@@ -59,7 +61,7 @@ def _convergence(
     words = [config.data.name or config.data.file, config.network.activation]
     words += [f"{name} = {value}" for name, value in setting.items()]
     title = style.label(", ".join(map(str, words)), 100)
-    return convergence(counts, losses, found[limit.key]["time"].values, limit_loss, compared, clouds, title)
+    return convergence(counts, losses, times, limit_loss, compared, clouds, title)
 
 
 def _start(case: Case) -> Measure:

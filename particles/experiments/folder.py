@@ -48,7 +48,7 @@ def settle(made: Plan, out: Path) -> Settled:
     mine, record = {case.key for case in made.cases}, _read(out / FILE)
     before = set(record["runs"]) if record else _unrecorded(out)
     if mine < before:
-        whole = _planned(record)
+        whole = _planned(record, made.modules)
         changed = "its data or its folder have changed" if record.get("config") else "it was run from Python"
         why = changed if record else "it has no plan.json"
         stays = "is brought up to date" if whole else f"stays as it is ({why})"
@@ -81,12 +81,12 @@ def _unrecorded(out: Path) -> set[str]:
     return {path.stem for path in (out / "runs").glob("*.h5")} if (out / SWEEP).is_file() else set()
 
 
-def _planned(record: dict[str, Any]) -> Plan | None:
+def _planned(record: dict[str, Any], modules: tuple[str, ...]) -> Plan | None:
     """The plan of a record, if there is one and it still has the same runs."""
     if not record:
         return None
     try:
-        whole = plan(record["config"], Path(record["folder"]))
+        whole = plan(record["config"], Path(record["folder"]), modules=modules)
     except ParticlesError:
         return None
     return whole if {case.key for case in whole.cases} == set(record["runs"]) else None

@@ -72,7 +72,8 @@ def assembled(axes: Sequence[Axis], records: Records) -> xarray.Dataset:
     """All variables of the runs over the axes; nothing but coordinates is read yet.
 
     Time is one coordinate where all runs share it, as far as each went. Step sizes as an axis give each run its own:
-    then the recorded numbers lie along `record`, and `time` is a variable over the grid; `time_NAME` likewise.
+    then the recorded numbers lie along `record`, and `time` is a variable over the grid; `record_NAME` and `time_NAME`
+    of what has a cadence of its own.
     """
     forms = {name: form for record in records.values() for name, form in record.forms.items()}
     places = {axis.name: (axis.name, list(axis.values), axis.attrs) for axis in axes}

@@ -71,6 +71,8 @@ def of_runs(folder: Path) -> Listing:
             warnings.warn(f"a run is left out of the dataset: {error}", stacklevel=2)
     if not configs:
         raise StorageError(f"{folder}/runs holds no run that can be read. Run the sweep, or give another folder.")
+    if not all("modules" in config for config in configs.values()):  # only runs with objects of a user's module have it
+        configs = {key: {name: config[name] for name in config if name != "modules"} for key, config in configs.items()}
     limited = {key for key, config in configs.items() if "nodes" in _start(config)}
     finite = [key for key in configs if key not in limited] or list(configs)
     varying = list(_differing([configs[key] for key in finite], ()))

@@ -11,7 +11,7 @@ from particles.errors import InputError
 from particles.experiments import build
 from particles.experiments.cost_model import copies_of
 from particles.experiments.plan import Case, Plan
-from particles.population.observables import MOMENTS, OBSERVABLES
+from particles.population.observables import MOMENTS
 from particles.simulation.record import LOG_POINTS
 
 ANY_MACHINE = 2**46  # bytes, 64 TiB: what no machine has
@@ -84,19 +84,20 @@ def _need(made: Plan, case: Case) -> Need:
     """Of one run: 8 bytes a number, and the particles as the cost model counts them."""
     config = case.config
     n, n_test, dim, copies = _samples(made, case)
-    d, method = dim + config.network.bias, build.method_of(config)
-    rule = method.rule(build.regulariser_of(config))
-    width = np.dtype(config.dtype).itemsize * copies_of(method, rule, config.record.variables)
+    d, method = dim + config.network.bias, build.method_of(config, case.identity)
+    rule, rows = method.rule(build.regulariser_of(config)), build.rows(config, case.identity)
+    width = np.dtype(config.dtype).itemsize * copies_of(method, rule, rows)
     count = case.particles * (2 if case.nodes and config.start.signs != "positive" else 1)
     atoms = 8 * count * (d + 2) if case.nodes else 0  # of the rule, made in one piece
-    rows = [OBSERVABLES[name] for name in config.record.variables]
     sizes = {"sample": n, "test_sample": n_test, "dim": d, "moment": len(MOMENTS)}
-    sizes["particle"] = min(config.record.positions or case.particles, case.particles)
-    numbers = sum(prod(sizes.get(dim, 1) for dim in row.dims) for row in rows)
+    positions = next((record.positions for record in config.records if record.positions), case.particles)
+    sizes["particle"] = min(positions, case.particles)
+    times = [_recorded(config.steps, record.every) for record in config.records for _ in record.variables]
+    numbers = sum(prod(sizes.get(dim, 1) for dim in row.dims) * T for row, T in zip(rows, times, strict=True))
     parts = {
         DATA: 8 * (n + n_test) * (dim + 1) * copies + 8 * (method.batch or 0) * d,
         PARTICLES: count * d * width + atoms,
-        RECORD: 8 * numbers * _recorded(config.steps, config.record.every),
+        RECORD: 8 * numbers,
         STEPS: 16 * config.steps,
         GRAM: 8 * n * n * any(row.kernel for row in rows),
     }  # fmt: skip

@@ -38,7 +38,7 @@ def work_in(made: Plan, case: Case) -> tuple[Network, Work]:
     parts = build.parts(config, made.folder, case.identity)
     rule = parts.method.rule(parts.regulariser)
     what = parts.net, case.particles, parts.train, parts.method, rule, config.steps, config.dtype
-    return parts.net, work_of(*what, config.record.variables, config.loss)
+    return parts.net, work_of(*what, build.rows(config, case.identity), build.named(config.loss, case.identity))
 
 
 def place(made: Plan, todo: list[Case], engine: Ray, machines: list[Node], threads: int | None, kind: str) -> Placement:

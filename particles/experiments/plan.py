@@ -17,8 +17,9 @@ from particles.errors import InputError
 from particles.experiments import build
 from particles.experiments.config import ConfigError, faults
 from particles.experiments.extent import LISTED, brief, excess
+from particles.experiments.references import Modules, imported, is_reference
 from particles.experiments.schema import Config
-from particles.experiments.sections import kinds_of
+from particles.experiments.sections import StepConfig, kinds_of
 from particles.experiments.spec import ConfigSpec, RunSpec
 from particles.population.observables import OBSERVABLES
 from particles.storage.provenance import canonical, fingerprint
@@ -75,17 +76,24 @@ Run = tuple[dict[str, Any], RunSpec | ConfigSpec, build.Identity, int | None]  #
 
 
 class Plan(NamedTuple):
-    """A sweep: its axes, its runs, the folder that file names in the configuration start from, and that itself."""
+    """A sweep: its axes, its runs, the folder that file names in the configuration start from, and that itself.
+
+    modules: the user's own that may be imported.
+    """
 
     name: str
     axes: list[Axis]
     cases: list[Case]
     folder: Path
     raw: dict[str, Any]
+    modules: tuple[str, ...] = ()
 
 
-def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -> Plan:
-    """All runs of a configuration, checked; raises ConfigError with every fault."""
+def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration", modules: Iterable[str] = ()) -> Plan:
+    """All runs of a configuration, checked; raises ConfigError with every fault.
+
+    modules: those of the user's own that are imported, so that the configuration may name their objects.
+    """
     if large := excess(raw):
         raise ConfigError(source, [large])
     axes = _axes(raw)
@@ -96,18 +104,19 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration") -
         check_axes({".".join(axis.path): axis.values for axis in axes})
     except InputError as error:
         raise ConfigError(source, [str(error)]) from error
-    if found := _faults(single for _, single in _combinations(raw, axes)):
+    own = imported(modules)
+    if found := _faults((single for _, single in _combinations(raw, axes)), own):
         raise ConfigError(source, found)
-    cases = cases_of(_runs(raw, axes, folder), axes)
-    return Plan(cases[0].config.name, axes, cases, folder, raw)
+    cases = cases_of(_runs(raw, axes, folder, own), axes)
+    return Plan(cases[0].config.name, axes, cases, folder, raw, tuple(own))
 
 
-def _runs(raw: dict[str, Any], axes: list[Axis], folder: Path) -> Iterator[Run]:
+def _runs(raw: dict[str, Any], axes: list[Axis], folder: Path, own: Modules) -> Iterator[Run]:
     hashes = dict[Path, str]()
     for coords, single in _combinations(raw, axes):
         config = Config.model_validate(single)
         nodes = config.limit.nodes if config.limit is not None and config.network.beta == 1.0 else None
-        yield coords, ConfigSpec(config, folder), build.identity(config, folder, hashes), nodes
+        yield coords, ConfigSpec(config, folder), build.identity(config, folder, hashes, own), nodes
 
 
 def cases_of(runs: Iterable[Run], axes: list[Axis]) -> list[Case]:
@@ -140,11 +149,11 @@ def check_axes(values: Mapping[str, Sequence[Any]]) -> None:
         raise InputError(f"a sweep may have {MAX_RUNS} runs", str(number), "Shorten its lists.")
 
 
-def _faults(runs: Iterable[dict[str, Any]]) -> list[str]:
+def _faults(runs: Iterable[dict[str, Any]], own: Modules) -> list[str]:
     """The faults of all runs, each once; of many runs with faults those of the first will do."""
     found: dict[str, None] = {}
     for number, single in enumerate(runs):
-        found |= dict.fromkeys(faults(single))
+        found |= dict.fromkeys(faults(single, own))
         if len(found) > LISTED or (found and number > _LOOKED_AT):
             break
     return list(found)
@@ -194,10 +203,15 @@ def axis_name(path: tuple[str, ...], last: list[str]) -> str:
 
 def _lists(raw: dict[str, Any], model: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
     """The lists that stand where the model wants one value."""
+    names = raw.get("name")
+    own = any(map(is_reference, names if isinstance(names, list) else [names]))
     for key, value in raw.items():
-        if key not in model.model_fields:
+        if key in model.model_fields:
+            kinds = kinds_of(model.model_fields[key].annotation)
+        elif own:
+            kinds = [float, StepConfig]  # a setting of a class of the user's own
+        else:
             continue  # an unknown key is reported by the models
-        kinds = kinds_of(model.model_fields[key].annotation)
         inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
         if isinstance(value, dict) and inner:
             yield from _lists(value, inner, (*path, key))

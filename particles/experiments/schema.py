@@ -1,15 +1,18 @@
 """What a configuration may say: one model a section. A list where one value is expected is an axis of a sweep.
 
-The sections of laws, methods, schedules and regularisers are made from the settings of their classes (`sections`).
+The sections of laws, methods, schedules and regularisers are made from the settings of their classes (`sections`);
+`[[record]]`, a list of sections, is several cadences and no axis.
 Which values fit together is in `consistency`; `config.faults` looks at both.
 """
 
+from collections.abc import Hashable
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, create_model
 
 from particles.data.datasets import SETS
-from particles.experiments.sections import LAWS, MOST, Section, section
+from particles.experiments.sections import LAWS, MOST, Section, name_in, or_own, own_section, section
 from particles.measures.measure import SIGNS
 from particles.methods.registry import METHODS
 from particles.model.activations import ACTIVATIONS
@@ -66,7 +69,7 @@ class DataConfig(Section):
 class NetworkConfig(Section):
     """g(x) = M^-beta sum_r s_r sigma(b_r . x)."""
 
-    activation: Literal[tuple(ACTIVATIONS)] = Field(description="sigma")  # type: ignore[valid-type]
+    activation: name_in(ACTIVATIONS) = Field(description="sigma")  # type: ignore[valid-type]
     beta: Annotated[float, Field(ge=0, le=1)] = Field(
         1.0, description="the output's scale M^-beta: 1 is the mean field, 0.5 the tangent kernel's"
     )
@@ -75,9 +78,9 @@ class NetworkConfig(Section):
         default=["input"], description="which layers move"
     )
 
-    def network(self) -> Network:
-        """The network itself."""
-        return Network(self.activation, self.beta, self.bias, tuple(self.train))
+    def network(self, activation: Any) -> Network:
+        """The network itself, of this activation: a name, or the user's object."""
+        return Network(activation, self.beta, self.bias, tuple(self.train))
 
 
 LawConfig = section("LawConfig", "mu0, the law that neurons are drawn from.", LAWS, Field(description="which law"))
@@ -107,13 +110,18 @@ class RecordConfig(Section):
     every: Annotated[int, Field(ge=1)] | Literal["log"] = Field(
         default=1, description='iterations between records, or "log": evenly in their logarithm'
     )
-    variables: Annotated[list[Literal[tuple(OBSERVABLES)]], Field(fail_fast=True)] = Field(  # type: ignore[valid-type]
+    variables: Annotated[list[name_in(OBSERVABLES)], Field(fail_fast=True)] = Field(  # type: ignore[valid-type]
         default=list(DEFAULT_RECORD),
         description="quantities to record; `prediction` is what the limit is compared by",
     )
     positions: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="how many particles' paths are kept"
     )
+
+
+_ONE = Annotated[RecordConfig, Tag("one")]
+_SEVERAL = Annotated[list[RecordConfig], Field(min_length=1, fail_fast=True), Tag("several")]
+_WHICH = Discriminator(lambda value: "several" if isinstance(value, list) else "one")
 
 
 class LimitConfig(Section):
@@ -127,7 +135,7 @@ class Config(Section):
 
     name: Annotated[str, Field(pattern=NAME)] = Field("run", description="the folder of the results, out/NAME")
     steps: Annotated[int, Field(ge=0, le=10**9)] = Field(description="number of iterations")
-    loss: Literal[tuple(LOSSES)] = Field(  # type: ignore[valid-type]
+    loss: name_in(LOSSES) = Field(  # type: ignore[valid-type]
         default="squared", description="logistic asks for labels -1 and 1"
     )
     dtype: Literal[DTYPES] = Field(  # type: ignore[valid-type]
@@ -135,9 +143,21 @@ class Config(Section):
     )
     data: DataConfig
     network: NetworkConfig
-    law: LawConfig  # type: ignore[valid-type]
+    law: or_own(LawConfig)  # type: ignore[valid-type]
     start: StartConfig
-    method: MethodConfig  # type: ignore[valid-type]
+    method: or_own(MethodConfig)  # type: ignore[valid-type]
     regulariser: RegulariserConfig | None = None  # type: ignore[valid-type]
-    record: RecordConfig = RecordConfig()
+    record: Annotated[_ONE | _SEVERAL, _WHICH] = RecordConfig()
     limit: LimitConfig | None = None
+
+    @property
+    def records(self) -> list[RecordConfig]:
+        """What is recorded, at each cadence."""
+        return self.record if isinstance(self.record, list) else [self.record]
+
+
+@lru_cache(maxsize=64)
+def config_of(own: tuple[tuple[str, str, Hashable], ...]) -> type[Config]:
+    """The same with the settings of classes of the user's own: (section, reference, class) of each."""
+    fields: Any = {part: (own_section(name, kind), Field()) for part, name, kind in own}
+    return create_model("Config", __base__=Config, **fields) if own else Config

@@ -3,12 +3,16 @@
 import math
 import types
 import typing
+from collections.abc import Hashable, Iterable
 from dataclasses import MISSING, dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, create_model
+from pydantic_core import PydanticKnownError
 
 from particles.checks import Setting, settings_of
+from particles.experiments.references import REFERENCE, is_reference
 from particles.measures.laws import Ball, Gaussian, Sphere, Uniform
 from particles.methods.schedules import SCHEDULES, Schedule
 
@@ -20,6 +24,44 @@ class Section(BaseModel):
     """What every section has in common: no unknown keys, no conversion, no change."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class OwnConfig(Section):
+    """An object of a class of your own: the class, by reference, and its settings."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    name: Annotated[str, Field(pattern=REFERENCE)] = Field(description="your own class, module:name")
+
+
+def name_in(table: Iterable[str]) -> Any:
+    """The name of a row of this table, or a reference to a row of the user's own."""
+    names = tuple(table)
+
+    def check(value: str) -> str:
+        if value not in names and not is_reference(value):
+            raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, names))})
+        return value
+
+    own = {"type": "string", "pattern": REFERENCE}
+    schema = {"anyOf": [{"type": "string", "enum": list(names)}, own]}
+    return Annotated[str, AfterValidator(check), WithJsonSchema(schema)]
+
+
+def _branch(value: Any) -> str:
+    name = value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
+    return "own" if is_reference(name) else "known"
+
+
+def or_own(model: Any) -> Any:
+    """The section of a known class, or that of one of the user's own."""
+    return Annotated[Annotated[model, Tag("known")] | Annotated[OwnConfig, Tag("own")], Discriminator(_branch)]
+
+
+@lru_cache(maxsize=64)
+def own_section(name: str, kind: Hashable) -> Any:
+    """The model of the section of a class of the user's own, made as those of the known ones are."""
+    return section("OwnSection", OwnConfig.__doc__ or "", {name: kind}, Field())
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def compared_in(tree: "xarray.DataTree") -> list["xarray.Dataset"]:
 
 def _aligned(group: "xarray.Dataset", root: "xarray.Dataset") -> "xarray.Dataset":
     """The group at its parent's coordinates, NaN where it has nothing: a tree has one set of each."""
-    shared = {*root.dims} & {*group.dims} & {"count", "seed", "time"}
+    shared = [dim for dim in group.dims if dim in root.indexes and (dim in ("count", "seed") or forms.timed(dim))]
     return group.reindex({dim: root[dim].values for dim in shared})
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tomli_w
 from pydantic import ValidationError
 
+from particles.experiments.references import is_reference
 from particles.experiments.schema import NAME, Config
 from particles.report.settings import axes
 from particles.report.source import STUDY, SWEEP, Source
@@ -73,19 +74,30 @@ def _of_sweep(source: Source) -> Reproduction:
         nodes = sorted({int(place["nodes"]) for place in source.runs.values() if place.get("nodes")})
     elif isinstance(config.get("start"), dict) and "nodes" in config["start"]:
         nodes = [config["start"].pop("nodes")]
-        least = _part(config, "record").get("positions", 1)  # a quadrature's run stands beside a finite one
+        least = _positions(config.get("record"))  # a quadrature's run stands beside a finite one
         config["start"]["count"] = least
         notes.append(f"This is a run of M = infinity: it is run beside M = {least}, which is not looked at.")
     for section in ("data", "law"):
         if _part(config, section).pop("sha256", None):
             file = config[section].get("file")
             notes.append(f"The file {file} of [{section}] must be the same, beside the configuration.")
+    recorded = _part(config, "modules")
+    modules = [name for name in recorded if is_reference(f"{name}:object")]
+    notes += [f"The module {name} must be the same, of SHA-256 {recorded[name]}." for name in modules]
+    config.pop("modules", None)
     config = _less_defaults(config, notes)
     if source.kind == SWEEP:
         for path, values in axes(source).values():
             _put(config, path.split("."), values)
     config = {"name": name} | config | ({"limit": {"nodes": nodes[0]}} if nodes else {})
-    return Reproduction(shlex.join(["particles", "run", f"{name}.toml"]), f"{name}.toml", tomli_w.dumps(config), notes)
+    words = ["particles", "run", f"{name}.toml", *(word for module in modules for word in ("--import", module))]
+    return Reproduction(shlex.join(words), f"{name}.toml", tomli_w.dumps(config), notes)
+
+
+def _positions(record: Any) -> int:
+    """How many particles are recorded, of one section or of several; at least one."""
+    sections = [section for section in (record if isinstance(record, list) else [record]) if isinstance(section, dict)]
+    return int(next((section["positions"] for section in sections if "positions" in section), 1))
 
 
 def _part(config: dict[str, Any], section: str) -> dict[str, Any]:

@@ -39,7 +39,8 @@ def checked_run(path: object, data: "xarray.Dataset") -> "xarray.Dataset":
         if timed(dim):
             over_time(path, data, str(dim))
     there = {*map(str, data.variables), *(["iteration"] if "time" in data.dims else [])}
-    check(path, data, {name: form for name, form in _RUN.items() if name in there})
+    for name, form in _RUN.items():
+        check(path, at_own_times(data, name), {name: form} if name in there else {})
     return data
 
 
@@ -61,12 +62,18 @@ def timed(dim: object, counted: bool = False) -> bool:
 
 
 def at_own_times(data: "xarray.Dataset", name: str) -> "xarray.Dataset":
-    """What was recorded together with `name`, over `time`: the dataset itself where that is its time already."""
-    dim = next((str(dim) for dim in data[name].dims if timed(dim)), "time") if name in data else "time"
-    if dim == "time":
+    """What was recorded together with `name`, over `time`: the dataset itself where that is its time already.
+
+    Of a sweep whose runs have times of their own, over `record`.
+    """
+    dims = map(str, data[name].dims if name in data else ())
+    kind, _, of = next((dim for dim in dims if timed(dim) or dim.startswith("record_")), "time").partition("_")
+    if not of:
         return data
-    others = [other for other in data.variables if "time" in data[other].dims]
-    return data.drop_vars(others).rename({dim: "time", dim.replace("time", "iteration", 1): "iteration"})
+    names = {f"{own}_{of}": own for own in (kind, "time", "iteration")}
+    others = [other for other in data.variables if kind in data[other].dims or other in names.values()]
+    known = {*data.dims, *data.variables}
+    return data.drop_vars(others).rename({name: own for name, own in names.items() if name in known})
 
 
 def over_time(path: object, data: "xarray.Dataset", last: str) -> None:

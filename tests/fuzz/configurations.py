@@ -93,6 +93,9 @@ REFUSED: dict[str, str | bytes | Callable[[], str]] = {
     "lists": toml({"data.name": "[[[]]]", "steps": "[[2]]", "method.step": "[{}, []]"}),
     "variables": toml({"record.variables": '["__class__", "../loss"]'}), "variables-many": lambda: toml(
         {"record.variables": "[" + ",".join(f'"v{k}"' for k in range(50_000)) + "]"}),
+    "module-law": toml({"law.name": '"evil:Law"'}), "module-method": toml({"method.name": '["sgd", "evil:Method"]'}),
+    "module-known": toml({"network.activation": '"os:system"'}),
+    "module-records": toml({}, '[[record]]\nvariables = ["loss"]\n[[record]]\nvariables = ["evil:x"]'),
     "file-fifo": toml({"data.name": None, "data.n": None, "data.file": '"fifo.csv"'}),
     "file-device": toml({"data.name": None, "data.n": None, "data.file": '"device.csv"'}),
     "file-nul": toml({"data.name": None, "data.n": None, "data.file": r'"a\u0000.csv"'}),
@@ -112,6 +115,9 @@ def refused(place: Place, random: np.random.Generator, variant: str) -> Path:
     content = content() if callable(content) else content
     os.mkfifo(place.inside / "fifo.csv")
     (place.inside / "device.csv").symlink_to("/dev/zero")
+    (place.inside / "evil.py").write_text(
+        f"open({str(place.canary)!r}, 'w')\n"
+    )  # in the working folder of the commands
     path = place.inside / "mine.toml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
     return path

@@ -6,7 +6,8 @@ import signal
 import numpy as np
 import pytest
 import xarray as xr
-from support.configs import planned
+from support import own_module
+from support.configs import planned, small
 from support.daily import some
 from support.sweeps import DIVERGING, Silent, all_contents, statuses, swept
 
@@ -14,9 +15,14 @@ import particles as mf
 from particles.cli.main import main
 from particles.cli.progress import Ticker
 from particles.experiments import sweep as module
+from particles.experiments.plan import plan
 from particles.experiments.sweep import run_path, run_sweep
 from particles.kernels.elementwise import lanewise
 
+OWN = (
+    'network.activation="{0}:swish"', 'loss="{0}:huber"', 'record.variables=["loss","{0}:worst"]',
+    'law={{name="{0}:Corner",side=0.5}}', 'method={{name="{0}:SignDescent",step=0.1}}',
+)  # fmt: skip
 MANY = ("start.count=[300]", "limit.nodes=16")  # each run may start a process, which takes seconds of a core
 
 
@@ -34,6 +40,38 @@ def test_sweep__on_a_cluster_writes_the_same_files(three_nodes, tmp_path):
     assert statuses(outcomes) == ["finished"] * len(made.cases)
     assert all_contents(tmp_path / "there") == all_contents(tmp_path / "here")
     assert not list((tmp_path / "there").glob(".seen-*"))
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A plan of runs whose objects are of a module of the user's own, in the working folder."""
+    own_module.write(tmp_path, "own_module_on_ray")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    settings = [text.format("own_module_on_ray") for text in OWN]
+    return plan(small(*settings), tmp_path, modules=["own_module_on_ray"])
+
+
+def on_tasks(cluster, made, out):
+    outcomes = run_sweep(made, out, Silent(), tasks=mf.Ray(address=cluster.address), engine=mf.Local(1))
+    return {outcome.status for outcome in outcomes}, outcomes[0].message
+
+
+def test_sweep__on_a_cluster_imports_a_module_of_ones_own(own, three_nodes, tmp_path):
+    assert on_tasks(three_nodes, own, tmp_path / "there") == ({"finished"}, "")
+    run_sweep(own, tmp_path / "here", Silent())
+    assert all_contents(tmp_path / "there") == all_contents(tmp_path / "here")
+
+
+@pytest.mark.slow
+def test_sweep__on_a_cluster_refuses_a_module_that_is_another_or_is_not_there(own, three_nodes, tmp_path, monkeypatch):
+    path = tmp_path / "own_module_on_ray.py"
+    path.write_text(path.read_text() + "\nmore = 1\n")
+    statuses, message = on_tasks(three_nodes, own, tmp_path / "out")
+    assert statuses == {"failed"} and "Put the same file where all machines find it" in message
+    monkeypatch.chdir(tmp_path.parent)
+    statuses, message = on_tasks(three_nodes, own, tmp_path / "out")
+    assert statuses == {"failed"} and "No module named 'own_module_on_ray'" in message
 
 
 @pytest.mark.slow
