@@ -17,7 +17,7 @@ from particles.measures.measure import Array
 from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
-from particles.model.tables import described, resolved, sent
+from particles.model.tables import described, reduced, resolved
 from particles.population.messages import BlockView, Drift, Reduction
 from particles.population.population import Population, positions_of
 from particles.population.samples import Samples
@@ -110,7 +110,7 @@ class Observable(NamedTuple):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By name where it is the package's; a user's own by value."""
-        return sent(self, OBSERVABLES, observable, Observable)
+        return reduced(self, OBSERVABLES, observable, Observable)
 
 
 MOMENTS = np.array([1, 2, 4])
