@@ -12,6 +12,7 @@ from .errors import (
     StorageError as StorageError,
 )
 from .experiments.sweep_dataset import open_sweep as open_sweep
+from .kernels.elementwise import lanewise as lanewise
 from .measures.laws import (
     Atoms as Atoms,
     Ball as Ball,
