@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "meanfield-particles"
 author = "meanfield-particles contributors"
 release = importlib.metadata.version(project)
-extensions = ["myst_nb", "sphinx.ext.autodoc", "signatures", "prose", "sphinx.ext.napoleon"]
-extensions += ["mathml", "repository", "tables"]  # with signatures and prose: in docs/_ext
+extensions = ["myst_nb", "sphinx.ext.autodoc", "signatures", "sphinx.ext.napoleon"]
+extensions += ["mathml", "repository", "tables"]  # with signatures: in docs/_ext
 exclude_patterns = ["_build", "_ext"]
 
 html_theme = "furo"
@@ -30,8 +30,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_output_stderr = "error"
 
-# The reference: the order and the grouping are the pages' own. Docstrings are in NumPy's form; `prose`, which comes
-# before napoleon, makes reStructuredText of those that are not yet.
+# The reference: the order and the grouping are the pages' own. Docstrings are in NumPy's form.
 default_role = "code"
 napoleon_google_docstring = napoleon_attr_annotations = False  # types stand in the signature alone
 napoleon_use_param = napoleon_use_rtype = False  # what stands for a type is a shape, no name to link to
@@ -46,5 +45,4 @@ nitpick_ignore_regex = [
         "py:class",
         r"particles\..*\.(Lengths|Method|Profile|Purpose|Regulariser|Sample|Scene|Schedule|StoredMeasure)",
     ),  # that no user makes
-    ("py:class", r"particles\.methods\..*\.(Averaging|Euler|Noisy)"),  # the steppers of methods
 ]

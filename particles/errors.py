@@ -1,4 +1,4 @@
-"""What goes wrong, said once and in one form: the rule, what was got, the remedy."""
+"""Errors and what they say: the rule, what was got, the remedy."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,10 +7,14 @@ from particles.escapes import escaped
 
 
 class ParticlesError(Exception):
-    """The root of every error this package raises on purpose.
+    """The base class of every error that this package raises on purpose.
 
-    Its text may quote names from files: it is printed as text, a line for each argument.
+    Notes
+    -----
+    Its text may quote names from files. Control characters in it are escaped; each argument is a line.
 
+    Examples
+    --------
     >>> try:
     ...     mf.datasets.read("missing.csv")
     ... except mf.ParticlesError as error:
@@ -23,8 +27,14 @@ class ParticlesError(Exception):
 
 
 class InputError(ParticlesError, ValueError):
-    """A value that a user gave breaks a rule: `rule: got what. remedy`.
+    """A value from a user breaks a rule; also a `ValueError`.
 
+    Notes
+    -----
+    The message is `rule: got value. remedy`.
+
+    Examples
+    --------
     >>> mf.Network("tanhh")
     Traceback (most recent call last):
         ...
@@ -41,8 +51,14 @@ class InputError(ParticlesError, ValueError):
 
 
 class StorageError(ParticlesError, OSError):
-    """A file could not be read or written; what was there before is untouched.
+    """A file could not be read or written; also an `OSError`.
 
+    Notes
+    -----
+    What was there before is untouched.
+
+    Examples
+    --------
     >>> mf.open_run("missing.h5")
     Traceback (most recent call last):
         ...
@@ -66,10 +82,23 @@ class BusyError(StorageError):
 
 
 class DivergedError(ParticlesError, ArithmeticError):
-    """A run left the numbers: iteration, likely cause, a step that theory allows. `run` holds what was recorded.
+    """A value of a run is no longer finite, or its loss diverges; also an `ArithmeticError`.
 
-    iteration: at which it was seen; None where time has no iterations. remedy: what to do, "" where it is the step.
+    Attributes
+    ----------
+    run
+        The `Run` with what was recorded before.
+    iteration
+        At which it was seen; None where time has no iterations.
+    remedy
+        What to do, in words; empty where the message has it.
 
+    Notes
+    -----
+    The message has the iteration, the likely cause and a step that theory allows.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> try:
@@ -80,6 +109,8 @@ class DivergedError(ParticlesError, ArithmeticError):
     """
 
     run: object = None
+    iteration: int | None
+    remedy: str
 
     def __init__(self, message: str, iteration: int | None = None, remedy: str = "") -> None:
         super().__init__(message)
@@ -91,7 +122,12 @@ class LostError(ParticlesError):
 
 
 class ClusterError(ParticlesError, RuntimeError):
-    """The cluster cannot do what was asked: cores missing, no connection, or faults that came again and again."""
+    """The cluster cannot do the work: cores are missing, there is no connection, or faults came again and again.
+
+    Notes
+    -----
+    Also a `RuntimeError`.
+    """
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,7 @@
-"""Signatures as a reader needs them: arrays by their short names, settings without their checks, no row of a tuple."""
+"""Signatures as a reader needs them: arrays by their short names, settings without their checks, no row of a tuple.
+
+A parameter's shape, which napoleon sets in parentheses as it would a type, keeps its own alone.
+"""
 
 import inspect
 import re
@@ -32,8 +35,13 @@ def _skipped(app: Sphinx, what: str, name: str, value: Any, skip: bool, options:
     return True if isinstance(value, _FIELD) else None
 
 
+def _one_pair(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    lines[:] = [re.sub(r"\(\*(\(.*\))\*\) --", r"*\1* --", line) for line in lines]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-before-process-signature", _without_checks)
     app.connect("autodoc-process-signature", _shortened)
     app.connect("autodoc-skip-member", _skipped)
+    app.connect("autodoc-process-docstring", _one_pair, priority=900)  # after napoleon
     return {"parallel_read_safe": True}

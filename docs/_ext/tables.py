@@ -1,10 +1,10 @@
 """`.. rows:: observables`: a table of the package as a table of the page, so that no page copies one."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 
 from docutils import nodes
-from prose import marked
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -57,6 +57,13 @@ def _parameters(make: Callable[..., object]) -> Iterable[inspect.Parameter]:
 TABLES = {"activations": activations, "losses": losses, "observables": observables, "datasets": datasets}
 
 
+def marked(text: str) -> str:
+    """A cell: what is in backticks is code, all else stands as it is."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([\\*|_])", r"\\\1", part) for part in parts[::2]]
+    return r"\ " + "`".join(parts)  # an empty escape, so that "(2)" is no list
+
+
 class RowsDirective(SphinxDirective):
     """One of TABLES by name."""
 
@@ -66,7 +73,7 @@ class RowsDirective(SphinxDirective):
         heads, rows = TABLES[self.arguments[0]]()
         lines = [".. list-table::", "   :header-rows: 1", ""]
         for row in (heads, *rows):
-            lines += [f"   {' ' if place else '*'} - {marked(cell, set())}" for place, cell in enumerate(row)]
+            lines += [f"   {' ' if place else '*'} - {marked(cell)}" for place, cell in enumerate(row)]
         return self.parse_text_to_nodes("\n".join(lines))
 
 

@@ -78,11 +78,11 @@ class _Once(io.BytesIO):
         self._left = 2 * len(content)
 
     def read(self, size: int | None = -1, /) -> bytes:
-        found = super().read(size)
-        self._left -= len(found)
+        content = super().read(size)
+        self._left -= len(content)
         if self._left < 0:
             raise ValueError("its variables have more bytes than the file")
-        return found
+        return content
 
 
 class _Arrays(Mapping[str, _Variable]):

@@ -10,14 +10,30 @@ from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.measures.laws import Law
 from particles.measures.measure import Array
-from particles.measures.random_streams import Purpose, checked_seed, generator
-
-_ROWS = 256
+from particles.measures.random_streams import ROWS, Purpose, checked_seed, generator, rows_of
 
 
 class Dataset:
-    """n samples, checked once: x (n, d), y (n,), finite, n >= 1. Raises InputError for anything else.
+    """n samples, in memory and checked once.
 
+    Parameters
+    ----------
+    x : (n, d)
+        Inputs, finite, n >= 1 and d >= 1.
+    y : (n,)
+        Targets, finite.
+
+    Raises
+    ------
+    InputError
+        For other shapes, no samples, and values that are not finite.
+
+    References
+    ----------
+    Section 2, the samples of (2).
+
+    Examples
+    --------
     >>> data = mf.Dataset(np.arange(10.0).reshape(5, 2), np.ones(5))
     >>> data.split(test=0.4)
     (Dataset(n=3, d=2), Dataset(n=2, d=2))
@@ -44,7 +60,25 @@ class Dataset:
         return f"Dataset(n={len(self)}, d={self.x.shape[1]})"
 
     def split(self, test: float, seed: int = 0) -> tuple["Dataset", "Dataset"]:
-        """A random part of relative size `test`, in (0, 1), set aside: (train, test)."""
+        """A random part set aside.
+
+        Parameters
+        ----------
+        test
+            Its share of the samples, between 0 and 1.
+        seed
+            Of the choice.
+
+        Returns
+        -------
+        tuple of Dataset
+            The rest and the part set aside, each in the order of this one.
+
+        Raises
+        ------
+        InputError
+            For a share that leaves either part empty.
+        """
         if not 0.0 < test < 1.0:
             raise InputError("the `test` share must lie between 0 and 1", test, "Use 0.2, say.")
         held = round(test * len(self))
@@ -68,10 +102,30 @@ def checked_labels(y: Array) -> None:
 
 @dataclass(frozen=True)
 class Stream:
-    """Fresh samples without end, indexed by number: sample i depends on (seed, i) alone, so all runs see the same.
+    """Fresh samples without end, indexed by number.
 
-    inputs: any law on R^d. target: (k, d) -> (k,), called on chunks. noise: standard deviation added to the target.
+    Parameters
+    ----------
+    inputs
+        The law of the inputs on R^d.
+    target
+        (k, d) -> (k,), called on some samples at a time.
+    noise
+        Standard deviation of normal noise that is added to the target, 0 by default.
+    seed
+        Sample i depends on (seed, i) alone, so all runs see the same.
 
+    Raises
+    ------
+    InputError
+        For a negative `noise` and a `seed` that is none.
+
+    References
+    ----------
+    Equation (4) with fresh samples from `rho`.
+
+    Examples
+    --------
     >>> stream = mf.Stream(mf.Sphere(2), lambda x: x[:, 0] * x[:, 1])
     >>> bool((stream.rows(2, 4).y == stream.rows(0, 8).y[2:4]).all())
     True
@@ -87,27 +141,57 @@ class Stream:
         number("noise", self.noise, 0.0, remedy="Use 0 for exact targets.")
 
     def rows(self, first: int, last: int, purpose: Purpose = Purpose.INPUT) -> Dataset:
-        """Samples [first, last): x (last - first, d), y (last - first,)."""
+        """Some of the samples.
+
+        Parameters
+        ----------
+        first
+            The first one's number.
+        last
+            The number after the last one's.
+        purpose
+            What they are for: training by default. Two purposes share no sample.
+
+        Returns
+        -------
+        Dataset
+            x (last - first, d), y (last - first,).
+
+        Raises
+        ------
+        InputError
+            Where `target` does not give (k,) finite numbers.
+        """
         x = self.inputs.rows(self.seed, first, last, purpose)
         y = np.array(real_array("`target`", self.target(x), finite=False))
         if y.shape != (len(x),):
             raise InputError("`target` must map (k, d) to (k,)", f"{x.shape} to {y.shape}", "Drop the extra axis.")
         if self.noise > 0:
-            blocks = range(first // _ROWS, -(-last // _ROWS))
             # The held-out samples' noise must not repeat the stream's: the purpose of the inputs tells them apart.
-            drawn = [
-                generator(self.seed, Purpose.LABEL_NOISE, block, purpose).standard_normal(_ROWS) for block in blocks
-            ]
-            y += self.noise * np.concatenate(drawn)[first - blocks.start * _ROWS : last - blocks.start * _ROWS]
+            def noise(block: int) -> Array:
+                return generator(self.seed, Purpose.LABEL_NOISE, block, purpose).standard_normal(ROWS)
+
+            y += self.noise * rows_of(noise, first, last)
         return Dataset(x, y)
 
     def holdout(self, count: int = 2048) -> Dataset:
-        """`count` samples that training never sees, to estimate the expected loss (1)."""
+        """Samples that training never sees, to estimate the expected loss (1).
+
+        Parameters
+        ----------
+        count
+            How many, 2048 by default.
+
+        Returns
+        -------
+        Dataset
+            The same ones at every call.
+        """
         return self.rows(0, count, Purpose.SPLIT)
 
 
 class Batches:
-    """The samples of each iteration, made a chunk of iterations at a time.
+    """The samples of each iteration, drawn for some iterations at a time.
 
     Iteration t's batch depends on (seed, t) for a data set and on the stream's own seed for a stream.
     """

@@ -1,6 +1,7 @@
-"""Ready-made data: targets drawn from a teacher network, real sets that a package ships, and the user's own files.
+"""Data by name, `load(name, ...)`, and from your own files, `read(path, ...)`.
 
-`load(name, ...)` makes one by name; to add one, append a row to `SETS`.
+Targets are drawn from a teacher network, or the set is a real one that scikit-learn ships. To add a set, append a row
+to `SETS`.
 """
 
 import inspect
@@ -67,11 +68,11 @@ def two_classes(
     groups = [[str(label) if text else label for label in group] for group in (positive, negative)]
     for group in groups:
         if not group or not set(group) <= set(known):
-            told = ", ".join(repr(label) if text else f"{label:g}" for label in known[:20])
+            names = ", ".join(repr(label) if text else f"{label:g}" for label in known[:20])
             raise InputError(
                 "`positive` and `negative` must name classes of the set",
                 str(group),
-                f"It has {told}{', ...' if len(known) > 20 else ''}.",
+                f"It has {names}{', ...' if len(known) > 20 else ''}.",
             )
     if set(groups[0]) & set(groups[1]):
         raise InputError("`positive` and `negative` must not share a class", str(sorted(groups[0])), "")
@@ -121,11 +122,30 @@ def shape_of(name: str, options: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def load(name: str, scale: str = "none", **options: Any) -> Dataset:
-    """The set called `name`, its inputs scaled ("standard", "unit"); options are those of its row.
+    """A data set by name.
 
-    circle, sphere, gaussian: n, seed, noise, and dim but for circle. digits, wine: lists of classes positive, negative.
-    Raises InputError for a name, a scale or an option that there is not.
+    Parameters
+    ----------
+    name
+        One of the names below.
+    scale
+        Of the inputs: "none", "standard" (mean 0 and variance 1 of each input) or "unit" (every sample has norm 1).
+    **options
+        Those of the set. circle, sphere and gaussian take n, seed and noise, the latter two also dim. digits and wine
+        take `positive` and `negative`, lists of the classes whose targets are 1 and -1.
 
+    Returns
+    -------
+    Dataset
+        The samples.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, scale or option.
+
+    Examples
+    --------
     >>> mf.datasets.load("wine", scale="standard")
     Dataset(n=178, d=13)
     >>> mf.datasets.load("circle", n=100, noise=0.1)
@@ -150,12 +170,39 @@ def read(
 ) -> Dataset:
     """A data set from a file: CSV with a header line, NPZ, or HDF5/netCDF, with variables by name.
 
-    CSV: `y` names the target's column, `x` the inputs' (None: all others); separators and decimal commas are found,
-    True and False are 1 and 0. NPZ, HDF5: `x` names one array (n, d) (None: "x"), `y` one (n,), packed numbers are
-    decoded as netCDF has it. positive, negative: the targets are classes; those whose label is 1 and -1, the samples of
-    others are left out. Classes are whole numbers, or in a CSV any text. Raises StorageError for a file that cannot be
-    read, InputError for what is not in it, or missing there.
+    Parameters
+    ----------
+    path
+        The file; its suffix .csv, .npz, .h5, .hdf5 or .nc says how it is read.
+    x
+        CSV: the inputs' columns, by default all but `y`. Else the name of one array (n, d), "x" by default.
+    y
+        CSV: the target's column. Else the name of one array (n,).
+    positive
+        The classes whose targets become 1: whole numbers, or in a CSV any text. Samples that are in neither list are
+        left out. By default targets are numbers and stay as they are.
+    negative
+        The classes whose targets become -1.
 
+    Returns
+    -------
+    Dataset
+        The samples.
+
+    Raises
+    ------
+    StorageError
+        For a file that cannot be read.
+    InputError
+        For another suffix, a name that is not in the file, and values that are missing or no numbers.
+
+    Notes
+    -----
+    Separators and decimal commas of a CSV are detected; True and False are 1 and 0. Packed numbers of netCDF are
+    decoded.
+
+    Examples
+    --------
     >>> np.savetxt("mine.csv", np.eye(4)[:, :3], delimiter=",", header="age,dose,effect", comments="")
     >>> mf.datasets.read("mine.csv", y="effect")
     Dataset(n=4, d=2)

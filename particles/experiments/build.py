@@ -10,13 +10,13 @@ from particles.checks import settings_of
 from particles.data.dataset import Dataset, checked_labels
 from particles.data.datasets import RELATIVE, load, parsed
 from particles.data.scaling import refuse_marks, scaled, standard_targets
-from particles.errors import InputError, ParticlesError, StorageError
+from particles.errors import ParticlesError, StorageError
 from particles.experiments.schema import Config, DataConfig
 from particles.experiments.sections import LAWS, AtomsFile, built
 from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
 from particles.measures.laws import Atoms, Law
-from particles.measures.measure import Measure, Source
+from particles.measures.measure import Measure, Source, check_dim
 from particles.methods.base import Method
 from particles.methods.registry import METHODS
 from particles.model.losses import loss
@@ -121,8 +121,7 @@ def _atoms(path: Path, sha256: str, dim: int) -> Atoms:
         raise
     except Exception as error:  # whatever a damaged archive brings
         raise StorageError(f"{path} cannot be read as atoms: {error}. Save an NPZ with `points` (k, dim).") from error
-    if law.dim != dim:
-        raise InputError("atoms must have the inputs' dimension, a bias counted in", f"{law.dim} for {dim}", "")
+    check_dim(law.dim, dim)
     return law
 
 

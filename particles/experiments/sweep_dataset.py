@@ -37,18 +37,36 @@ class Sweep(NamedTuple):
 
 
 def open_sweep(path: str | Path) -> Dataset:
-    """All runs of a sweep's folder (`out/NAME`) as one dataset: each axis a dimension, arrays read when asked for.
+    """All runs of a sweep's folder as one dataset: each axis is a dimension, and arrays are read when they are needed.
 
+    Parameters
+    ----------
+    path
+        The folder `out/NAME`, or its file sweep.h5.
+
+    Returns
+    -------
+    xarray.Dataset
+        The recorded variables over the axes and `time`, with the coordinate `status`: "finished", "diverged",
+        "stopped", "missing", "damaged", or "unreadable" (now: it may be whole).
+
+    Raises
+    ------
+    StorageError
+        For a folder that holds no runs, and when an array is read that fails its checksum.
+
+    Notes
+    -----
     Runs of different M share the dimensions `particle` and `sample`, padded with NaN to the largest. A run that is
-    missing or ended early is NaN from there on; the coordinate `status` says which: "finished", "diverged", "stopped",
-    "missing", "damaged", "unreadable" (now: it may be whole). Where runs record at different flow times (step sizes as
-    an axis) their rows lie along `record`, and `time` is a coordinate over the grid. The runs of the limit are not on
-    the grid; `ds.mf.limits` lists their files.
+    missing or ended early is NaN from there on. Where runs record at different flow times (step sizes as an axis) their
+    rows lie along `record`, and `time` is a coordinate over the grid. The runs of the limit are not on the grid;
+    `ds.mf.limits` lists their files.
 
-    The axes are those of sweep.h5, or, in a folder that has none yet, what the runs' configurations differ in (settings
-    that go together are an axis each then, with holes).
-    Raises StorageError for a folder that holds no runs, and when an array is read that fails its checksum.
+    The axes are those of sweep.h5. In a folder that has none yet they are what the runs' configurations differ in;
+    settings that go together are then an axis each, with holes.
 
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> for M in (16, 64):

@@ -3,10 +3,12 @@
 HDF5 unpacks whatever a chunk's bytes hold: 4 MB of zeros that gzip packed are 4 GiB, also where a chunk is 40 bytes.
 """
 
-import math
 import zlib
+from collections.abc import Iterable
 
-from h5py import h5d, h5p
+from h5py import h5d
+
+from particles.files.hdf5_member import Filter
 
 _GZIP = 1
 _SAME_SIZE = {2, 3}  # shuffle and fletcher32 unpack nothing
@@ -17,13 +19,11 @@ _PIECE = 2**22
 _MORE = 4096  # bytes by which checksums and what cannot be packed make a chunk longer
 
 
-def check_chunks(path: str, item: h5d.DatasetID, plan: h5p.PropDCID) -> None:
-    """ValueError for an array, which lies as this plan says, with a chunk that unpacks to more than it should."""
-    filters = [plan.get_filter(k) for k in range(plan.get_nfilters())]
+def check_chunks(path: str, item: h5d.DatasetID, filters: Iterable[Filter], number: int) -> None:
+    """ValueError for an array with a chunk that unpacks to more than it should; number: of the values in a chunk."""
     codes = {code for code, *_ in filters}
     if codes <= _SAME_SIZE:
         return
-    number = math.prod(plan.get_chunk())
     for code, _, values, _ in filters:
         if code in _ELEMENTS and (len(values) <= _ELEMENTS[code] or values[_ELEMENTS[code]] != number):
             raise ValueError(f"the filter of {path!r} is for other chunks than it has")
@@ -43,12 +43,12 @@ def check_chunks(path: str, item: h5d.DatasetID, plan: h5p.PropDCID) -> None:
 
 def _unpacked(item: h5d.DatasetID, chunk: h5d.StoreInfo, limit: int) -> int:
     """The bytes that gzip packed in a chunk, as far as they are counted: not long beyond the limit."""
-    stream, found = zlib.decompressobj(), 0
+    stream, size = zlib.decompressobj(), 0
     _, packed = item.read_direct_chunk(chunk.chunk_offset)
     try:
-        while packed and found <= limit:
-            found += len(stream.decompress(packed, _PIECE))
+        while packed and size <= limit:
+            size += len(stream.decompress(packed, _PIECE))
             packed = stream.unconsumed_tail
     except zlib.error as error:
         raise ValueError(f"a chunk cannot be unpacked: {error}") from error
-    return found
+    return size

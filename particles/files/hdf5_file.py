@@ -24,7 +24,7 @@ from h5py import h5d, h5f, h5g, h5l, h5o, h5p, h5s
 from particles.errors import DamagedError
 from particles.files.hdf5_chunks import check_chunks
 from particles.files.hdf5_heaps import LOOKED_AT, check_heaps
-from particles.files.hdf5_member import NUMBERS, ForeignError, Member
+from particles.files.hdf5_member import NUMBERS, ForeignError, Member, type_of
 from particles.files.reading import check_room, inside, size_of, unpacked_at_most
 
 _AT_A_TIME = 2**28  # bytes of text
@@ -60,23 +60,23 @@ class Hdf5File:
 
     def links(self, group: Member | None = None) -> dict[str, int]:
         """What a group holds, by name alone: the kinds of the links."""
-        group, found = group or self.root, list[tuple[bytes, int]]()
+        group, entries = group or self.root, list[tuple[bytes, int]]()
         if group.shape is not None:
             raise ValueError(f"{group.path!r} is an array, and a group belongs there")
-        group.id.links.iterate(lambda name, link: found.append((name, link.type)), info=True)
-        if len(found) > _MEMBERS:
-            raise ValueError(f"{group.path!r} holds {len(found)} things, and {_MEMBERS} are as many as it may")
-        return {name.decode(): kind for name, kind in found}
+        group.id.links.iterate(lambda name, link: entries.append((name, link.type)), info=True)
+        if len(entries) > _MEMBERS:
+            raise ValueError(f"{group.path!r} holds {len(entries)} things, and {_MEMBERS} are as many as it may")
+        return {name.decode(): kind for name, kind in entries}
 
     def member(self, path: str) -> Member:
         """What lies at a path; KeyError where there is nothing."""
-        found = self.root
+        item = self.root
         for part in filter(None, path.split("/")):
             name = part.encode()
-            if found.shape is not None or not found.id.links.exists(name):
+            if item.shape is not None or not item.id.links.exists(name):
                 raise KeyError(path)
-            found = self.open(found, part, found.id.links.get_info(name).type)
-        return found
+            item = self.open(item, part, item.id.links.get_info(name).type)
+        return item
 
     def open(self, group: Member, name: str, link: int, virtual: bool = False) -> Member:
         """What a link of a group leads to."""
@@ -123,15 +123,16 @@ class Hdf5File:
             for member in part.members().values():
                 if member.shape is None:
                     raise ValueError(f"{path} holds the group {member.path!r}, not particles alone")
-                member.chunk()
+                member.filters()
         self._sources.add(name)
         self._size += size
 
     def values(self, item: Member, window: Any = ()) -> Any:
         """An array's numbers or texts, or those in a window of it."""
-        shape, kind = item.shape or (), item.id.dtype
-        self._check_size(item.path, max(item.chunk(), math.prod(shape)) * kind.itemsize)
-        check_chunks(item.path, item.id, item.plan)
+        shape, (kind, stored) = item.shape or (), type_of(item.id)
+        filters, chunk = item.filters(), item.chunk()
+        self._check_size(item.path, max(chunk, math.prod(shape)) * kind.itemsize)
+        check_chunks(item.path, item.id, filters, chunk)
         text = h5py.check_string_dtype(kind)
         if text is not None and text.length is None:
             return self._texts(item)[window]
@@ -140,9 +141,9 @@ class Hdf5File:
         check_room(f"{item.path!r} of {self.name}", kind.itemsize * _picked(shape, window))
         if text or window != () or not math.prod(shape):
             return item.array.asstr()[window] if text else item.array[window]
-        found = np.empty(shape, kind)
-        item.id.read(h5s.ALL, h5s.ALL, found)  # h5py's own objects take twice as long for 1000 runs
-        return found[()]
+        array = np.empty(shape, kind)
+        item.id.read(h5s.ALL, h5s.ALL, array, stored)  # h5py's own objects take twice as long for 1000 runs
+        return array[()]
 
     def _check_size(self, path: str, size: int) -> None:
         """ValueError for more numbers than the file's bytes can stand for."""
@@ -168,11 +169,11 @@ class Hdf5File:
 
     def beside(self, item: Member) -> dict[int, str]:
         """The names in an array's group by where in the file lies what they lead to."""
-        path, found = item.path.rpartition("/")[0], list[tuple[bytes, int, int]]()
+        path, entries = item.path.rpartition("/")[0], list[tuple[bytes, int, int]]()
         if path not in self._beside:
             group = self.member(path)  # its links end with it
-            group.id.links.iterate(lambda name, link: found.append((name, link.type, link.u)), info=True)
-            self._beside[path] = {place: name.decode() for name, kind, place in found if kind == h5l.TYPE_HARD}
+            group.id.links.iterate(lambda name, link: entries.append((name, link.type, link.u)), info=True)
+            self._beside[path] = {place: name.decode() for name, kind, place in entries if kind == h5l.TYPE_HARD}
         return self._beside[path]
 
 

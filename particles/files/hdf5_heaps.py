@@ -8,7 +8,7 @@ import struct
 
 _HEAD = b"GCOL\x01\x00\x00\x00"
 _MARK = _HEAD[:4]  # the zeros behind it are everywhere in such a file, and a search for them takes four times as long
-_OBJECT = struct.Struct("<HHIQ")  # its number, references to it, nothing, its size; number 0 is what is free
+_OBJECT = struct.Struct("<H6xQ")  # its number, references to it, its size; number 0 is what is free
 LOOKED_AT = 2**24  # bytes of a file; to look through a larger one would take as long as to read it
 
 
@@ -24,12 +24,12 @@ def check_heaps(content: bytes) -> None:
 
 def _objects_in(content: bytes, at: int, most: int) -> int:
     """How many objects a heap has, which may be so many."""
-    place, count = at + 16, 0
+    place, count, unpack = at + 16, 0, _OBJECT.unpack_from
     end = min(at + int.from_bytes(content[at + 8 : at + 16], "little"), len(content)) - _OBJECT.size
     while place <= end:
-        number, _, _, length = _OBJECT.unpack_from(content, place)
+        number, length = unpack(content, place)
         count += 1
         if number == length == 0 or count > most:
             raise OSError("a heap of it is empty where it must not be, or lies in another one")
-        place += 16 + (length + 7) // 8 * 8 if number else length
+        place += 16 + (length + 7 & -8) if number else length
     return count

@@ -9,8 +9,12 @@ from h5py import h5a, h5d, h5o, h5t
 
 # HDF5's own, and h5py's LZF. To ask HDF5 whether it has another one would load it.
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
+Filter = tuple[int, int, tuple[int, ...], bytes]  # its number, flags, values and name
 _WORDS = 64  # texts in one attribute
 NUMBERS = "biufcS"
+# Types that are looked up at once, with what memory has for them: to derive both takes as long as to read a row.
+_TEXT = h5t.py_create(h5py.string_dtype())
+_PLAIN = ((h5t.NATIVE_DOUBLE, np.dtype(np.float64)), (h5t.NATIVE_INT64, np.dtype(np.int64)), (_TEXT, _TEXT.dtype))
 _LIST = b"DIMENSION_LIST"
 
 
@@ -20,6 +24,15 @@ class ForeignError(ValueError):
     def __init__(self, path: str, got: str) -> None:
         super().__init__(f"{path!r} is {got}")
         self.path, self.got = path, got
+
+
+def type_of(item: h5d.DatasetID | h5a.AttrID) -> tuple[np.dtype[Any], h5t.TypeID | None]:
+    """The NumPy type of an array or an attribute, and HDF5's name for that where it is one of the common ones."""
+    stored = item.get_type()
+    for known, kind in _PLAIN:
+        if stored.equal(known):
+            return kind, known
+    return item.dtype, None
 
 
 class Member(NamedTuple):
@@ -40,7 +53,7 @@ class Member(NamedTuple):
         if not h5a.exists(self.id, word):
             return default
         about = h5a.open(self.id, word)
-        shape, kind = about.shape, about.dtype
+        shape, (kind, stored) = about.shape, type_of(about)
         text = h5py.check_string_dtype(kind)
         if shape is None and text is not None:
             return ""
@@ -48,12 +61,12 @@ class Member(NamedTuple):
             raise ValueError(f"the attribute {name!r} of {self.path!r} is neither numbers nor text")
         if text is not None and text.length is None and math.prod(shape) > _WORDS:
             raise ValueError(f"the attribute {name!r} of {self.path!r} is more than {_WORDS} texts")
-        found = np.empty(shape, kind)
-        about.read(found)
+        values = np.empty(shape, kind)
+        about.read(values, stored)
         if text is None:
-            return found[()]
+            return values[()]
         try:
-            words = [one.decode() for one in found.ravel()]
+            words = [one.decode() for one in values.ravel()]
         except UnicodeDecodeError as error:
             raise ValueError(f"the attribute {name!r} of {self.path!r} is no text: {error}") from error
         return np.array(words, object).reshape(shape) if shape else words[0]
@@ -80,10 +93,15 @@ class Member(NamedTuple):
         h5a.iterate(self.id, lambda name, *_: names.append(name))
         return [name.decode() for name in names]
 
-    def chunk(self) -> int:
-        """The numbers of an array that are unpacked together; ForeignError for a filter that is not built in."""
-        for k in range(self.plan.get_nfilters()):
-            if (number := self.plan.get_filter(k)[0]) not in _FILTERS:
+    def filters(self) -> list[Filter]:
+        """What packs an array's chunks; ForeignError for a filter that is not built in."""
+        pipeline: list[Filter] = [self.plan.get_filter(k) for k in range(self.plan.get_nfilters())]
+        for number, *_ in pipeline:
+            if number not in _FILTERS:
                 known = ", ".join(_FILTERS.values())
                 raise ForeignError(self.path, f"behind the filter {number}; built in are {known}")
+        return pipeline
+
+    def chunk(self) -> int:
+        """The numbers of an array that are unpacked together; 0 for one that is not in chunks."""
         return math.prod(self.plan.get_chunk()) if self.plan.get_layout() == h5d.CHUNKED else 0

@@ -15,31 +15,34 @@ def formula(v):  # stands for the formula until specialised
 
 
 def _each_lane(v):
-    found = v
+    lanes = v
     for j in range(width_of(v)):
-        found = put(found, j, formula(take(v, j)))
-    return found
+        lanes = put(lanes, j, formula(take(v, j)))
+    return lanes
 
 
 def lanewise(formula: Callable[[float], float]) -> Any:
-    """A formula of one number as one that kernels call, for an `Activation` of your own.
+    """A formula of one number as a formula of a vector's lanes, for `mf.Activation`.
 
     Parameters
     ----------
     formula
-        A function of one number that Numba compiles, with the functions of `math` and others of your own.
+        A function of one float, which Numba can compile with the functions of yours that it calls.
 
     Returns
     -------
-    Callable
-        The formula for all lanes of a vector, one after the other: 5 to 15 ns a number where it calls `math`.
+    callable
+        The formula on every lane, at the speed of a scalar: 5 to 15 ns a number with libm.
 
     Examples
     --------
-    >>> cube = mf.lanewise(lambda v: v**3)
-    >>> row = mf.Activation("cube", cube, mf.lanewise(lambda v: 3 * v**2), np.inf, np.inf, linear_growth=False)
-    >>> mf.Network(row).predict(mf.Measure(np.array([[2.0]]), np.ones(1), np.ones(1)), [[1.0]])
-    array([8.])
+    >>> import math
+    >>> def bump(v):
+    ...     return math.exp(-v * v)
+    >>> def bump_slope(v):
+    ...     return -2.0 * v * math.exp(-v * v)
+    >>> mf.Activation("bump", mf.lanewise(bump), mf.lanewise(bump_slope), 0.86, 2.0, linear_growth=True).assumption_2
+    True
     """
     return inlined(_each_lane, formula=registered(formula))
 

@@ -141,22 +141,22 @@ def climb(values: Array, level: int, index: int, K: int) -> Branches:
 
     (r, ...) -> at most two branches a level: all that a shard need tell of its blocks.
     """
-    found: list[tuple[int, int, Array]] = []
+    branches: list[tuple[int, int, Array]] = []
     values = np.asarray(values)
     while True:
         at_end = (index + len(values)) << level >= K  # beyond the last block nothing is missing
         if index % 2:
-            found.append((level, index, values[0]))
+            branches.append((level, index, values[0]))
             values, index = values[1:], index + 1
         if len(values) % 2 and (not at_end or (len(values) == 1 and index == 0)):
-            found.append((level, index + len(values) - 1, values[-1]))
+            branches.append((level, index + len(values) - 1, values[-1]))
             values = values[:-1]
         if not len(values):
             break
         paired = values[0 : len(values) - len(values) % 2 : 2] + values[1::2]
         values = np.concatenate([paired, values[-1:]]) if len(values) % 2 else paired
         level, index = level + 1, index // 2
-    levels, indices, sums = zip(*found, strict=True)
+    levels, indices, sums = zip(*branches, strict=True)
     return Branches(np.array(levels), np.array(indices), np.stack(sums))
 
 

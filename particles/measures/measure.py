@@ -14,11 +14,28 @@ SIGNS = ("positive", "random", "symmetric")
 
 
 class Measure(NamedTuple):
-    """A probability measure mu = sum_r w_r delta_(s_r, b_r).
+    r"""A probability measure `mu = sum_r w_r delta_(s_r, b_r)` of M particles (section 3.4).
 
-    b : (M, d) positions, the input weights; s : (M,) signs, or output weights where those train;
-    w : (M,) weights, which sum to 1. In the paper's letters a_r = s_r M^-beta when the weights are equal.
+    Parameters
+    ----------
+    b : (M, d)
+        Positions: the input weights of the neurons.
+    s : (M,)
+        Signs, or the output weights where those train.
+    w : (M,)
+        Weights, which sum to 1.
 
+    Notes
+    -----
+    M equal weights are a network of M neurons. Its output weights are :math:`a_r = s_r M^{-\beta}` in the paper's
+    letters.
+
+    References
+    ----------
+    Section 3.4, `mu`.
+
+    Examples
+    --------
     >>> two = mf.Measure(b=np.eye(2), s=np.array([1.0, -1.0]), w=np.array([0.5, 0.5]))
     >>> mf.Network("tanh").predict(two, [[1.0, 0.0]]).round(3)
     array([0.381])
@@ -30,10 +47,13 @@ class Measure(NamedTuple):
 
 
 class Source(Protocol):
-    """Atoms that are made or found where they are needed, so that no one need hold them all twice.
+    """Particles that are created or read where they are needed, so that no process has to hold all of them twice.
 
-    part : atoms [first, last) as b (last - first, dim) and s (last - first,); weights : their w
-    cut : what whoever needs only those atoms has to be sent
+    Notes
+    -----
+    `part(first, last)` gives b (last - first, dim) and s (last - first,) of the particles [first, last), and `weights`
+    their w. `cut(first, last)` is the source to send to a process that needs these particles only. `count` is M;
+    `equal_signs` and `equal_weights` say whether all signs and all weights are the same.
     """
 
     @property
@@ -105,16 +125,20 @@ def checked_signs(signs: str) -> str:
     return signs
 
 
+def check_dim(dim: int, inputs: int) -> None:
+    """InputError for particles of a law or a measure on R^dim that do not fit the network's inputs."""
+    if dim != inputs:
+        rule = f"particles must have as many dimensions as the inputs, {inputs} with a bias counted in"
+        raise InputError(rule, f"dim={dim}", f"Draw them from a law with dim={inputs}.")
+
+
 def checked_measure(measure: Measure, dim: int) -> Measure:
     """The measure with float64 contiguous arrays, if shapes and values make one on R^dim."""
     named = zip("bsw", measure, strict=True)
     b, s, w = (np.ascontiguousarray(real_array(f"`{name}`", a, finite=False)) for name, a in named)
-    if b.ndim != 2 or b.shape[0] < 1 or b.shape[1] != dim:
-        raise InputError(
-            f"positions must have shape (M, {dim}): the inputs have {dim} columns, a bias counted in",
-            str(b.shape),
-            "Give the law that `dim`.",
-        )
+    if b.ndim != 2 or b.shape[0] < 1:
+        raise InputError("positions must have shape (M, d)", str(b.shape), "Give one row a particle.")
+    check_dim(b.shape[1], dim)
     if s.shape != b.shape[:1] or w.shape != b.shape[:1]:
         raise InputError(
             "`s` and `w` must have one entry a particle", f"{s.shape} and {w.shape} for {len(b)}", "Match the lengths."

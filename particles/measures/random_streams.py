@@ -4,13 +4,17 @@ Philox is a function of a key and a counter, so a checkpoint needs no generator 
 block's numbers without the others.
 """
 
+from collections.abc import Callable
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from particles.checks import whole
 
 SEEDS = 2**63
+ROWS = 256  # drawn at a time, so that row r depends on (seed, r) alone, however many rows are needed
 
 
 class Purpose(IntEnum):
@@ -34,6 +38,12 @@ def generator(seed: int, purpose: Purpose, block: int = 0, step: int = 0) -> np.
     # Philox counts in the first word of its counter; the last two say where we are.
     counter = np.array([0, 0, block, step], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def rows_of(draw: Callable[[int], NDArray[Any]], first: int, last: int) -> NDArray[Any]:
+    """Rows [first, last) of an endless sample, of which draw(block) is ROWS rows."""
+    blocks = range(first // ROWS, max(first // ROWS + 1, -(-last // ROWS)))
+    return np.concatenate([draw(block) for block in blocks])[first - blocks.start * ROWS : last - blocks.start * ROWS]
 
 
 def checked_seed(seed: int) -> int:

@@ -18,10 +18,26 @@ class Euler(Stepper):
 
 @dataclass(frozen=True)
 class GradientDescent(Method):
-    """Gradient descent (3) on all samples: b' = b + eta v, Euler's step of the flow (3.4).
+    """Gradient descent (3) on all samples, `b' = b + eta v`.
 
-    step: eta in flow time, a number or a schedule. average: keep the running mean of the iterates too (Polyak, [15]).
+    Parameters
+    ----------
+    step
+        `eta` in flow time, a number or a schedule.
+    average
+        Whether to keep the mean of the iterates as well (Polyak, [15]).
 
+    Raises
+    ------
+    InputError
+        For a `step` that is not above 0.
+
+    References
+    ----------
+    Equation (3). With beta = 1 it is Euler's method for the flow of section 3.4.
+
+    Examples
+    --------
     >>> mf.GradientDescent(0.5)
     GradientDescent(step=0.5, average=False)
     >>> mf.GradientDescent(mf.InverseSqrt(1.0), average=True).average
@@ -36,10 +52,30 @@ class GradientDescent(Method):
 
 @dataclass(frozen=True)
 class SGD(Method):
-    """Stochastic gradient descent (4): `batch` samples an iteration, drawn with replacement, or fresh from a stream.
+    """Stochastic gradient descent (4).
 
-    step, average: as in `GradientDescent`. seed: of the drawing; iteration t's batch depends on (seed, t) alone.
+    Parameters
+    ----------
+    step
+        `eta` in flow time, a number or a schedule.
+    batch
+        Samples an iteration, 1 by default: drawn with replacement from a data set, or fresh ones from a stream.
+    seed
+        Of the drawing; iteration t's batch depends on (seed, t) alone.
+    average
+        Whether to keep the mean of the iterates as well (Polyak, [15]).
 
+    Raises
+    ------
+    InputError
+        For a `step` that is not above 0, and a `batch` below 1.
+
+    References
+    ----------
+    Equation (4).
+
+    Examples
+    --------
     >>> net, stream = mf.Network("tanh"), mf.Stream(mf.Sphere(2), lambda x: x[:, 0])
     >>> run = mf.simulate(net, mf.Gaussian(2).sample(64, seed=0), stream, mf.SGD(1.0, batch=8), steps=40)
     >>> run.dataset["loss"].values[[0, -1]].round(2)
@@ -56,10 +92,30 @@ class SGD(Method):
 
 @dataclass(frozen=True)
 class AveragedSGD(Method):
-    """Averaged SGD (section 3.2): one sample an iteration, pulled to the start, predicted by the average iterate.
+    """Averaged SGD with a pull to the start; the average iterate predicts (section 3.2).
 
-    step: eta in flow time, a number or a schedule. weight_decay: lam of the pull lam (w - w1), in flow time.
+    Parameters
+    ----------
+    step
+        `eta` in flow time, a number or a schedule.
+    weight_decay
+        `lam` of the pull `lam (w - w1)` in flow time, 0 by default.
+    batch
+        Samples an iteration, 1 by default as in the paper.
+    seed
+        Of the drawing; iteration t's batch depends on (seed, t) alone.
 
+    Raises
+    ------
+    InputError
+        For a `step` that is not above 0, a negative `weight_decay`, and a `batch` below 1.
+
+    References
+    ----------
+    Section 3.2, Theorem 2.
+
+    Examples
+    --------
     >>> net, stream = mf.Network("tanh", beta=0.5), mf.Stream(mf.Sphere(2), lambda x: x[:, 0])
     >>> start, method = mf.Ball(2).sample(64, seed=0, signs="symmetric"), mf.AveragedSGD(0.1, weight_decay=0.01)
     >>> run = mf.simulate(net, start, stream, method, steps=100, record=["loss"], record_every="log")
@@ -77,5 +133,5 @@ class AveragedSGD(Method):
 
     @property
     def regulariser(self) -> Regulariser:
-        """The pull lam (w - w1)."""
+        """The pull `lam (w - w1)`."""
         return L2(self.weight_decay, about="start")

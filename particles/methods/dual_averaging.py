@@ -35,11 +35,40 @@ class Averaging(Stepper):
 
 @dataclass(frozen=True)
 class DualAveraging(Method):
-    """Particle dual averaging (Nitanda, Wu, Suzuki 2021): Langevin steps under the average of all slopes so far.
+    r"""Particle dual averaging: Langevin steps under the average of all slopes so far, on all samples.
 
-    Outer iteration t = 1, 2, .. takes the slope l'(g, y) once, and `inner` Langevin steps then follow the potential
-    2 / ((t + 1) (t + 2)) sum_(s <= t) s (V_s + lam/2 |b|^2), V_s the first variation then. On all samples.
+    Parameters
+    ----------
+    step
+        `eta` in flow time, a number or a schedule.
+    temperature
+        `tau` of the noise, in units of `V`; 0 for none.
+    weight_decay
+        `lam` of the confinement `lam/2 |b|^2`, 0 by default.
+    inner
+        Langevin steps an outer iteration, 10 by default.
+    seed
+        Of the noise.
 
+    Raises
+    ------
+    InputError
+        For a `step` that is not above 0, a negative `temperature` or `weight_decay`, and `inner` below 1.
+
+    Notes
+    -----
+    Outer iteration t = 1, 2, ... takes the slope `l'(g, y)` once. Then `inner` Langevin steps follow the potential
+
+    .. math:: \frac{2}{(t + 1)(t + 2)} \sum_{s \le t} s \left( V_s + \frac{\lambda}{2} |b|^2 \right)
+
+    with :math:`V_s` the first variation at outer iteration s.
+
+    References
+    ----------
+    Nitanda, Wu and Suzuki (2021), Particle dual averaging.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> dual = mf.DualAveraging(0.1, temperature=0.05, weight_decay=0.1)
@@ -61,5 +90,5 @@ class DualAveraging(Method):
 
     @property
     def regulariser(self) -> Regulariser:
-        """The confinement lam/2 |b|^2."""
+        """The confinement `lam/2 |b|^2`."""
         return L2(self.weight_decay)

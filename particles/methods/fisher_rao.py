@@ -40,12 +40,34 @@ class Reweighing(Stepper):
 
 @dataclass(frozen=True)
 class FisherRao(Method):
-    """Descent whose particles also gain and lose weight, dw/dt = -rate w (V - int V dmu): Wasserstein-Fisher-Rao.
+    r"""Descent whose particles also gain and lose weight: the Wasserstein-Fisher-Rao flow, on all samples.
 
-    V is the first variation over alpha^2 (flow time), with the regulariser in it (Chizat 2022; Rotskoff et al. 2019,
-    who move the number of particles instead of their weights). At beta = 1, where weights may differ.
-    step: eta in flow time, a number or a schedule. rate: of the weights, 0 for plain descent.
+    Parameters
+    ----------
+    step
+        `eta` in flow time, a number or a schedule.
+    rate
+        How fast weights change, 1 by default; 0 is plain descent.
 
+    Raises
+    ------
+    InputError
+        For a `step` that is not above 0, and a negative `rate`. `mf.simulate` refuses beta < 1, where weights must be
+        equal, trained output weights, and a pull to the start.
+
+    Notes
+    -----
+    With :math:`V` the first variation over :math:`\alpha^2` (flow time), the regulariser in it, weights move by
+
+    .. math:: \dot w = -\mathrm{rate} \; w \left( V - \int V d\mu \right)
+
+    References
+    ----------
+    Chizat (2022), Sparse optimization on measures with over-parameterized gradient descent. Rotskoff et al. (2019) move
+    the number of particles instead of their weights.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> w = mf.simulate(net, law.sample(16, seed=0), data, mf.FisherRao(0.5), steps=20).measure.w
@@ -60,7 +82,6 @@ class FisherRao(Method):
     stepper = Reweighing
 
     def check(self, net: Network, rule: Regulariser) -> None:
-        """Weights may differ at beta = 1 alone, and V must be a function of the measure."""
         if net.train != ("input",) or net.beta != 1.0:
             got = f"train={net.train}, beta={net.beta:g}"
             raise InputError("FisherRao needs beta = 1 and input weights that train alone", got, "")

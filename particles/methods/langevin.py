@@ -37,12 +37,39 @@ def temperatures(temperature: float | Schedule, steps: int) -> Array:
 
 @dataclass(frozen=True)
 class Langevin(Method):
-    """Mean-field Langevin descent, b' = b + eta v + sqrt(2 eta tau) xi (Mei, Montanari, Nguyen 2018).
+    r"""Mean-field Langevin descent, `b' = b + eta v + sqrt(2 eta tau) xi`.
 
-    It descends L + alpha^2 (lam/2 int |b|^2 dmu + tau int log mu dmu): tau is in units of V / alpha^2, flow time.
-    temperature: a number, or a schedule by which it is annealed. batch: samples an iteration, None for all. The noise
-    of particle r depends on (seed, iteration, r) alone, so clouds of different M are driven by the same.
+    Parameters
+    ----------
+    step
+        `eta` in flow time, a number or a schedule.
+    temperature
+        `tau`, in units of `V`, flow time; a number, or a schedule by which it is annealed. 0 for none.
+    weight_decay
+        `lam` of the confinement `lam/2 |b|^2`, 0 by default.
+    batch
+        Samples an iteration; None, the default, takes all.
+    seed
+        Of the noise and the batches. The noise of particle r depends on (seed, iteration, r) alone, so clouds of
+        different M are driven by the same noise.
 
+    Raises
+    ------
+    InputError
+        For a `step` that is not above 0, a negative `temperature` or `weight_decay`, and a `batch` below 1.
+
+    Notes
+    -----
+    It descends the free energy
+
+    .. math:: L + \alpha^2 \left( \frac{\lambda}{2} \int |b|^2 d\mu + \tau \int \log \mu \, d\mu \right)
+
+    References
+    ----------
+    Mei, Montanari and Nguyen (2018), A mean field view of the landscape of two-layer neural networks.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> noisy = mf.Langevin(0.1, temperature=0.05, weight_decay=0.1)
@@ -63,5 +90,5 @@ class Langevin(Method):
 
     @property
     def regulariser(self) -> Regulariser:
-        """The confinement lam/2 |b|^2."""
+        """The confinement `lam/2 |b|^2`."""
         return L2(self.weight_decay)

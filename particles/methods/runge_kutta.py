@@ -151,14 +151,37 @@ class Staged(Stepper):
 
 @dataclass(frozen=True)
 class RungeKutta(Method):
-    """The gradient flow itself, to higher order than descent's Euler steps: on all samples, in flow time.
+    """The gradient flow of section 3.4 by Runge-Kutta steps, on all samples.
 
-    scheme: "heun" (order 2), "bogacki-shampine" (3), "classic" (4), "dormand-prince" (5). tolerance: if given, each
-    step is divided until every part's estimated error, the rms of positions over the measure, is below it; that
-    needs the second or the last scheme. Orders hold for smooth activations; ReLU's kinks cost some, and where the flow
-    slides along one (pushed back from both sides) no part is short enough: past 20 000 parts a step is a DivergedError.
-    Attributes of the dataset say how many parts there were, `accepted_parts` and `rejected_parts`.
+    Parameters
+    ----------
+    step
+        `eta` in flow time, a number or a schedule.
+    scheme
+        "heun" (order 2), "bogacki-shampine" (3), "classic" (4), "dormand-prince" (5), the default.
+    tolerance
+        If given, each step is divided until the estimated error of every part is below it. The error is the root mean
+        square over the measure of that of positions. Only "bogacki-shampine" and "dormand-prince" estimate it.
 
+    Raises
+    ------
+    InputError
+        For a `step` that is not above 0, another `scheme`, and a `tolerance` for a scheme without an estimate.
+        `mf.simulate` refuses an L1 regulariser, whose threshold has no velocity.
+
+    Notes
+    -----
+    Orders hold for smooth activations. ReLU's kinks cost some of the order. Where the flow slides along a kink, pushed
+    back from both sides, no part is short enough: past 20 000 parts a step is a `DivergedError`. The attributes
+    `accepted_parts` and `rejected_parts` of the run's dataset count the parts.
+
+    References
+    ----------
+    Bogacki and Shampine (1989), A 3(2) pair of Runge-Kutta formulas. Dormand and Prince (1980), A family of embedded
+    Runge-Kutta formulae.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.RungeKutta(0.5, scheme="classic"), steps=8)
@@ -194,6 +217,5 @@ class RungeKutta(Method):
         return self.stages + 1 + (self.tolerance is not None)
 
     def check(self, net: Network, rule: Regulariser) -> None:
-        """A threshold has no velocity at the stages."""
-        if not rule.smooth:
+        if not rule.smooth:  # a threshold has no velocity at the stages
             raise InputError("RungeKutta needs a smooth regulariser", repr(rule), "Use L2.")

@@ -14,24 +14,53 @@ Factor = Annotated[float, Setting("the factor, in flow time", above=0.0)]
 
 
 class Schedule(ABC):
-    """Step sizes in flow time."""
+    """Step sizes in flow time: the base class of all schedules."""
 
     def __post_init__(self) -> None:
         check_settings(self)
 
     @abstractmethod
     def sizes(self, steps: int) -> Array:
-        """The first `steps` step sizes: (steps,)."""
+        """The first step sizes.
+
+        Parameters
+        ----------
+        steps
+            How many.
+
+        Returns
+        -------
+        (steps,)
+            In flow time.
+        """
 
     def times(self, steps: int) -> Array:
-        """Flow time after 0, 1, ... `steps` iterations: (steps + 1,)."""
+        """Flow time after each number of iterations.
+
+        Parameters
+        ----------
+        steps
+            The last number.
+
+        Returns
+        -------
+        (steps + 1,)
+            After 0, 1, ... `steps` iterations.
+        """
         return np.concatenate([[0.0], np.cumsum(self.sizes(steps))])
 
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """eta_t = step, in flow time; what a number becomes where a schedule may stand.
+    """The same step at every iteration; a number becomes this where a schedule may stand.
 
+    Parameters
+    ----------
+    step
+        Step size in flow time, above 0.
+
+    Examples
+    --------
     >>> from particles.methods.schedules import Constant
     >>> Constant(0.1).times(3).round(6)
     array([0. , 0.1, 0.2, 0.3])
@@ -40,18 +69,35 @@ class Constant(Schedule):
     step: Annotated[float, Setting("step size, in flow time", above=0.0)]
 
     def sizes(self, steps: int) -> Array:
-        """The first `steps` step sizes: (steps,)."""
         return np.full(steps, float(self.step))
 
     def times(self, steps: int) -> Array:
-        """Flow time after 0, 1, ... `steps` iterations: (steps + 1,). A product, so that it carries no rounding sum."""
+        # A product, so that it carries no rounding errors of a sum.
         return np.asarray(float(self.step) * np.arange(steps + 1), dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class RobbinsMonro(Schedule):
-    """eta_t = c / (t + t0), t = 1, 2, ... (section 2, [13]), in flow time.
+    """Robbins and Monro's steps, `eta_t = c / (t + t0)` with t = 1, 2, ...
 
+    Parameters
+    ----------
+    c
+        The factor, in flow time, above 0.
+    t0
+        The shift, in iterations, 0 by default.
+
+    Raises
+    ------
+    InputError
+        For a `c` that is not above 0, and a negative `t0`.
+
+    References
+    ----------
+    Section 2, [13].
+
+    Examples
+    --------
     >>> mf.RobbinsMonro(1.0, t0=1.0).sizes(3).round(3)
     array([0.5  , 0.333, 0.25 ])
     """
@@ -60,14 +106,25 @@ class RobbinsMonro(Schedule):
     t0: Annotated[float, Setting("the shift, in iterations", least=0.0, remedy="Use 0 for c / t.")] = 0.0
 
     def sizes(self, steps: int) -> Array:
-        """The first `steps` step sizes: (steps,)."""
         return self.c / (np.arange(1.0, steps + 1.0) + self.t0)
 
 
 @dataclass(frozen=True)
 class InverseSqrt(Schedule):
-    """eta_t = c / sqrt(t), t = 1, 2, ..., in flow time.
+    """Steps that decrease as `eta_t = c / sqrt(t)`, t = 1, 2, ...
 
+    Parameters
+    ----------
+    c
+        The factor, in flow time, above 0.
+
+    Raises
+    ------
+    InputError
+        For a `c` that is not above 0.
+
+    Examples
+    --------
     >>> mf.InverseSqrt(1.0).times(4).round(3)
     array([0.   , 1.   , 1.707, 2.284, 2.784])
     """
@@ -75,7 +132,6 @@ class InverseSqrt(Schedule):
     c: Factor
 
     def sizes(self, steps: int) -> Array:
-        """The first `steps` step sizes: (steps,)."""
         return np.asarray(self.c / np.sqrt(np.arange(1, steps + 1)))
 
 

@@ -51,14 +51,17 @@ class Regulariser(ABC):
 
     @abstractmethod
     def value(self, w: Array, axis: int, start: Array | float = 0.0) -> Array:
-        """h / lam of each particle, whose coordinates lie along an axis."""
+        """`h / lam` of each particle.
+
+        w : the trained weights, whose coordinates lie along `axis`; start : those at the start
+        """
 
     @abstractmethod
     def gradient(self, slope: Array, w: Array, start: Array | float = 0.0) -> Array:
-        """The gradient of the data term, `slope`, with that of h added; the least in norm where h has several."""
+        """The gradient of the data term, `slope`, with that of h added; the smallest in norm where h has several."""
 
     def prox(self, w: Array, step: Array | float) -> Array:
-        """Where a step begun at w ends, as far as h enters by its proximal map."""
+        """Where a step from w ends, as far as h enters by its proximal map."""
         return soft_threshold(w, step * self.threshold)
 
 
@@ -69,8 +72,24 @@ def soft_threshold(w: Array, size: Array | float) -> Array:
 
 @dataclass(frozen=True)
 class L1(Regulariser):
-    """lam |w|_1 of (2), by its proximal map: soft thresholding at step * lam after each step. weight: lam, flow time.
+    """The regulariser `lam |w|_1` of (2), by its proximal map: a soft threshold at step * lam after each step.
 
+    Parameters
+    ----------
+    weight
+        `lam` in flow time, >= 0.
+
+    Raises
+    ------
+    InputError
+        For a negative `weight`.
+
+    References
+    ----------
+    Equation (2).
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> descent, sparse = mf.GradientDescent(0.5), mf.L1(0.2)
@@ -82,19 +101,35 @@ class L1(Regulariser):
     smooth = False
 
     def value(self, w: Array, axis: int, start: Array | float = 0.0) -> Array:
-        """|w|_1."""
         return np.asarray(np.abs(w).sum(axis=axis))
 
     def gradient(self, slope: Array, w: Array, start: Array | float = 0.0) -> Array:
-        """Where a coordinate is 0 it moves only if |slope| > lam."""
-        size = self.weight
+        size = self.weight  # a coordinate that is 0 moves only if |slope| exceeds it
         return np.where(w == 0.0, soft_threshold(slope, size), slope + size * np.sign(w))
 
 
 @dataclass(frozen=True)
 class L2(Regulariser):
-    """lam/2 |w|^2 of (2), or with about="start" the pull of section 3.2, lam/2 |w - w1|^2. weight: lam, flow time.
+    """The regulariser `lam/2 |w|^2` of (2), or the pull to the start of section 3.2.
 
+    Parameters
+    ----------
+    weight
+        `lam` in flow time, >= 0.
+    about
+        "zero", the default, or "start" for `lam/2 |w - w1|^2` with w1 the weights at the start.
+
+    Raises
+    ------
+    InputError
+        For a negative `weight` and another `about`.
+
+    References
+    ----------
+    Equation (2); section 3.2.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> descent, pull, record = mf.GradientDescent(0.5), mf.L2(0.1, about="start"), ["loss", "objective"]
@@ -112,11 +147,9 @@ class L2(Regulariser):
         return self.about == "start"
 
     def value(self, w: Array, axis: int, start: Array | float = 0.0) -> Array:
-        """|w|^2 / 2, or |w - start|^2 / 2."""
         return np.asarray(0.5 * np.square(w - start if self.anchored else w).sum(axis=axis))
 
     def gradient(self, slope: Array, w: Array, start: Array | float = 0.0) -> Array:
-        """slope + lam w, or lam (w - start)."""
         return np.asarray(slope + self.weight * (w - start if self.anchored else w))
 
 

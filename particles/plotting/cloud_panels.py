@@ -35,7 +35,7 @@ def screen(shown: Reel, size: tuple[float, float], times: int | None = None) -> 
         kinds = len(shown.tracks) + (shown.graph is not None)
         rows, columns = (1, kinds) if times is None else (kinds, times)
         figure = Figure(figsize=(size[0] * columns, size[1] * rows))
-        caption = textwrap.fill(told(shown), int(_LETTERS * figure.get_figwidth()))
+        caption = textwrap.fill(description(shown), int(_LETTERS * figure.get_figwidth()))
         figure.supxlabel(caption, fontsize=7, x=0.01, ha="left")
         panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
         made = Screen(figure, panels, [density(shown, track) for track in shown.tracks if shown.binned])
@@ -158,7 +158,7 @@ def titles(shown: Reel) -> list[str]:
     return [f"flow time t = {words.rstrip('.')}{units}" for words in numbers]
 
 
-def told(shown: Reel) -> str:
+def description(shown: Reel) -> str:
     """What the picture shows, in words: which particles, what size and colour say, on which axes."""
     signed = all(track.sign is not None for track in shown.tracks)
     which = "; ".join((f"{track.label}: " if track.label else "") + track.note for track in shown.tracks)

@@ -183,12 +183,12 @@ def printed(figure: "Figure", kind: str) -> bytes:
 
 def described(figure: "Figure") -> str:
     """What a figure shows, in words for who cannot see it: of each panel its title, axes and series."""
-    told = []
+    parts = []
     for axes in figure.axes:
         across = " over ".join(filter(None, (axes.get_ylabel(), axes.get_xlabel())))
         names = [name for name in axes.get_legend_handles_labels()[1] if not name.startswith("_")]
-        told.append(": ".join(_spoken(part) for part in (axes.get_title(), across, "; ".join(names)) if part))
-    return ". ".join(filter(None, told)) + "."
+        parts.append(": ".join(_spoken(part) for part in (axes.get_title(), across, "; ".join(names)) if part))
+    return ". ".join(filter(None, parts)) + "."
 
 
 def _spoken(label: str) -> str:

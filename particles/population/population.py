@@ -27,12 +27,12 @@ T = TypeVar("T")
 
 
 class Population(Protocol):
-    """What the flow asks of a population, wherever its blocks live.
+    """All blocks of a measure, wherever they live: what the flow needs of them.
 
     advance : an update, if there is one, then g at the next inputs, (n,); and whether all particles are still finite
     sum : g at inputs. fold : reductions over all blocks. sweep : a stretch of one-sample iterations
     each : work(shard, ...) on every shard, in the order of their blocks
-    notice : what must be known of where it is: processors of several families; or nothing
+    notice : a warning about the machines, such as processors of several families; or empty
     revive : after a LostError, all shards anew, at the start of the run
     """
 
@@ -50,18 +50,24 @@ class Population(Protocol):
 
 
 class Watch(NamedTuple):
-    """Who looks on while tasks run: seen(number, note) is told what a task notes; stop() ends what has not begun."""
+    """How running tasks are observed: seen(number, note) gets a task's notes; stop() says to begin no further task."""
 
     seen: Callable[[int, Any], None]
     stop: Callable[[], bool]
 
 
 class Engine(Protocol):
-    """Where particles live and runs are made.
+    """Where particles live and runs are made: `Local` or `Ray`.
 
-    tasks : work(shared, job) for every job, in any order, -> (its number, what it returned) as they end; with a watch
-    work(shared, job, note), where note(value) says whether to stop
-    notice : of its tasks, as a population's
+    Notes
+    -----
+    `populate(spec, samples)` is the population that a specification describes.
+
+    `tasks(work, shared, jobs, watch)` calls `work(shared, job)` for every job, in any order, and yields the number of
+    the job and what it returned, as each ends. With a `watch` it calls `work(shared, job, note)`, where `note(value)`
+    says whether to stop.
+
+    `notice()` is a warning about the machines that tasks run on, such as processors of several families; or empty.
     """
 
     def populate(self, spec: PopulationSpec, samples: Samples | None = None) -> Population: ...
@@ -78,8 +84,20 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class Local:
-    """Run on this machine. threads: None takes every core this process may use. The result does not depend on it.
+    """Run on this machine.
 
+    Parameters
+    ----------
+    threads
+        None, the default, takes every core that this process may use. The result does not depend on it.
+
+    Raises
+    ------
+    InputError
+        For `threads` below 1.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> start, method = law.sample(512, seed=0), mf.GradientDescent(0.5)
@@ -95,13 +113,11 @@ class Local:
             whole("threads", self.threads, 1, remedy="Leave it out to use all cores.")
 
     def populate(self, spec: PopulationSpec, samples: Samples | None = None) -> "LocalPopulation":
-        """The population that a spec makes."""
         return LocalPopulation(Shard(spec, self.threads or cores(), samples))
 
     def tasks(
         self, work: Callable[..., T], shared: Any, jobs: Sequence[Any], watch: Watch | None = None
     ) -> Iterator[tuple[int, T]]:
-        """work(shared, job) on this machine's threads, a job a thread."""
         size = self.threads or cores()
         pool = ThreadPoolExecutor(size)
 
@@ -124,7 +140,6 @@ class Local:
             pool.shutdown(cancel_futures=True)
 
     def notice(self) -> str:
-        """One machine has nothing to be said of."""
         return ""
 
 
@@ -160,7 +175,7 @@ class LocalPopulation:
         return [work(self.shard, *args, **named)]
 
     def revive(self) -> None:
-        """Nothing here is ever lost."""
+        """Nothing: no shard of this process is ever lost."""
 
     def close(self) -> None:
         self.shard.close()

@@ -22,7 +22,7 @@ _HUGE = 1e100  # what is larger is on its way to overflow, and flattens all the 
 
 def curves(source: Source) -> tuple[list[Picture], list[str]]:
     """A figure for every quantity, and what was thinned or left out, in sentences."""
-    found, notes = [], []
+    pictures, notes = [], []
     names = [str(name) for name, values in source.root.data_vars.items() if _is_scalar(source, values)]
     for name in names[:FIGURES]:
         lines = _swept(source, name) if source.kind == SWEEP else [_single(source.root, name)]
@@ -32,12 +32,12 @@ def curves(source: Source) -> tuple[list[Picture], list[str]]:
             notes.append(f"{name}: {len(kept)} of {len(lines)} curves are drawn.")
         if kept:
             with style.optional(name, notes):
-                found.append(_picture(name, source.root[name].attrs, kept))
+                pictures.append(_picture(name, source.root[name].attrs, kept))
         else:
             notes.append(f"{name}: no finite number was recorded, so it is not drawn.")
     if len(names) > FIGURES:
         notes.append(f"The first {FIGURES} of {len(names)} quantities are drawn.")
-    return found, notes
+    return pictures, notes
 
 
 def _is_scalar(source: Source, values: "xarray.DataArray") -> bool:
@@ -53,7 +53,7 @@ def _single(data: "xarray.Dataset", name: str) -> Curve:
 
 def _swept(source: Source, name: str) -> list[Curve]:
     """A curve for every place on the axes but the seed's, over which it is the mean, and the limit's."""
-    data, found = source.root, []
+    data, curves = source.root, []
     last = "time" if "time" in data.dims else "record"
     axes = [str(dim) for dim in data[name].dims if dim not in (last, "seed")]
     for place in np.ndindex(*(data.sizes[axis] for axis in axes)):
@@ -61,10 +61,10 @@ def _swept(source: Source, name: str) -> list[Curve]:
         runs = _rows(data[name].isel(at), last)
         times = _rows(data["time"].isel({axis: k for axis, k in at.items() if axis in data["time"].dims}), last)
         words = ", ".join(f"{'M' if axis == 'count' else axis} = {data[axis].values[k]}" for axis, k in at.items())
-        found.append(mean_of(words, times[0], runs))
+        curves.append(mean_of(words, times[0], runs))
     if source.limit is not None and name in source.limit and len(axes) <= 1 and "time" in source.limit.variables:
-        found.append(Curve("M infinite", source.limit["time"].values, source.limit[name].values, None, True))
-    return found
+        curves.append(Curve("M infinite", source.limit["time"].values, source.limit[name].values, None, True))
+    return curves
 
 
 def _rows(values: "xarray.DataArray", last: str) -> Array:
@@ -86,7 +86,7 @@ def _some(lines: list[Curve]) -> list[Curve]:
 
 
 @style.styled
-def _picture(name: str, said: dict[str, Any], curves: list[Curve]) -> Picture:
+def _picture(name: str, attributes: dict[str, Any], curves: list[Curve]) -> Picture:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6, 3.1))
@@ -95,13 +95,13 @@ def _picture(name: str, said: dict[str, Any], curves: list[Curve]) -> Picture:
     axes.set(xlabel="flow time $t$", ylabel=style.label(name, 30))
     if len(curves) > 1:
         axes.legend()
-    meaning = str(said.get("long_name", ""))
-    equation = str(said.get("equation", ""))
+    meaning = str(attributes.get("long_name", ""))
+    equation = str(attributes.get("equation", ""))
     caption = meaning + (f" [{equation}]" if equation else "")
-    return drawn(figure, name, _told(name, curves), caption)
+    return drawn(figure, name, _description(name, curves), caption)
 
 
-def _told(name: str, lines: list[Curve]) -> str:
+def _description(name: str, lines: list[Curve]) -> str:
     """What the curves show, in words: where each begins and ends."""
     parts = []
     for line in lines:

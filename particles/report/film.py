@@ -13,7 +13,7 @@ from particles.experiments.sweep import run_file
 from particles.measures.measure import Measure
 from particles.measures.quadrature import principal_axes
 from particles.plotting import movies, style
-from particles.plotting.cloud_panels import areas, density, titles, told
+from particles.plotting.cloud_panels import areas, density, description, titles
 from particles.plotting.clouds import Reel, Track, reel
 from particles.plotting.view import Camera
 from particles.report.pictures import Picture, drawn
@@ -87,11 +87,11 @@ def _recorded(source: Source) -> "tuple[dict[str, xarray.Dataset], dict[str, NDA
         if not notes and (where := _setting(source.runs.get(path.stem, {}))):
             notes.append(f"The cloud is that of {', '.join(f'{name} = {value}' for name, value in where.items())}.")
         shown = data.sizes["particle"]
-        found = open_final(path, _first(shown)) if source.kind != STUDY else None
-        if found and "particle_weight" not in data and found[0].w.sum() > 0:
-            weights[label] = found[0].w
-            if found[1] > shown:
-                notes.append(f"{label or 'The film'}: the first {shown} of {found[1]} particles were recorded.")
+        final = open_final(path, _first(shown)) if source.kind != STUDY else None
+        if final and "particle_weight" not in data and final[0].w.sum() > 0:
+            weights[label] = final[0].w
+            if final[1] > shown:
+                notes.append(f"{label or 'The film'}: the first {shown} of {final[1]} particles were recorded.")
     return tables, weights, notes
 
 
@@ -109,11 +109,11 @@ def _candidates(source: Source) -> "list[tuple[str, Any, xarray.Dataset]]":
     if not finite:
         return []
     key = min(finite, key=lambda key: abs(_number(there[key].get("count")) - _SEEN))
-    found = [(style.label(f"M = {there[key]['count']}") if "count" in there[key] else "M finite", key)]
+    chosen = [(style.label(f"M = {there[key]['count']}") if "count" in there[key] else "M finite", key)]
     limits = [other for other, place in there.items() if place.get("nodes") and _setting(place) == _setting(there[key])]
     if limits:
-        found.append(("M infinite", max(limits, key=lambda key: _number(there[key]["nodes"]))))
-    files = [(label, run_file(folder, key)) for label, key in found]
+        chosen.append(("M infinite", max(limits, key=lambda key: _number(there[key]["nodes"]))))
+    files = [(label, run_file(folder, key)) for label, key in chosen]
     return [(label, file, open_root(file)) for label, file in files]
 
 
@@ -136,9 +136,9 @@ def _film(tables: "dict[str, xarray.Dataset]", weights: dict[str, NDArray[Any]])
     ends = reel(tables, camera, 2, weights)
     words = titles(shown)
     times = f"{words[0]} and {words[-1]}" if len(words) > 1 else words[0]
-    alt = f"The particles at {times}. {told(shown)}"
+    alt = f"The particles at {times}. {description(shown)}"
     still = drawn(movies.strip(ends), "The cloud, first and last", alt, "", True)
-    return Film(_numbers(shown, words), still, told(shown).replace("$", ""))
+    return Film(_numbers(shown, words), still, description(shown).replace("$", ""))
 
 
 def _numbers(shown: Reel, words: list[str]) -> dict[str, Any]:
@@ -182,10 +182,10 @@ def _last(source: Source) -> list[Picture]:
     """The last measure of a run, on the two axes along which it is most spread."""
     if source.kind != RUN:
         return []
-    found = open_final(source.path, style.dots)
-    if found is None or not found[0].b.size or not all(np.isfinite(part).all() for part in found[0]):
+    final = open_final(source.path, style.dots)
+    if final is None or not final[0].b.size or not all(np.isfinite(part).all() for part in final[0]):
         return []
-    measure, count = found
+    measure, count = final
     return [_still(measure, count)]
 
 

@@ -64,7 +64,7 @@ def _of_run(source: Source) -> Incidents:
                 "What it recorded until then is below. Run the same command again: it goes on from its checkpoint.",
             )
         )
-    return Incidents(alarms, _told([("", *event) for event in events], False), None, [])
+    return Incidents(alarms, _event_table([("", *event) for event in events], False), None, [])
 
 
 def _step(config: dict[str, Any]) -> str:
@@ -72,11 +72,11 @@ def _step(config: dict[str, Any]) -> str:
     return json.dumps(method["step"]) if isinstance(method, dict) and "step" in method else ""
 
 
-def _events(found: list[Event]) -> list[tuple[int, str]]:
-    return [(event["iteration"], event["what"]) for event in found]
+def _events(events: list[Event]) -> list[tuple[int, str]]:
+    return [(event["iteration"], event["what"]) for event in events]
 
 
-def _told(rows: list[tuple[str, int, str]], named: bool) -> Sheet | None:
+def _event_table(rows: list[tuple[str, int, str]], named: bool) -> Sheet | None:
     if not rows:
         return None
     cells = [row if named else row[1:] for row in rows]
@@ -103,7 +103,7 @@ def _of_sweep(source: Source) -> Incidents:
     # What did not end well comes first: a long table is cut at its end.
     rows.sort(key=lambda row: row[-1] == "finished")
     table = sheet("How each run ended", ("run", *names, "quadrature atoms", "status"), rows)
-    return Incidents(alarms, _told(events, True), table, notes)
+    return Incidents(alarms, _event_table(events, True), table, notes)
 
 
 def _where(place: dict[str, Any], name: str) -> Any:

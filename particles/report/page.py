@@ -50,10 +50,10 @@ def page(source: Source) -> str:
     """The whole page: everything that came from the file is escaped by the template."""
     style, script = _text("page.css"), _text("page.js")
     happened, cloud = incidents(source), Clouds(None, [], [])
-    made, notes = _pictures(source)
+    figures, notes = _pictures(source)
     with optional("the cloud", cloud.notes):
         cloud = clouds(source)
-    room = ROOM - sum(len(picture.source) for picture in made) - (len(cloud.film.still.source) if cloud.film else 0)
+    room = ROOM - sum(len(picture.source) for picture in figures) - (len(cloud.film.still.source) if cloud.film else 0)
     still, lost = fitting(cloud.pictures, max(room, 0))
     if lost:
         notes.append("The last cloud is left out: the page would be too large.")
@@ -70,7 +70,7 @@ def page(source: Source) -> str:
         contents=contents(source),
         verdicts=verdicts(source),
         outcome=outcome(source),
-        pictures=made,
+        pictures=figures,
         picture_notes=notes,
         clouds=cloud._replace(pictures=still),
         origin=origin(source),
@@ -80,13 +80,13 @@ def page(source: Source) -> str:
 
 def _pictures(source: Source) -> tuple[list[Picture], list[str]]:
     """The figures that were saved, then a curve for every quantity, as far as the page has room."""
-    found, notes = saved(source)
-    if source.kind == SWEEP and not found:
+    figures, notes = saved(source)
+    if source.kind == SWEEP and not figures:
         for setting, compared in source.setups[:8]:
             with optional("the distance from the limit", notes):
-                found.append(_distance(setting, compared))
+                figures.append(_distance(setting, compared))
     lines, more = curves(source)
-    kept, lost = fitting([*found, *lines], ROOM * 3 // 4)
+    kept, lost = fitting([*figures, *lines], ROOM * 3 // 4)
     if lost:
         more.append(f"{lost} figures are left out: the page would be too large.")
     return kept, notes + more
@@ -120,7 +120,7 @@ def _visible(value: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
-    made = Environment(
+    environment = Environment(
         autoescape=True, finalize=_visible, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return made.from_string(_text("page.html.jinja"))
+    return environment.from_string(_text("page.html.jinja"))

@@ -43,17 +43,17 @@ def _address(kind: str, content: bytes) -> str:
 
 def saved(source: Source) -> tuple[list[Picture], list[str]]:
     """The figures that a sweep or study left beside its file, and what had to be left out."""
-    found, notes = [], []
+    pictures, notes = [], []
     paths = list(_beside(source))
     for path in paths[:_MOST]:
         picture = _embedded(path, source)
         if picture is None:
             notes.append(f"The figure {path.name} is no picture, or too large for this page; it is beside the file.")
         else:
-            found.append(picture)
+            pictures.append(picture)
     if len(paths) > _MOST:
         notes.append(f"The first {_MOST} of {len(paths)} figures are shown; the others are beside the file.")
-    return found, notes
+    return pictures, notes
 
 
 def _beside(source: Source) -> Iterator[Path]:
@@ -76,11 +76,11 @@ def _embedded(path: Path, source: Source) -> Picture | None:
         except StorageError:
             continue
         if mark in content[:2000]:
-            return Picture(path.stem, _address(kind, content), _told(source, path.stem), name, True)
+            return Picture(path.stem, _address(kind, content), _description(source, path.stem), name, True)
     return None
 
 
-def _told(source: Source, stem: str) -> str:
+def _description(source: Source, stem: str) -> str:
     if source.kind == STUDY:
         return f"The figure of the study {source.name}; its claims are in the table of predictions and measurements."
     return (

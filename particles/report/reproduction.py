@@ -27,21 +27,23 @@ class Reproduction(NamedTuple):
 def reproduction(source: Source) -> Reproduction:
     """The command and configuration that give this result again, as far as its file knows them."""
     if source.kind == STUDY:
-        made = _of_study(source)
+        result = _of_study(source)
     elif source.kind == RUN and not isinstance(source.config.get("network"), dict):
-        made = _from_python(source)
+        result = _from_python(source)
     else:
-        made = _of_sweep(source)
-    if len(made.config) > _LONGEST:
-        note = f"The configuration has {len(made.config)} letters, too many for a page: it is in the file's attributes."
-        made = made._replace(config="", notes=[*made.notes, note])
+        result = _of_sweep(source)
+    if len(result.config) > _LONGEST:
+        note = (
+            f"The configuration has {len(result.config)} letters, too many for a page: it is in the file's attributes."
+        )
+        result = result._replace(config="", notes=[*result.notes, note])
     commit = str(source.attrs.get("git", ""))
     if re.fullmatch(r"[0-9a-f]{40}(\+changes)?", commit):
         changed = ", with changes that were not committed" if commit.endswith("+changes") else ""
-        made.notes.append(
+        result.notes.append(
             f"The same bits need one processor family, the versions above and the source at {commit[:40]}{changed}."
         )
-    return made
+    return result
 
 
 def _of_study(source: Source) -> Reproduction:

@@ -22,17 +22,17 @@ _ORIGIN = {
 
 def axes(source: Source) -> dict[str, tuple[str, list[Any]]]:
     """Of a sweep, each axis by its name: the dotted path of its setting, and its values as they were given."""
-    found: dict[str, tuple[str, list[Any]]] = {}
+    by_name: dict[str, tuple[str, list[Any]]] = {}
     prefix, suffix = "setting ", " of the configuration"
     for dim in source.root.dims:
-        said = str(source.root[dim].attrs.get("long_name", "")) if dim in source.root.coords else ""
-        if said.startswith(prefix) and said.endswith(suffix):
+        meaning = str(source.root[dim].attrs.get("long_name", "")) if dim in source.root.coords else ""
+        if meaning.startswith(prefix) and meaning.endswith(suffix):
             values: list[Any] = []
             for place in source.runs.values():
                 if dim in place and place[str(dim)] not in values:
                     values.append(place[str(dim)])
-            found[str(dim)] = said.removeprefix(prefix).removesuffix(suffix), values
-    return found
+            by_name[str(dim)] = meaning.removeprefix(prefix).removesuffix(suffix), values
+    return by_name
 
 
 def settings(source: Source) -> Sheet:
@@ -83,8 +83,8 @@ def contents(source: Source) -> Sheet:
     rows = []
     for name, values in source.root.data_vars.items():
         shape = " x ".join(f"{dim} {size}" for dim, size in values.sizes.items()) or "one number"
-        said = values.attrs
+        attributes = values.attrs
         if source.kind == STUDY and values.dims == ("claim",):
             continue  # these are the table of claims
-        rows.append((str(name), shape, str(said.get("long_name", "")), str(said.get("equation", ""))))
+        rows.append((str(name), shape, str(attributes.get("long_name", "")), str(attributes.get("equation", ""))))
     return sheet("Arrays in the file", ("name", "shape", "meaning", "equation"), rows)

@@ -32,13 +32,13 @@ class Sheet(NamedTuple):
 
 def sheet(caption: str, headings: Sequence[str], rows: Iterable[Iterable[Any]], note: str = "") -> Sheet:
     """A table of texts, numbers and cells; rows beyond ROWS are left out, which the note says."""
-    made = [[cell(value) for value in row] for row in rows]
-    if len(made) > ROWS:
-        note = f"{note} The first {ROWS} of {len(made)} rows; the file has all of them.".strip()
+    cells = [[cell(value) for value in row] for row in rows]
+    if len(cells) > ROWS:
+        note = f"{note} The first {ROWS} of {len(cells)} rows; the file has all of them.".strip()
     numeric = [
-        bool(made) and all(row[k].value is not None or not row[k].text for row in made) for k in range(len(headings))
+        bool(cells) and all(row[k].value is not None or not row[k].text for row in cells) for k in range(len(headings))
     ]
-    return Sheet(caption, headings, numeric, made[:ROWS], note, len(made) > 1)
+    return Sheet(caption, headings, numeric, cells[:ROWS], note, len(cells) > 1)
 
 
 def cell(value: Any) -> Cell:

@@ -18,8 +18,8 @@ def verdicts(source: Source) -> list[Sheet]:
     """The tables of a result that say whether what theory predicts was measured; none for a single run."""
     if source.kind == STUDY:
         return [_claims(source.root)]
-    made = [_exponents(source.setups)] if source.setups else []
-    return made + [_distances(*setup) for setup in source.setups]
+    sheets = [_exponents(source.setups)] if source.setups else []
+    return sheets + [_distances(*setup) for setup in source.setups]
 
 
 def summary(source: Source) -> str:
@@ -29,8 +29,8 @@ def summary(source: Source) -> str:
     if len(source.setups) == 1:
         return verdict(source.setups[0][1]) + "."
     words = [judged(*_interval(compared)) for _, compared in source.setups]
-    told = [f"it {word} in {words.count(word)}" for word in dict.fromkeys(words)]
-    return f"Of {len(words)} settings with the exponent -1/2, {', '.join(told)}." if words else ""
+    counts = [f"it {word} in {words.count(word)}" for word in dict.fromkeys(words)]
+    return f"Of {len(words)} settings with the exponent -1/2, {', '.join(counts)}." if words else ""
 
 
 def _claims(data: "xarray.Dataset") -> Sheet:
@@ -77,8 +77,8 @@ def _exponents(setups: "list[tuple[dict[str, Any], xarray.Dataset]]") -> Sheet:
         )
         rows.append((*row, float(compared["sup_limit_error"])))
     headings = ("setting", "predicted", "measured", "95% interval", "verdict", "change of the limit")
-    told = verdict(setups[0][1]) + ". " if len(setups) == 1 else ""
-    note = f"{told}The limit's change is its distance from the one with half the nodes."
+    answer = verdict(setups[0][1]) + ". " if len(setups) == 1 else ""
+    note = f"{answer}The limit's change is its distance from the one with half the nodes."
     return sheet("Power of M in the distance from the limit: sup_t |g_M - g_inf| ~ M^p", headings, rows, note)
 
 
@@ -108,8 +108,8 @@ def _first_and_last(data: "xarray.Dataset") -> Sheet:
     rows = []
     for name, values in data.data_vars.items():
         if values.dims == ("time",) and values.size and values.dtype.kind in "fiub":
-            said = str(values.attrs.get("long_name", "")), str(values.attrs.get("equation", ""))
-            rows.append((str(name), *said, float(values[0]), float(values[-1])))
+            about = str(values.attrs.get("long_name", "")), str(values.attrs.get("equation", ""))
+            rows.append((str(name), *about, float(values[0]), float(values[-1])))
     ends = (
         [f"at t = {float(data['time'][k]):.5g}" for k in (0, -1)]
         if rows and "time" in data.coords
@@ -119,7 +119,7 @@ def _first_and_last(data: "xarray.Dataset") -> Sheet:
 
 
 def _over_axes(data: "xarray.Dataset") -> Sheet:
-    axes, names, found = last_values(data)
+    axes, names, places = last_values(data)
     headings = [*axes, *(f"last {name}" for name in names)]
-    rows = [[*where, *values] for where, values in found] if names else []
+    rows = [[*where, *values] for where, values in places] if names else []
     return sheet("Recorded quantities at the last time, seeds averaged", headings, rows)

@@ -7,7 +7,7 @@ from typing import Any
 from particles.checks import in_range, numpy_settings, whole
 from particles.data.dataset import Batches, Dataset, Stream, checked_labels
 from particles.errors import DivergedError, InputError
-from particles.measures.measure import Given, Measure, Source, checked_measure, source_of
+from particles.measures.measure import Given, Measure, Source, check_dim, checked_measure, source_of
 from particles.methods.base import Method, Problem
 from particles.methods.descent import GradientDescent
 from particles.methods.schedules import schedule
@@ -149,12 +149,7 @@ def _checked_source(start: Measure | Source, dim: int) -> Source:
         start = start.measure
     if isinstance(start, Measure):
         return source_of(checked_measure(start, dim))
-    if start.dim != dim:
-        raise InputError(
-            f"positions must have {dim} columns: the inputs have {dim}, a bias counted in",
-            f"a law on R^{start.dim}",
-            f"Give the law dim={dim}.",
-        )
+    check_dim(start.dim, dim)
     return start
 
 

@@ -127,7 +127,7 @@ class Checkpoints:
                     "from those of a run on one of them"
                 )
             self._pages, self._number = list(manifest.pages), manifest.number + 1
-            rows = [row for found, _ in pages for row in found]
+            rows = [row for recorded, _ in pages for row in recorded]
             return Resumed(manifest.iteration, rows, list(manifest.events), pages[-1][1])
         return None
 

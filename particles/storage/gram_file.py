@@ -55,7 +55,7 @@ class GramFile:
     def put(self, job: Job, values: Array) -> None:
         """Write a tile and its mirror image."""
         row, column = (self.tile * block for block in job)
-        with _told(self.path, self.n):
+        with _with_remedy(self.path, self.n):
             self._write(np.ascontiguousarray(values), row, column)
             if row != column:
                 for first in range(0, values.shape[1], _BAND):
@@ -75,7 +75,7 @@ class GramFile:
 
     def settle(self) -> None:
         """Tell the journal of the tiles since the last time, once they are on the disk."""
-        with _told(self.path, self.n):
+        with _with_remedy(self.path, self.n):
             sync(self._data.fileno(), self.path.parent)
             append_lines(self._journal, self._unsettled)
         self._unsettled, self._settled = [], time.monotonic()
@@ -83,7 +83,7 @@ class GramFile:
     def finish(self) -> None:
         """Give the file its name: it is whole."""
         self.settle()
-        with _told(self.path, self.n):
+        with _with_remedy(self.path, self.n):
             os.replace(part_of(self.path), self.path)
             flush(self.path.parent)
             journal_of(self.path).unlink()
@@ -93,14 +93,14 @@ class GramFile:
 
 
 @contextlib.contextmanager
-def growing(path: Path, n: int, tile: int, asked: str, attributes: Mapping[str, Any]) -> Iterator[GramFile]:
+def growing(path: Path, n: int, tile: int, request: str, attributes: Mapping[str, Any]) -> Iterator[GramFile]:
     """The unfinished file of a matrix, with the tiles that an earlier call left in it that `asked` for the same."""
-    head = {"asked": asked, "n": n, "tile": tile}
-    with _told(path, n):
+    head = {"asked": request, "n": n, "tile": tile}
+    with _with_remedy(path, n):
         path.parent.mkdir(parents=True, exist_ok=True)
         journal = lasting_file(journal_of(path))
     with journal:
-        with _told(path, n):
+        with _with_remedy(path, n):
             _hold(journal, path)
             done = _left(path, journal, head)
             if done is None:
@@ -212,8 +212,8 @@ def _place_of_numbers(part: Path, n: int) -> int:
 
 
 @contextlib.contextmanager
-def _told(path: Path, n: int) -> Iterator[None]:
-    """What goes wrong with the file, said with a remedy."""
+def _with_remedy(path: Path, n: int) -> Iterator[None]:
+    """A file error of the block as a StorageError with a remedy."""
     try:
         yield
     except StorageError:

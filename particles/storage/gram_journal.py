@@ -15,18 +15,18 @@ Job = tuple[int, int]  # a tile: rows I against columns J of blocks of inputs, I
 
 def read_lines(content: bytes, blocks: int) -> tuple[list[Any], int]:
     """The journal's lines up to the first damaged one, and where that begins."""
-    found: list[Any] = []
+    entries: list[Any] = []
     good = 0
     for line in content.splitlines(keepends=True):
         check, _, text = line.partition(b" ")
         if check != b"%08x" % zlib.crc32(text) or not text.endswith(b"\n"):
             break
         try:
-            found.append(_line(text, blocks) if found else parsed(text, dict[str, Any]))
+            entries.append(_line(text, blocks) if entries else parsed(text, dict[str, Any]))
         except ValueError:
             break
         good += len(line)
-    return found, good
+    return entries, good
 
 
 def _line(text: bytes, blocks: int) -> Job:

@@ -131,8 +131,8 @@ def _dataset(file: Hdf5File, group: Member, members: Mapping[str, Member]) -> "x
             coords.add(name)
         coords.update(_words(file, item))
         data[name] = (dims, file.values(item), attributes(file, item))
-    found = Dataset(data, attrs=attributes(file, group))
-    return found.set_coords([name for name in coords if name in data])
+    dataset = Dataset(data, attrs=attributes(file, group))
+    return dataset.set_coords([name for name in coords if name in data])
 
 
 def _words(file: Hdf5File, item: Member) -> list[str]:

@@ -45,8 +45,8 @@ class Segment(NamedTuple):
 
 def write_segments(shard: Shard, folder: Path, stem: str) -> list[Segment]:
     """Write the shard's particles into `folder`, in files <stem>-<first particle>.h5."""
-    wanted = shard.cloud.b.itemsize * (shard.cloud.d + 1) * BLOCK * (2 if shard.mean_b.size else 1)
-    stride = max(1, SEGMENT_BYTES // wanted)
+    block_bytes = shard.cloud.b.itemsize * (shard.cloud.d + 1) * BLOCK * (2 if shard.mean_b.size else 1)
+    stride = max(1, SEGMENT_BYTES // block_bytes)
     K = len(shard.cloud.b)
     return [_write(shard, folder, stem, begin, min(K, begin + stride)) for begin in range(0, K, stride)]
 
@@ -125,7 +125,7 @@ def check_segments(shard: Shard, folder: Path, segments: Iterable[Segment]) -> N
 
 def read_segments(shard: Shard, folder: Path, segments: Iterable[Segment]) -> None:
     """Put what was saved in place of the shard's particles; DamagedError if a file is not whole or one is missing."""
-    begin, found = shard.first * BLOCK, 0
+    begin, count = shard.first * BLOCK, 0
     for segment in segments:
         first, last = max(begin, segment.first), min(begin + shard.count, segment.last)
         if first >= last:
@@ -140,9 +140,9 @@ def read_segments(shard: Shard, folder: Path, segments: Iterable[Segment]) -> No
             raise
         except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise DamagedError(f"{folder / segment.file} does not hold the particles: {error}") from error
-        found += last - first
-    if found != shard.count:
-        raise DamagedError(f"{folder}: its files hold {found} of the {shard.count} particles from {begin} on")
+        count += last - first
+    if count != shard.count:
+        raise DamagedError(f"{folder}: its files hold {count} of the {shard.count} particles from {begin} on")
     shard.moved()
 
 

@@ -43,11 +43,21 @@ LAST_MEASURE = {
 
 @dataclass
 class Run:
-    """What `simulate` returns: `dataset` as recorded, the last `measure`, the `average` iterate where one is kept.
+    """One run: what was recorded, and the measure after the last iteration.
 
-    last: the last measure, None where `measure` raises. left: the files in which the shards left both measures, where
-    `simulate` was given `final`.
+    Attributes
+    ----------
+    dataset
+        What was recorded, over flow time `time`; the configuration and the provenance are its attributes.
+    last
+        The measure after the last iteration; None where `measure` raises.
+    average
+        The average iterate of a method that keeps one, else None.
+    left
+        The shards' files with both measures, where `mf.simulate` was given `final`; else None.
 
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
@@ -62,7 +72,7 @@ class Run:
 
     @property
     def measure(self) -> Measure:
-        """The measure after the last iteration. Raises InputError where the run does not have it, with the reason."""
+        """The measure after the last iteration. Where the run does not have it, an `InputError` has the reason."""
         if self.last is not None:
             return self.last
         if self.left is not None:
@@ -78,17 +88,36 @@ class Run:
 
     @property
     def status(self) -> str:
-        """ "finished", "stopped" (by the user) or "diverged"."""
+        """How it ended, "finished", "stopped" (by the user) or "diverged"."""
         return str(self.dataset.attrs["status"])
 
     @property
     def events(self) -> list[Event]:
-        """What happened to the run on its way: faults, checkpoints left out, where it went on."""
+        """What happened to the run, such as faults, checkpoints left out, and where it went on."""
         return list(attribute("the run", self.dataset.attrs, "events", []))
 
     def save(self, path: str | Path) -> Path:
-        """Write the run to one HDF5 file, whole or not at all: the path. Raises StorageError if it cannot be written.
+        """Write the run to one HDF5 file, whole or not at all.
 
+        Parameters
+        ----------
+        path
+            The file. A run with `left` must be saved beside or above the folder of its particles; both move together.
+
+        Returns
+        -------
+        Path
+            `path`.
+
+        Raises
+        ------
+        InputError
+            For another place of a run with `left`.
+        StorageError
+            If the file cannot be written.
+
+        Examples
+        --------
         >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
         >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
         >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)

@@ -40,8 +40,25 @@ def _check_there(path: Path, final: Mapping[Any, Any], attrs: Mapping[Any, Any],
 
 
 def open_run(path: str | Path) -> Run:
-    """Read a run back, into memory. Raises StorageError for a file that is no run, or cannot be read.
+    """Read a run back into memory.
 
+    Parameters
+    ----------
+    path
+        The file that `Run.save` or `particles run` wrote.
+
+    Returns
+    -------
+    Run
+        As it was saved.
+
+    Raises
+    ------
+    StorageError
+        For a file that is no run, is damaged, or cannot be read now.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> run = mf.simulate(net, law.sample(16, seed=0), data, mf.GradientDescent(0.5), steps=4)
@@ -119,9 +136,9 @@ def verified(path: Path, look: Callable[[Hdf5File], T]) -> T:
         final = netcdf.attributes(file, file.member("final")) if "final" in file.links() else {}
         return look(file), final
 
-    found, final = read(path, reader)
+    value, final = read(path, reader)
     _check_left(path, final, whole=False)
-    return found
+    return value
 
 
 def read(path: Path, reader: Callable[[Hdf5File], T]) -> T:

@@ -12,23 +12,24 @@ NONE = {
     "ClusterError": "a cluster would have to fail",
     "Ray": "a cluster takes seconds to start: test_ray.py",
 }
-CALLED = {f"{made.__module__}.{made.__qualname__}": made for _, made in face.names() if callable(made)}
+CALLED = face.objects()
 
 
-def examples(made):
-    found = doctest.DocTestFinder().find(made, f"{made.__module__}.{made.__qualname__}", globs={"mf": mf, "np": np})
-    return [test for test in found if test.examples]
+FINDER = doctest.DocTestFinder()
+EXAMPLES = {
+    test.name: test
+    for name, value in CALLED.items()
+    for test in FINDER.find(value, name, globs={"mf": mf, "np": np})
+    if test.examples
+}
 
 
-EXAMPLES = {test.name: test for made in CALLED.values() for test in examples(made)}
-
-
-def is_result(made):
+def is_result(value):
     """A NamedTuple that functions return, and that their examples show; a user makes but two of them."""
-    return isinstance(made, type) and issubclass(made, tuple) and made not in (mf.Activation, mf.Measure)
+    return isinstance(value, type) and issubclass(value, tuple) and value not in (mf.Activation, mf.Measure)
 
 
-@pytest.mark.parametrize("name", [name for name, made in CALLED.items() if not is_result(made)])
+@pytest.mark.parametrize("name", [name for name, value in CALLED.items() if not is_result(value)])
 def test_docstring__has_an_example(name):
     assert (name in EXAMPLES) != (CALLED[name].__name__ in NONE)
 
@@ -36,8 +37,8 @@ def test_docstring__has_an_example(name):
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example__is_true(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    told = []
+    printed = []
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     with np.errstate(all="raise"):  # the caller's setting must not reach what underflows on purpose
-        runner.run(EXAMPLES[name], out=told.append)
-    assert not runner.failures, "".join(told)
+        runner.run(EXAMPLES[name], out=printed.append)
+    assert not runner.failures, "".join(printed)

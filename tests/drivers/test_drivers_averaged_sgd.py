@@ -1,15 +1,10 @@
 """The study of Theorem 2: its intervals by hand, and the script as it is run."""
 
-import importlib.util
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import xarray
-from support import ROOT
+from support.drivers import module_of, run_study
 
-DRIVER = ROOT / "drivers" / "studies" / "averaged_sgd.py"
 TINY = {
     "powers": "[4, 5, 6, 7]",
     "r": "[1.0]",
@@ -25,17 +20,12 @@ TINY = {
 
 
 def run(out, *more):
-    changes = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
-    command = [sys.executable, str(DRIVER), "--quick", "--out", str(out), *changes, *more]
-    return subprocess.run(command, capture_output=True, text=True)
+    return run_study("averaged_sgd", TINY, out, *more)
 
 
 @pytest.fixture(scope="module")
 def driver():
-    spec = importlib.util.spec_from_file_location("averaged_sgd_driver", DRIVER)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of("studies/averaged_sgd")
 
 
 @pytest.mark.slow

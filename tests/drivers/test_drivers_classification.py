@@ -1,18 +1,14 @@
 """The study of Theorem 3: its ladder's rule by hand, its labels, and the script as it is run."""
 
-import importlib.util
-import subprocess
-import sys
 import types
 
 import numpy as np
 import pytest
 import xarray
-from support import ROOT
+from support.drivers import module_of, run_study
 
 import particles as mf
 
-DRIVER = ROOT / "drivers" / "studies" / "classification.py"
 TINY = {
     "betas": "[0.0, 0.5]",
     "eps": "[0.45, 0.4]",
@@ -26,17 +22,12 @@ TINY = {
 
 
 def run(out, *more):
-    changes = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
-    command = [sys.executable, str(DRIVER), "--quick", "--out", str(out), *changes, *more]
-    return subprocess.run(command, capture_output=True, text=True)
+    return run_study("classification", TINY, out, *more)
 
 
 @pytest.fixture(scope="module")
 def driver():
-    spec = importlib.util.spec_from_file_location("classification_driver", DRIVER)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of("studies/classification")
 
 
 @pytest.mark.slow

@@ -1,24 +1,18 @@
 """Cross-validation: its parts and its rule by hand, its losses by separate runs, and the study as it is run."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import xarray
-from support import ROOT
+from support.drivers import run_study
 
 import particles as mf
 from particles.analysis.cross_validation import Model, Part, Training, choose, folds, losses
 
-DRIVER = ROOT / "drivers" / "studies" / "model_selection.py"
 TINY = {"activations": '["tanh", "relu"]', "widths": "[4, 8]", "folds": "2", "splits": "3", "steps": "4"}
 
 
 def run(out, *more):
-    changes = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
-    command = [sys.executable, str(DRIVER), "--quick", "--out", str(out), *changes, *more]
-    return subprocess.run(command, capture_output=True, text=True)
+    return run_study("model_selection", TINY, out, *more)
 
 
 def test_folds__hold_every_sample_out_once():

@@ -1,6 +1,5 @@
 """The gallery: its page and the README's block are what the drivers say today; its command, and studies that fail."""
 
-import importlib.util
 import shutil
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 from support import ROOT
+from support.drivers import module_of
 
 from particles.plotting import style
 
@@ -15,14 +15,7 @@ PICTURES = ROOT / "docs" / "gallery"
 LARGEST, WHOLE = 120_000, 1_500_000  # bytes of a picture, of all
 
 
-def load():
-    told = importlib.util.spec_from_file_location("gallery", ROOT / "drivers" / "gallery.py")
-    module = importlib.util.module_from_spec(told)
-    told.loader.exec_module(module)
-    return module
-
-
-gallery = load()
+gallery = module_of("gallery")
 
 
 def named():

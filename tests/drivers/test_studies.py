@@ -37,6 +37,14 @@ def test_fingerprint__is_of_the_files_contents(monkeypatch):
     assert studies.fingerprint("langevin") != before
 
 
+def test_fingerprint__is_of_the_code_alone():
+    """A docstring or a comment changes no number; a line and a word of the settings do."""
+    source = '"""Old."""\n\n\ndef f(x):\n    """Old."""\n    return "a" + x  # why\n'
+    same = '"""New,\nlonger."""\n\ndef f(\n    x\n):\n    return "a" + x\n'
+    assert studies.code(source) == studies.code(same)
+    assert studies.code(source) != studies.code(source.replace('"a"', '"b"'))
+
+
 def test_record__keeps_what_others_passed_with(tmp_path, monkeypatch):
     monkeypatch.setattr(studies, "RECORD", tmp_path / "studies.json")
     studies.record({"langevin": "a", "convex_rates": "b"})

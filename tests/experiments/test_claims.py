@@ -1,6 +1,5 @@
 """The frame of the studies: verdicts, the table, files and exit codes; and a study run as a script."""
 
-import importlib.util
 import subprocess
 import sys
 
@@ -9,6 +8,7 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 from support import ROOT
+from support.drivers import module_of
 
 from particles.experiments.claims import Claim, Settings, above, at_most, below, study, table, tally, vacuous, within
 from particles.plotting.style import panels
@@ -79,9 +79,7 @@ def test_vacuous__takes_the_verdict_from_a_claim_that_cannot_fail():
 
 def test_generalization_bound__has_no_verdict_where_the_bound_says_nothing():
     """Above the loss of z = 0; three of its six claims held for that."""
-    spec = importlib.util.spec_from_file_location("generalization_bound_driver", DRIVERS / "generalization_bound.py")
-    driver = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(driver)
+    driver = module_of("studies/generalization_bound")
     losses = np.array([0.1, 0.4])
     assert driver.under("", losses, np.array([2.5, 5.0])).holds is None
     assert driver.under("", losses, np.array([0.2, 5.0])).holds is True

@@ -88,7 +88,7 @@ REFUSALS = [
         lambda: mf.Network("tanh").predict(WEIGHTED, X * np.nan),
         "inputs must be finite: got NaN or inf in 2 rows",
     ),
-    (lambda: mf.Network("tanh").predict(WEIGHTED, X[:, :2]), "positions must have shape (M, 2)"),
+    (lambda: mf.Network("tanh").predict(WEIGHTED, X[:, :2]), "as many dimensions as the inputs, 2 with"),
     (lambda: mf.Network("tanh").predict(WEIGHTED._replace(s=np.ones(3)), X), "`s` and `w` must have one entry"),
     (lambda: mf.Network("tanh").predict(WEIGHTED._replace(w=2 * WEIGHTED.w), X), "sum to 1: got a sum of 2"),
     (lambda: mf.Network("tanh").predict(WEIGHTED._replace(b=WEIGHTED.b * np.inf), X), "a measure must be finite"),

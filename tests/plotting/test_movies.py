@@ -181,7 +181,7 @@ def test_dots__of_many_particles_are_drawn_by_weight():
     heavy = (track.points[0] == table["position"].values[0, 7]).all(axis=1)
     assert track.points.shape == (6, 400, 2) and abs(heavy.sum() - 200) <= 40
     np.testing.assert_allclose(track.share, 1.0 / 400)
-    assert "400 drawn by weight of 2000 particles" in cloud_panels.told(shown)
+    assert "400 drawn by weight of 2000 particles" in cloud_panels.description(shown)
 
 
 def test_axes__of_many_dimensions_are_those_of_the_last_run_s_displacement():
@@ -193,14 +193,14 @@ def test_axes__of_many_dimensions_are_those_of_the_last_run_s_displacement():
     top = np.linalg.svd(moved)[1]
     np.testing.assert_allclose(np.linalg.norm(moved @ axes, axis=0), top[:2])
     np.testing.assert_allclose(shown.tracks[1].points, b @ axes)
-    assert "b in R^5 on the two principal axes of the displacement of limit" in cloud_panels.told(shown)
+    assert "b in R^5 on the two principal axes of the displacement of limit" in cloud_panels.description(shown)
 
 
 def test_axes__may_be_given():
     axes = np.array([[0.0], [1.0], [0.0]])
     shown = reel(recorded(d=3), Camera(axes=axes), 6)
     np.testing.assert_array_equal(shown.tracks[0].points[..., 0], recorded(d=3)["position"].values[..., 1])
-    assert "b in R^3 on given axes e" in cloud_panels.told(shown)
+    assert "b in R^3 on given axes e" in cloud_panels.description(shown)
 
 
 def test_limits__are_the_same_in_both_panels_and_hold_every_particle():
@@ -219,7 +219,7 @@ def test_limits__leave_out_nodes_that_weigh_nothing():
     w[3] = 1e-9
     shown = reel({"a": table}, Camera(), 6, weights={"a": w})
     assert shown.box[1].max() < 100.0
-    assert re.search(r"Up to 3e-09% of the weight lies outside", cloud_panels.told(shown))
+    assert re.search(r"Up to 3e-09% of the weight lies outside", cloud_panels.description(shown))
 
 
 def test_histogram__is_the_weighted_density_of_each_sign():
@@ -253,7 +253,7 @@ def test_graph__shows_g_of_every_run_over_the_inputs():
 
 
 def test_caption__says_what_is_not_known():
-    words = cloud_panels.told(reel(recorded(signed=False), Camera(), 2))
+    words = cloud_panels.description(reel(recorded(signed=False), Camera(), 2))
     assert "weights taken as equal" in words and "signs not recorded" in words
 
 
@@ -269,7 +269,7 @@ def test_run__brings_its_own_weights_and_opens_from_a_file(tmp_path):
     for one in shown:
         np.testing.assert_allclose(one.tracks[0].share[2], run.measure.w[:50] / run.measure.w[:50].sum())
         np.testing.assert_allclose(one.tracks[0].points[-1], run.measure.b[:50])
-        assert "the first 50 of 64 particles" in cloud_panels.told(one)
+        assert "the first 50 of 64 particles" in cloud_panels.description(one)
 
 
 @pytest.mark.parametrize("d", [1, 3])

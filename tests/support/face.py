@@ -9,13 +9,19 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 ROOT = "particles"
+# What users have or import although no public module names it.
+MORE = {
+    "particles.experiments.accessor": "Accessor",
+    "particles.kernels.elementwise": "lanewise",
+    "particles.methods.schedules": "Constant",
+}
 
 
 class Name(NamedTuple):
     """A public name and what it stands for; `wasserstein` has two, in mf.transport and mf.theory.transport."""
 
     path: str
-    made: Any
+    value: Any
 
 
 def _listed(module: ModuleType) -> list[str]:
@@ -35,12 +41,19 @@ def _listed(module: ModuleType) -> list[str]:
 
 def _walk(path: str, module: ModuleType) -> Iterator[Name]:
     for name in _listed(module):
-        made = getattr(module, name)
-        yield Name(f"{path}.{name}", made)
-        if isinstance(made, ModuleType):
-            yield from _walk(f"{path}.{name}", made)
+        value = getattr(module, name)
+        yield Name(f"{path}.{name}", value)
+        if isinstance(value, ModuleType):
+            yield from _walk(f"{path}.{name}", value)
 
 
 def names() -> list[Name]:
     """All of them, in the stubs' order."""
     return list(_walk(ROOT, importlib.import_module(ROOT)))
+
+
+def objects() -> dict[str, Any]:
+    """Functions and classes by where they are defined: the public ones, and MORE."""
+    values = [value for _, value in names() if callable(value)]
+    values += [getattr(importlib.import_module(module), name) for module, name in MORE.items()]
+    return {f"{value.__module__}.{value.__qualname__}": value for value in values}

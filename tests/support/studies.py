@@ -3,8 +3,10 @@
 import ast
 import hashlib
 import inspect
+import io
 import json
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,12 +38,34 @@ def record(passed: dict[str, str]) -> None:
 
 
 def fingerprint(name: str) -> str:
-    """A hash of all files that decide what the study claims and how it is computed."""
+    """A hash of the code in all files that decide what the study claims and how it is computed."""
     digest = hashlib.sha256()
     own = [ROOT / "drivers" / "studies" / f"{name}{suffix}" for suffix in (".py", ".toml")]
     for path in [*own, *ALWAYS, *sorted(theory_of(name))]:
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        text = path.read_text(encoding="utf-8")
+        digest.update(f"{path.relative_to(ROOT).as_posix()}\0{code(text) if path.suffix == '.py' else text}\0".encode())
     return digest.hexdigest()
+
+
+def code(source: str) -> str:
+    """The tokens of a module without comments, docstrings and line breaks inside statements: what is run."""
+    nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(getattr(node, "body", None), list))
+    first = [node.body[0] for node in nodes if node.body]
+    docs = {
+        node.lineno
+        for node in first
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    }
+    words = [""]
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        documents = token.type == tokenize.STRING and token.start[0] in docs
+        if token.type in (tokenize.INDENT, tokenize.DEDENT):
+            words.append("{" if token.type == tokenize.INDENT else "}")
+        elif token.type == tokenize.NEWLINE and words[-1] not in ("", "{", ";"):
+            words.append(";")
+        elif token.string.strip() and token.type != tokenize.COMMENT and not documents:
+            words.append(token.string)
+    return " ".join(words)
 
 
 def theory_of(name: str) -> set[Path]:

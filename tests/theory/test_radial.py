@@ -12,8 +12,7 @@ from particles.analysis.mean_field import mean_field
 from particles.kernels.compile import inline
 from particles.kernels.lanes import at_most, clamp
 from particles.model.activations import ACTIVATIONS, Activation
-from particles.theory.radial import reduction
-from particles.theory.radial.isotropic_data import IsotropicData, Shell, TwoGaussians, isotropic_data, two_gaussians
+from particles.theory.radial import IsotropicData, Shell, TwoGaussians, isotropic_data, reduction, two_gaussians
 from particles.theory.radial.profile import Profile
 from particles.theory.radial.radius import radius_of
 from particles.theory.radial.reduction import radial_flow

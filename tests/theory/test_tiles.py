@@ -310,8 +310,8 @@ def test_write_gram__refuses_what_makes_no_matrix(tmp_path):
     for start, inputs, path, tile, told in [
         (measure, x, "a.h5", 0, "`tile` must be a whole number >= 1: got 0"),
         (measure, x[:, 0], "a.h5", 8, "inputs must have shape (n, d)"),
-        (measure, x[:, :3], "a.h5", 8, "positions must have shape (M, 3)"),
-        (law.sample(10, 0, lazy=True), x, "a.h5", 8, "as many inputs as the samples, 5 with a bias counted in: got 3."),
+        (measure, x[:, :3], "a.h5", 8, "as many dimensions as the inputs, 3 with"),
+        (law.sample(10, 0, lazy=True), x, "a.h5", 8, "as many dimensions as the inputs, 5 with a"),
         (measure, x, "", 8, "`path` must name a file"),
     ]:
         with pytest.raises(mf.InputError, match=re.escape(told)):

@@ -6,7 +6,8 @@ here.
 
 from particles.measures.laws.atoms import Atoms as Atoms
 from particles.measures.laws.ball import Ball as Ball
-from particles.measures.laws.base import Law as Law, Sample as Sample
+from particles.measures.laws.base import Law as Law
 from particles.measures.laws.gaussian import Gaussian as Gaussian
+from particles.measures.laws.sample import Sample as Sample
 from particles.measures.laws.sphere import Sphere as Sphere
 from particles.measures.laws.uniform import Uniform as Uniform

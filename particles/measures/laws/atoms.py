@@ -13,8 +13,26 @@ from particles.measures.measure import Array
 
 
 class Atoms(Law):
-    """The user's own weighted points: (k, dim), weights (k,) or equal ones. Its quadrature is the points themselves.
+    """The law of your own weighted points.
 
+    Parameters
+    ----------
+    points : (k, dim)
+        The points, finite, k >= 1.
+    weights : (k,)
+        Not negative and not all 0; they are divided by their sum. Equal by default.
+
+    Raises
+    ------
+    InputError
+        For points or weights that are not as above.
+
+    Notes
+    -----
+    Its quadrature is the points themselves, whatever `nodes` is.
+
+    Examples
+    --------
     >>> mf.Atoms([[0.0, 1.0], [1.0, 0.0]], weights=[0.25, 0.75]).quadrature(2).w
     array([0.25, 0.75])
     """

@@ -13,8 +13,22 @@ from particles.measures.measure import Array
 
 @dataclass(frozen=True)
 class Ball(Law):
-    """Uniform in the ball of this radius in R^dim.
+    """The uniform law in a ball in R^dim.
 
+    Parameters
+    ----------
+    dim
+        The number of inputs, a bias counted in.
+    radius
+        Above 0; 1 by default, as Theorem 2 assumes.
+
+    Raises
+    ------
+    InputError
+        For a `dim` below 1 and a `radius` that is not above 0.
+
+    Examples
+    --------
     >>> limit = mf.Ball(2).quadrature(100)
     >>> round(float(limit.w @ np.sum(limit.b**2, axis=1)), 6)
     0.5

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -10,17 +9,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from particles.checks import check_settings, real_array, whole
 from particles.errors import InputError
+from particles.measures.laws.sample import Sample
 from particles.measures.measure import Array, Measure, atoms_of, checked_count, checked_signs
 from particles.measures.quadrature import SCRAMBLES, TENSORS, Rule, half_width, larger, principal_axes, rotation, sobol
-from particles.measures.random_streams import Purpose, checked_seed, generator
-
-# Rows are always drawn a whole block at a time, so that row r depends on (seed, r) alone, however many are asked for.
-ROWS = 256
+from particles.measures.random_streams import ROWS, Purpose, checked_seed, generator, rows_of
 
 
 class Law(ABC):
-    """A probability law on R^dim.
+    """A probability law `mu0` on R^dim: the base class of all laws, also of your own.
 
+    Notes
+    -----
+    A law of your own defines `dim`, `draw` and `from_cube`. Where a Gauss rule is known it also defines `rule`. A law
+    that no rotation changes has `isotropic` true.
+
+    References
+    ----------
+    Section 3.2, `mu0`; section 3.4, `mu`.
+
+    Examples
+    --------
     >>> small, large = mf.Gaussian(2).sample(64, seed=0), mf.Gaussian(2).sample(4096, seed=0)
     >>> bool((small.b == large.b[:64]).all())
     True
@@ -34,66 +42,174 @@ class Law(ABC):
 
     @abstractmethod
     def draw(self, random: np.random.Generator, count: int) -> Array:
-        """`count` independent points: (count, dim)."""
+        """Independent points of the law.
+
+        Parameters
+        ----------
+        random
+            The source of random numbers, the only one that may be used.
+        count
+            How many points.
+
+        Returns
+        -------
+        (count, dim)
+            The points.
+        """
 
     @abstractmethod
     def from_cube(self, u: Array) -> Array:
-        """Points whose law is this one when u is uniform on the unit cube: (k, cube_dim) -> (k, dim)."""
+        """The map from the uniform law on the unit cube to this law.
+
+        Parameters
+        ----------
+        u : (k, cube_dim)
+            Points of the unit cube.
+
+        Returns
+        -------
+        (k, dim)
+            Points whose law is this one if u is uniform.
+        """
 
     @property
     def cube_dim(self) -> int:
-        """How many uniform numbers `from_cube` wants a point."""
+        """How many uniform numbers `from_cube` needs for a point; `dim` if not overridden."""
         return self.dim
 
     def rule(self, nodes: int) -> Rule | None:
-        """A Gauss rule of at least `nodes` points and its weights, or None where there is no good one."""
+        """A Gauss rule for the law.
+
+        Parameters
+        ----------
+        nodes
+            The least number of nodes.
+
+        Returns
+        -------
+        tuple or None
+            Nodes (k, dim) and weights (k,); None where no good rule is known, as here.
+        """
         return None
 
     def replicated(self, nodes: int, replicate: int, random: np.random.Generator) -> Rule | None:
-        """Another rule of about as many nodes, whose error differs: larger, and turned where the law is isotropic."""
+        """Another rule of about as many nodes, whose error differs.
+
+        Parameters
+        ----------
+        nodes
+            The least number of nodes.
+        replicate
+            Its number, 0, 1, 2, ...
+        random
+            For the rotation.
+
+        Returns
+        -------
+        tuple or None
+            As `rule`: a larger rule, and turned at random where the law is isotropic.
+        """
         rule = self.rule(larger(nodes, self.dim, replicate))
         return rule and (rule[0] @ rotation(self.dim, random), rule[1]) if self.isotropic else rule
 
     def rows(self, seed: int, first: int, last: int, purpose: Purpose = Purpose.POSITION) -> Array:
-        """Rows [first, last) of the endless sample of this seed: (last - first, dim)."""
-        blocks = range(first // ROWS, max(first // ROWS + 1, -(-last // ROWS)))
-        drawn = [self.draw(generator(seed, purpose, block), ROWS) for block in blocks]
-        return np.concatenate(drawn)[first - blocks.start * ROWS : last - blocks.start * ROWS]
+        """Rows of the endless sample of a seed.
+
+        Parameters
+        ----------
+        seed
+            Row r depends on (seed, r) alone.
+        first
+            The first row.
+        last
+            The row after the last one.
+        purpose
+            What the numbers are for; two purposes share no number.
+
+        Returns
+        -------
+        (last - first, dim)
+            The points.
+        """
+        return rows_of(lambda block: self.draw(generator(seed, purpose, block), ROWS), first, last)
 
     @overload
     def sample(self, count: int, seed: int, signs: str = "positive", lazy: Literal[False] = False) -> Measure: ...
 
     @overload
-    def sample(self, count: int, seed: int, signs: str = "positive", *, lazy: Literal[True]) -> "Sample": ...
+    def sample(self, count: int, seed: int, signs: str = "positive", *, lazy: Literal[True]) -> Sample: ...
 
-    def sample(self, count: int, seed: int, signs: str = "positive", lazy: bool = False) -> "Measure | Sample":
-        """`count` equal random atoms; the first 64 of 4096 are the 64 of the same seed.
+    def sample(self, count: int, seed: int, signs: str = "positive", lazy: bool = False) -> Measure | Sample:
+        """M independent particles of equal weight.
 
-        signs: "positive" (all +1), "random" (independent +-1), "symmetric" (the second half repeats the first with the
-        other sign, so that g = 0: section 3.2; `count` must be even, and it is the halves that nest).
-        lazy: the same atoms, created only when a population asks for them and on the worker that owns them: for clouds
-        that fill the memory, or several machines.
+        Parameters
+        ----------
+        count
+            Their number M. The first 64 of 4096 are the 64 of the same seed.
+        seed
+            From 0 to 2^63 - 1.
+        signs
+            "positive": all +1. "random": +1 or -1, independent. "symmetric": the second half repeats the first with the
+            other sign, so that g = 0 (section 3.2); `count` must then be even, and the halves of two samples nest.
+        lazy
+            Whether the same particles are created only when a population asks for them, on the worker that owns them:
+            for clouds that fill the memory, or several machines.
+
+        Returns
+        -------
+        Measure
+            If `lazy`, a source of its particles instead, which `mf.simulate` takes as a start.
+
+        Raises
+        ------
+        InputError
+            For a `count`, `seed` or `signs` that is not as above.
         """
         drawn = Sample(self, checked_count(count, signs), checked_seed(seed), signs)
         return drawn if lazy else atoms_of(drawn)
 
     @property
     def isotropic(self) -> bool:
-        """Whether a rotation leaves the law as it is."""
+        """Whether a rotation leaves the law as it is; False if not overridden."""
         return False
 
     def quadrature(
         self, nodes: int, signs: str = "positive", along: ArrayLike | None = None, replicate: int | None = None
     ) -> Measure:
-        """At least `nodes` deterministic weighted atoms that stand for the law.
+        """Deterministic nodes with weights that stand for the law itself, M = infinity.
 
-        Tensor Gauss rules up to dimension 3, a scrambled Sobol sequence with mirror images beyond. With signs other
-        than "positive" every point appears with both signs. along: inputs (n, dim); an isotropic law's Sobol points are
-        turned so that their first coordinates, the most even ones, lie along the inputs' principal axes (on 31
-        measured inputs this halved the error of the limit's predictions).
+        Parameters
+        ----------
+        nodes
+            The least number of nodes.
+        signs
+            With "positive" all signs are +1. With "random" or "symmetric" every node appears with both signs, so that
+            there are twice as many.
+        along : (n, dim)
+            Inputs. Sobol points of an isotropic law are turned so that their first coordinates, the most even ones, lie
+            along the inputs' principal axes. On 31 measured inputs this halved the error of the limit's predictions.
+        replicate
+            None: the rule that everyone gets. 0, 1, 2, ...: rules with independent errors of the same size, whose
+            scatter estimates the error. Sobol points have independent scrambles, rules in few dimensions come from
+            `replicated`.
 
-        replicate: None is the rule that everyone gets. The rules 0, 1, 2, ... have independent errors of the same size,
-        so that their scatter tells it: Sobol points by independent scrambles, low-dimensional rules by `replicated`.
+        Returns
+        -------
+        Measure
+            The nodes as particles.
+
+        Raises
+        ------
+        InputError
+            For `nodes` below 1, unknown `signs`, and `along` of another dimension.
+
+        Notes
+        -----
+        Tensor Gauss rules up to dimension 3, a scrambled Sobol sequence with mirror images beyond.
+
+        References
+        ----------
+        Section 3.4, `g_mu`.
         """
         nodes = whole("nodes", nodes, 1)
         checked_signs(signs)
@@ -116,16 +232,28 @@ class Law(ABC):
 
     @property
     def replicates(self) -> int:
-        """How many rules of one size, `quadrature(..., replicate=k)`, tell an error."""
+        """How many rules of one size, `quadrature(..., replicate=k)`, estimate an error."""
         return SCRAMBLES if self.rule(2) is None else TENSORS
 
     def quadrature_error(self, nodes: int, function: Callable[[Array], NDArray[Any]]) -> float:
         """How far the mean of a test function by `quadrature(nodes)` is from the law's, with 95% confidence.
 
-        Its distance from a rule of R times the nodes, and what the scatter of R rules of its own size leaves open
-        about that one (Student's interval; their common distance from it counts too). function : (M, dim) -> (M,) or
-        (M, k), of which the worst counts.
+        Parameters
+        ----------
+        nodes
+            As in `quadrature`.
+        function
+            (M, dim) -> (M,) or (M, k), of which the largest error counts.
 
+        Returns
+        -------
+        float
+            The distance from a rule of R times the nodes, R = `replicates`, plus the error of that rule. The latter is
+            estimated from the scatter of R rules of the size of `nodes` by Student's interval, and from the distance of
+            their mean from it.
+
+        Examples
+        --------
         >>> law = mf.Gaussian(5)
         >>> law.quadrature_error(1024, lambda b: (b**2).sum(axis=1)) < 0.02
         True
@@ -138,50 +266,3 @@ class Law(ABC):
         finer = mean(self.quadrature(len(values) * nodes))
         open_still = np.hypot(half_width(values), finer - np.mean(values, axis=0))
         return float(np.max(np.abs(mean(self.quadrature(nodes)) - finer) + open_still))
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The equal random atoms of (law, seed), any part of them on request (`Law.sample(lazy=True)`)."""
-
-    law: Law
-    count: int
-    seed: int
-    signs: str
-
-    @property
-    def dim(self) -> int:
-        return self.law.dim
-
-    @property
-    def equal_signs(self) -> bool:
-        return self.signs == "positive"
-
-    @property
-    def equal_weights(self) -> bool:
-        return True
-
-    def weights(self, first: int, last: int) -> Array:
-        """w (last - first,): equal ones."""
-        return np.full(last - first, 1.0 / self.count)
-
-    def cut(self, first: int, last: int) -> "Sample":
-        """The law and the seed are all that anyone needs."""
-        return self
-
-    def part(self, first: int, last: int) -> tuple[Array, Array]:
-        """b (last - first, dim) and s (last - first,) of atoms [first, last)."""
-        if self.signs == "symmetric":
-            half = self.count // 2
-            runs = [(first, min(last, half)), (max(first, half) - half, last - half)]
-            b = np.concatenate([self.law.rows(self.seed, *run) for run in runs if run[0] < run[1]])
-            return b, np.where(np.arange(first, last) < half, 1.0, -1.0)
-        s: Array = np.ones(last - first)
-        if self.signs == "random":
-            begin = first // ROWS
-            drawn = [
-                generator(self.seed, Purpose.SIGN, block).integers(0, 2, ROWS)
-                for block in range(begin, -(-last // ROWS))
-            ]
-            s = np.asarray(2.0 * np.concatenate(drawn)[first - begin * ROWS : last - begin * ROWS] - 1.0)
-        return self.law.rows(self.seed, first, last), s

@@ -13,8 +13,24 @@ from particles.measures.measure import Array
 
 @dataclass(frozen=True)
 class Gaussian(Law):
-    """N(mean, std^2 I) on R^dim.
+    """The normal law `N(mean, std^2 I)` on R^dim.
 
+    Parameters
+    ----------
+    dim
+        The number of inputs, a bias counted in.
+    std
+        Standard deviation of a coordinate, above 0; 1 by default.
+    mean
+        Mean of every coordinate, 0 by default. Only then the law is isotropic.
+
+    Raises
+    ------
+    InputError
+        For a `dim` below 1 and a `std` that is not above 0.
+
+    Examples
+    --------
     >>> round(float(mf.Gaussian(2, std=3.0).sample(4096, seed=0).b.std()), 1)
     3.0
     >>> limit = mf.Gaussian(2, std=3.0).quadrature(100)

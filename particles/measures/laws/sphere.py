@@ -13,8 +13,22 @@ from particles.measures.measure import Array
 
 @dataclass(frozen=True)
 class Sphere(Law):
-    """Uniform on the sphere of this radius in R^dim.
+    """The uniform law on a sphere in R^dim.
 
+    Parameters
+    ----------
+    dim
+        The number of inputs, a bias counted in.
+    radius
+        Above 0; 1 by default.
+
+    Raises
+    ------
+    InputError
+        For a `dim` below 1 and a `radius` that is not above 0.
+
+    Examples
+    --------
     >>> np.linalg.norm(mf.Sphere(3, radius=2.0).sample(4, seed=0).b, axis=1).round(6)
     array([2., 2., 2., 2.])
     """

@@ -14,8 +14,24 @@ from particles.measures.measure import Array
 
 @dataclass(frozen=True)
 class Uniform(Law):
-    """Uniform on the cube [low, high]^dim.
+    """The uniform law on the cube [low, high]^dim.
 
+    Parameters
+    ----------
+    dim
+        The number of inputs, a bias counted in.
+    low
+        Least coordinate, -1 by default.
+    high
+        Greatest coordinate, 1 by default.
+
+    Raises
+    ------
+    InputError
+        For a `dim` below 1 and a `low` that is not below `high`.
+
+    Examples
+    --------
     >>> limit = mf.Uniform(2).quadrature(100)
     >>> round(float(limit.w @ limit.b[:, 0] ** 2), 6)
     0.333333

@@ -25,11 +25,30 @@ T = TypeVar("T")
 class Ray:
     """Run on a Ray cluster, with the same numbers as on this machine.
 
-    shards: how many processes share the particles; None: one a machine. threads: of each, which reserves as many
-    cores; None: as many as fit. address: of a running cluster ("auto" looks for one here); None: RAY_ADDRESS, or else
-    "local": a private cluster on this machine's loopback, with a token of its own, that ends with the run.
-    patience: seconds without an answer after which shards must show a pulse; one that computes does, but one that
-        compiles may not for some seconds, more where shards share cores.
+    Parameters
+    ----------
+    shards
+        How many processes share the particles; None, the default, is one a machine.
+    threads
+        Of each shard, which reserves as many cores; None, the default, is as many as fit.
+    address
+        Of a running cluster; "auto" looks for one here. None, the default, is the variable RAY_ADDRESS, and without it
+        "local": a private cluster on this machine's loopback, with a token of its own, that ends with the run.
+    patience
+        Seconds without an answer after which shards must show that they are alive, 30 by default. A shard that computes
+        does; one that compiles may not for some seconds, more where shards share cores.
+
+    Raises
+    ------
+    InputError
+        For numbers that are not above 0, and more `shards` than blocks of particles.
+    ClusterError
+        If there is no cluster, it lacks the cores, or faults come again and again.
+
+    Notes
+    -----
+    Of a sweep or a study each run is a task on one core. A task whose process is lost is done again. If it is lost
+    again and again, its result is a `ClusterError`.
     """
 
     shards: int | None = None
@@ -44,7 +63,6 @@ class Ray:
         number("patience", self.patience, above=0.0, remedy="Give seconds, such as 30.")
 
     def populate(self, spec: PopulationSpec, samples: Samples | None = None) -> RayPopulation:
-        """The population that a spec makes, each shard making or given its own particles."""
         blocks = blocks_of(spec.start.count)
         if self.shards is not None and self.shards > blocks:
             raise InputError(
@@ -62,20 +80,21 @@ class Ray:
     def tasks(
         self, work: Callable[..., T], shared: Any, jobs: Sequence[Any], watch: Watch | None = None
     ) -> Iterator[tuple[int, T]]:
-        """work(shared, job) for every job, each a task on one core; (its number, what it returned) as they end.
-
-        A task whose process is lost is done again; lost again and again, its result is a ClusterError.
-        """
         with connected(self.address) as ray:
             yield from run_tasks(ray, work, shared, jobs, watch)
 
     def notice(self) -> str:
-        """What must be known of the machines that tasks run on: processors of several families; or nothing."""
         with connected(self.address) as ray:
             return mixture(processors(ray))
 
     @contextlib.contextmanager
     def held(self) -> Iterator[list[Node]]:
-        """Connected throughout, so that what runs inside need not connect anew; the cluster's machines."""
+        """A connection that is kept, so that nothing inside has to connect anew.
+
+        Returns
+        -------
+        context manager
+            Of the list of the cluster's machines.
+        """
         with connected(self.address) as ray:
             yield nodes(ray)

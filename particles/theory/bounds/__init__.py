@@ -25,14 +25,16 @@ from particles.theory.bounds.convex import (
     robbins_monro_bound as robbins_monro_bound,
     sgd_evaluations as sgd_evaluations,
 )
+from particles.theory.bounds.kernel_descent import (
+    contraction as contraction,
+    descent_bound as descent_bound,
+    descent_step as descent_step,
+    kernel_iterations as kernel_iterations,
+)
 from particles.theory.bounds.max_margin import Margin as Margin, margin as margin
 from particles.theory.bounds.regression import (
     Theorem1 as Theorem1,
     arora_bound as arora_bound,
     arora_rest as arora_rest,
-    contraction as contraction,
-    descent_bound as descent_bound,
-    descent_step as descent_step,
-    kernel_iterations as kernel_iterations,
     theorem_1 as theorem_1,
 )

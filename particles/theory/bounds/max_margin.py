@@ -1,10 +1,13 @@
-"""The margin (7) of section 3.3: how well the tangent features of mu0 separate two classes, with a certified gap.
+r"""The margin (7) of section 3.3: how well the tangent features of mu0 separate two classes, with a certified gap.
 
-    gamma = max over |v(b)| <= 1 of min_i y_i int d_b sigma(b.x_i).v(b) dmu0(b)
-          = min over p in the simplex of F(p) = sum_r w_r |u_r(p)|,   u_r(p) = sum_i p_i y_i s_r sigma'(b_r.x_i) x_i
+.. math::
 
-on atoms b_r of weight w_r. Any field v bounds gamma from below and any p from above: a pair of them is its own proof.
-Both are followed to the optimum by an interior-point method: |u_r| is rounded at its tip, the simplex has a barrier.
+    \gamma = \max_{|v(b)| \le 1} \min_i y_i \int \partial_b \sigma(b \cdot x_i) \cdot v(b) \, d\mu_0(b)
+    = \min_{p \ge 0, \sum p_i = 1} \sum_r w_r |u_r(p)|
+
+with :math:`u_r(p) = \sum_i p_i y_i s_r \sigma'(b_r \cdot x_i) x_i` on particles b_r of weight w_r. Any field v bounds
+gamma from below and any p from above. An interior-point method follows both to the optimum: it rounds the norm
+:math:`|u_r|` at 0, and the simplex has a barrier.
 """
 
 from typing import NamedTuple

@@ -1,11 +1,11 @@
-"""Certificates of global optimality in the mean field (3.4): how far a measure can be from the best one of all.
+r"""Certificates of global optimality in the mean field (3.4): how far a measure can be from the best one.
 
 The objective L (loss and regulariser) is convex in mu, and V = dL/dmu. So for every measure nu on the same signs and in
-the same ball
+the same ball, whatever its number of neurons,
 
-    L(mu) - L(nu) <= int V dmu - int V dnu <= int V dmu - min V
+.. math:: L(\mu) - L(\nu) \le \int V d\mu - \int V d\nu \le \int V d\mu - \min V.
 
-however many neurons nu has: the right side needs nothing but the least value of one function of d inputs.
+The right side needs nothing but the least value of one function of d inputs.
 """
 
 from collections.abc import Sequence

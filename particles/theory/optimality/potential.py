@@ -1,9 +1,12 @@
-"""The first variation of the loss over measures: the potential in which every particle of the mean field moves (3.4).
+r"""The first variation of the loss over measures: the potential in which every particle of the mean field moves (3.4).
 
-    V(s, b) = dL/dmu (s, b) = alpha s (1/n) sum_i l'(g_mu(x_i), y_i) sigma(b.x_i) + alpha^2 (lam / 2) |b|^2
+.. math::
 
-and the velocity of a particle in flow time is v = -grad V / alpha^2. L is convex in mu, so L(mu) - L(nu) is at most
-int V dmu - int V dnu, whatever nu.
+    V(s, b) = \frac{dL}{d\mu}(s, b) = \frac{\alpha s}{n} \sum_i l'(g_\mu(x_i), y_i) \, \sigma(b \cdot x_i)
+    + \frac{\alpha^2 \lambda}{2} |b|^2
+
+The velocity of a particle in flow time is :math:`v = -\nabla V / \alpha^2`. L is convex in mu, so
+:math:`L(\mu) - L(\nu) \le \int V d\mu - \int V d\nu` for every nu.
 """
 
 from dataclasses import replace

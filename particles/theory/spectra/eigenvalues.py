@@ -1,4 +1,4 @@
-"""Eigenpairs of the integral operator Sigma f = E[f(X) k(X, .)] of section 3.2.
+"""Eigenpairs of the integral operator `Sigma f = E[f(X) k(X, .)]` of section 3.2.
 
 For a kernel of the angle and X uniform on the circle or the sphere S^(d-1) the eigenfunctions are the Fourier modes
 and the spherical harmonics, and each degree's eigenvalue is one integral (Funk and Hecke). For samples elsewhere see

@@ -1,8 +1,8 @@
-"""Averaged SGD (3.2) where the kernel does not move, M = infinity: in features of the kernel, or by its Gram matrix.
+r"""Averaged SGD (3.2) where the kernel does not move, M = infinity: in features of the kernel, or by its Gram matrix.
 
-    f_(t+1) = f_t - eta (f_t(x_t) - y_t) k(x_t, .) - eta lam f_t,    f_1 = 0,
+.. math:: f_1 = 0, \quad f_{t+1} = f_t - \eta \left( f_t(x_t) - y_t \right) k(x_t, \cdot) - \eta \lambda f_t
 
-one fresh sample an iteration; the answer is the mean of the T + 1 iterates.
+with one fresh sample an iteration; the answer is the mean of the T + 1 iterates.
 """
 
 from collections.abc import Callable

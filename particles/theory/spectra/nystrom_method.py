@@ -1,4 +1,4 @@
-"""Eigenpairs of Sigma f = E[f(X) k(X, .)] (section 3.2) from n samples of X: those of K / n (Nystrom)."""
+"""Eigenpairs of `Sigma f = E[f(X) k(X, .)]` (section 3.2) from n samples of X: those of K / n (Nystrom)."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,7 +1,7 @@
-"""Targets with a prescribed source condition (Assumption 1): g = Sigma^r h with |h| = R, on the circle and the sphere.
+"""Targets with a prescribed source condition (Assumption 1): `g = Sigma^r h` for h of a given norm, circle and sphere.
 
-They are zonal: sums of sqrt(multiplicity) P_k(x.pole), on the circle sqrt2 cos k(theta - theta_0), which are
-orthonormal under the uniform law, so that a target is its coefficients.
+They are zonal: sums of the functions `sqrt(multiplicity) P_k(x.pole)`, on the circle `sqrt(2) cos k(theta - theta_0)`.
+These are orthonormal under the uniform law, so a target is its coefficients.
 """
 
 from collections.abc import Callable

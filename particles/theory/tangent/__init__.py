@@ -1,4 +1,4 @@
-"""The tangent kernel (5): of a measure, of its limit, and descent under it. The face of what its files compute."""
+"""The tangent kernel (5): of a measure, of its limit, and descent under it."""
 
 from particles.theory.tangent.extreme_eigenvalues import Extremes as Extremes, extremes as extremes
 from particles.theory.tangent.gram_matrix import gram as gram, operator as operator, write_gram as write_gram

@@ -10,7 +10,7 @@ from particles.errors import InputError
 from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.blocks import Cloud
-from particles.measures.measure import Measure, Source, checked_measure, source_of
+from particles.measures.measure import Measure, Source, check_dim, checked_measure, source_of
 
 _SLAB_BLOCKS = 63  # blocks whose patterns fill whole passes of the counting kernel: 64 of them
 _SLAB_BYTES = 2**26  # positions held at a time, where a particle has many inputs
@@ -46,9 +46,7 @@ def examined(start: Measure | Source, dim: int) -> tuple[Atoms, str]:
     """The atoms, and a name that tells them from all others: each is made once, which also shows that it is finite."""
     if isinstance(start, Measure):
         start = atoms_of(start, dim).source
-    if start.dim != dim:
-        rule = f"particles must have as many inputs as the samples, {dim} with a bias counted in"
-        raise InputError(rule, start.dim, "Give the law that `dim`.")
+    check_dim(start.dim, dim)
     digest, unit, total, size = blake2b(digest_size=16), start.equal_weights, 0.0, slab_blocks(start) * BLOCK
     for first in range(0, start.count, size):
         last = min(first + size, start.count)

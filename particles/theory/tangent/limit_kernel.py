@@ -14,7 +14,7 @@ from particles.checks import number, numpy_settings
 from particles.errors import InputError
 from particles.measures import quadrature
 from particles.measures.laws import Law
-from particles.measures.measure import Array
+from particles.measures.measure import Array, check_dim
 from particles.model.network import Network
 from particles.population.population import cores
 from particles.theory.tangent import atoms
@@ -160,9 +160,7 @@ def _check(law: Law, rows: Array, columns: Array) -> None:
         remedy = "For a measure, use tangent.gram(net, measure, x)."
         raise InputError("`law` must be an initial law, such as Gaussian(d)", type(law).__name__, remedy)
     d = rows.shape[1]
-    if law.dim != d:
-        rule = f"the law must have as many dimensions as the inputs, {d} with a bias counted in"
-        raise InputError(rule, f"dim={law.dim}", "Give the law that `dim`.")
+    check_dim(law.dim, d)
     if columns.shape[1] != d:
         rule = f"`other` must have as many columns as `x`, {d} with a bias counted in"
         raise InputError(rule, str(columns.shape[1]), "Give it the same inputs.")

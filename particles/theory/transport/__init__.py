@@ -1,8 +1,8 @@
-"""Distances between the measures of two networks (section 3.4: the mean field is a flow in W_2 over them).
+"""Distances between the measures of two networks (section 3.4: the mean field is a flow in `W_2` over them).
 
-Exact to some thousand particles (`wasserstein`, by POT's network simplex); beyond, `subsampled` brackets the same
-distance, and `sliced`, `max_sliced` and `mmd` are others that stay affordable. All take measures of any two numbers of
-atoms and respect the weights.
+`wasserstein` is exact, to some thousand particles, by POT's network simplex. Beyond, `subsampled` bounds the same
+distance from both sides; `sliced`, `max_sliced` and `mmd` are other distances. All take measures of any two numbers of
+particles and respect the weights.
 """
 
 from particles.theory.transport.discrepancy import Discrepancy as Discrepancy, mmd as mmd
