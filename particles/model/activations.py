@@ -18,7 +18,7 @@ from particles.kernels.compile import inline, registered
 from particles.kernels.lanes import at_most, clamp, fma, magnitude, sqrt
 from particles.model.derivatives import check_activation
 from particles.model.formulas import UNKNOWN, content
-from particles.model.tables import described, resolved, sent
+from particles.model.tables import described, reduced, resolved
 
 Array = NDArray[np.float64]
 # A Gaussian pair (u, v) with variances q11, q22 and covariance q12 -> an expectation over it.
@@ -59,7 +59,7 @@ class Activation(NamedTuple):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By name where it is the package's, whose kernels are in the cache; a user's own by value."""
-        return sent(self, ACTIVATIONS, activation, _received)
+        return reduced(self, ACTIVATIONS, activation, _received)
 
     @property
     def assumption_1(self) -> bool:

@@ -16,7 +16,8 @@ from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.model.tables import described
 from particles.population.messages import PopulationSpec, population_spec
-from particles.population.observables import OBSERVABLES, Observer
+from particles.population.observables import OBSERVABLES
+from particles.population.observer import Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
 from particles.simulation.bar import watched
