@@ -28,12 +28,13 @@ from .methods.langevin import Langevin as Langevin
 from .methods.runge_kutta import RungeKutta as RungeKutta
 from .methods.schedules import InverseSqrt as InverseSqrt, RobbinsMonro as RobbinsMonro
 from .model.activations import ACTIVATIONS as ACTIVATIONS, Activation as Activation
-from .model.losses import LOSSES as LOSSES
+from .model.losses import LOSSES as LOSSES, Loss as Loss
 from .model.network import Network as Network
 from .model.regularisers import L1 as L1, L2 as L2
 from .plotting.movies import movie as movie, still as still
 from .plotting.view import Camera as Camera
-from .population.observables import OBSERVABLES as OBSERVABLES
+from .population.messages import Reduction as Reduction
+from .population.observables import OBSERVABLES as OBSERVABLES, Observable as Observable
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
 from .simulation.checkpoints import Checkpoints as Checkpoints

@@ -38,7 +38,7 @@ class InputError(ParticlesError, ValueError):
     >>> mf.Network("tanhh")
     Traceback (most recent call last):
         ...
-    particles.errors.InputError: `activation` must be one of the table's rows: got 'tanhh'. Did you mean 'tanh'?
+    particles.errors.InputError: `activation` must be an mf.Activation or the name of one: got 'tanhh'. ...
     """
 
     def __init__(self, rule: str, got: object, remedy: str) -> None:

@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 
 import particles as mf
-from particles.analysis.mean_field import _quadrature
+from particles.analysis.limit_runs import rule_of
 from particles.measures.laws import Law
 from particles.theory.radial import profile
 
@@ -63,7 +63,7 @@ def true_limit(p: Problem) -> np.ndarray:
     nodes //= 4 if p.law.dim == 1 else 1  # Gauss rules on the line are slow to find
     signs, rest = p.given["signs"], {name: value for name, value in p.given.items() if name not in ("signs", "method")}
     runs = [
-        mf.simulate(p.net, _quadrature(p.net, p.law, p.data, nodes, signs, k), p.data, p.given["method"], **rest)
+        mf.simulate(p.net, rule_of(p.net, p.law, p.data, nodes, signs, k), p.data, p.given["method"], **rest)
         for k in numbers
     ]
     return np.mean([run.dataset["prediction"].values for run in runs], axis=0)

@@ -30,7 +30,7 @@ def clouds(seed, most=300, least=1):
 def fine_sliced(mu, nu, p):
     """SW_p by directions equally spread on the circle (D = 2), else by many random ones from another generator."""
     from particles.theory.transport.clouds import clouds as points
-    from particles.theory.transport.slices import along
+    from particles.theory.transport.line import along
 
     one, two = points(mu, nu, "joint")
     D = one.points.shape[1]

@@ -135,8 +135,8 @@ def published(settings):
 
 def isotropic(settings):
     """Risks of SGD on the same held-out samples, (seeds, T), the limit's (T,), and the times."""
-    mf.ACTIVATIONS["ramp"] = mf.Activation("ramp", ramp, ramp_slope, 10.0, np.inf, False)
-    net, law, start = mf.Network("ramp"), mf.theory.TwoGaussians(40, 0.8), mf.Gaussian(40, 0.8 / 40**0.5)
+    steep = mf.Activation("ramp", ramp, ramp_slope, 10.0, np.inf, False)
+    net, law, start = mf.Network(steep), mf.theory.TwoGaussians(40, 0.8), mf.Gaussian(40, 0.8 / 40**0.5)
     times, step = (
         settings.radial_horizon * np.array([0.0, 0.005, 0.015, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0]),
         settings.radial_step,

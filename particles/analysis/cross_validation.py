@@ -19,15 +19,17 @@ from particles.measures.laws import Gaussian
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose, checked_seed, generator
 from particles.methods.base import Method
+from particles.model.activations import Activation
+from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.population.population import Engine, Local
 from particles.simulation.simulate import simulate
 
 
 class Model(NamedTuple):
-    """What is chosen: a row of the activations' table, and M."""
+    """What is chosen: an activation, by name or as an object, and M."""
 
-    activation: str
+    activation: str | Activation
     neurons: int
 
 
@@ -37,7 +39,7 @@ class Training:
 
     method: Method
     steps: int
-    loss: str = "squared"
+    loss: str | Loss = "squared"
     beta: float = 1.0
     std: float = 1.0
 

@@ -6,30 +6,25 @@ whose errors are independent, tell how far that is (`theory.refinement`); then o
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from particles.analysis.limit_runs import Limit, check
 from particles.checks import number, numpy_settings, whole
 from particles.data.dataset import Dataset, Stream
 from particles.errors import InputError, nearest
 from particles.measures import quadrature
-from particles.measures.laws import Atoms, Gaussian, Law
-from particles.measures.measure import Array, Measure, check_dim, checked_signs
-from particles.measures.random_streams import Purpose, generator
+from particles.measures.laws import Law
+from particles.measures.measure import Array
 from particles.methods.base import Method
 from particles.model.network import Network
-from particles.simulation.checkpoints import checkpoints_of
-from particles.simulation.record import DEFAULT_RECORD
-from particles.simulation.simulate import simulate
+from particles.simulation.record import DEFAULT_RECORD, Entry, entries
 from particles.storage.run import Run
-from particles.theory.tangent.refinement import Level, exact, following, out_of_reach, reachable, rounding_of
+from particles.theory.tangent.refinement import Level, exact, following, out_of_reach, reachable
 
 _FIRST = 2**10  # nodes of the first level, of all its rules together
 NORMS = ("max", "rms")
-OPTIONS = ("loss", "regulariser", "record_every", "positions", "engine", "dtype", "checkpoints",
-           "progress")  # fmt: skip
 
 
 class MeanField(NamedTuple):
@@ -90,7 +85,7 @@ def mean_field(
     tolerance: float = 1e-6,
     norm: str = "max",
     signs: str = "positive",
-    record: Iterable[str] = DEFAULT_RECORD,
+    record: Entry | Iterable[Entry] = DEFAULT_RECORD,
     test: Dataset | None = None,
     most: int = 2**20,
     **options: Any,
@@ -158,16 +153,17 @@ def mean_field(
     >>> limit.nodes, bool(limit.error.max() < 1e-6)
     ((1024, 4096, 16384), True)
     """
-    record = (record,) if isinstance(record, str) else tuple(record)
+    record = entries(record)
     goal = number("tolerance", tolerance, above=0.0, remedy="Use 1e-6, say.")
     most = whole("most", most, _FIRST, remedy="Several rules are needed to know an error.")
     if norm not in NORMS:
         raise InputError(f"`norm` must be one of {', '.join(NORMS)}", repr(norm), nearest(str(norm), NORMS))
-    _check(net, law, method, signs, options)
+    check(net, law, method, signs, options)
     watched = ["prediction", *(["test_prediction"] if test is not None else [])]
-    record = (*record, *(name for name in watched if name not in record))
+    known = [getattr(entry, "name", entry) for entry in record]
+    record = (*record, *(name for name in watched if name not in known))
     given = {"data": data, "method": method, "steps": steps, "test": test}
-    limit = _Limit(net, law, given, signs, record, tuple(watched), options)
+    limit = Limit(net, law, given, signs, record, tuple(watched), options)
     if exact(law):
         run, atoms = limit.run(1)
         rounding = np.full((2, run.dataset.sizes.get("time", 0)), limit.rounding(run))
@@ -175,39 +171,7 @@ def mean_field(
     return _refined(limit, goal, NORMS.index(norm), most)
 
 
-class _Limit(NamedTuple):
-    """What is to be run on rules of the law. watched: what is compared, beside its averages."""
-
-    net: Network
-    law: Law
-    given: dict[str, Any]
-    signs: str
-    record: tuple[str, ...]
-    watched: tuple[str, ...]
-    options: dict[str, Any]
-
-    def run(self, nodes: int, replicate: int | None = None) -> tuple[Run, int]:
-        """The run on one rule and its atoms; those that are only compared record no more than that needs."""
-        start = _quadrature(self.net, self.law, self.given["data"], nodes, self.signs, replicate)
-        options, record = self.options, self.record
-        if replicate is not None:
-            options, record = {name: v for name, v in options.items() if name != "positions"}, self.watched
-        if saves := checkpoints_of(options.get("checkpoints")):
-            name = f"nodes-{nodes}" if replicate is None else f"nodes-{nodes}-{replicate}"
-            options = options | {"checkpoints": replace(saves, folder=Path(saves.folder) / name)}
-        return simulate(self.net, start, **self.given, record=record, **options), len(start.w)
-
-    def values(self, run: Run) -> Array:
-        """All predictions that are compared: (T, n)."""
-        names = [*self.watched, *(f"averaged_{name}" for name in self.watched if self.given["method"].average)]
-        return np.concatenate([run.dataset[name].values for name in names], axis=1)
-
-    def rounding(self, run: Run) -> float:
-        """What rounding may change of them."""
-        return rounding_of(self.values(run), self.options.get("dtype", "float64"))
-
-
-def _refined(limit: _Limit, goal: float, norm: int, most: int) -> MeanField:
+def _refined(limit: Limit, goal: float, norm: int, most: int) -> MeanField:
     """Levels of growing size until the scatter of one is small enough, then one run on as many nodes."""
     count, asked, levels = limit.law.replicates, _FIRST, list[Level]()
     sobol = count == quadrature.SCRAMBLES
@@ -253,43 +217,6 @@ def _single(run: Run, values: list[Array], before: Array) -> Array:
     if len(values) > 1:
         before = _norms(quadrature.half_width(values) * np.sqrt(len(values)))
     return before[:, :T] if before.size else np.full((2, T), np.inf)
-
-
-def _check(net: Network, law: Law, method: Method, signs: str, options: dict[str, Any]) -> None:
-    if net.beta != 1.0:
-        remedy = "Use beta=1; the limit at beta=1/2 is the tangent kernel's flow (tangent.limit_gram, tangent.flow)."
-        raise InputError("only at `beta` = 1 does the cloud have a mean-field limit", f"beta={net.beta}", remedy)
-    if not isinstance(law, Law):
-        remedy = "A measure of your own is Atoms(points, weights)."
-        raise InputError("`law` must be an initial law that has a quadrature", type(law).__name__, remedy)
-    if method.noisy:
-        rule = "a quadrature follows particles that move without noise of their own"
-        raise InputError(rule, repr(method), "Compare large finite clouds, or set temperature=0.")
-    checked_signs(signs)
-    for name in options:
-        if name not in OPTIONS:
-            raise InputError(
-                "options must be those of `simulate` that many runs can share", name, nearest(name, OPTIONS)
-            )
-
-
-def _quadrature(
-    net: Network, law: Law, data: Dataset | Stream, asked: int, signs: str, replicate: int | None
-) -> Measure:
-    x = net.inputs((data.holdout() if isinstance(data, Stream) else data).x)
-    check_dim(law.dim, x.shape[1])
-    if isinstance(law, Gaussian) and law.dim <= quadrature.TENSOR_DIM:
-        places = [0.5] * law.dim
-        if replicate is not None:
-            places = generator(replicate, Purpose.QUADRATURE).uniform(0.0, 1.0, law.dim).tolist()
-        even = quadrature.tensor(lambda m: quadrature.equidistant(m, places.pop()), law.dim, asked)
-        assert even
-        return Atoms(law.mean + law.std * even[0], even[1]).quadrature(1, signs)
-    try:
-        return law.quadrature(asked, signs, along=x, replicate=replicate)
-    except NotImplementedError as error:
-        remedy = "Give its class `rule` or `from_cube`."
-        raise InputError("`law` must be an initial law that has a quadrature", repr(law), remedy) from error
 
 
 def _known(run: Run, atoms: int, error: Array, levels: list[Level], goal: float) -> MeanField:

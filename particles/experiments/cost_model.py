@@ -21,11 +21,11 @@ from particles.kernels.assemble import BLOCK
 from particles.measures.blocks import blocks_of, climb
 from particles.measures.laws import Gaussian
 from particles.methods.base import Method
-from particles.model.losses import loss as loss_row
+from particles.model.losses import Loss, loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L2, NONE, Regulariser
 from particles.population.messages import Drift, OnlineRun, Update, population_spec
-from particles.population.observables import needs_start
+from particles.population.observables import Observable, needs_start, observable
 from particles.population.population import Engine, Local, Population, cores
 from particles.population.ray.allocation import spans
 from particles.population.ray.engine import Ray
@@ -116,8 +116,8 @@ def work_of(
     rule: Regulariser,
     steps: int,
     dtype: str = "float64",
-    record: Iterable[str] = (),
-    loss: str = "squared",
+    record: Iterable[str | Observable] = (),
+    loss: str | Loss = "squared",
 ) -> Work:
     """What a run has to do, from its objects; rule: the regulariser, the method's own or the run's."""
     train = data.holdout() if isinstance(data, Stream) else data
@@ -127,9 +127,9 @@ def work_of(
     return Work(count, n, d, steps * method.stages, dtype, copies, one)
 
 
-def copies_of(method: Method, rule: Regulariser, record: Iterable[str]) -> int:
+def copies_of(method: Method, rule: Regulariser, record: Iterable[str | Observable]) -> int:
     """How many times the particles are in memory: now, at the start, on average, and between a step's stages."""
-    return 1 + bool(method.average) + needs_start(record, rule) + method.copies
+    return 1 + bool(method.average) + needs_start(map(observable, record), rule) + method.copies
 
 
 def probed(net: Network, work: Work, engine: Ray | None = None) -> Constants:

@@ -42,7 +42,7 @@ def registered(formula: Any) -> Any:
     """The formula, known to Numba in this process with all that it names; what came from another by value is not."""
     if isinstance(formula, types.FunctionType) and not _is_known(formula):
         cells = [cell.cell_contents for cell in formula.__closure__ or ()]
-        for value in (*cells, *(formula.__globals__.get(name) for name in _names(formula.__code__))):
+        for value in (*cells, *(formula.__globals__.get(name) for name in names_of(formula.__code__))):
             if value is not formula:
                 registered(value)
         inline(formula)
@@ -100,7 +100,7 @@ def _once(kind: str, template: Callable[..., Any], names: dict[str, Any]) -> Any
 
 def _settled(template: Callable[..., Any], names: dict[str, Any]) -> str | None:
     """A hash of the template and of what the names in its code stand for; None if a part is not this package's."""
-    used = set(_names(template.__code__))
+    used = set(names_of(template.__code__))
     parts = [template.__name__, _identity(template)]
     for name in sorted(used & names.keys()):
         parts += [name, _identity(names[name])]
@@ -112,11 +112,12 @@ def is_ours(formula: Any) -> bool:
     return _identity(formula) is not None
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
+def names_of(code: types.CodeType) -> Iterator[str]:
+    """The global names and attributes in a function's code, and in that of the functions inside."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+            yield from names_of(constant)
 
 
 def _identity(value: Any) -> str | None:

@@ -2,21 +2,23 @@
 
 To add one: write sigma and sigma' in the words of `kernels/lanes` (or as formulas of one number, with `lanewise`
 around them) and append a row to `ACTIVATIONS`. `tests/model/test_activations.py` checks every row against finite
-differences, its stated bounds and quadrature.
+differences, its stated bounds and quadrature. A user's own is an `Activation` that is passed to `Network`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.errors import InputError, nearest
 from particles.kernels import special
-from particles.kernels.compile import inline
+from particles.kernels.compile import inline, registered
 from particles.kernels.lanes import at_most, clamp, fma, magnitude, sqrt
 from particles.model.derivatives import check_activation
+from particles.model.formulas import UNKNOWN, content
+from particles.model.tables import described, resolved, sent
 
 Array = NDArray[np.float64]
 # A Gaussian pair (u, v) with variances q11, q22 and covariance q12 -> an expectation over it.
@@ -50,6 +52,14 @@ class Activation(NamedTuple):
     value_kernel: PairKernel | None = None
     slope_kernel: PairKernel | None = None
     pair: Any = None
+
+    def __repr__(self) -> str:
+        """The same text in every session: the name, and of a user's own also a hash of its formulas."""
+        return repr(described(self, ACTIVATIONS))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By name where it is the package's, whose kernels are in the cache; a user's own by value."""
+        return sent(self, ACTIVATIONS, activation, _received)
 
     @property
     def assumption_1(self) -> bool:
@@ -193,7 +203,7 @@ def _squares(q11: Array, q12: Array, q22: Array) -> Array:
 
 
 _INF = math.inf
-ACTIVATIONS: dict[str, Activation] = {
+ACTIVATIONS: Mapping[str, Activation] = MappingProxyType({
     row.name: row
     for row in (
         Activation("relu", _relu, _relu_slope, 1.0, _INF, True, _relu_values, _relu_slopes),
@@ -213,16 +223,20 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("linear", _linear, _one, 1.0, 0.0, True, lambda q11, q12, q22: q12,
                    lambda q11, q12, q22: np.ones_like(q12)),
     )
-}  # fmt: skip
-
-OURS = dict(ACTIVATIONS)  # the rows of this file; a user's come later
+})  # fmt: skip
 
 
-def activation(name: str) -> Activation:
-    """The row called `name`; one of the user's is checked once."""
-    if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise InputError("`activation` must be one of the table's rows", repr(name), nearest(str(name), ACTIVATIONS))
-    row = ACTIVATIONS[name]
-    if OURS.get(name) is not row:
-        check_activation(row)
-    return row
+def activation(given: str | Activation) -> Activation:
+    """The activation of that name, or the user's own, checked once."""
+    return resolved("activation", given, ACTIVATIONS, check_activation)
+
+
+_arrived: dict[tuple[str, ...], Activation] = {}  # a user's own in this process, by what decides their values
+
+
+def _received(*parts: Any) -> Activation:
+    """A user's own in another process than its maker's: Numba learns the formulas; the same one twice is one object."""
+    row, key = Activation(*parts), tuple(content(parts))
+    for formula in (row.sigma, row.derivative, row.pair):
+        registered(formula)
+    return row if any(part.startswith(UNKNOWN) for part in key) else _arrived.setdefault(key, row)

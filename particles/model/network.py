@@ -1,5 +1,6 @@
 """The network g = alpha * int s sigma(b.x) dmu(s, b), and the one place where the paper's scales are converted."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,7 +14,7 @@ from particles.kernels.assemble import NARROW, BlockKernels, block_kernels
 from particles.kernels.online import WindowKernels, online_kernel, window_kernels
 from particles.measures import blocks
 from particles.measures.measure import Array, Measure, Source, checked_measure, source_of
-from particles.model.activations import ACTIVATIONS, Activation, activation
+from particles.model.activations import Activation, activation as activation_row
 
 LAYERS = ("input", "output")
 
@@ -33,36 +34,41 @@ def _window_kernels(row: Activation, dtype: str, loss: str) -> WindowKernels:
     return window_kernels(row.sigma, row.derivative, row.pair, dtype, loss)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Network:
     """A two-layer network: the activation, the output scale a_r = s_r M^-beta, and what is trained.
 
-    activation: a row of `mf.ACTIVATIONS`. beta: in [0, 1]; 1 is the mean field, 1/2 the tangent kernel (section 3).
+    activation: a name from `mf.ACTIVATIONS`, or an `mf.Activation` of your own.
+    beta: in [0, 1]; 1 is the mean field, 1/2 the tangent kernel (section 3).
     bias: append a 1 to every input (positions then live in R^(d+1)).
     train: "input" (the paper's choice), or ("input", "output"), where s moves as well; a_r = s_r M^-beta still.
 
     >>> net = mf.Network("tanh", beta=0.5)
     >>> net.alpha(100), net.paper_step(0.1, 100), mf.Network("tanh").paper_step(0.1, 100)
     (10.0, 0.1, 10.0)
+    >>> net.activation.slope_bound
+    1.0
     """
 
-    activation: str
-    beta: float = 1.0
-    bias: bool = False
-    train: tuple[str, ...] = ("input",)
+    activation: Activation
+    beta: float
+    bias: bool
+    train: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        activation(self.activation)
-        number("beta", self.beta, 0.0, 1.0, remedy="Use 1 for the mean field, 0.5 for the tangent kernel.")
-        layers = (self.train,) if isinstance(self.train, str) else tuple(self.train or ())
+    def __init__(
+        self,
+        activation: str | Activation,
+        beta: float = 1.0,
+        bias: bool = False,
+        train: str | Iterable[str] = ("input",),
+    ) -> None:
+        row = activation_row(activation)
+        number("beta", beta, 0.0, 1.0, remedy="Use 1 for the mean field, 0.5 for the tangent kernel.")
+        layers = (train,) if isinstance(train, str) else tuple(train or ())
         if not layers or not set(layers) <= set(LAYERS) or len(set(layers)) < len(layers):
-            raise InputError('`train` must name "input", "output" or both', repr(self.train), "")
-        object.__setattr__(self, "train", tuple(sorted(layers)))
-
-    @property
-    def row(self) -> Activation:
-        """The activation's row in the table."""
-        return ACTIVATIONS[self.activation]
+            raise InputError('`train` must name "input", "output" or both', repr(train), "")
+        for name, value in (("activation", row), ("beta", beta), ("bias", bias), ("train", tuple(sorted(layers)))):
+            object.__setattr__(self, name, value)
 
     def alpha(self, count: int) -> float:
         """The output scale M^(1 - beta) in front of the mean over particles."""
@@ -96,15 +102,15 @@ class Network:
 
     def kernels(self, dtype: str, d: int) -> BlockKernels:
         """The compiled loops for this activation, float type and number of inputs (a bias counted in)."""
-        return _kernels(self.row, dtype, d if d <= NARROW else None)
+        return _kernels(self.activation, dtype, d if d <= NARROW else None)
 
     def online_kernel(self, dtype: str, loss: str) -> Any:
         """The compiled one-sample sweep for this activation, float type and loss."""
-        return _online_kernel(self.row, dtype, loss)
+        return _online_kernel(self.activation, dtype, loss)
 
     def window_kernels(self, dtype: str, loss: str) -> WindowKernels:
         """The same sweep in compiled pieces, for blocks that do not share a memory."""
-        return _window_kernels(self.row, dtype, loss)
+        return _window_kernels(self.activation, dtype, loss)
 
     def predict(self, measure: Measure, x: ArrayLike) -> Array:
         """g(x) = alpha * int s sigma(b.x) dmu: (n, d) -> (n,)."""

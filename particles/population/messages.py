@@ -37,10 +37,36 @@ class BlockView(NamedTuple):
 
 
 class Reduction(NamedTuple):
-    """A quantity as a map over blocks and a way to combine: "sum" in tree order, or "max"."""
+    """A sum over the particles, or a maximum, from what each block of them contributes.
+
+    Parameters
+    ----------
+    of
+        From a block, with the particles' positions `b` (d, m), output weights `s` (m,) and weights `w` (m,), and the
+        training inputs `x` (n, d), to an array of numbers. The last block has fewer particles.
+    how
+        `"sum"`, in the binary tree of the blocks' numbers, or `"max"`.
+    velocity
+        Whether `of` looks at the block's `velocity` (d, m) and `velocity_s` (m,), which are zero otherwise.
+    start
+        Whether it looks at `start_b` and `start_s`, where the particles were at the start; NaN otherwise.
+
+    Examples
+    --------
+    >>> positive = mf.Reduction(lambda block: np.atleast_1d(np.sum(block.w * (block.b[0] > 0))), "sum")
+    >>> share = mf.Observable("positive", "share of particles with b_1 > 0", "3.4", (),
+    ...                       lambda at: float(at.integral[positive][0]), (positive,))
+    >>> net, start = mf.Network("tanh"), mf.Gaussian(2).sample(64, seed=0)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> run = mf.simulate(net, start, data, mf.GradientDescent(0.5), steps=1, record=[share])
+    >>> run.dataset["positive"].values
+    array([0.4375, 0.5   ])
+    """
 
     of: Callable[[BlockView], Array]
     how: str
+    velocity: bool = False
+    start: bool = False
 
 
 class Drift(NamedTuple):

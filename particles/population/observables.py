@@ -1,21 +1,23 @@
 """Measured quantities, a row each: what is added up over the particles, and how it is finished.
 
-To add one: append a row to `OBSERVABLES`, with a partial in `INTEGRALS` if it needs a new sum over particles. What is
-recorded never changes a run.
+To add one: append a row to `OBSERVABLES`, with the `Reduction` of a new sum over particles. A user's own is an
+`Observable` that is passed to `record`. What is recorded never changes a run.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from particles.data.dataset import checked_labels
-from particles.errors import InputError, nearest
+from particles.errors import InputError
 from particles.measures.measure import Array
 from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
+from particles.model.tables import described, resolved, sent
 from particles.population.messages import BlockView, Drift, Reduction
 from particles.population.population import Population, positions_of
 from particles.population.samples import Samples
@@ -40,14 +42,14 @@ KernelNow = Callable[[int, Population, Array], Kernel]  # of an iteration, the p
 
 
 class Scene(NamedTuple):
-    """All that a finished quantity may look at, at one recorded time."""
+    """All that a finished quantity may look at, at one recorded time; integral: the value of each of its reductions."""
 
     g: Array
     y: Array
     g_test: Array
     y_test: Array
     loss: Loss
-    integral: dict[str, Array]
+    integral: dict[Reduction, Array]
     population: Population
     positions: int
     kernel: Kernel | None
@@ -59,18 +61,56 @@ class Scene(NamedTuple):
 
 
 class Observable(NamedTuple):
-    """One measured quantity. Its units are those of flow time and of the data, so "1" unless said otherwise."""
+    """A quantity that `simulate` can record, in the units of flow time and of the data.
+
+    Parameters
+    ----------
+    name
+        Of the variable in the dataset.
+    long_name, equation
+        Its meaning and its place in the paper, which the dataset has as attributes.
+    dims
+        Its dimensions beside the time: of `sample`, `test_sample`, `particle`, `dim`, `moment`, or a name of your own.
+    finish
+        From a scene to the value: outputs `g` and `g_test` at the samples, targets `y` and `y_test`, the `loss`, the
+        scale `alpha`, and `integral[reduction]` for each of `integrals`.
+    integrals
+        The sums over the particles that it needs, each an `mf.Reduction`.
+    test, binary
+        Whether it needs test samples, and labels -1 and 1.
+    kernel
+        Whether it needs the tangent kernel's Gram matrix, which gathers the particles at each recorded time.
+    outputs
+        Whether it is a function of the outputs alone; then it is recorded of the average iterate too.
+
+    Examples
+    --------
+    >>> worst = mf.Observable("worst", "largest error", "section 3", (), lambda at: float(np.abs(at.g - at.y).max()))
+    >>> net, start = mf.Network("tanh"), mf.Gaussian(2).sample(64, seed=0)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> run = mf.simulate(net, start, data, mf.GradientDescent(0.5), steps=1, record=["loss", worst])
+    >>> run.dataset["worst"].attrs["long_name"], run.dataset["worst"].shape
+    ('largest error', (2,))
+    """
 
     name: str
     long_name: str
     equation: str
     dims: tuple[str, ...]
     finish: Callable[[Scene], Any]
-    integrals: tuple[str, ...] = ()
-    test: bool = False  # needs test samples
-    binary: bool = False  # needs labels -1, 1
-    kernel: bool = False  # needs Gram matrices: particles are gathered, and M n^2 d or so is computed at each record
-    outputs: bool = False  # a function of the outputs alone, so recorded for the average iterate too
+    integrals: tuple[Reduction, ...] = ()
+    test: bool = False
+    binary: bool = False
+    kernel: bool = False
+    outputs: bool = False
+
+    def __repr__(self) -> str:
+        """The same text in every session: the name, and of a user's own also a hash of its formulas."""
+        return repr(described(self, OBSERVABLES))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By name where it is the package's; a user's own by value."""
+        return sent(self, OBSERVABLES, observable, Observable)
 
 
 MOMENTS = np.array([1, 2, 4])
@@ -98,16 +138,20 @@ def _flipped(block: BlockView) -> Array:
     return np.atleast_1d(np.sum(block.w * np.mean(active != before, axis=0)))
 
 
-INTEGRALS: dict[str, Reduction] = {
-    "speed": Reduction(_speed, "sum"),
-    "moved": Reduction(_moved, "sum"),
-    "farthest": Reduction(_farthest, "max"),
-    "moments": Reduction(_moments, "sum"),
-    "flipped": Reduction(_flipped, "sum"),
-    "mean": Reduction(lambda block: np.asarray(block.b @ block.w), "sum"),
-}
-NEEDS_VELOCITY = {"speed"}
-NEEDS_START = {"moved", "farthest", "flipped"}
+def _mean(block: BlockView) -> Array:
+    return np.asarray(block.b @ block.w)
+
+
+def _unset(block: BlockView) -> Array:
+    raise NotImplementedError
+
+
+SPEED = Reduction(_speed, "sum", velocity=True)
+MOVED = Reduction(_moved, "sum", start=True)
+FARTHEST = Reduction(_farthest, "max", start=True)
+FLIPPED = Reduction(_flipped, "sum", start=True)
+MOMENT, MEAN = Reduction(_moments, "sum"), Reduction(_mean, "sum")
+PENALTY = Reduction(_unset, "sum")  # in its place the Observer puts that of the run's regulariser
 
 
 def penalty(rule: Regulariser, train: tuple[str, ...]) -> Reduction:
@@ -125,13 +169,13 @@ def _mean_loss(loss: Loss, g: Array, y: Array) -> float:
     return float(np.mean(loss.value(g, y)))
 
 
-OBSERVABLES: dict[str, Observable] = {
+OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
     row.name: row
     for row in (
         Observable("loss", "mean loss over the training samples (a stream's held-out ones)", "(1), (2) with h = 0", (),
                    lambda at: _mean_loss(at.loss, at.g, at.y), outputs=True),
         Observable("objective", "regularised loss L_n", "(2)", (),
-                   lambda at: _mean_loss(at.loss, at.g, at.y) + at.alpha**2 * at.integral["penalty"][0], ("penalty",)),
+                   lambda at: _mean_loss(at.loss, at.g, at.y) + at.alpha**2 * at.integral[PENALTY][0], (PENALTY,)),
         Observable("test_loss", "mean loss over the test samples", "(1)", (),
                    lambda at: _mean_loss(at.loss, at.g_test, at.y_test), test=True, outputs=True),
         Observable("misclassification", "share of training samples with y g(x) <= 0", "Theorem 3", (),
@@ -139,9 +183,9 @@ OBSERVABLES: dict[str, Observable] = {
         Observable("test_misclassification", "share of test samples with y g(x) <= 0", "Theorem 3", (),
                    lambda at: float(np.mean(at.y_test * at.g_test <= 0)), test=True, binary=True, outputs=True),
         Observable("gradient_norm", "Wasserstein gradient norm (int |v|^2 dmu)^(1/2), flow time", "3.4", (),
-                   lambda at: float(np.sqrt(at.integral["speed"][0])), ("speed",)),
+                   lambda at: float(np.sqrt(at.integral[SPEED][0])), (SPEED,)),
         Observable("dissipation", "alpha^2 int |v|^2 dmu, the rate -dL_n/dt of the flow", "3.1 descent, 3.4", (),
-                   lambda at: float(at.alpha**2 * at.integral["speed"][0]), ("speed",)),
+                   lambda at: float(at.alpha**2 * at.integral[SPEED][0]), (SPEED,)),
         Observable("prediction", "network output g(x_i) at the training samples", "section 3", ("sample",),
                    lambda at: at.g, outputs=True),
         Observable("test_prediction", "network output g(x) at the test samples", "section 3", ("test_sample",),
@@ -153,15 +197,15 @@ OBSERVABLES: dict[str, Observable] = {
         Observable("particle_weight", "particle weights w_r, which sum to 1", "3.4", ("particle",),
                    lambda at: positions_of(at.population, at.positions).w),
         Observable("displacement_rms", "(int |b - b_1|^2 dmu)^(1/2)", "3.1, 3.2", (),
-                   lambda at: float(np.sqrt(at.integral["moved"][0])), ("moved",)),
+                   lambda at: float(np.sqrt(at.integral[MOVED][0])), (MOVED,)),
         Observable("displacement_max", "max_r |b_r - b_r,1|", "3.1, 3.2", (),
-                   lambda at: float(np.sqrt(at.integral["farthest"][0])), ("farthest",)),
+                   lambda at: float(np.sqrt(at.integral[FARTHEST][0])), (FARTHEST,)),
         Observable("weight_moment", "int |b|^p dmu", "3.4", ("moment",),
-                   lambda at: at.integral["moments"], ("moments",)),
+                   lambda at: at.integral[MOMENT], (MOMENT,)),
         Observable("margin", "least y g(x) over the training samples", "3.3", (),
                    lambda at: float(np.min(at.y * at.g)), binary=True, outputs=True),
         Observable("pattern_flips", "share of pairs (particle, sample) whose b.x changed its sign since the start",
-                   "3.1 [5]", (), lambda at: float(at.integral["flipped"][0]), ("flipped",)),
+                   "3.1 [5]", (), lambda at: float(at.integral[FLIPPED][0]), (FLIPPED,)),
         Observable("lambda_min", "smallest eigenvalue of the Gram matrix K_w, flow time", "(5)", (),
                    lambda at: _kernel(at).smallest, kernel=True),
         Observable("lambda_max", "largest eigenvalue of the Gram matrix K_w, flow time", "(5)", (),
@@ -170,12 +214,24 @@ OBSERVABLES: dict[str, Observable] = {
                    lambda at: _kernel(at).drift, kernel=True),
         Observable("kernel_distance", "rms over samples of g less what the same steps do under the start's kernel",
                    "3.1 [5]", (), lambda at: _kernel(at).distance, kernel=True),
-        Observable("mean_position", "int b dmu", "3.4", ("dim",), lambda at: at.integral["mean"], ("mean",)),
+        Observable("mean_position", "int b dmu", "3.4", ("dim",), lambda at: at.integral[MEAN], (MEAN,)),
     )
-}  # fmt: skip
+})  # fmt: skip
 
-# The rows of this file; a user's come later.
-OURS, OUR_INTEGRALS = dict(OBSERVABLES), dict(INTEGRALS)
+
+def observable(given: str | Observable) -> Observable:
+    """The observable of that name, or the user's own."""
+    return resolved("record", given, OBSERVABLES, _check)
+
+
+def _check(row: Observable) -> None:
+    if not isinstance(row.dims, tuple) or not all(isinstance(dim, str) for dim in row.dims):
+        rule = f"`dims` of the observable {row.name!r} must be a tuple of names"
+        raise InputError(rule, repr(row.dims), "Give () for a number.")
+    known = [isinstance(part, Reduction) and part.how in ("sum", "max") for part in row.integrals]
+    if not isinstance(row.integrals, tuple) or not all(known):
+        rule = f'`integrals` of the observable {row.name!r} must be a tuple of mf.Reductions, each a "sum" or a "max"'
+        raise InputError(rule, repr(row.integrals), "Give (mf.Reduction(function of a block, how),).")
 
 
 def _kernel(at: Scene) -> Kernel:
@@ -184,11 +240,11 @@ def _kernel(at: Scene) -> Kernel:
 
 
 class Observer:
-    """Measures quantities of a population on fixed samples; due: the iterations of each, by its name."""
+    """Measures quantities of a population on fixed samples; due: the iterations of each."""
 
     def __init__(
         self,
-        due: Mapping[str, Container[int]],
+        due: Mapping[Observable, Container[int]],
         net: Network,
         loss: Loss,
         rule: Regulariser,
@@ -197,7 +253,7 @@ class Observer:
         positions: int,
         kernel: KernelNow | None = None,
     ) -> None:
-        self.rows, self.due = [_row(name) for name in due], due
+        self.rows, self.due = list(due), due
         tested = len(samples.y_test) > 0
         for row in self.rows:
             if row.test and not tested:
@@ -207,14 +263,12 @@ class Observer:
         self.loss, self.rule, self.averaged, self.positions = loss, rule, averaged, positions
         self.kernel = kernel if any(row.kernel for row in self.rows) else None
         self.y, self.y_test = samples.y, samples.y_test
-        self.sums = {name: INTEGRALS[name] for row in self.rows for name in row.integrals if name != "penalty"}
-        if any("penalty" in row.integrals for row in self.rows):
-            self.sums["penalty"] = penalty(rule, net.train)
+        self.penalty = penalty(rule, net.train)
 
     @property
     def anchored(self) -> bool:
         """Whether the start is needed: for displacements, or for a pull to it."""
-        return needs_start([row.name for row in self.rows], self.rule)
+        return needs_start(self.rows, self.rule)
 
     def names(self) -> list[tuple[str, Observable]]:
         """Every variable that `measure` returns, with its row; the average iterate's are called averaged_*."""
@@ -223,7 +277,7 @@ class Observer:
 
     def measure(self, iteration: int, population: Population, g: Array | None) -> Values:
         """What is due now; `g` are the outputs at the training samples where they are known already."""
-        rows = [row for row in self.rows if iteration in self.due[row.name]]
+        rows = [row for row in self.rows if iteration in self.due[row]]
         at = self._scene(rows, iteration, population, g, averaged=False)
         values = {row.name: np.asarray(row.finish(at), dtype=np.float64) for row in rows}
         if self.averaged:
@@ -238,24 +292,17 @@ class Observer:
     ) -> Scene:
         g = population.sum("train", averaged) if g is None else g
         g_test = population.sum("test", averaged) if any(row.test for row in rows) else np.empty(0)
-        wanted = set() if averaged else {name for row in rows for name in row.integrals}
-        sums = {name: reduction for name, reduction in self.sums.items() if name in wanted}
+        parts = [] if averaged else list(dict.fromkeys(part for row in rows for part in row.integrals))
         drift = None
-        if NEEDS_VELOCITY & wanted:
+        if any(part.velocity for part in parts):
             drift = Drift("train", self.loss.slope(g, self.y) / len(self.y), self.rule)
-        found = population.fold(list(sums.values()), drift) if sums else []
-        integral = dict(zip(sums, found, strict=True))
+        sums = [self.penalty if part == PENALTY else part for part in parts]
+        integral = dict(zip(parts, population.fold(sums, drift) if sums else [], strict=True))
         watched = self.kernel and not averaged and any(row.kernel for row in rows)
         kernel = self.kernel(iteration, population, g) if self.kernel and watched else None
         return Scene(g, self.y, g_test, self.y_test, self.loss, integral, population, self.positions, kernel)
 
 
-def needs_start(names: Iterable[str], rule: Regulariser) -> bool:
+def needs_start(rows: Iterable[Observable], rule: Regulariser) -> bool:
     """Whether the start is kept beside the particles: for one of these observables, or for a pull to it."""
-    return rule.anchored or any(NEEDS_START.intersection(_row(name).integrals) for name in names)
-
-
-def _row(name: str) -> Observable:
-    if name not in OBSERVABLES:
-        raise InputError("`record` must name known observables", repr(name), nearest(str(name), OBSERVABLES))
-    return OBSERVABLES[name]
+    return rule.anchored or any(part.start for row in rows for part in row.integrals)

@@ -20,7 +20,7 @@ from particles.kernels.window import WINDOW
 from particles.measures.measure import Array
 from particles.methods.base import Abandoned, Memory, Method, Problem, Stepper, Stop
 from particles.methods.descent import Euler
-from particles.model.losses import OURS, Loss
+from particles.model.losses import LOSSES, Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.messages import OnlineRun, Update
@@ -73,7 +73,7 @@ def sweeps(net: Network, method: Method, rule: Regulariser, loss: Loss) -> bool:
     A loss of the user's has no compiled slope, and takes an iteration at a time.
     """
     plain = method.stepper is Euler and net.train == ("input",) and rule.smooth
-    return plain and method.batch == 1 and OURS.get(loss.name) is loss
+    return plain and method.batch == 1 and loss.name in LOSSES
 
 
 def _steps(

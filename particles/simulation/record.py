@@ -8,6 +8,7 @@ import numpy as np
 
 from particles.checks import whole
 from particles.errors import InputError
+from particles.population.observables import Observable, observable
 
 DEFAULT_RECORD = ("loss", "prediction")
 LOG_POINTS = 10  # recorded iterations a decade with every="log"
@@ -20,7 +21,7 @@ class Record:
     Parameters
     ----------
     variables
-        Names from `mf.OBSERVABLES`.
+        Names from `mf.OBSERVABLES`, or an `mf.Observable` of your own.
     every
         At every k-th iteration, at `"log"` ten a decade, or at the iterations that are listed; the first and the last
         always.
@@ -43,31 +44,33 @@ class Record:
     ((21,), (3, 3, 2), array([ 0.,  5., 10.]))
     """
 
-    variables: str | Iterable[str]
+    variables: str | Observable | Iterable[str | Observable]
     every: int | str | Iterable[int] = 1
     particles: int | None = None
 
     def __post_init__(self) -> None:
-        names = (self.variables,) if isinstance(self.variables, str) else tuple(self.variables)
-        object.__setattr__(self, "variables", names)
-        if not names:
+        object.__setattr__(self, "variables", entries(self.variables))
+        if not self.variables:
             raise InputError("`variables` must name what is recorded", "none", "Give a name from `mf.OBSERVABLES`.")
 
 
-class Cadences(NamedTuple):
-    """Names in the order in which they were given, and the recorded iterations of each cadence.
+Entry = str | Observable | Record
 
-    groups: name of the time dimension -> (its iterations, its variables); "time" is the first, of the plain names.
-    particles: how many are recorded, None for all.
+
+class Cadences(NamedTuple):
+    """Observables in the order in which they were given, and the recorded iterations of each cadence.
+
+    groups: name of the time dimension -> (its iterations, its observables); "time" is the first, of those outside of a
+    `Record`. particles: how many are recorded, None for all.
     """
 
-    groups: dict[str, tuple[list[int], tuple[str, ...]]]
+    groups: dict[str, tuple[list[int], tuple[Observable, ...]]]
     particles: int | None
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> list[str]:
         """All variables."""
-        return tuple(name for _, names in self.groups.values() for name in names)
+        return [row.name for _, rows in self.groups.values() for row in rows]
 
     @property
     def iterations(self) -> list[int]:
@@ -75,22 +78,27 @@ class Cadences(NamedTuple):
         return sorted({at for iterations, _ in self.groups.values() for at in iterations})
 
     @property
-    def due(self) -> dict[str, frozenset[int]]:
-        """The iterations of each variable."""
-        return {name: frozenset(at) for at, names in self.groups.values() for name in names}
+    def due(self) -> dict[Observable, frozenset[int]]:
+        """The iterations of each observable."""
+        return {row: frozenset(at) for at, rows in self.groups.values() for row in rows}
 
 
-def planned(record: "str | Record | Iterable[str | Record]", every: Any, particles: int | None, steps: int) -> Cadences:
-    """What is recorded when; every, particles: of the plain names. InputError for a name that is given twice."""
-    entries = (record,) if isinstance(record, str | Record) else tuple(record)
-    plain = tuple(entry for entry in entries if not isinstance(entry, Record))
-    others = [entry for entry in entries if isinstance(entry, Record)]
+def entries(given: Any) -> tuple[Any, ...]:
+    """One name, observable or record, or several, as a tuple."""
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, Entry) else (given,)
+
+
+def planned(record: Entry | Iterable[Entry], every: Any, particles: int | None, steps: int) -> Cadences:
+    """What is recorded when; every, particles: of what is in no `Record`. InputError for a name that is given twice."""
+    given = entries(record)
+    plain = tuple(observable(entry) for entry in given if not isinstance(entry, Record))
+    others = [entry for entry in given if isinstance(entry, Record)]
     groups = {"time": (recorded_iterations(steps, every), plain)} if plain or not others else {}
     for entry in others:
-        iterations, names = recorded_iterations(steps, entry.every), tuple(entry.variables)
-        own = f"time_{names[0]}" if groups else "time"
+        iterations, rows = recorded_iterations(steps, entry.every), tuple(map(observable, entries(entry.variables)))
+        own = f"time_{rows[0].name}" if groups else "time"
         dim = next((dim for dim, (known, _) in groups.items() if known == iterations), own)
-        groups[dim] = iterations, (*(groups[dim][1] if dim in groups else ()), *names)
+        groups[dim] = iterations, (*(groups[dim][1] if dim in groups else ()), *rows)
     counts = {count for count in (particles, *(entry.particles for entry in others)) if count is not None}
     if len(counts) > 1:
         raise InputError("`particles` must be one number for all that is recorded", str(sorted(counts)), "")

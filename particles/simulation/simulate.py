@@ -11,17 +11,18 @@ from particles.measures.measure import Given, Measure, Source, check_dim, checke
 from particles.methods.base import Method, Problem
 from particles.methods.descent import GradientDescent
 from particles.methods.schedules import schedule
-from particles.model.losses import loss as loss_row
+from particles.model.losses import LOSSES, Loss, loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
+from particles.model.tables import described
 from particles.population.messages import population_spec
-from particles.population.observables import Observer
+from particles.population.observables import OBSERVABLES, Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
 from particles.simulation.bar import watched
 from particles.simulation.checkpoints import Checkpoints, checkpoints_of
 from particles.simulation.kernel_observer import KernelObserver
-from particles.simulation.record import DEFAULT_RECORD, Cadences, Record, planned
+from particles.simulation.record import DEFAULT_RECORD, Cadences, Entry, planned
 from particles.simulation.runner import Progress, Runner, own_files
 from particles.simulation.stability import advice
 from particles.storage import checkpoint
@@ -39,10 +40,10 @@ def simulate(
     method: Method,
     *,
     steps: int,
-    loss: str = "squared",
+    loss: str | Loss = "squared",
     regulariser: Regulariser | None = None,
     record_every: int | str | Iterable[int] = 1,
-    record: str | Record | Iterable[str | Record] = DEFAULT_RECORD,
+    record: Entry | Iterable[Entry] = DEFAULT_RECORD,
     positions: int | None = None,
     test: Dataset | None = None,
     engine: Engine | None = None,
@@ -58,9 +59,10 @@ def simulate(
     that fill the memory, or several machines. engine: `Local(threads)`, the default, or `Ray(shards)`; the numbers are
     the same.
 
-    record: names from `mf.OBSERVABLES`, at every k-th iteration, at "log"arithmically spaced ones, or at those listed
-    (record_every); the first and the last always. `mf.Record` has a cadence of its own. positions: how many particles
-    "position" records, the first ones (None: all).
+    loss: a name from `mf.LOSSES`, or an `mf.Loss` of your own.
+    record: names from `mf.OBSERVABLES`, or an `mf.Observable` of your own, at every k-th iteration, at
+    "log"arithmically spaced ones, or at those listed (record_every); the first and the last always. `mf.Record` has a
+    cadence of its own. positions: how many particles "position" records, the first ones (None: all).
     test: samples for the test_ quantities. config: what is stored as the configuration (None: these arguments).
     checkpoints: a folder, or `mf.Checkpoints(folder, every=seconds)`; if it holds a state of the same configuration the
     run goes on from there, with the same bits.
@@ -105,7 +107,7 @@ def simulate(
         kernel.check(isinstance(method, GradientDescent))
     observer = Observer(plan.due, net, row, rule, samples, method.average, count, kernel)
     if config is None:
-        config = describe(net, data, method, steps, loss, rule, plan, observer, samples, dtype, source)
+        config = describe(net, data, method, steps, row, rule, plan, observer, samples, dtype, source)
     key = fingerprint(config)
     saves = checkpoints_of(checkpoints)
     keeper = checkpoint.Checkpoints(Path(saves.folder).absolute(), key, saves.keep) if saves else None
@@ -156,7 +158,7 @@ def describe(
     data: Dataset | Stream,
     method: Method,
     steps: int,
-    loss: str,
+    loss: Loss,
     rule: Regulariser,
     plan: Cadences,
     observer: Observer,
@@ -165,6 +167,7 @@ def describe(
     start: Source,
 ) -> dict[str, Any]:
     """A configuration for a run that was started from Python: what was passed, arrays by their hash."""
+    cadences = {dim: (at, [described(row, OBSERVABLES) for row in rows]) for dim, (at, rows) in plan.groups.items()}
     return {
         "network": repr(net),
         "data": repr(data),
@@ -173,13 +176,13 @@ def describe(
         "start": {"count": start.count, "hash": _start_hash(start)},
         "method": repr(method),
         "steps": steps,
-        "loss": loss,
+        "loss": described(loss, LOSSES),
         "regulariser": repr(rule),
-        "record": [row.name for row in observer.rows],
+        "record": [described(row, OBSERVABLES) for row in observer.rows],
         "positions": observer.positions,
         "recorded_iterations": plan.iterations,
         "dtype": dtype,
-    } | ({"cadences": plan.groups} if len(plan.groups) > 1 else {})
+    } | ({"cadences": cadences} if len(plan.groups) > 1 else {})
 
 
 def _start_hash(start: Source) -> str:

@@ -87,10 +87,10 @@ def _gram(net: Network, start: Measure | Source, x: Array, growth: float) -> Arr
     w = w / w.sum()
     gram = np.zeros((len(x), len(x)))
     if "input" in net.train:
-        slope = one_by_one(net.row.derivative)(x @ b.T) * s
+        slope = one_by_one(net.activation.derivative)(x @ b.T) * s
         gram += (slope * w) @ slope.T * (x @ x.T)
     if "output" in net.train or growth:
-        value = one_by_one(net.row.sigma)(x @ b.T)
+        value = one_by_one(net.activation.sigma)(x @ b.T)
         gram += (value * w) @ value.T * ("output" in net.train)
         apart = value * s - (value * s @ w)[:, None]
         gram += growth * (apart * w) @ apart.T
@@ -144,10 +144,11 @@ def _undefined(net: Network, start: Source, x: Array) -> str:
     with np.errstate(all="ignore"):
         u = _chosen(x)[0] @ start.part(0, min(_SAMPLES, start.count))[0].T
     u = u[np.isfinite(u)]
-    for what, formula in (("The activation", net.row.sigma), ("The derivative of the activation", net.row.derivative)):
+    row = net.activation
+    for what, formula in (("The activation", row.sigma), ("The derivative of the activation", row.derivative)):
         bad = np.isnan(one_by_one(formula)(u))
         if bad.any():
-            return f"{what} {net.row.name!r} is NaN at {u[bad][0]:.4g}, one of the numbers b.x at the start"
+            return f"{what} {row.name!r} is NaN at {u[bad][0]:.4g}, one of the numbers b.x at the start"
     return ""
 
 

@@ -174,12 +174,12 @@ def dataset_of(
     config: dict[str, Any],
     status: str,
     events: list[Event],
-    groups: Mapping[str, tuple[Sequence[int], Sequence[str]]],
+    groups: Mapping[str, tuple[Sequence[int], Sequence[Observable]]],
 ) -> "xarray.Dataset":
-    """The recorded rows as one dataset over flow time; groups: iterations and quantities of each time dimension."""
+    """The recorded rows as one dataset over flow time; groups: iterations and observables of each time dimension."""
     from particles.xarray import Dataset
 
-    dims = {name: dim for dim, (_, quantities) in groups.items() for name in quantities}
+    dims = {row.name: dim for dim, (_, observables) in groups.items() for row in observables}
     data: dict[str, Any] = {}
     for name, row in names:
         about = "of the average iterate: " if name.startswith("averaged_") else ""

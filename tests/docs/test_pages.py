@@ -18,8 +18,6 @@ from typing import NamedTuple
 import pytest
 from support import ROOT
 
-from particles.population.ray.rows import TABLES
-
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
     r"(?:^<!-- (?P<note>[^\n]*?) -->\n)?^```(?P<language>[\w{}]*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
@@ -78,19 +76,8 @@ def same(printed, expected):
     )
 
 
-@pytest.fixture
-def own_rows():
-    """What a page puts into the tables goes with it."""
-    tables = [table for table, _ in TABLES]
-    before = [dict(table) for table in tables]
-    yield
-    for table, rows in zip(tables, before, strict=True):
-        table.clear()
-        table.update(rows)
-
-
 @pytest.mark.parametrize("page", [named(page) for page in PAGES if runnable(page)])
-def test_page__code_runs_as_written(page, tmp_path, monkeypatch, own_rows):
+def test_page__code_runs_as_written(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("configs", "drivers"):
         (tmp_path / name).symlink_to(ROOT / name)

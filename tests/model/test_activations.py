@@ -1,6 +1,7 @@
 """Every row of the table against 30 digits, its stated bounds, and quadrature."""
 
 import math
+import pickle
 import re
 
 import numba
@@ -15,7 +16,6 @@ from particles.kernels.compile import inline
 from particles.kernels.elementwise import lanewise
 from particles.model.activations import ACTIVATIONS, activation
 from particles.model.derivatives import _check_formulas
-from particles.population.ray.rows import adopt, packed
 
 DIGITS = stored("activations")
 POINTS = DIGITS["points"]
@@ -142,7 +142,10 @@ def test_closed_kernel__is_known_for_seven_rows():
 
 
 def test_activation__names_the_nearest_row():
-    with pytest.raises(mf.InputError, match=r"`activation` must be one of .*: got 'tahn'\. Did you mean 'tanh'\?"):
+    with pytest.raises(
+        mf.InputError,
+        match=r"`activation` must be an mf.Activation or the name of one: got 'tahn'\. Did you mean 'tanh'\?",
+    ):
         activation("tahn")
 
 
@@ -163,17 +166,16 @@ TANH, RELU, SOFTPLUS = (ACTIVATIONS[name] for name in ("tanh", "relu", "softplus
     ({"slope_kernel": ACTIVATIONS["erf"].value_kernel}, "`slope_kernel` of the activation 'mine'"),
     ({"value_kernel": RELU.value_kernel}, "`value_kernel` of the activation 'mine'"),
 ])  # fmt: skip
-def test_row__of_the_user_s_with_a_wrong_part_is_refused(monkeypatch, changed, rule):
-    monkeypatch.setitem(ACTIVATIONS, "mine", TANH._replace(name="mine", **changed))
+def test_row__of_the_user_s_with_a_wrong_part_is_refused(changed, rule):
     with pytest.raises(mf.InputError, match=re.escape(rule)):
-        mf.Network("mine")
+        mf.Network(TANH._replace(name="mine", **changed))
 
 
 @EACH
-def test_row__that_is_right_passes_the_same_check(monkeypatch, name):
+def test_row__that_is_right_passes_the_same_check(name):
     """Kinks, steps and bounds that are attained among them."""
-    monkeypatch.setitem(ACTIVATIONS, "mine", ACTIVATIONS[name]._replace(name="mine"))
-    assert mf.Network("mine").row.name == "mine"
+    mine = ACTIVATIONS[name]._replace(name="mine")
+    assert mf.Network(mine).activation is mine
 
 
 SMALL = TANH._replace(
@@ -251,15 +253,21 @@ def test_row__of_a_typical_formula_passes_at_every_scale(name, scale):
         _check_formulas(scaled(row, *scale))
 
 
-def test_row__in_the_place_of_ours_is_checked(monkeypatch):
-    monkeypatch.setitem(ACTIVATIONS, "tanh", TANH._replace(derivative=SOFTPLUS.derivative))
-    with pytest.raises(mf.InputError, match="must be the slope"):
-        mf.Network("tanh")
+def test_row__of_the_user_s_with_a_name_of_the_package_is_refused():
+    """A file that says tanh means the package's; an equal copy is that."""
+    with pytest.raises(mf.InputError, match=r"an mf.Activation of your own .* got 'tanh'\. Give it another"):
+        mf.Network(TANH._replace(slope_bound=2.0))
+    assert mf.Network(TANH._replace()).activation is TANH
 
 
-def test_row__of_the_user_s_is_compiled_where_it_arrives(monkeypatch):
-    """Formulas that no other process can import, one of which calls a third; sent by value and read back."""
-    import ray
+def test_table__cannot_be_written():
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        ACTIVATIONS["mine"] = TANH._replace(name="mine")
+
+
+def test_row__of_the_user_s_is_compiled_where_it_arrives():
+    """Formulas that no other process can import, one of which calls a third; sent by value and read back, twice."""
+    import cloudpickle
 
     @inline
     def fading(v):
@@ -273,22 +281,18 @@ def test_row__of_the_user_s_is_compiled_where_it_arrives(monkeypatch):
         return e * (1.0 + v * (1.0 - e))
 
     row = mf.Activation("swish", lanewise(swish), lanewise(swish_slope), 1.1, 0.5, linear_growth=True)
-    monkeypatch.setitem(ACTIVATIONS, "swish", row)
-    message = packed(ray, "swish")
-    monkeypatch.delitem(ACTIVATIONS, "swish")
-    adopt(message)
-    arrived = mf.Network("swish").row
+    message = cloudpickle.dumps(mf.Network(row))
+    net = cloudpickle.loads(message)
+    arrived = net.activation
     assert arrived.sigma is not row.sigma
     assert formula(arrived.sigma, "compiled")(0.3) == pytest.approx(0.3 / (1.0 + math.exp(-0.3)), rel=1e-15)
     assert formula(arrived.derivative, "compiled")(0.3) == pytest.approx(swish_slope(0.3), rel=1e-15)
+    again = cloudpickle.loads(message)
+    assert again.activation is arrived and repr(again) == repr(mf.Network(row))
+    assert again.kernels("float64", 2) is net.kernels("float64", 2)
 
 
-def test_row__that_cannot_be_sent_is_named(monkeypatch):
-    import threading
-
-    import ray
-
-    lock = threading.Lock()
-    monkeypatch.setitem(ACTIVATIONS, "held", TANH._replace(name="held", sigma=lambda v: (lock, v)[1]))
-    with pytest.raises(mf.ClusterError, match=r"cannot be sent to other processes \(held\).*functions and numbers"):
-        packed(ray, "held")
+@EACH
+def test_row__of_the_package_is_sent_by_name(name):
+    assert pickle.loads(pickle.dumps(mf.Network(name))).activation is ACTIVATIONS[name]
+    assert len(pickle.dumps(ACTIVATIONS[name])) < 100

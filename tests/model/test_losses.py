@@ -68,20 +68,18 @@ HUBER = Loss(
 )
 
 
-def test_loss__of_the_user_s_takes_one_sample_steps(monkeypatch):
+def test_loss__of_the_user_s_takes_one_sample_steps():
     """Its slope is not compiled, so it takes the path of larger batches; the squared loss shows that it is the same."""
     squared = LOSSES["squared"]._replace(name="mine")
-    monkeypatch.setitem(LOSSES, "mine", squared)
     net, start = mf.Network("tanh"), mf.Gaussian(2).sample(64, seed=0)
     data = mf.Dataset(np.array([[0.5, -1.0], [2.0, 0.3], [-1.0, -0.2]]), np.array([0.1, 0.2, -0.3]))
-    mine, ours = (mf.simulate(net, start, data, mf.SGD(0.5), steps=9, loss=name) for name in ("mine", "squared"))
+    mine, ours = (mf.simulate(net, start, data, mf.SGD(0.5), steps=9, loss=row) for row in (squared, "squared"))
     np.testing.assert_allclose(mine.measure.b, ours.measure.b, rtol=1e-12)
 
 
-def test_loss__of_the_user_s_in_the_place_of_ours_is_the_one_that_runs(monkeypatch):
-    monkeypatch.setitem(LOSSES, "squared", HUBER._replace(name="squared"))
+def test_loss__of_the_user_s_is_the_one_that_runs():
     net, start = mf.Network("tanh"), mf.Gaussian(2).sample(64, seed=0)
-    run = mf.simulate(net, start, mf.Dataset(np.eye(2), np.array([50.0, 50.0])), mf.SGD(0.1), steps=1)
+    run = mf.simulate(net, start, mf.Dataset(np.eye(2), np.array([50.0, 50.0])), mf.SGD(0.1), steps=1, loss=HUBER)
     moved = np.abs(run.measure.b - start.b).max()  # |sigma' x| <= 1, and Huber's slope is at most 1
     assert 0.0 < moved <= 0.1
 
@@ -92,17 +90,20 @@ def test_loss__of_the_user_s_in_the_place_of_ours_is_the_one_that_runs(monkeypat
     ("curvature", 0.5, "`curvature` of the loss 'huber' must be at least"),
     ("bend", np.abs, "`bend` of the loss 'huber' must be d2l/dz2"),
 ])  # fmt: skip
-def test_loss__of_the_user_s_with_a_wrong_part_is_refused(monkeypatch, part, wrong, rule):
-    monkeypatch.setitem(LOSSES, "huber", HUBER._replace(**{part: wrong}))
+def test_loss__of_the_user_s_with_a_wrong_part_is_refused(part, wrong, rule):
     with pytest.raises(mf.InputError, match=re.escape(rule)):
-        loss("huber")
+        loss(HUBER._replace(**{part: wrong}))
 
 
-def test_loss__of_the_user_s_may_have_a_kink(monkeypatch):
-    monkeypatch.setitem(LOSSES, "huber", HUBER)
-    assert loss("huber") is HUBER
+def test_loss__of_the_user_s_may_have_a_kink():
+    assert loss(HUBER) is HUBER
+
+
+def test_loss__of_the_user_s_with_a_name_of_the_package_is_refused():
+    with pytest.raises(mf.InputError, match=r"an mf.Loss of your own .* got 'squared'\. Give it another"):
+        loss(HUBER._replace(name="squared"))
 
 
 def test_loss__names_the_nearest_row():
-    with pytest.raises(mf.InputError, match=r"one of squared, logistic: got square\. Did you mean 'squared'"):
+    with pytest.raises(mf.InputError, match=r"an mf.Loss or the name of one: got 'square'\. Did you mean 'squared'"):
         loss("square")

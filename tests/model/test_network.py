@@ -71,7 +71,10 @@ def test_train__is_a_tuple_of_layers(given, kept):
 WEIGHTED = mf.Gaussian(3).quadrature(20)
 X = np.ones((2, 3))
 REFUSALS = [
-    (lambda: mf.Network("rellu"), "`activation` must be one of the table's rows: got 'rellu'. Did you mean 'relu'?"),
+    (
+        lambda: mf.Network("rellu"),
+        "`activation` must be an mf.Activation or the name of one: got 'rellu'. Did you mean 'relu'?",
+    ),
     (lambda: mf.Network("tanh", beta=1.5), "`beta` must be a finite number from 0 to 1: got 1.5"),
     (lambda: mf.Network("tanh", beta=float("nan")), "`beta` must be a finite number from 0 to 1: got nan"),
     (lambda: mf.Network("tanh", beta=True), "`beta` must be a finite number from 0 to 1: got True"),

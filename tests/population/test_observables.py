@@ -215,7 +215,7 @@ def test_recording__happens_at_these_iterations_and_flow_times(every, cloud, sam
 
 
 REFUSALS = [
-    ({"record": ("los",)}, "`record` must name known observables: got 'los'. Did you mean 'loss'?"),
+    ({"record": ("los",)}, "`record` must be an mf.Observable or the name of one: got 'los'. Did you mean 'loss'?"),
     ({"record": ("test_loss",)}, "`record` asks for test_loss, which needs test samples: got test=None. Give `test`."),
     ({"record": ("test_loss",), "test": mf.Dataset([[1.0, 2.0]], [1.0])}, "`test`"),  # 2 inputs, for a net of 3
     ({"record": ("misclassification",)}, "labels must be -1 or 1 here"),
@@ -229,7 +229,7 @@ REFUSALS = [
     ({"positions": 6}, "`positions` must be a whole number from 1 to 5: got 6"),
     ({"steps": -1}, "`steps` must be a whole number >= 0: got -1"),
     ({"steps": 2.5}, "`steps` must be a whole number >= 0: got 2.5"),
-    ({"loss": "hinge"}, "`loss` must be one of squared, logistic: got hinge"),
+    ({"loss": "hinge"}, "`loss` must be an mf.Loss or the name of one: got 'hinge'. Choose one of: logistic, squared."),
     ({"regulariser": 0.1}, "`regulariser` must be an mf.L1 or mf.L2, or a subclass: got 0.1"),
     ({"method": mf.AveragedSGD(0.1), "regulariser": mf.L1(0.1)}, "AveragedSGD brings its own regulariser"),
 ]

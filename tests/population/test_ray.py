@@ -23,7 +23,6 @@ from particles.kernels.elementwise import lanewise
 from particles.kernels.window import WINDOW
 from particles.machine import Processor, processor
 from particles.measures.blocks import climb, root, tree_sum
-from particles.model.activations import ACTIVATIONS
 from particles.population.messages import OnlineRun, population_spec
 from particles.population.online import ShardSweep, sweep_blocks
 from particles.population.ray import population as shards_module, tasks, testing
@@ -156,7 +155,7 @@ def test_ray__takes_a_measure_of_the_users(cloud, three_nodes):
 
 
 @pytest.mark.slow
-def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes, monkeypatch):
+def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes):
     """Defined here, so no worker could import them."""
 
     @inline
@@ -171,12 +170,11 @@ def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes, monkeyp
         return 3.0 * squared(v)
 
     row = mf.Activation("cube", lanewise(cube), slope, np.inf, np.inf, False)
-    monkeypatch.setitem(ACTIVATIONS, "cube", row)
     scale = 0.5
     stream = mf.Stream(mf.Sphere(2), lambda x: scale * np.sin(x[:, 0]), noise=0.1)
     here, there = (
         mf.simulate(
-            mf.Network("cube"),
+            mf.Network(row),
             mf.Gaussian(2).sample(600, 0, lazy=True),
             stream,
             mf.SGD(0.01, batch=4),

@@ -73,7 +73,7 @@ def test_pictures__are_of_the_recorded_clouds_at_their_own_times(run, tmp_path):
             "`particles` must be one number",
         ),
         ((mf.Record("position", every=0),), "`every` must be a whole number >= 1: got 0"),
-        ((mf.Record("positions"),), "`record` must name known observables: got 'positions'"),
+        ((mf.Record("positions"),), "`record` must be an mf.Observable or the name of one: got 'positions'"),
         ((mf.Record("position", particles=301),), "`positions` must be"),
     ],
 )

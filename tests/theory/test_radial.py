@@ -12,8 +12,7 @@ from particles.analysis.mean_field import mean_field
 from particles.kernels.compile import inline
 from particles.kernels.lanes import at_most, clamp
 from particles.model.activations import ACTIVATIONS, Activation
-from particles.theory.radial import reduction
-from particles.theory.radial.isotropic_data import IsotropicData, Shell, TwoGaussians, isotropic_data, two_gaussians
+from particles.theory.radial import IsotropicData, Shell, TwoGaussians, isotropic_data, reduction, two_gaussians
 from particles.theory.radial.profile import Profile
 from particles.theory.radial.radius import radius_of
 from particles.theory.radial.reduction import radial_flow
@@ -312,15 +311,14 @@ def _ramp_slope(v):
 
 
 @pytest.fixture
-def ramp(monkeypatch):
-    monkeypatch.setitem(ACTIVATIONS, "ramp", Activation("ramp", _ramp, _ramp_slope, 10.0, INF, False))
-    return mf.Network("ramp")
+def ramp():
+    return mf.Network(Activation("ramp", _ramp, _ramp_slope, 10.0, INF, False))
 
 
 @pytest.mark.slow  # compiles an activation that is not in the table
 def test_ramp_at_infinite_dimension__has_the_mean_of_its_two_corners(ramp):
     """E clamp = -2.5 + 10 (E max(0, v - 0.5) - E max(0, v - 1.5)), each in closed form."""
-    made = Profile(ACTIVATIONS["ramp"], INF, (0.5, 1.5))
+    made = Profile(ramp.activation, INF, (0.5, 1.5))
     s = np.array([0.1, 0.4, 0.8, 2.0, 6.0])
 
     def call(strike):

@@ -12,7 +12,6 @@ from particles.machine import Processor, processor
 from particles.population.fold import fold_blocks
 from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update, Where
 from particles.population.online import ShardSweep
-from particles.population.ray.rows import adopt
 from particles.population.samples import Samples
 from particles.population.shard import Shard
 
@@ -21,7 +20,6 @@ class Order(NamedTuple):
     """What an actor is told to make: its part of a population's spec, with the blocks that it is."""
 
     spec: PopulationSpec
-    rows: bytes  # the activation, if it is the user's own
     threads: int
     span: tuple[int, int]
 
@@ -42,7 +40,6 @@ class ShardActor:
         return getattr(self, f"_{name}")(*args)
 
     def _build(self, order: Order, samples: Samples | None) -> None:
-        adopt(order.rows)
         self.shard = Shard(order.spec, order.threads, samples and samples.owned(), order.span)
 
     def _advance(self, update: Update | None, where: Where, keep: bool) -> Any:

@@ -21,7 +21,6 @@ from particles.population.messages import Drift, OnlineRun, PopulationSpec, Redu
 from particles.population.ray.actor import Order, actor_class
 from particles.population.ray.allocation import particles_of, spans
 from particles.population.ray.connection import Node, nodes, short
-from particles.population.ray.rows import packed
 from particles.population.samples import Samples
 from particles.population.shard import Shard
 
@@ -99,11 +98,11 @@ class RayPopulation:
         runs = spans(self.blocks, len(homes))
         self._number += 1
         stamp = (self._epoch, self._number)
-        start, rows = self.spec.start, packed(self.ray, self.spec.net.activation)
+        start = self.spec.start
         parts = [self.spec._replace(start=start.cut(*particles_of(run, self.count))) for run in runs]
         # The data's reference stands for the data only as an argument of its own.
         refs = [
-            actor.build.remote(stamp, Order(part, rows, self.threads, run), self._put)
+            actor.build.remote(stamp, Order(part, self.threads, run), self._put)
             for actor, part, run in zip(self._actors, parts, runs, strict=True)
         ]
         self._answers(refs)

@@ -10,7 +10,6 @@ from particles.machine import Processor, processor
 from particles.population.population import Watch
 from particles.population.ray.connection import nodes, short
 from particles.population.ray.progress_board import Board
-from particles.population.ray.rows import adopt, packed
 
 RETRIES = 3  # of a task whose process or machine went away
 _BOARD_SECONDS = 5.0  # a board that does not answer is asked again later
@@ -48,7 +47,7 @@ def run_tasks(
     shared: sent once. watch: work gets a third argument, to note with. spare: jobs handed out beyond the cores, so that
     no core waits for its next. What `work` raises comes back as the result it is: an exception.
     """
-    sent, rows = ray.put(shared), packed(ray)
+    sent = ray.put(shared)
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(_call)
     board = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote() if watch else None
     room = sum(node.cpus for node in nodes(ray)) + spare
@@ -58,7 +57,7 @@ def run_tasks(
     try:
         while True:
             while len(waiting) < room and not (watch and watch.stop()) and (job := next(following, None)):
-                waiting[task.remote(rows, work, sent, job[1], board, job[0])] = job[0]
+                waiting[task.remote(work, sent, job[1], board, job[0])] = job[0]
             if not waiting:
                 return
             if watch and watch.stop() and not stopping:
@@ -105,8 +104,7 @@ def _processor() -> Processor:
     return processor()
 
 
-def _call(rows: bytes, work: Callable[..., Any], shared: Any, job: Any, board: Any, number: int) -> Any:
-    adopt(rows)
+def _call(work: Callable[..., Any], shared: Any, job: Any, board: Any, number: int) -> Any:
     return work(shared, job) if board is None else work(shared, job, Pen(board, number))
 
 

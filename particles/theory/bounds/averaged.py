@@ -240,7 +240,7 @@ def assumption_1(
     >>> mf.theory.assumption_1(mf.Network("relu", beta=0.5), np.eye(2), [0.5, -3.0])
     ["relu lacks |sigma''| <= C, |sigma'| <= 2 or |sigma(u)| <= 1 + |u|", 'y in [-1, 1] fails: |y| = 3']
     """
-    row, largest = net.row, float(np.linalg.norm(net.inputs(x), axis=1).max())
+    row, largest = net.activation, float(np.linalg.norm(net.inputs(x), axis=1).max())
     targets = vector("y", y, len(net.inputs(x)))
     checks = [
         (row.assumption_1, f"{row.name} lacks |sigma''| <= C, |sigma'| <= 2 or |sigma(u)| <= 1 + |u|"),

@@ -162,7 +162,7 @@ def assumption_2(net: Network, x: ArrayLike, y: ArrayLike, law: Law | None = Non
     >>> mf.theory.assumption_2(mf.Network("tanh"), np.eye(2), [1.0, -1.0])
     ['the output scale must have beta in [0, 1): 1 is the mean field']
     """
-    row, largest = net.row, float(np.linalg.norm(net.inputs(x), axis=1).max())
+    row, largest = net.activation, float(np.linalg.norm(net.inputs(x), axis=1).max())
     labels = vector("y", y, len(net.inputs(x)))
     known = law is None or isinstance(law, Gaussian | Sphere | Ball | Uniform | Atoms)
     checks = [

@@ -156,7 +156,7 @@ def _ceiling(net: Network, atoms: Measure, inputs: Array, y: Array, p: Array) ->
 
 def _slopes(net: Network, atoms: Measure, inputs: Array) -> Array:
     """w_r |s_r| sigma'(b_r . x_i): (n, M)."""
-    cloud, kernels = blocks.pack(atoms, "float64", shared_signs=False), kernels_of(net.row)
+    cloud, kernels = blocks.pack(atoms, "float64", shared_signs=False), kernels_of(net.activation)
     n, K, flat = len(inputs), len(cloud.b), np.ascontiguousarray(inputs).reshape(-1)
     b, found = cloud.b.reshape(-1), np.empty((n, len(atoms.w)))
     for block in range(K):

@@ -19,7 +19,7 @@ import numpy as np
 from particles.checks import numpy_settings
 from particles.data.dataset import Dataset
 from particles.measures.measure import Array, Measure, checked_measure
-from particles.model.losses import loss as loss_row
+from particles.model.losses import Loss, loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import NONE
 from particles.theory.entropic.deviations import columns, of_density, of_particles
@@ -53,7 +53,7 @@ def duality_gap(
     net: Network,
     measure: Measure,
     data: Dataset,
-    loss: str = "squared",
+    loss: str | Loss = "squared",
     *,
     weight_decay: float,
     temperature: float,
@@ -73,7 +73,7 @@ def duality_gap(
     data
         The training samples.
     loss
-        A loss by name.
+        A name from `mf.LOSSES`, or an `mf.Loss`.
     weight_decay
         `lam` > 0, as `mf.Langevin` takes it.
     temperature

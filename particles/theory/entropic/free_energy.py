@@ -15,7 +15,7 @@ from particles.checks import number, numpy_settings
 from particles.data.dataset import Dataset, checked_labels
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure, checked_measure
-from particles.model.losses import loss as loss_row
+from particles.model.losses import Loss, loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L2
 from particles.theory.entropic.deviations import of_particles
@@ -56,7 +56,7 @@ def free_energy(
     net: Network,
     measure: Measure,
     data: Dataset,
-    loss: str = "squared",
+    loss: str | Loss = "squared",
     *,
     weight_decay: float,
     temperature: float,
@@ -73,7 +73,7 @@ def free_energy(
     data
         The training samples.
     loss
-        A loss by name.
+        A name from `mf.LOSSES`, or an `mf.Loss`.
     weight_decay
         `lam`, as `mf.Langevin` takes it.
     temperature
@@ -143,7 +143,7 @@ def checked_temperature(temperature: float) -> float:
     return number("temperature", temperature, above=0.0, remedy=remedy)
 
 
-def checked_problem(net: Network, data: Dataset, loss: str) -> None:
+def checked_problem(net: Network, data: Dataset, loss: str | Loss) -> None:
     """Labels where the loss asks for them, and signs that stay as they are."""
     if loss_row(loss).binary:
         checked_labels(data.y)

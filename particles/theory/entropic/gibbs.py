@@ -62,7 +62,7 @@ class Gibbs(NamedTuple):
 def gibbs(
     net: Network,
     data: Dataset,
-    loss: str = "squared",
+    loss: str | Loss = "squared",
     *,
     weight_decay: float,
     temperature: float,
@@ -79,7 +79,7 @@ def gibbs(
     data
         The training samples.
     loss
-        A loss by name.
+        A name from `mf.LOSSES`, or an `mf.Loss`.
     weight_decay
         `lam` > 0, as `mf.Langevin` takes it.
     temperature

@@ -42,7 +42,7 @@ def checked_growth(V: Variation, signs: Array) -> float:
     steepest = limits(V, 1.0, float(np.abs(signs).max())).slope
     if not np.isfinite(steepest):
         rule = "a Gibbs measure needs an activation whose slope is bounded: V must grow at infinity"
-        raise InputError(rule, repr(V.net.activation), "Use tanh, say.")
+        raise InputError(rule, repr(V.net.activation.name), "Use tanh, say.")
     return steepest
 
 
@@ -73,7 +73,7 @@ def _directions(V: Variation, count: int, parts: int) -> tuple[Array, Array]:
     """Unit vectors (J, d) and their weights: `count` equal angles, or Gauss rules between the kinks."""
     if V.x.shape[1] == 1:
         return np.array([[1.0], [-1.0]]), np.ones(2)
-    if np.isfinite(V.net.row.curvature_bound):
+    if np.isfinite(V.net.activation.curvature_bound):
         angle, share = 2.0 * np.pi * np.arange(count) / count, np.full(count, 2.0 * np.pi / count)
     else:
         # Quarter turns besides, so that no part is half a circle or more.

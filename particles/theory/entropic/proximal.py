@@ -18,6 +18,7 @@ from particles.data.dataset import Dataset
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure
 from particles.measures.random_streams import Purpose, checked_seed, generator
+from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.theory.entropic.free_energy import checked_problem, checked_temperature
 from particles.theory.entropic.gibbs import shares
@@ -100,7 +101,7 @@ def proximal_gibbs(
     net: Network,
     measure: Measure,
     data: Dataset,
-    loss: str = "squared",
+    loss: str | Loss = "squared",
     *,
     weight_decay: float,
     temperature: float,
@@ -119,7 +120,7 @@ def proximal_gibbs(
     data
         The training samples.
     loss
-        A loss by name.
+        A name from `mf.LOSSES`, or an `mf.Loss`.
     weight_decay
         `lam` > 0, as `mf.Langevin` takes it.
     temperature
@@ -168,7 +169,7 @@ def normalised(
     net: Network,
     measure: Measure,
     data: Dataset,
-    loss: str,
+    loss: str | Loss,
     weight_decay: float,
     temperature: float,
     sampling: bool | None,

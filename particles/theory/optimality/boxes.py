@@ -50,7 +50,7 @@ def limits(V: Variation, radius: float, sign: float = 1.0) -> Limits:
     With c_i = |slope_i|, K1 >= |sigma'| and K2 >= |sigma''|: |sum_i c_i sigma' x_i| is at most K1 times sum_i c_i |x_i|
     and times sqrt(sum_i c_i |S|), S = sum_i c_i x_i x_i^T; the second derivative is at most K2 |S|.
     """
-    row, c = V.net.row, sign * np.abs(V.slope)
+    row, c = V.net.activation, sign * np.abs(V.slope)
     size = np.linalg.norm(V.x, axis=1)
     spread = float(np.linalg.norm((V.x * c[:, None]).T @ V.x, 2)) * (1.0 + 1e-12)
     steep = min(float(c @ size), float(np.sqrt(c.sum() * spread)))

@@ -18,7 +18,7 @@ from particles.data.dataset import Dataset
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.measures.random_streams import checked_seed
-from particles.model.losses import loss as loss_row
+from particles.model.losses import Loss, loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import NONE, Regulariser
 from particles.theory.optimality.boxes import floor, limits, pull
@@ -88,7 +88,7 @@ def gap(
     net: Network,
     measure: Measure,
     data: Dataset,
-    loss: str = "squared",
+    loss: str | Loss = "squared",
     regulariser: Regulariser = NONE,
     *,
     radius: float | None = None,
@@ -109,7 +109,7 @@ def gap(
     data
         The training samples.
     loss
-        A loss by name.
+        A name from `mf.LOSSES`, or an `mf.Loss`.
     regulariser
         An L1 or L2 pull to zero; none by default.
     radius
@@ -192,7 +192,7 @@ def _floored(
 
 
 def objective(
-    net: Network, measure: Measure, data: Dataset, loss: str = "squared", regulariser: Regulariser = NONE
+    net: Network, measure: Measure, data: Dataset, loss: str | Loss = "squared", regulariser: Regulariser = NONE
 ) -> float:
     r"""`L(mu)`: the mean loss plus the regulariser (3.4).
 
@@ -205,7 +205,7 @@ def objective(
     data
         The samples.
     loss
-        A loss by name.
+        A name from `mf.LOSSES`, or an `mf.Loss`.
     regulariser
         An L1 or L2 pull to zero; none by default.
 
@@ -261,5 +261,5 @@ def checked_radius(V: Variation, radius: float | None, signs: Array, farthest: f
     steepest = limits(V, 1.0, float(np.abs(signs).max())).slope
     if not size or not np.isfinite(steepest):
         rule = "without a radius V must grow at infinity: an L2 pull, and sigma' bounded"
-        raise InputError(rule, f"{V.rule!r} and {V.net.activation}", "Give `radius`.")
+        raise InputError(rule, f"{V.rule!r} and {V.net.activation.name}", "Give `radius`.")
     return max(2.0 * steepest / size, farthest, 1e-3)  # any larger ball holds it too

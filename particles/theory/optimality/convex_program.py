@@ -83,7 +83,7 @@ def convex_optimum(
     net: Network,
     atoms: Measure | tuple[ArrayLike, ArrayLike],
     data: Dataset,
-    loss: str = "squared",
+    loss: str | Loss = "squared",
     regulariser: Regulariser = NONE,
     *,
     alpha: float | None = None,
@@ -100,7 +100,7 @@ def convex_optimum(
     data
         The training samples.
     loss
-        A loss by name.
+        A name from `mf.LOSSES`, or an `mf.Loss`.
     regulariser
         An L1 or L2 pull to zero; none by default.
     alpha
@@ -147,7 +147,7 @@ def convex_optimum(
     return found
 
 
-def checked_program(net: Network, data: Dataset, loss: str, rule: Regulariser, alpha: float | None) -> float:
+def checked_program(net: Network, data: Dataset, loss: str | Loss, rule: Regulariser, alpha: float | None) -> float:
     """The output scale, if all of these can make a convex program."""
     if loss_row(loss).binary:
         checked_labels(data.y)
@@ -160,7 +160,7 @@ def checked_program(net: Network, data: Dataset, loss: str, rule: Regulariser, a
 
 def columns_of(net: Network, atoms: Measure, x: Array, alpha: float) -> Array:
     """A_ij = alpha s_j sigma(b_j . x_i): (n, k)."""
-    cloud, kernels = blocks.pack(atoms, "float64", shared_signs=False), kernels_of(net.row)
+    cloud, kernels = blocks.pack(atoms, "float64", shared_signs=False), kernels_of(net.activation)
     n, K, flat, b = len(x), len(cloud.b), np.ascontiguousarray(x).reshape(-1), cloud.b.reshape(-1)
     found = np.empty((n, len(atoms.s)))
     for block in range(K):
@@ -172,7 +172,7 @@ def columns_of(net: Network, atoms: Measure, x: Array, alpha: float) -> Array:
 
 
 def optimum(
-    net: Network, atoms: Measure, data: Dataset, loss: str, rule: Regulariser, alpha: float, tolerance: float
+    net: Network, atoms: Measure, data: Dataset, loss: str | Loss, rule: Regulariser, alpha: float, tolerance: float
 ) -> Optimum:
     """The best weights of these atoms, which are checked; its gap may be above the tolerance."""
     columns = columns_of(net, atoms, net.inputs(data.x), alpha)

@@ -12,7 +12,7 @@ from particles.checks import number, whole
 from particles.data.dataset import Dataset
 from particles.measures.measure import Array, Measure
 from particles.measures.random_streams import checked_seed
-from particles.model.losses import loss as loss_row
+from particles.model.losses import Loss, loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import NONE, Regulariser
 from particles.population.population import cores
@@ -27,7 +27,7 @@ _NEW = 24  # atoms a round may bring
 def frank_wolfe(
     net: Network,
     data: Dataset,
-    loss: str = "squared",
+    loss: str | Loss = "squared",
     regulariser: Regulariser = NONE,
     *,
     radius: float | None = None,
@@ -47,7 +47,7 @@ def frank_wolfe(
     data
         The training samples.
     loss
-        A loss by name.
+        A name from `mf.LOSSES`, or an `mf.Loss`.
     regulariser
         An L1 or L2 pull to zero; none by default.
     radius

@@ -58,7 +58,7 @@ def least(V: Variation, radius: float, signs: Array, starts: int, seed: int, als
     b, value = descend(V, b, s, radius, _ROUNDS)
     best = np.argsort(value, kind="stable")[:_BEST]
     b[best], value[best] = descend(V, b[best], s[best], radius, _POLISH)
-    if not np.isfinite(V.net.row.curvature_bound):
+    if not np.isfinite(V.net.activation.curvature_bound):
         for r in best:
             b[r], value[r] = _past_kinks(V, b[r], s[r], value[r], radius)
     lowest = int(np.argmin(value))

@@ -19,7 +19,7 @@ from particles.checks import real_array
 from particles.data.dataset import Dataset, checked_labels
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure, checked_measure
-from particles.model.losses import loss as loss_row
+from particles.model.losses import Loss, loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import NONE, Regulariser
 from particles.population.messages import Drift, population_spec
@@ -124,7 +124,7 @@ def first_variation(
     net: Network,
     measure: Measure,
     data: Dataset,
-    loss: str = "squared",
+    loss: str | Loss = "squared",
     regulariser: Regulariser = NONE,
     engine: Local | None = None,
 ) -> Variation:
@@ -139,7 +139,7 @@ def first_variation(
     data
         The training samples.
     loss
-        A loss by name.
+        A name from `mf.LOSSES`, or an `mf.Loss`.
     regulariser
         An L1 or L2 pull to zero; none by default.
     engine

@@ -1,9 +1,9 @@
 """The mean field of radial laws on isotropic data: a flow on the radius, in any dimension or infinitely many."""
 
+from particles.theory.radial.gaussian_classes import TwoGaussians as TwoGaussians
 from particles.theory.radial.isotropic_data import (
     IsotropicData as IsotropicData,
     Shell as Shell,
-    TwoGaussians as TwoGaussians,
     isotropic_data as isotropic_data,
     two_gaussians as two_gaussians,
 )

@@ -103,7 +103,7 @@ def radial_flow(
     given = isotropic_data(data) if isinstance(data, Stream) else data
     _check(net, start, given)
     corners = tuple(number("kinks", kink) for kink in np.ravel(kinks).tolist())
-    asked, profile = _checked_times(times), Profile(net.row, given.dim, corners)
+    asked, profile = _checked_times(times), Profile(net.activation, given.dim, corners)
     radius = None if isinstance(start, Measure) else radius_of(start)
     problem = RadialProblem(profile, start, radius, asked, signs, given)
     lengths, off = settled_lengths(problem, goal, _STEADY * goal)

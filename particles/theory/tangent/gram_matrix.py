@@ -213,7 +213,7 @@ def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None 
     measure = checked_measure(measure, inputs.shape[1])
     cloud = blocks.pack(measure, "float64", shared_signs=False)
     n, K, d = len(inputs), len(cloud.b), cloud.d
-    push, pull = net.kernels("float64", d), kernels_of(net.row)
+    push, pull = net.kernels("float64", d), kernels_of(net.activation)
     both, trained = "output" in net.train, "input" in net.train
     b, flat, none = cloud.b.reshape(-1), np.ascontiguousarray(inputs).reshape(-1), np.empty(0)
 

@@ -184,7 +184,8 @@ def _coefficients(net: Network, a: Array, count: int, slopes: bool) -> Array:
     """c_m(a) for m < count, times sqrt 2 where m > 0: (k, j) -> (k, j, count)."""
     from scipy.fft import dct
 
-    make = kernels_of(net.row).slopes if slopes else kernels_of(net.row).values
+    kernels = kernels_of(net.activation)
+    make = kernels.slopes if slopes else kernels.values
     points = np.cos(np.pi * (np.arange(count) + 0.5) / count)  # as particles on a line, and the a's as inputs
     cloud = blocks.pack(Measure(points[:, None], np.ones(count), np.full(count, 1.0 / count)), "float64")
     flat, scale, tiles = np.ascontiguousarray(a).reshape(-1), np.ones(BLOCK), BLOCK // cloud.b.shape[-1]

@@ -7,7 +7,7 @@ import numpy as np
 
 from particles.measures.laws import Ball, Gaussian, Law, Sphere, Uniform
 from particles.measures.measure import Array
-from particles.model.activations import OURS, relu_slopes, relu_values
+from particles.model.activations import relu_slopes, relu_values
 from particles.model.network import Network
 from particles.theory.tangent import isotropic
 from particles.theory.tangent.pairs import Pairs, cosines, supplement
@@ -23,11 +23,12 @@ class PairKernel(NamedTuple):
 
 def formula(net: Network, law: Law, rows: Array, columns: Array) -> PairKernel | None:
     """The kernel by a formula, or None where there is none."""
-    if net.row is OURS["relu"] and law.isotropic and (_second(law) is not None or "output" not in net.train):
+    row = net.activation
+    if row.name == "relu" and law.isotropic and (_second(law) is not None or "output" not in net.train):
         return PairKernel(_by_angle(net, _second(law) or 0.0), "closed form")
-    if isinstance(law, Gaussian) and law.isotropic and net.row.slope_kernel and net.row.value_kernel:
+    if isinstance(law, Gaussian) and law.isotropic and row.slope_kernel and row.value_kernel:
         return PairKernel(_by_closed_kernels(net, law.std**2), "closed form")
-    if isinstance(law, Gaussian | Uniform) and net.row in (OURS["linear"], OURS["quadratic"]):
+    if isinstance(law, Gaussian | Uniform) and row.name in ("linear", "quadratic"):
         return PairKernel(_by_moments(net, law), "closed form")
     if law.isotropic and (_plane(law) > 1 if isinstance(law, Sphere | Ball) else law.dim > 1):
         return _by_series(net, law, rows, columns)
@@ -70,7 +71,7 @@ def _by_angle(net: Network, second: float) -> Callable[[Pairs], Array]:
 
 def _by_closed_kernels(net: Network, variance: float) -> Callable[[Pairs], Array]:
     """The activation's own formulas, for a centred Gaussian."""
-    slopes, values = net.row.slope_kernel, net.row.value_kernel
+    slopes, values = net.activation.slope_kernel, net.activation.value_kernel
     assert slopes and values
 
     def kernel(pairs: Pairs) -> Array:
@@ -92,7 +93,7 @@ def _by_moments(net: Network, law: Gaussian | Uniform) -> Callable[[Pairs], Arra
         # b.x = mean sum(x) + a with a centred, and so for x'
         a, b = (mean * inputs.sum(axis=1) for inputs in (pairs.rows, pairs.columns))
         product = np.multiply.outer(a, b) + v * pairs.inner
-        if net.activation == "linear":
+        if net.activation.name == "linear":
             return _combined(net, pairs, lambda: np.ones_like(product), lambda: product)
 
         def values() -> Array:

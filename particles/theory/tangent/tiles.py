@@ -96,7 +96,7 @@ def tile_values(net: Network, atoms: Atoms, rows: Array, columns: Array, team: T
     if "input" not in net.train:
         return _multiplied(net, atoms.source, rows, columns, team, slopes=False)
     found = inner_products(rows, columns, team)
-    if net.activation == "relu" and atoms.unit:
+    if net.activation.name == "relu" and atoms.unit:
         _count(atoms.source, rows, columns, team, found)
     else:
         found *= _multiplied(net, atoms.source, rows, columns, team, slopes=True)
@@ -211,7 +211,7 @@ def _multiplied(net: Network, source: Source, rows: Array, columns: Array, team:
 
 def _features(net: Network, cloud: Cloud, block: int, x: Array, team: Team, slopes: bool, into: Array) -> None:
     """sqrt(w_r) |s_r| sigma'(b_r . x_i) or sqrt(w_r) sigma(b_r . x_i) of one block: flat (n, BLOCK)."""
-    kernels, K = kernels_of(net.row), len(cloud.b)
+    kernels, K = kernels_of(net.activation), len(cloud.b)
     make = kernels.slopes if slopes else kernels.values
     tiles = cloud.last_tiles if block == K - 1 else BLOCK // _LANES
     if tiles * _LANES < BLOCK:

@@ -20,7 +20,7 @@ from particles.theory.transport.clouds import (
     power_mean,
     standard_error,
 )
-from particles.theory.transport.slices import on_line
+from particles.theory.transport.line import on_line
 
 LIMIT = 10**8  # pairs M N. Measured at the limit: 45 s and 3.8 GiB, 40 bytes a pair; its time grows as M^2.4
 # An atom, at most. Gaussian, rounded and clustered clouds of 200 to 3000 atoms took fewer than 30.

@@ -1,7 +1,4 @@
-"""Transport on the line, and through it the sliced distances: what stays affordable at 10^6 particles.
-
-On the line the monotone coupling, quantile by quantile, is optimal whatever p >= 1.
-"""
+"""The sliced distances: transport along directions, what stays affordable at 10^6 particles."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +6,13 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from particles.checks import whole
 from particles.measures.measure import Array, Measure
 from particles.measures.random_streams import Purpose, checked_seed, generator
 from particles.population.population import cores
 from particles.theory.transport.clouds import Cloud, checked_order, clouds, power_mean, standard_error
+from particles.theory.transport.line import along, coupling
 
 SCREENED = 8  # directions looked at for every one that is climbed from
 CLIMB = 200  # steps of one ascent at most
@@ -51,57 +48,6 @@ class MaxSliced(NamedTuple):
 
     value: float
     direction: Array
-
-
-class Coupling(NamedTuple):
-    """A coupling of two clouds on the line: atoms i of the first go to atoms j of the second with this mass."""
-
-    i: NDArray[np.intp]
-    j: NDArray[np.intp]
-    mass: Array
-
-
-def coupling(x: Array, wx: Array, y: Array, wy: Array) -> Coupling:
-    """The monotone coupling of x (M,) and y (N,) with their weights: at most M + N - 1 pairs."""
-    i, j = np.argsort(x), np.argsort(y)
-    if even(wx) and even(wy) and len(x) == len(y):
-        return Coupling(i, j, np.full(len(x), 1.0 / len(x)))
-    one, two = levels(wx[i]), levels(wy[j])
-    both = np.sort(np.concatenate((one, two)))
-    mass = np.diff(both, prepend=0.0)
-    both, mass = both[mass > 0], mass[mass > 0]
-    return Coupling(i[np.searchsorted(one, both)], j[np.searchsorted(two, both)], mass)
-
-
-def levels(w: Array) -> Array:
-    """The distribution function after each atom, the last one 1."""
-    if even(w):
-        # To the last bit, so that k / M and j / N tie where they should.
-        return np.arange(1, len(w) + 1) / len(w)
-    total = np.cumsum(w)
-    found: Array = np.minimum(total / total[-1], 1.0)
-    return found
-
-
-def even(w: Array) -> bool:
-    """Whether all atoms weigh the same."""
-    return bool((w == w[0]).all())
-
-
-def on_line(x: Array, wx: Array, y: Array, wy: Array, p: float) -> float:
-    """W_p of two weighted clouds on the line, exactly: x, wx (M,) and y, wy (N,)."""
-    if len(x) == len(y) and even(wx) and even(wy):
-        # A third of the time of two argsorts and what they gather, at 10^6 atoms.
-        return power_mean(np.abs(np.sort(x) - np.sort(y)), np.full(len(x), 1.0 / len(x)), p)
-    i, j, mass = coupling(x, wx, y, wy)
-    return power_mean(np.abs(x[i] - y[j]), mass, p)
-
-
-def along(one: Cloud, two: Cloud, p: float, direction: Array) -> float:
-    """W_p of the projections on one direction (D,)."""
-    # einsum, not BLAS: its bits do not depend on how many threads BLAS takes.
-    x, y = (np.einsum("rk,k->r", c.points, direction) for c in (one, two))
-    return on_line(x, one.w, y, two.w, p)
 
 
 def directions(dim: int, count: int, random: np.random.Generator) -> Array:

@@ -1,0 +1,93 @@
+"""What stands for M = infinity: runs of `simulate` on rules of a law, of any size, and repeated on other rules."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from particles.data.dataset import Dataset, Stream
+from particles.errors import InputError, nearest
+from particles.measures import quadrature
+from particles.measures.laws import Atoms, Gaussian, Law
+from particles.measures.measure import Array, Measure, check_dim, checked_signs
+from particles.measures.random_streams import Purpose, generator
+from particles.methods.base import Method
+from particles.model.network import Network
+from particles.simulation.checkpoints import checkpoints_of
+from particles.simulation.record import Entry
+from particles.simulation.simulate import simulate
+from particles.storage.run import Run
+from particles.theory.tangent.refinement import rounding_of
+
+OPTIONS = ("loss", "regulariser", "record_every", "positions", "engine", "dtype", "checkpoints",
+           "progress")  # fmt: skip
+
+
+class Limit(NamedTuple):
+    """What is to be run on rules of the law. watched: what is compared, beside its averages."""
+
+    net: Network
+    law: Law
+    given: dict[str, Any]
+    signs: str
+    record: tuple[Entry, ...]
+    watched: tuple[str, ...]
+    options: dict[str, Any]
+
+    def run(self, nodes: int, replicate: int | None = None) -> tuple[Run, int]:
+        """The run on one rule and its atoms; those that are only compared record no more than that needs."""
+        start = rule_of(self.net, self.law, self.given["data"], nodes, self.signs, replicate)
+        options, record = self.options, self.record
+        if replicate is not None:
+            options, record = {name: v for name, v in options.items() if name != "positions"}, self.watched
+        if saves := checkpoints_of(options.get("checkpoints")):
+            name = f"nodes-{nodes}" if replicate is None else f"nodes-{nodes}-{replicate}"
+            options = options | {"checkpoints": replace(saves, folder=Path(saves.folder) / name)}
+        return simulate(self.net, start, **self.given, record=record, **options), len(start.w)
+
+    def values(self, run: Run) -> Array:
+        """All predictions that are compared: (T, n)."""
+        names = [*self.watched, *(f"averaged_{name}" for name in self.watched if self.given["method"].average)]
+        return np.concatenate([run.dataset[name].values for name in names], axis=1)
+
+    def rounding(self, run: Run) -> float:
+        """What rounding may change of them."""
+        return rounding_of(self.values(run), self.options.get("dtype", "float64"))
+
+
+def check(net: Network, law: Law, method: Method, signs: str, options: dict[str, Any]) -> None:
+    """InputError for what has no limit that a quadrature follows."""
+    if net.beta != 1.0:
+        remedy = "Use beta=1; the limit at beta=1/2 is the tangent kernel's flow (tangent.limit_gram, tangent.flow)."
+        raise InputError("only at `beta` = 1 does the cloud have a mean-field limit", f"beta={net.beta}", remedy)
+    if not isinstance(law, Law):
+        remedy = "A measure of your own is Atoms(points, weights)."
+        raise InputError("`law` must be an initial law that has a quadrature", type(law).__name__, remedy)
+    if method.noisy:
+        rule = "a quadrature follows particles that move without noise of their own"
+        raise InputError(rule, repr(method), "Compare large finite clouds, or set temperature=0.")
+    checked_signs(signs)
+    for name in options:
+        if name not in OPTIONS:
+            raise InputError(
+                "options must be those of `simulate` that many runs can share", name, nearest(name, OPTIONS)
+            )
+
+
+def rule_of(net: Network, law: Law, data: Dataset | Stream, nodes: int, signs: str, replicate: int | None) -> Measure:
+    """The law as at least `nodes` atoms; of another rule for each `replicate`."""
+    x = net.inputs((data.holdout() if isinstance(data, Stream) else data).x)
+    check_dim(law.dim, x.shape[1])
+    if isinstance(law, Gaussian) and law.dim <= quadrature.TENSOR_DIM:
+        places = [0.5] * law.dim
+        if replicate is not None:
+            places = generator(replicate, Purpose.QUADRATURE).uniform(0.0, 1.0, law.dim).tolist()
+        even = quadrature.tensor(lambda m: quadrature.equidistant(m, places.pop()), law.dim, nodes)
+        assert even
+        return Atoms(law.mean + law.std * even[0], even[1]).quadrature(1, signs)
+    try:
+        return law.quadrature(nodes, signs, along=x, replicate=replicate)
+    except NotImplementedError as error:
+        remedy = "Give its class `rule` or `from_cube`."
+        raise InputError("`law` must be an initial law that has a quadrature", repr(law), remedy) from error

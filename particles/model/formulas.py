@@ -1,0 +1,81 @@
+"""What decides the value of a formula, as text: it tells formulas apart that have one name, in every session alike."""
+
+import hashlib
+import sys
+import sysconfig
+import types
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from particles.kernels.compile import names_of
+
+UNKNOWN = "?"  # begins the text of a part that has none which is the same in every session
+_STDLIB = sysconfig.get_paths()["stdlib"]
+_PLAIN = bool | int | float | complex | str | bytes | None | types.EllipsisType | np.generic | np.ufunc
+
+
+def content(value: Any, above: tuple[Any, ...] = ()) -> Iterator[str]:
+    """What decides the value of a formula, piece by piece: bytecode, numbers, and what it names, all the way down.
+
+    What other packages define counts by its name. `above`: the functions that this one is called in.
+    """
+    if isinstance(value, _PLAIN):
+        yield f"{type(value).__name__} {value!r}"
+    elif isinstance(value, types.FunctionType) and not _is_library(value):
+        if value in above:
+            yield f"call {above.index(value)}"
+            return
+        cells = tuple(cell.cell_contents for cell in value.__closure__ or ())
+        named = {name: value.__globals__[name] for name in names_of(value.__code__) if name in value.__globals__}
+        for part in (value.__code__, value.__defaults__, value.__kwdefaults__, cells, named):
+            yield from content(part, (*above, value))
+    elif isinstance(value, types.CodeType):
+        yield f"code {value.co_code.hex()} {value.co_names} {value.co_argcount}"
+        yield from content(value.co_consts, above)
+    elif isinstance(value, np.ndarray):
+        yield f"array {value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value).data).hexdigest()}"
+    elif parts := _parts(value):
+        yield f"{type(value).__name__} {len(parts[0])}"
+        for part in parts[0]:
+            yield from content(part, above)
+    else:
+        yield _reference(value) or f"{UNKNOWN} {type(value).__qualname__}"
+
+
+def _parts(value: Any) -> tuple[tuple[Any, ...]] | None:
+    """What a container, a method or a compiled function is made of."""
+    if isinstance(value, tuple | list):
+        return (tuple(value),)
+    if isinstance(value, dict):
+        return (tuple(part for item in value.items() for part in item),)
+    if isinstance(value, set | frozenset):
+        return (tuple(sorted(value, key=repr)),)
+    if isinstance(value, partial):
+        return ((value.func, value.args, value.keywords),)
+    if isinstance(value, types.MethodType):
+        return ((value.__func__, value.__self__),)
+    if is_dataclass(value) and not isinstance(value, type):
+        return ((type(value), *(getattr(value, field.name) for field in fields(value))),)
+    if isinstance(inner := getattr(value, "py_func", None), types.FunctionType):  # numba.njit's
+        return ((inner,),)
+    return None
+
+
+def _is_library(function: types.FunctionType) -> bool:
+    """Whether its name says what it computes: it is this package's, an installed one's or Python's own."""
+    file = function.__code__.co_filename
+    ours = (function.__module__ or "").startswith("particles.")
+    return (ours or "site-packages" in file or file.startswith(_STDLIB)) and _reference(function) != ""
+
+
+def _reference(value: Any) -> str:
+    """The module and name under which a value can be imported; "" where it cannot."""
+    if isinstance(value, types.ModuleType):
+        return f"module {value.__name__}"
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", getattr(value, "__name__", None))
+    found = getattr(sys.modules.get(str(module)), str(name), None)
+    return f"{module}.{name}" if found is value else ""

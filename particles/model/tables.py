@@ -1,0 +1,48 @@
+"""Rows of a table or of the user's own, by name or as objects, and what names them in a configuration."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
+
+from particles.errors import InputError, nearest
+from particles.model.formulas import content
+
+
+class Row(Protocol):
+    """What a table holds: tuples with a name."""
+
+    @property
+    def name(self) -> str: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+def resolved(what: str, given: object, table: Mapping[str, R], check: Callable[[R], None]) -> R:
+    """The row that is given by name, or one of the user's own, which is checked; InputError for anything else."""
+    kind = type(next(iter(table.values())))
+    if isinstance(given, kind):
+        known = table.get(given.name)
+        if known is None:
+            check(given)
+        elif known != given:
+            rule = f"an mf.{kind.__name__} of your own must have a name that none of the package has"
+            raise InputError(rule, repr(given.name), "Give it another: _replace(name=...) makes a copy.")
+        return known or given
+    if not isinstance(given, str) or given not in table:
+        rule = f"`{what}` must be an mf.{kind.__name__} or the name of one"
+        raise InputError(rule, repr(given), nearest(str(given), table))
+    return table[given]
+
+
+def described(row: R, table: Mapping[str, R]) -> str:
+    """What stands for a row in a configuration: the name of a table's; of a user's also a hash of its formulas."""
+    if table.get(row.name) is row:
+        return row.name
+    return f"{row.name} {hashlib.sha256(repr(list(content(tuple(row)))).encode()).hexdigest()[:12]}"
+
+
+def sent(row: R, table: Mapping[str, R], named: Callable[[str], R], made: Callable[..., R]) -> tuple[Any, ...]:
+    """How pickle sends a row: what to call there, and with what."""
+    return (named, (row.name,)) if table.get(row.name) is row else (made, tuple(row))
