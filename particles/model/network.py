@@ -100,7 +100,7 @@ class Network:
         Parameters
         ----------
         count
-            M.
+            The number of particles M.
 
         Returns
         -------
@@ -117,7 +117,7 @@ class Network:
         step
             `eta` in flow time.
         count
-            M.
+            The number of particles M.
 
         Returns
         -------
@@ -134,7 +134,7 @@ class Network:
         weight
             `lam` in flow time.
         count
-            M.
+            The number of particles M.
 
         Returns
         -------

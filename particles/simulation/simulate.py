@@ -117,7 +117,7 @@ def simulate(
 
     Notes
     -----
-    An iteration moves each particle by `eta v`, with
+    Descent under an L2 regulariser of weight lam moves each particle by `eta v`, with
 
     .. math:: v(s, b) = -\frac{s}{\alpha} E[l'(g, y) \, \sigma'(b \cdot x) \, x] - \lambda b
 
