@@ -48,7 +48,8 @@ class Network:
     bias
         Whether a 1 is appended to every input. Positions are then in R^(d+1).
     train
-        "input", the default and the paper's choice, or ("input", "output"), where s moves as well.
+        "input", the default and the paper's choice, or ("input", "output"), where s moves as well; `a_r` stays
+        `s_r M^-beta`.
 
     Raises
     ------
