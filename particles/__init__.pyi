@@ -11,6 +11,7 @@ from .errors import (
     ParticlesError as ParticlesError,
     StorageError as StorageError,
 )
+from .experiments.python_sweep import sweep as sweep
 from .experiments.sweep_dataset import open_sweep as open_sweep
 from .measures.laws import (
     Atoms as Atoms,

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from particles.storage.forms import timed
+
 Array = NDArray[np.float64]
 Window = tuple[slice, ...]
 
@@ -70,7 +72,7 @@ def assembled(axes: Sequence[Axis], records: Records) -> xarray.Dataset:
     """All variables of the runs over the axes; nothing but coordinates is read yet.
 
     Time is one coordinate where all runs share it, as far as each went. Step sizes as an axis give each run its own:
-    then the recorded numbers lie along `record`, and `time` is a variable over the grid.
+    then the recorded numbers lie along `record`, and `time` is a variable over the grid; `time_NAME` likewise.
     """
     forms = {name: form for record in records.values() for name, form in record.forms.items()}
     places = {axis.name: (axis.name, list(axis.values), axis.attrs) for axis in axes}
@@ -82,14 +84,14 @@ def assembled(axes: Sequence[Axis], records: Records) -> xarray.Dataset:
         for form in record.forms.values():
             sizes |= {dim: max(size, sizes.get(dim, 0)) for dim, size in zip(form.dims, form.shape, strict=True)}
     coords = {name for record in records.values() for name in record.coords}
-    shared = _alike("time", records)
+    own = {dim: dim.replace("time", "record", 1) for dim in sizes if timed(dim) and not _alike(dim, records)}
     data: dict[str, Any] = {}
     for name, form in forms.items():
-        if name in coords and _alike(name, records) and (shared or "time" not in form.dims):
+        if name in coords and _alike(name, records) and not own.keys() & form.dims:
             longest = max(records.values(), key=lambda record: np.size(record.coords.get(name, ())))
             places[name] = form.dims, longest.coords[name], form.attrs  # type: ignore[assignment]
             continue
-        dims = tuple("record" if dim == "time" and not shared else dim for dim in form.dims)
+        dims = tuple(own.get(dim, dim) for dim in form.dims)
         stack = Stack(name, (*shape, *(sizes[dim] for dim in form.dims)), len(shape), records)
         data[name] = (tuple(places)[: len(shape)] + dims, _cached(stack), form.attrs)
     return xarray.Dataset({name: xarray.Variable(*parts) for name, parts in data.items()}, coords=places)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from particles.checks import in_range, numpy_settings, whole
 from particles.data.dataset import Batches, Dataset, Stream, checked_labels
@@ -15,7 +15,7 @@ from particles.model.losses import LOSSES, Loss, loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.model.tables import described
-from particles.population.messages import population_spec
+from particles.population.messages import PopulationSpec, population_spec
 from particles.population.observables import OBSERVABLES, Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
@@ -138,6 +138,88 @@ def simulate(
     >>> run.dataset["loss"].values.round(3)
     array([0.108, 0.011, 0.002])
     """
+    ready = prepared(
+        net, start, data, method, steps, loss, regulariser, record_every, record, positions, test, engine, dtype
+    )
+    problem, plan, observer = ready.problem, ready.plan, ready.observer
+    config = ready.config() if config is None else config
+    key = fingerprint(config)
+    saves = checkpoints_of(checkpoints)
+    keeper = checkpoint.Checkpoints(Path(saves.folder).absolute(), key, saves.keep) if saves else None
+    last = Path(final).absolute() if final else None
+    if keeper and last == keeper.folder:
+        raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")
+    population = (engine or Local()).populate(ready.spec, problem.samples)
+    try:
+        with watched(progress) as told:
+            seconds = saves.every if saves else 0.0
+            runner = Runner(problem, population, observer, plan.iterations, keeper, seconds, told, last, key)
+            with own_files(keeper, last, key):
+                outcome = runner.run()
+    finally:
+        population.close()
+    targets = {"target": problem.samples.y} | ({"test_target": problem.samples.y_test} if test else {})
+    dataset = dataset_of(
+        runner.rows, problem.times, observer.names(), targets, config, outcome.status, runner.events, plan.groups
+    )
+    if "parts" in runner.memory:
+        dataset.attrs |= dict(zip(("accepted_parts", "rejected_parts"), runner.memory["parts"].tolist(), strict=True))
+    run = Run(dataset, outcome.measure, outcome.average, outcome.left)
+    if outcome.error:
+        remedy = outcome.error.remedy or advice(problem, ready.spec.start, bool(runner.rows))
+        diverged = DivergedError(f"the run diverged: {outcome.error}. {remedy}", outcome.error.iteration, remedy)
+        diverged.run = run
+        raise diverged from outcome.error
+    return run
+
+
+class Prepared(NamedTuple):
+    """The arguments of a run, checked; nothing is computed yet."""
+
+    problem: Problem
+    spec: PopulationSpec
+    plan: Cadences
+    observer: Observer
+    data: Dataset | Stream
+
+    def config(self) -> dict[str, Any]:
+        """A configuration for a run that was started from Python: what was passed, arrays by their hash."""
+        problem, start, groups = self.problem, self.spec.start, self.plan.groups
+        samples = problem.samples
+        cadences = {dim: (at, [described(row, OBSERVABLES) for row in rows]) for dim, (at, rows) in groups.items()}
+        return {
+            "network": repr(problem.net),
+            "data": repr(self.data),
+            "samples": array_hash(samples.x, samples.y),
+            "test": array_hash(samples.x_test, samples.y_test),
+            "start": {"count": start.count, "hash": _start_hash(start)},
+            "method": repr(problem.method),
+            "steps": len(problem.sizes),
+            "loss": described(problem.loss, LOSSES),
+            "regulariser": repr(problem.regulariser),
+            "record": [described(row, OBSERVABLES) for row in self.observer.rows],
+            "positions": self.observer.positions,
+            "recorded_iterations": self.plan.iterations,
+            "dtype": self.spec.dtype,
+        } | ({"cadences": cadences} if len(groups) > 1 else {})
+
+
+def prepared(
+    net: Network,
+    start: Measure | Source,
+    data: Dataset | Stream,
+    method: Method,
+    steps: int,
+    loss: str | Loss = "squared",
+    regulariser: Regulariser | None = None,
+    record_every: int | str | Iterable[int] = 1,
+    record: Entry | Iterable[Entry] = DEFAULT_RECORD,
+    positions: int | None = None,
+    test: Dataset | None = None,
+    engine: Engine | None = None,
+    dtype: str = "float64",
+) -> Prepared:
+    """What the arguments of `simulate` come to; InputError where one of them is wrong."""
     steps = whole("steps", steps, 0, remedy="Use 0 to look at the start only.")
     plan = planned(record, record_every, positions, steps)
     if not isinstance(regulariser, Regulariser | None):
@@ -145,14 +227,9 @@ def simulate(
         raise InputError(rule_of, repr(regulariser), "The kernels know no other.")
     row, rule = loss_row(loss), method.rule(regulariser)
     method.check(net, rule)
-    train = data.holdout() if isinstance(data, Stream) else data
+    samples = _samples(net, data, method, test)
     if row.binary:
-        checked_labels(train.y)
-    if test is not None and test.x.shape[1] != train.x.shape[1]:
-        raise InputError(
-            "`test` must have the training inputs' columns", f"{test.x.shape[1]} for {train.x.shape[1]}", ""
-        )
-    samples = Samples(net, Batches(data, method.batch, method.seed), train, test)
+        checked_labels(samples.y)
     source = _checked_source(start, samples.x.shape[1])
     count = source.count if plan.particles is None else whole("positions", plan.particles, 1, source.count)
     rates = schedule(method.step)
@@ -161,41 +238,21 @@ def simulate(
     if "kernel_distance" in plan.names:
         kernel.check(isinstance(method, GradientDescent))
     observer = Observer(plan.due, net, row, rule, samples, method.average, count, kernel)
-    if config is None:
-        config = describe(net, data, method, steps, row, rule, plan, observer, samples, dtype, source)
-    key = fingerprint(config)
-    saves = checkpoints_of(checkpoints)
-    keeper = checkpoint.Checkpoints(Path(saves.folder).absolute(), key, saves.keep) if saves else None
-    last = Path(final).absolute() if final else None
-    if keeper and last == keeper.folder:
-        raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")
-
-    made = population_spec(net, source, dtype, method.average, observer.anchored, method.weighing)
+    spec = population_spec(net, source, dtype, method.average, observer.anchored, method.weighing)
     for name, values in (("x", samples.x), ("y", samples.y), ("`test`", samples.x_test)):
         in_range(name, values, dtype)
-    population = (engine or Local()).populate(made, samples)
-    try:
-        problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps))
-        with watched(progress) as told:
-            seconds = saves.every if saves else 0.0
-            runner = Runner(problem, population, observer, plan.iterations, keeper, seconds, told, last, key)
-            with own_files(keeper, last, key):
-                outcome = runner.run()
-    finally:
-        population.close()
-    targets = {"target": train.y} | ({"test_target": test.y} if test else {})
-    dataset = dataset_of(
-        runner.rows, problem.times, observer.names(), targets, config, outcome.status, runner.events, plan.groups
-    )
-    if "parts" in runner.memory:
-        dataset.attrs |= dict(zip(("accepted_parts", "rejected_parts"), runner.memory["parts"].tolist(), strict=True))
-    run = Run(dataset, outcome.measure, outcome.average, outcome.left)
-    if outcome.error:
-        remedy = outcome.error.remedy or advice(problem, source, bool(runner.rows))
-        diverged = DivergedError(f"the run diverged: {outcome.error}. {remedy}", outcome.error.iteration, remedy)
-        diverged.run = run
-        raise diverged from outcome.error
-    return run
+    problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps))
+    return Prepared(problem, spec, plan, observer, data)
+
+
+def _samples(net: Network, data: Dataset | Stream, method: Method, test: Dataset | None) -> Samples:
+    """The samples of a run as its network sees them."""
+    train = data.holdout() if isinstance(data, Stream) else data
+    if test is not None and test.x.shape[1] != train.x.shape[1]:
+        raise InputError(
+            "`test` must have the training inputs' columns", f"{test.x.shape[1]} for {train.x.shape[1]}", ""
+        )
+    return Samples(net, Batches(data, method.batch, method.seed), train, test)
 
 
 def _checked_source(start: Measure | Source, dim: int) -> Source:
@@ -206,38 +263,6 @@ def _checked_source(start: Measure | Source, dim: int) -> Source:
         return source_of(checked_measure(start, dim))
     check_dim(start.dim, dim)
     return start
-
-
-def describe(
-    net: Network,
-    data: Dataset | Stream,
-    method: Method,
-    steps: int,
-    loss: Loss,
-    rule: Regulariser,
-    plan: Cadences,
-    observer: Observer,
-    samples: Samples,
-    dtype: str,
-    start: Source,
-) -> dict[str, Any]:
-    """A configuration for a run that was started from Python: what was passed, arrays by their hash."""
-    cadences = {dim: (at, [described(row, OBSERVABLES) for row in rows]) for dim, (at, rows) in plan.groups.items()}
-    return {
-        "network": repr(net),
-        "data": repr(data),
-        "samples": array_hash(samples.x, samples.y),
-        "test": array_hash(samples.x_test, samples.y_test),
-        "start": {"count": start.count, "hash": _start_hash(start)},
-        "method": repr(method),
-        "steps": steps,
-        "loss": described(loss, LOSSES),
-        "regulariser": repr(rule),
-        "record": [described(row, OBSERVABLES) for row in observer.rows],
-        "positions": observer.positions,
-        "recorded_iterations": plan.iterations,
-        "dtype": dtype,
-    } | ({"cadences": cadences} if len(plan.groups) > 1 else {})
 
 
 def _start_hash(start: Source) -> str:
