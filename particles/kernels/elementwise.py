@@ -41,7 +41,8 @@ def lanewise(formula: Callable[[float], float]) -> Any:
     ...     return math.exp(-v * v)
     >>> def bump_slope(v):
     ...     return -2.0 * v * math.exp(-v * v)
-    >>> mf.Activation("bump", mf.lanewise(bump), mf.lanewise(bump_slope), 0.86, 2.0, linear_growth=True).assumption_2
+    >>> own = mf.Activation("bump", mf.lanewise(bump), mf.lanewise(bump_slope), 0.86, 2.0, linear_growth=True)
+    >>> mf.Network(own).activation.assumption_2
     True
     """
     return inlined(_each_lane, formula=registered(formula))
