@@ -60,14 +60,10 @@ def named(name: str, identity: Identity) -> Any:
     return resolve(name, identity.get("modules", {})) if is_reference(name) else name
 
 
-def records(config: Config, identity: Identity, particles: int) -> list[Record]:
-    """What is recorded at each cadence, of a run of so many particles."""
+def records(config: Config, identity: Identity) -> list[Record]:
+    """What is recorded at each cadence."""
     return [
-        Record(
-            [named(name, identity) for name in record.variables],
-            record.every,
-            record.positions and min(record.positions, particles),
-        )
+        Record([named(name, identity) for name in record.variables], record.every, record.positions)
         for record in config.records
     ]
 

@@ -1,6 +1,6 @@
 """What makes one run of a sweep: objects, or a configuration that they are built from."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from particles.measures.laws import Law
 from particles.measures.measure import Measure, Source
 from particles.methods.base import Method
 from particles.model.network import Network
+from particles.simulation.record import Entry, Record, entries
 
 KnownData = dict[str, build.Data]  # samples that were read before, by `build.data_key`
 
@@ -47,13 +48,25 @@ class RunSpec:
 
     def arguments(self, nodes: int | None) -> dict[str, Any]:
         """What `simulate` takes for this run."""
+        M = nodes or self.count
+        record = [_of_at_most(M, entry) for entry in entries(self.settings["record"])]
+        positions = self.settings.get("positions")
         return self.settings | {
             "net": self.net,
             "start": self.start(nodes),
             "data": self.data,
             "method": self.method,
             "steps": self.steps,
+            "record": record,
+            "positions": positions and min(positions, M),
         }
+
+
+def _of_at_most(M: int, entry: Entry) -> Entry:
+    """What is recorded, of no more particles than there are."""
+    if isinstance(entry, Record) and entry.particles:
+        return replace(entry, particles=min(entry.particles, M))
+    return entry
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,7 @@ class ConfigSpec:
         settings = {
             "loss": build.named(config.loss, identity),
             "regulariser": objects.regulariser,
-            "record": build.records(config, identity, identity["start"].get("nodes", self.count)),
+            "record": build.records(config, identity),
             "test": objects.test,
             "dtype": config.dtype,
         }

@@ -14,7 +14,7 @@ from particles.errors import ClusterError, DivergedError, LostError
 from particles.files.atomic import held, make_folder
 from particles.measures.measure import Measure
 from particles.methods.base import Memory, Problem
-from particles.population.observables import Observer
+from particles.population.observer import Observer
 from particles.population.population import Population, measure_of
 from particles.simulation.flow import Snapshot, flow, mean_loss
 from particles.simulation.interrupt import interruptible

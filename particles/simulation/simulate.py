@@ -16,7 +16,8 @@ from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.model.tables import described
 from particles.population.messages import PopulationSpec, population_spec
-from particles.population.observables import OBSERVABLES, Observer
+from particles.population.observables import OBSERVABLES
+from particles.population.observer import Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
 from particles.simulation.bar import watched
@@ -53,30 +54,85 @@ def simulate(
     progress: Progress | bool | None = None,
     final: str | Path | None = None,
 ) -> Run:
-    """Run `steps` iterations of a method and record (3, 3.4; flow time).
+    r"""Run a method for some iterations and record what happens, in flow time.
 
-    start: a measure, or a lazy sample of a law, whose particles are created on the worker that owns them: for clouds
-    that fill the memory, or several machines. engine: `Local(threads)`, the default, or `Ray(shards)`; the numbers are
-    the same.
+    Parameters
+    ----------
+    net
+        The network.
+    start
+        A measure: M random particles, or a quadrature for M = infinity. Or `law.sample(M, seed, lazy=True)`, whose
+        particles are created on the worker that owns them.
+    data
+        The training samples: n of them, or a stream of fresh ones.
+    method
+        How the particles move, with its step in flow time.
+    steps
+        Iterations, >= 0.
+    loss
+        A name from `mf.LOSSES`, "squared" by default, or an `mf.Loss` of your own.
+    regulariser
+        h of (2), an `mf.L1` or `mf.L2`; None, the default, for none. Methods with a `weight_decay` bring their own.
+    record_every
+        When plain names of `record` are recorded: at every k-th iteration (1 by default), at "log" ten a decade, or at
+        the iterations that are listed; the first and the last always.
+    record
+        Names from `mf.OBSERVABLES`, "loss" and "prediction" by default. An `mf.Observable` of your own and an
+        `mf.Record`, which has a cadence of its own, may be among them.
+    positions
+        How many particles "position" records, the first ones; None, the default, for all.
+    test
+        Samples for the quantities whose names begin with `test_`.
+    engine
+        Where it runs: `mf.Local(threads)`, the default, or `mf.Ray(shards)`. The numbers are the same.
+    dtype
+        "float64", the default, or "float32" of the particles and of the loops over them. Sums over blocks are float64.
+    config
+        What is stored as the configuration; by default these arguments.
+    checkpoints
+        A folder, or `mf.Checkpoints(folder, every=seconds)`. If it holds a state of the same configuration, the run
+        goes on from there with the same bits.
+    progress
+        A function, called with (iteration, steps) after each iteration (one-sample SGD: every few milliseconds; a
+        divided step: after each part). A true answer stops the run, its state kept in `checkpoints`. True shows a bar
+        on a terminal or in a notebook, and nothing elsewhere.
+    final
+        A folder in which each shard writes its own particles of the last measure instead of sending them here. The file
+        that the run is saved to refers to the folder, and `mf.open_run` reads both.
 
-    loss: a name from `mf.LOSSES`, or an `mf.Loss` of your own.
-    record: names from `mf.OBSERVABLES`, or an `mf.Observable` of your own, at every k-th iteration, at
-    "log"arithmically spaced ones, or at those listed (record_every); the first and the last always. `mf.Record` has a
-    cadence of its own. positions: how many particles "position" records, the first ones (None: all).
-    test: samples for the test_ quantities. config: what is stored as the configuration (None: these arguments).
-    checkpoints: a folder, or `mf.Checkpoints(folder, every=seconds)`; if it holds a state of the same configuration the
-    run goes on from there, with the same bits.
-    final: a folder in which the shards leave the last measure, each its own particles, instead of sending them here:
-    a file that the run is saved to refers to that folder, and `mf.open_run` reads both.
-    progress: called with (iteration, steps) after each (one-sample SGD: every few milliseconds); a true answer stops
-    the run, its state kept in `checkpoints`. True shows a bar on a terminal or in a notebook, and nothing elsewhere.
+    Returns
+    -------
+    Run
+        What was recorded, and the last measure.
 
-    Raises InputError for bad arguments, DivergedError (its `run` holds what was recorded) when the numbers are lost,
-    StorageError where a checkpoint cannot be written, or not be read now: it stays, and nothing begins anew.
-    Ctrl-C ends the run after the iteration under way and returns what was recorded, with status "stopped"; pressed
-    again it is KeyboardInterrupt, and the checkpoints are what is left. Of a step that a tolerance divides only the
-    part under way is finished, then the step is undone; `progress` is asked after each part too.
+    Raises
+    ------
+    InputError
+        For arguments that do not fit together.
+    DivergedError
+        When a value is no longer finite or the loss diverges; its `run` has what was recorded.
+    StorageError
+        For a checkpoint that cannot be written, or not be read now. The checkpoint stays, and nothing begins anew.
+    KeyboardInterrupt
+        If Ctrl-C is pressed twice. The checkpoints are what is left.
 
+    Notes
+    -----
+    Descent under an L2 regulariser of weight lam moves each particle by `eta v`, with
+
+    .. math:: v(s, b) = -\frac{s}{\alpha} E[l'(g, y) \, \sigma'(b \cdot x) \, x] - \lambda b
+
+    so that runs of different M share the time axis `t = eta * iteration`.
+
+    Ctrl-C ends the run after the iteration under way, and what was recorded is returned with the status "stopped". Of a
+    step that a tolerance divides only the part under way is finished, and the step is undone.
+
+    References
+    ----------
+    Equations (2), (3), (4); section 3.4.
+
+    Examples
+    --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> run = mf.simulate(net, law.sample(64, seed=0), data, mf.GradientDescent(0.5), steps=20, record_every=10)

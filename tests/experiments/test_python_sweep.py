@@ -367,7 +367,6 @@ REFUSED = [
     ({"record": ["loss", "los"]}, "Did you mean 'loss'?"),
     ({"limit": 64.0}, "`limit` must be a whole number from 2"),
     ({"limit": [64, 128]}, "`limit` must be a whole number from 2"),
-    ({"limit": 4, "positions": 8}, "`limit` must be a whole number >= 8: got 4"),
     ({"limit": 64, "net": mf.Network("tanh", beta=0.5)}, "`limit` is the mean field's, of networks with beta=1"),
     ({"limit": 64, "method": mf.Langevin(0.1, 0.1)}, "`limit` is computed by a quadrature, which integrates no noise"),
     ({"limit": 64, "law": mf.Gaussian(3).sample(8, seed=0), "count": None}, "`limit` needs the law of the start"),
