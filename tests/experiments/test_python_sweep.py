@@ -70,8 +70,14 @@ BOTH = {
         {"steps": range(2, 5, 2), "dtype": ["float64", "float32"]},
     ),
     "record": (
-        ["record.every=2", 'record.variables=["position", "loss"]', "record.positions=3", "start.count=[8]"],
-        {"record_every": 2, "record": iter(["position", "loss"]), "positions": 3, "count": [8]},
+        [
+            "record.every=2",
+            'record.variables=["position", "loss"]',
+            "record.positions=3",
+            "start.count=[8]",
+            "limit.nodes=2",
+        ],
+        {"record_every": 2, "record": iter(["position", "loss"]), "positions": 3, "count": [8], "limit": 2},
     ),
 }
 
