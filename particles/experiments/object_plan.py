@@ -20,7 +20,7 @@ from particles.measures.measure import Measure
 from particles.measures.random_streams import ROWS
 from particles.methods.base import Method
 from particles.model.network import Network
-from particles.simulation.simulate import prepared
+from particles.simulation.arguments import prepared
 from particles.storage.provenance import array_hash
 
 # The arguments that may be lists, in the order of the axes, and the settings that they are in a configuration.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
 
+from particles.checks import numpy_settings
 from particles.data.dataset import Dataset, Stream
 from particles.experiments import summary
 from particles.experiments.folder import settle
@@ -40,6 +41,7 @@ T = TypeVar("T")
 OneOrMany: TypeAlias = T | Sequence[T] | NDArray[Any]
 
 
+@numpy_settings
 def sweep(
     net: OneOrMany[Network],
     law: OneOrMany[Law | Measure | Source],
@@ -134,21 +136,21 @@ def sweep(
         "signs": signs, "loss": loss, "regulariser": regulariser, "record_every": record_every,
         "record": entries(record), "positions": positions, "test": test, "dtype": dtype,
     }  # fmt: skip
-    made = object_plan(folder.name if folder else "sweep", limit, arguments)
+    plan = object_plan(folder.name if folder else "sweep", limit, arguments)
     threads, tasks, particles = _engines(engine)
     folder = folder or _temporary()
     make_folder(folder)
     with alone(folder):
-        whole, notice = settle(made, folder)
+        whole, notice = settle(plan, folder)
         if notice:
             warnings.warn(notice, stacklevel=2)
         held = engine.held() if isinstance(engine, Ray) else nullcontext()
         with held, _Bar(progress) as bar, interruptible() as stop:
-            outcomes = run_sweep(made, folder, bar, threads, stop=stop, tasks=tasks, engine=particles)
+            outcomes = run_sweep(plan, folder, bar, threads, stop=stop, tasks=tasks, engine=particles)
         _warn(outcomes)
         if whole and not stop.is_set():
             summary.write(whole, folder)
-    return open_planned(made, folder)
+    return open_planned(plan, folder)
 
 
 def _warn(outcomes: list[Outcome]) -> None:

@@ -2,35 +2,26 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from particles.checks import in_range, numpy_settings, whole
-from particles.data.dataset import Batches, Dataset, Stream, checked_labels
+from particles.checks import numpy_settings
+from particles.data.dataset import Dataset, Stream
 from particles.errors import DivergedError, InputError
-from particles.measures.measure import Given, Measure, Source, check_dim, checked_measure, source_of
-from particles.methods.base import Method, Problem
-from particles.methods.descent import GradientDescent
-from particles.methods.schedules import schedule
-from particles.model.losses import LOSSES, Loss, loss as loss_row
+from particles.measures.measure import Measure, Source
+from particles.methods.base import Method
+from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
-from particles.model.tables import described
-from particles.population.messages import PopulationSpec, population_spec
-from particles.population.observables import OBSERVABLES
-from particles.population.observer import Observer
 from particles.population.population import Engine, Local
-from particles.population.samples import Samples
+from particles.simulation.arguments import prepared
 from particles.simulation.bar import watched
 from particles.simulation.checkpoints import Checkpoints, checkpoints_of
-from particles.simulation.kernel_observer import KernelObserver
-from particles.simulation.record import DEFAULT_RECORD, Cadences, Entry, planned
+from particles.simulation.record import DEFAULT_RECORD, Entry
 from particles.simulation.runner import Progress, Runner, own_files
 from particles.simulation.stability import advice
 from particles.storage import checkpoint
-from particles.storage.provenance import array_hash, fingerprint
+from particles.storage.provenance import fingerprint
 from particles.storage.run import Run, dataset_of
-
-_HASHED = 4096  # atoms of a start that is not in memory
 
 
 @numpy_settings
@@ -172,103 +163,3 @@ def simulate(
         diverged.run = run
         raise diverged from outcome.error
     return run
-
-
-class Prepared(NamedTuple):
-    """The arguments of a run, checked; nothing is computed yet."""
-
-    problem: Problem
-    spec: PopulationSpec
-    plan: Cadences
-    observer: Observer
-    data: Dataset | Stream
-
-    def config(self) -> dict[str, Any]:
-        """A configuration for a run that was started from Python: what was passed, arrays by their hash."""
-        problem, start, groups = self.problem, self.spec.start, self.plan.groups
-        samples = problem.samples
-        cadences = {dim: (at, [described(row, OBSERVABLES) for row in rows]) for dim, (at, rows) in groups.items()}
-        return {
-            "network": repr(problem.net),
-            "data": repr(self.data),
-            "samples": array_hash(samples.x, samples.y),
-            "test": array_hash(samples.x_test, samples.y_test),
-            "start": {"count": start.count, "hash": _start_hash(start)},
-            "method": repr(problem.method),
-            "steps": len(problem.sizes),
-            "loss": described(problem.loss, LOSSES),
-            "regulariser": repr(problem.regulariser),
-            "record": [described(row, OBSERVABLES) for row in self.observer.rows],
-            "positions": self.observer.positions,
-            "recorded_iterations": self.plan.iterations,
-            "dtype": self.spec.dtype,
-        } | ({"cadences": cadences} if len(groups) > 1 else {})
-
-
-def prepared(
-    net: Network,
-    start: Measure | Source,
-    data: Dataset | Stream,
-    method: Method,
-    steps: int,
-    loss: str | Loss = "squared",
-    regulariser: Regulariser | None = None,
-    record_every: int | str | Iterable[int] = 1,
-    record: Entry | Iterable[Entry] = DEFAULT_RECORD,
-    positions: int | None = None,
-    test: Dataset | None = None,
-    engine: Engine | None = None,
-    dtype: str = "float64",
-) -> Prepared:
-    """What the arguments of `simulate` come to; InputError where one of them is wrong."""
-    steps = whole("steps", steps, 0, remedy="Use 0 to look at the start only.")
-    plan = planned(record, record_every, positions, steps)
-    if not isinstance(regulariser, Regulariser | None):
-        rule_of = "`regulariser` must be an mf.L1 or mf.L2, or a subclass"
-        raise InputError(rule_of, repr(regulariser), "The kernels know no other.")
-    row, rule = loss_row(loss), method.rule(regulariser)
-    method.check(net, rule)
-    samples = _samples(net, data, method, test)
-    if row.binary:
-        checked_labels(samples.y)
-    source = _checked_source(start, samples.x.shape[1])
-    count = source.count if plan.particles is None else whole("positions", plan.particles, 1, source.count)
-    rates = schedule(method.step)
-    here = engine if isinstance(engine, Local) else Local()
-    kernel = KernelObserver(net, source, samples, row, rule, rates, plan.iterations, here)
-    if "kernel_distance" in plan.names:
-        kernel.check(isinstance(method, GradientDescent))
-    observer = Observer(plan.due, net, row, rule, samples, method.average, count, kernel)
-    spec = population_spec(net, source, dtype, method.average, observer.anchored, method.weighing)
-    for name, values in (("x", samples.x), ("y", samples.y), ("`test`", samples.x_test)):
-        in_range(name, values, dtype)
-    problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps))
-    return Prepared(problem, spec, plan, observer, data)
-
-
-def _samples(net: Network, data: Dataset | Stream, method: Method, test: Dataset | None) -> Samples:
-    """The samples of a run as its network sees them."""
-    train = data.holdout() if isinstance(data, Stream) else data
-    if test is not None and test.x.shape[1] != train.x.shape[1]:
-        raise InputError(
-            "`test` must have the training inputs' columns", f"{test.x.shape[1]} for {train.x.shape[1]}", ""
-        )
-    return Samples(net, Batches(data, method.batch, method.seed), train, test)
-
-
-def _checked_source(start: Measure | Source, dim: int) -> Source:
-    """The start as a source of particles on R^dim."""
-    if isinstance(start, Given):
-        start = start.measure
-    if isinstance(start, Measure):
-        return source_of(checked_measure(start, dim))
-    check_dim(start.dim, dim)
-    return start
-
-
-def _start_hash(start: Source) -> str:
-    """What tells starts apart: all atoms of a measure; of one that is made as needed, its first atoms."""
-    if isinstance(start, Given):
-        return array_hash(*start.measure)
-    first = min(start.count, _HASHED)
-    return array_hash(*start.part(0, first), *start.part(start.count - 1, start.count))
