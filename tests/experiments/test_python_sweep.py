@@ -70,8 +70,14 @@ BOTH = {
         {"steps": range(2, 5, 2), "dtype": ["float64", "float32"]},
     ),
     "record": (
-        ["record.every=2", 'record.variables=["position", "loss"]', "record.positions=3", "start.count=[8]"],
-        {"record_every": 2, "record": iter(["position", "loss"]), "positions": 3, "count": [8]},
+        [
+            "record.every=2",
+            'record.variables=["position", "loss"]',
+            "record.positions=3",
+            "start.count=[8]",
+            "limit.nodes=2",
+        ],
+        {"record_every": 2, "record": iter(["position", "loss"]), "positions": 3, "count": [8], "limit": 2},
     ),
 }
 
@@ -367,7 +373,6 @@ REFUSED = [
     ({"record": ["loss", "los"]}, "Did you mean 'loss'?"),
     ({"limit": 64.0}, "`limit` must be a whole number from 2"),
     ({"limit": [64, 128]}, "`limit` must be a whole number from 2"),
-    ({"limit": 4, "positions": 8}, "`limit` must be a whole number >= 8: got 4"),
     ({"limit": 64, "net": mf.Network("tanh", beta=0.5)}, "`limit` is the mean field's, of networks with beta=1"),
     ({"limit": 64, "method": mf.Langevin(0.1, 0.1)}, "`limit` is computed by a quadrature, which integrates no noise"),
     ({"limit": 64, "law": mf.Gaussian(3).sample(8, seed=0), "count": None}, "`limit` needs the law of the start"),
