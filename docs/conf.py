@@ -43,6 +43,6 @@ nitpick_ignore_regex = [
     ("py:class", "ArrayLike|Event|Figure|LinearOperator|Runs"),  # imported for type checking only
     (
         "py:class",
-        r"particles\..*\.(Lengths|Method|Profile|Purpose|Regulariser|Sample|Scene|Schedule|StoredMeasure)",
+        r"particles\..*\.(BlockView|Lengths|Method|Profile|Purpose|Regulariser|Sample|Scene|Schedule|StoredMeasure)",
     ),  # that no user makes
 ]

@@ -11,7 +11,9 @@ from .errors import (
     ParticlesError as ParticlesError,
     StorageError as StorageError,
 )
+from .experiments.python_sweep import sweep as sweep
 from .experiments.sweep_dataset import open_sweep as open_sweep
+from .kernels.elementwise import lanewise as lanewise
 from .measures.laws import (
     Atoms as Atoms,
     Ball as Ball,

@@ -178,10 +178,10 @@ class Setting(NamedTuple):
 def settings_of(kind: Any) -> dict[str, tuple[tuple[Any, ...], Setting]]:
     """The types and the setting of every field of a dataclass that has one."""
     hints = typing.get_type_hints(kind, include_extras=True)
-    found = {name: typing.get_args(hints[name]) for name in kind.__dataclass_fields__}
+    annotations = {name: typing.get_args(hints[name]) for name in kind.__dataclass_fields__}
     return {
         name: (typing.get_args(parts[0]) or (parts[0],), parts[1])
-        for name, parts in found.items()
+        for name, parts in annotations.items()
         if len(parts) == 2 and isinstance(parts[1], Setting)
     }
 

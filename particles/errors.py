@@ -91,7 +91,7 @@ class DivergedError(ParticlesError, ArithmeticError):
     iteration
         At which it was seen; None where time has no iterations.
     remedy
-        What to do, in words; empty where the message has it.
+        What to do; empty where it is a smaller step.
 
     Notes
     -----

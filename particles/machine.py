@@ -65,10 +65,10 @@ def processor() -> Processor:
 
 def mixture(processors: Iterable[Processor]) -> str:
     """What must be known where a run uses processors of several families; empty for one."""
-    found = list(processors)
-    if len({one.family for one in found}) < 2:
+    used = list(processors)
+    if len({one.family for one in used}) < 2:
         return ""
-    kinds = sorted({one: found.count(one) for one in found}.items())
+    kinds = sorted({one: used.count(one) for one in used}.items())
     names = ", ".join(f"{count} x {one.name} ({one.family.split()[0]})" for one, count in kinds)
     return f"its processes run on different processors, {names}: the same bits are promised on one family only"
 
@@ -85,14 +85,14 @@ def _name() -> str:
 @cache
 def _quotas(root: Path) -> tuple[float, ...]:
     """Cores that the control groups around this process allow, in version 2 and version 1."""
-    found = []
+    quotas = []
     for group in _groups(root, "cpu"):
         words = _read(group / "cpu.max").split() or [
             _read(group / f"cpu.cfs_{name}_us") for name in ("quota", "period")
         ]
         if all(word.isdecimal() for word in words) and int(words[1]) > 0:  # "max" and -1 are none
-            found.append(int(words[0]) / int(words[1]))
-    return tuple(found)
+            quotas.append(int(words[0]) / int(words[1]))
+    return tuple(quotas)
 
 
 @cache

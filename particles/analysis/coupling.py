@@ -108,8 +108,8 @@ def coupled(
     """
     sizes = sorted({whole("counts", count, 1) for count in np.ravel(counts).tolist()})
     if net.beta != 1.0 or net.train != ("input",) or not sizes:
-        told = f"beta={net.beta:g}, train={net.train}, {counts}"
-        raise InputError("twins need beta = 1, input weights that train alone, and `counts`", told, "")
+        got = f"beta={net.beta:g}, train={net.train}, {counts}"
+        raise InputError("twins need beta = 1, input weights that train alone, and `counts`", got, "")
     if signs == "symmetric":
         raise InputError('`signs` must be "positive" or "random" for networks that nest', signs, "")
     smooth = _smooth(method, data)
@@ -154,7 +154,7 @@ def _dataset(
 ) -> "xarray.Dataset":
     import xarray
 
-    said = {
+    meanings = {
         "twin_distance": "(1/M sum_r |b_r - twin_r|^2)^(1/2)",
         "twin_distance_max": "max_r |b_r - twin_r|",
         "prediction_distance": "rms over samples of g less the limit's",
@@ -162,7 +162,7 @@ def _dataset(
     return xarray.Dataset(
         {
             name: (("count", "time"), np.array(values), {"long_name": text, "units": "1", "equation": "3.4"})
-            for (name, text), values in zip(said.items(), (apart, farthest, outputs), strict=True)
+            for (name, text), values in zip(meanings.items(), (apart, farthest, outputs), strict=True)
         },
         coords={
             "count": ("count", counts, {"long_name": "number of particles M", "units": "1"}),

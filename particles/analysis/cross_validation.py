@@ -96,13 +96,13 @@ def losses(
     """The held-out loss of every model on every part: (models, parts). All models of a part start with its seed."""
     jobs = [(model, part) for model in models for part in parts]
     heavy = sorted(range(len(jobs)), key=lambda job: -jobs[job][0].neurons)  # so that no core waits at the end
-    found = np.empty(len(jobs))
+    scores = np.empty(len(jobs))
     tasks = (engine or Local()).tasks(_one, Errand(training, data), [jobs[job] for job in heavy])
     for number, result in tasks:
         if isinstance(result, Exception):  # a cluster's task hands back what it raised
             raise result
-        found[heavy[number]] = result
-    return found.reshape(len(models), len(parts))
+        scores[heavy[number]] = result
+    return scores.reshape(len(models), len(parts))
 
 
 def _one(errand: Errand, job: tuple[Model, Part]) -> float:

@@ -173,31 +173,31 @@ def mean_field(
 
 def _refined(limit: Limit, goal: float, norm: int, most: int) -> MeanField:
     """Levels of growing size until the scatter of one is small enough, then one run on as many nodes."""
-    count, asked, levels = limit.law.replicates, _FIRST, list[Level]()
+    count, nodes, levels = limit.law.replicates, _FIRST, list[Level]()
     sobol = count == quadrature.SCRAMBLES
     width = np.empty((2, 0))  # of the mean of a level, in both norms
     while True:
         values: list[Array] = []
         for replicate in range(count):
-            run, atoms = limit.run(asked // count, replicate)
+            run, atoms = limit.run(nodes // count, replicate)
             if run.status != "finished":
                 return _known(run, atoms, _single(run, values, width * np.sqrt(count)), levels, goal)
             values.append(limit.values(run))
         if (rounding := limit.rounding(run)) > goal:
             raise InputError("`tolerance` must be above rounding", f"{goal:g} and {rounding:.1e}", "Use float64.")
         width = _norms(quadrature.half_width(values)) + rounding
-        levels.append(Level(asked, float(width[norm].max())))
-        lost = 2 * asked > most or out_of_reach(levels, goal, most, sobol)
+        levels.append(Level(nodes, float(width[norm].max())))
+        lost = 2 * nodes > most or out_of_reach(levels, goal, most, sobol)
         if lost or levels[-1].error <= goal:
-            run, atoms = limit.run(asked)
+            run, atoms = limit.run(nodes)
             error = _both(width, limit.values(run), values)
-            levels[-1] = Level(asked, float(error[norm].max(initial=0.0)))
-            found = _known(run, atoms, error, levels, goal)
+            levels[-1] = Level(nodes, float(error[norm].max(initial=0.0)))
+            reached = _known(run, atoms, error, levels, goal)
             if run.status != "finished" or levels[-1].error <= goal:
-                return found
+                return reached
             if lost or out_of_reach(levels, goal, most, sobol):
-                raise _refused(found, levels, goal, most, sobol)
-        asked = following(levels, asked, goal, most, sobol)
+                raise _refused(reached, levels, goal, most, sobol)
+        nodes = following(levels, nodes, goal, most, sobol)
 
 
 def _norms(apart: Array) -> Array:
@@ -223,16 +223,16 @@ def _known(run: Run, atoms: int, error: Array, levels: list[Level], goal: float)
     """The run's dataset with what is known of its error: (2, T), in both norms."""
     tried = (*(level.nodes for level in levels[:-1]), atoms)
     errors = tuple(level.error for level in levels)
-    said = {"units": "1", "equation": "3.4"}
+    labels = {"units": "1", "equation": "3.4"}
     padded = np.array([*errors, *[np.nan] * (len(tried) - len(errors))])
     largest = "error of a prediction over the samples, 95% confidence, largest"
     mean = "error of predictions over the samples, 95% confidence, root mean square"
     level = "error stated with so many nodes, largest over time"
     dataset = run.dataset.assign(
-        limit_error=("time", error[0], {"long_name": largest, **said}),
-        limit_rms=("time", error[1], {"long_name": mean, **said}),
-        refinement_error=("refinement", padded, {"long_name": level, **said}),
-        nodes=("refinement", np.array(tried), {"long_name": "atoms of the rules that were tried", **said}),
+        limit_error=("time", error[0], {"long_name": largest, **labels}),
+        limit_rms=("time", error[1], {"long_name": mean, **labels}),
+        refinement_error=("refinement", padded, {"long_name": level, **labels}),
+        nodes=("refinement", np.array(tried), {"long_name": "atoms of the rules that were tried", **labels}),
     ).assign_attrs(nodes=atoms, tolerance=goal, limit_error=float(error[0].max(initial=0.0)))
     known = replace(run, dataset=dataset)
     return MeanField(known, error[0], tried, errors, error[1])

@@ -7,6 +7,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from particles.console import Console
+from particles.experiments.parts import work_of
 from particles.experiments.plan import Case
 from particles.experiments.sweep import Outcome
 
@@ -27,7 +28,7 @@ class Ticker:
 
     def begin(self, cases: list[Case], todo: list[Case]) -> None:
         """The sweep starts: what there is to do."""
-        self.total, self.runs = sum(case.particles * max(1, case.config.steps) for case in todo), len(todo)
+        self.total, self.runs = sum(map(work_of, todo)), len(todo)
         self.began = self.spoke = time.monotonic()
         if self.quiet:
             return
@@ -66,7 +67,7 @@ class Ticker:
         with self.lock:
             self.ended += 1
         if outcome.status in ("diverged", "failed"):
-            self.console.print(f"{outcome.status}: {name_of(outcome.case)}")
+            self.console.print(f"{outcome.status}: {outcome.case}")
             self.console.print(outcome.message)
 
     def close(self) -> None:
@@ -74,11 +75,3 @@ class Ticker:
         if self.bar:
             self.bar.update(self.task, completed=self.ended)
             self.bar.stop()
-
-
-def name_of(case: Case) -> str:
-    """A run by its coordinates."""
-    words = [f"{name}={value}" for name, value in case.coords.items()]
-    if case.nodes:
-        words.insert(0, f"limit with {case.nodes} nodes")
-    return " ".join(words) or case.key

@@ -60,11 +60,7 @@ def gather(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
 
 
 def _lacking(missing: list[Case], number: int, out: Path) -> str:
-    from particles.cli.progress import name_of
-
-    names = "; ".join(map(name_of, missing[:_NAMED])) + (
-        f"; and {len(missing) - _NAMED} more" * (len(missing) > _NAMED)
-    )
+    names = "; ".join(map(str, missing[:_NAMED])) + (f"; and {len(missing) - _NAMED} more" * (len(missing) > _NAMED))
     remedy = "Submit the job array again, or use `particles run`: existing runs are kept."
     return f"{len(missing)} of {number} runs are missing in {out}: {names}. {remedy}"
 

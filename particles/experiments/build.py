@@ -17,7 +17,7 @@ from particles.experiments.sections import LAWS, AtomsFile, Kinds, OwnConfig, bu
 from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
 from particles.measures.laws import Atoms, Law
-from particles.measures.measure import Measure, Source, check_dim
+from particles.measures.measure import check_dim
 from particles.methods.base import Method
 from particles.methods.registry import METHODS
 from particles.model.losses import loss
@@ -60,14 +60,10 @@ def named(name: str, identity: Identity) -> Any:
     return resolve(name, identity.get("modules", {})) if is_reference(name) else name
 
 
-def records(config: Config, identity: Identity, particles: int) -> list[Record]:
-    """What is recorded at each cadence, of a run of so many particles."""
+def records(config: Config, identity: Identity) -> list[Record]:
+    """What is recorded at each cadence."""
     return [
-        Record(
-            [named(name, identity) for name in record.variables],
-            record.every,
-            record.positions and min(record.positions, particles),
-        )
+        Record([named(name, identity) for name in record.variables], record.every, record.positions)
         for record in config.records
     ]
 
@@ -192,10 +188,3 @@ def check_all(cases: "Iterable[Case]", folder: Path) -> None:
             checked_labels(made.train.y)
         if made.test is not None and any(row.binary and row.test for row in recorded):
             checked_labels(made.test.y)
-
-
-def start(config: Config, made: Parts, nodes: int | None) -> Measure | Source:
-    """The first measure: M particles made where they are needed, or at least `nodes` quadrature atoms."""
-    if nodes is None:
-        return made.law.sample(config.start.count, config.start.seed, config.start.signs, lazy=True)
-    return made.law.quadrature(nodes, config.start.signs, along=made.net.inputs(made.train.x))

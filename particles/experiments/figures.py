@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from particles.experiments import build
 from particles.experiments.plan import Case, Plan
 from particles.experiments.summary import Summary
 from particles.experiments.sweep import run_path
@@ -44,7 +43,7 @@ def _convergence(
 ) -> "Figure":
     cases = [case for case in made.cases if setting.items() <= case.coords.items()]
     limit = max((case for case in cases if case.nodes), key=lambda case: case.nodes or 0)
-    finite = {(c.config.start.count, c.config.start.seed): c for c in cases if c.nodes is None}
+    finite = {(c.spec.count, c.spec.seed): c for c in cases if c.nodes is None}
     counts, seeds = [int(v) for v in compared["count"]], [int(v) for v in compared["seed"]]
     losses = limit_loss = None
     times = at_own_times(found[limit.key], "loss" if "loss" in found[limit.key] else "prediction")["time"].values
@@ -55,8 +54,8 @@ def _convergence(
     shown = min(counts, key=lambda count: abs(count - 512))
     few = finite[shown, seeds[0]]
     clouds = [
-        Cloud(f"M = {shown}", _start(made, few), _end(out, few)),
-        Cloud(r"$M = \infty$ (quadrature)", _start(made, limit), _end(out, limit)),
+        Cloud(f"M = {shown}", _start(few), _end(out, few)),
+        Cloud(r"$M = \infty$ (quadrature)", _start(limit), _end(out, limit)),
     ]
     config = limit.config
     words = [config.data.name or config.data.file, config.network.activation]
@@ -65,8 +64,8 @@ def _convergence(
     return convergence(counts, losses, times, limit_loss, compared, clouds, title)
 
 
-def _start(made: Plan, case: Case) -> Measure:
-    start = build.start(case.config, build.parts(case.config, made.folder, case.identity), case.nodes)
+def _start(case: Case) -> Measure:
+    start = case.spec.built(case.identity, {}).start(case.nodes)
     return start if isinstance(start, Measure) else atoms_of(start)
 
 

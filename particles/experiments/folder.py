@@ -49,7 +49,8 @@ def settle(made: Plan, out: Path) -> Settled:
     before = set(record["runs"]) if record else _unrecorded(out)
     if mine < before:
         whole = _planned(record, made.modules)
-        why = "its data or its folder have changed" if record else "it has no plan.json"
+        changed = "its data or its folder have changed" if record.get("config") else "it was run from Python"
+        why = changed if record else "it has no plan.json"
         stays = "is brought up to date" if whole else f"stays as it is ({why})"
         notice = f"{out} holds a sweep of {len(before)} runs, and this is {len(mine)} of them: its {SWEEP} {stays}"
         return Settled(whole, f"{notice}. {_REMEDY}")

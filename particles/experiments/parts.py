@@ -41,7 +41,7 @@ def part_of(made: Plan, number: int, parts: int) -> list[Case]:
 
 def work_of(case: Case) -> int:
     """What a run costs beside the others of its sweep: particle-iterations."""
-    return case.particles * max(1, case.config.steps)
+    return case.particles * max(1, case.spec.steps)
 
 
 @contextlib.contextmanager

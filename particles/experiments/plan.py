@@ -5,21 +5,24 @@ with that many atoms and with double.
 """
 
 import itertools
+import math
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from particles.errors import InputError
 from particles.experiments import build
 from particles.experiments.config import ConfigError, faults
 from particles.experiments.extent import LISTED, brief, excess
 from particles.experiments.references import Modules, imported, is_reference
 from particles.experiments.schema import Config
 from particles.experiments.sections import StepConfig, kinds_of
+from particles.experiments.spec import ConfigSpec, RunSpec
 from particles.population.observables import OBSERVABLES
-from particles.storage.provenance import fingerprint
+from particles.storage.provenance import canonical, fingerprint
 
 MAX_RUNS = 100_000
 _LOOKED_AT = 200  # runs in which faults are looked for once there is one
@@ -41,11 +44,11 @@ class Axis(NamedTuple):
 class Case(NamedTuple):
     """One run of a sweep. nodes: None for a finite network, else the quadrature atoms that stand for M = infinity.
 
-    identity: what decides the run's numbers; key: its hash, the name of the run's file.
+    spec: what makes it. identity: what decides the run's numbers; key: its hash, the name of the run's file.
     """
 
     coords: dict[str, Any]
-    config: Config
+    spec: RunSpec | ConfigSpec
     identity: dict[str, Any]
     nodes: int | None
     key: str
@@ -53,7 +56,23 @@ class Case(NamedTuple):
     @property
     def particles(self) -> int:
         """How many atoms it moves."""
-        return self.nodes or self.config.start.count
+        return self.nodes or self.spec.count
+
+    @property
+    def config(self) -> Config:
+        """Its configuration; a run of objects has none."""
+        assert isinstance(self.spec, ConfigSpec), self.key
+        return self.spec.config
+
+    def __str__(self) -> str:
+        """A run by its coordinates."""
+        words = [f"{name}={value}" for name, value in self.coords.items()]
+        if self.nodes:
+            words.insert(0, f"limit with {self.nodes} nodes")
+        return " ".join(words) or self.key
+
+
+Run = tuple[dict[str, Any], RunSpec | ConfigSpec, build.Identity, int | None]  # coordinates, ..., fewest limit nodes
 
 
 class Plan(NamedTuple):
@@ -78,36 +97,56 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration", m
     if large := excess(raw):
         raise ConfigError(source, [large])
     axes = _axes(raw)
-    number = 1
     for axis in axes:
-        dotted = ".".join(axis.path)
-        if not axis.values:
-            raise ConfigError(source, [f"{dotted}: an axis of a sweep needs at least one value: got []"])
         if axis.path[0] in ("name", "limit"):
-            raise ConfigError(source, [f"{dotted}: is one for the whole sweep: got {brief(axis.values)}"])
-        if len(axis.values) > MAX_RUNS:
-            raise ConfigError(source, [f"{dotted}: a sweep may have {MAX_RUNS} runs: got {len(axis.values)} values"])
-        if twice := _repeated(axis.values):
-            raise ConfigError(source, [f"{dotted}: an axis needs different values: got {twice} twice"])
-        number *= len(axis.values)
-    if number > MAX_RUNS:
-        raise ConfigError(source, [f"a sweep may have {MAX_RUNS} runs: got {number}. Shorten its lists."])
+            raise ConfigError(source, [f"{'.'.join(axis.path)}: is one for the whole sweep: got {brief(axis.values)}"])
+    try:
+        check_axes({".".join(axis.path): axis.values for axis in axes})
+    except InputError as error:
+        raise ConfigError(source, [str(error)]) from error
     own = imported(modules)
     if found := _faults((single for _, single in _combinations(raw, axes)), own):
         raise ConfigError(source, found)
-    finite, limits, hashes = [], {}, dict[Path, str]()
+    cases = cases_of(_runs(raw, axes, folder, own), axes)
+    return Plan(cases[0].config.name, axes, cases, folder, raw, tuple(own))
+
+
+def _runs(raw: dict[str, Any], axes: list[Axis], folder: Path, own: Modules) -> Iterator[Run]:
+    hashes = dict[Path, str]()
     for coords, single in _combinations(raw, axes):
         config = Config.model_validate(single)
-        identity = build.identity(config, folder, hashes, own)
-        finite.append(Case(coords, config, identity, None, fingerprint(identity)))
-        if config.limit is not None and config.network.beta == 1.0:
-            for nodes in (config.limit.nodes, 2 * config.limit.nodes):
-                start = {"nodes": nodes, "signs": config.start.signs}
-                whole = identity | {"start": start}
-                case = Case(_without_start(coords, axes), config, whole, nodes, fingerprint(whole))
-                limits[case.key] = case
-    repeated = {case.key: case for case in [*finite, *limits.values()]}
-    return Plan(finite[0].config.name, axes, list(repeated.values()), folder, raw, tuple(own))
+        nodes = config.limit.nodes if config.limit is not None and config.network.beta == 1.0 else None
+        yield coords, ConfigSpec(config, folder), build.identity(config, folder, hashes, own), nodes
+
+
+def cases_of(runs: Iterable[Run], axes: list[Axis]) -> list[Case]:
+    """The finite runs in their order, then those of the limit, each once."""
+    finite, limits, limited = [], [], set()
+    for coords, spec, identity, fewest in runs:
+        finite.append(Case(coords, spec, identity, None, fingerprint(identity)))
+        setting = _without_start(coords, axes)
+        if not fewest or (text := canonical(setting)) in limited:
+            continue
+        limited.add(text)
+        drawn = {key: value for key, value in identity["start"].items() if key not in ("count", "seed")}
+        for nodes in (fewest, 2 * fewest):
+            whole = identity | {"start": drawn | {"nodes": nodes}}
+            limits.append(Case(setting, spec, whole, nodes, fingerprint(whole)))
+    return list({case.key: case for case in [*finite, *limits]}.values())
+
+
+def check_axes(values: Mapping[str, Sequence[Any]]) -> None:
+    """InputError for an axis without values or with one of them twice, and for too many runs; by the axis's name."""
+    for name, axis in values.items():
+        if not len(axis):
+            raise InputError(f"{name}: an axis of a sweep needs at least one value", "[]", "")
+        if len(axis) > MAX_RUNS:
+            raise InputError(f"{name}: a sweep may have {MAX_RUNS} runs", f"{len(axis)} values", "")
+        if twice := _repeated(axis):
+            raise InputError(f"{name}: an axis needs different values", f"{twice} twice", "")
+    number = math.prod(map(len, values.values()))
+    if number > MAX_RUNS:
+        raise InputError(f"a sweep may have {MAX_RUNS} runs", str(number), "Shorten its lists.")
 
 
 def _faults(runs: Iterable[dict[str, Any]], own: Modules) -> list[str]:
@@ -120,7 +159,7 @@ def _faults(runs: Iterable[dict[str, Any]], own: Modules) -> list[str]:
     return list(found)
 
 
-def _repeated(values: list[Any]) -> str:
+def _repeated(values: Sequence[Any]) -> str:
     """A value that was there before, in words; empty where all differ."""
     seen: set[Any] = set()
     for value in values:
@@ -132,10 +171,16 @@ def _repeated(values: list[Any]) -> str:
 
 
 def _hashable(value: Any) -> Any:
-    """Sections and lists as values that are equal where they are."""
+    """Sections and lists as values that are equal where they are; an object that holds arrays is equal to itself."""
     if isinstance(value, dict):
         return frozenset((key, _hashable(one)) for key, one in value.items())
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return tuple(map(_hashable, value))
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return value
 
 
 def _without_start(coords: dict[str, Any], axes: list[Axis]) -> dict[str, Any]:

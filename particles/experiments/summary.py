@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from particles.analysis.convergence import compare
 from particles.errors import StorageError
-from particles.experiments.plan import Axis, Case, Plan
+from particles.experiments.plan import Case, Plan
 from particles.experiments.sweep import Recorded, run_file, run_path
 from particles.files.atomic import write_whole
 from particles.files.reading import size_of
@@ -60,7 +60,7 @@ def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> tuple["xarray.Datas
     cases = [case for case in made.cases if case.nodes is None and case.key in found]
     if not cases:
         return xarray.Dataset(), None
-    axes = [_axis(axis) for axis in made.axes]
+    axes = axes_of(made)
     places = {tuple(axis.values.index(case.coords[axis.name]) for axis in made.axes): case.key for case in cases}
     whole = grid.assembled(axes, {place: grid.record_of(found[key]) for place, key in places.items()})
     last = "time" if "time" in whole.dims else "record"
@@ -100,10 +100,14 @@ class Views(NamedTuple):
             netcdf.put_view(file, str(name), sizes, parts).attrs.update(values.attrs)
 
 
-def _axis(axis: Axis) -> "grid.Axis":
+def axes_of(made: Plan) -> list["grid.Axis"]:
+    """The axes of a plan as dimensions."""
     from particles.experiments import grid
 
-    return grid.Axis(axis.name, [grid.coordinate(value) for value in axis.values], grid.setting(axis.path))
+    return [
+        grid.Axis(axis.name, [grid.coordinate(value) for value in axis.values], grid.setting(axis.path))
+        for axis in made.axes
+    ]
 
 
 def comparisons(made: Plan, found: dict[str, "xarray.Dataset"]) -> list[tuple[dict[str, Any], "xarray.Dataset"]]:
@@ -118,7 +122,7 @@ def comparisons(made: Plan, found: dict[str, "xarray.Dataset"]) -> list[tuple[di
     for setting, cases in made_of.values():
         whole = [case for case in cases if found[case.key].attrs["status"] == "finished"]
         limits = sorted((case for case in whole if case.nodes), key=lambda case: case.nodes or 0)
-        runs = {(c.config.start.count, c.config.start.seed): found[c.key] for c in whole if c.nodes is None}
+        runs = {(c.spec.count, c.spec.seed): found[c.key] for c in whole if c.nodes is None}
         seeds = {seed for _, seed in runs}
         whole_counts = {count for count, _ in runs if all((count, seed) in runs for seed in seeds)}
         if len(limits) == 2 and whole_counts:
@@ -164,6 +168,14 @@ def _times_of(found: Recorded) -> dict[str, str]:
     return {"time": dim, "iteration": dim.replace("time", "iteration", 1)} if dim != "time" else {}
 
 
+def attributes_of(made: Plan) -> dict[str, str]:
+    """What a sweep's file says of it: the first configuration, the hash of all, and where its runs are on its axes."""
+    configs = [case.identity for case in made.cases]
+    runs = {case.key: case.coords | {"nodes": case.nodes or 0} for case in made.cases}
+    about = {"config": json.dumps(configs[0]), "config_hash": fingerprint(configs), "runs": json.dumps(runs)}
+    return about | provenance()
+
+
 def write(made: Plan, out: Path, known: Recorded | None = None) -> Summary:
     """Write sweep.h5: / the table and views of the runs, /comparison the distance from the limit, /limit its record."""
     import xarray
@@ -171,11 +183,9 @@ def write(made: Plan, out: Path, known: Recorded | None = None) -> Summary:
     found = gather(made, out, known)
     root, views = table(made, found)
     setups = comparisons(made, found)
-    configs = [case.identity for case in made.cases]
-    root.attrs.update({"config": json.dumps(configs[0]), "config_hash": fingerprint(configs), **provenance()})
-    runs = {case.key: case.coords | {"nodes": case.nodes or 0} for case in made.cases}
-    root.attrs["runs"] = json.dumps(runs)
-    root.attrs["limits"] = json.dumps({str(run_file(Path(), key)): run for key, run in runs.items() if run["nodes"]})
+    root.attrs |= attributes_of(made)
+    listed = {str(run_file(Path(), c.key)): c.coords | {"nodes": c.nodes} for c in made.cases if c.nodes}
+    root.attrs["limits"] = json.dumps(listed)
     groups: dict[str, xarray.Dataset] = {"/": root}
     for number, (setting, compared) in enumerate(setups):
         place = "" if len(setups) == 1 else f"/{number}"

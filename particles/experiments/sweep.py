@@ -17,6 +17,7 @@ from particles.errors import DamagedError, DivergedError, ParticlesError, Storag
 from particles.experiments import build
 from particles.experiments.parts import sole_maker
 from particles.experiments.plan import Case, Plan
+from particles.experiments.spec import ConfigSpec, KnownData
 from particles.files.atomic import clear_parts, make_folder, write_whole
 from particles.files.reading import size_of
 from particles.population.population import Engine, Local, Watch, cores
@@ -110,7 +111,7 @@ class Errand(NamedTuple):
     checkpoint_seconds: float
     keep_every: int
     mark: str
-    data: dict[str, build.Data] = {}
+    data: KnownData = {}
     shared: bool = False
     notice: str = ""
 
@@ -145,14 +146,12 @@ def run_sweep(
     tasks, engine = tasks or Local(workers), engine or Local((threads or cores()) // workers)
     outcomes = [outcome for outcome in before.values() if outcome]
     mark = f".seen-{secrets.token_hex(8)}"
-    data = {} if isinstance(tasks, Local) else _data_of(made, todo)
+    data = {} if isinstance(tasks, Local) else _data_of(todo)
     notice = tasks.notice() if todo else ""
     if notice:
         warnings.warn(f"{made.name}: {notice}", stacklevel=2)
     errand = Errand(made, todo, out, engine, checkpoint_seconds, keep_every, mark, data, shared, notice)
-    watch = Watch(
-        lambda number, iteration: monitor.step(todo[number], iteration, todo[number].config.steps), stop.is_set
-    )
+    watch = Watch(lambda number, iteration: monitor.step(todo[number], iteration, todo[number].spec.steps), stop.is_set)
     write_whole(out / mark, b"")
     try:
         for number, found in tasks.tasks(_run_one, errand, range(len(todo)), watch):
@@ -174,14 +173,16 @@ def run_sweep(
     return [*outcomes, *(Outcome(case, "stopped") for case in todo if case.key not in told)]
 
 
-def _data_of(made: Plan, todo: list[Case]) -> dict[str, build.Data]:
-    """The data of these runs, as far as they fit in one message; more is read where it is needed."""
-    found: dict[str, build.Data] = {}
-    for case in todo:
-        config = case.config
+def _data_of(todo: list[Case]) -> KnownData:
+    """The data of configurations, as far as they fit in one message; more is read where it is needed."""
+    found: KnownData = {}
+    for spec, identity in ((case.spec, case.identity) for case in todo):
+        if not isinstance(spec, ConfigSpec):
+            continue  # it has its samples
+        config = spec.config
         if build.data_key(config) not in found:
             try:
-                data = build.data(config.data, made.folder, case.identity)
+                data = build.data(config.data, spec.folder, identity)
             except ParticlesError:
                 continue  # the run itself says what is wrong
             if sum(part.x.nbytes for pair in (*found.values(), data) for part in pair if part) > _SENT_BYTES:
@@ -248,21 +249,10 @@ def _made(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
 
 
 def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Callable[[int, int], bool]) -> Run:
-    """One run of a sweep, from its configuration."""
-    config = case.config
-    objects = build.parts(config, errand.made.folder, case.identity, errand.data.get(build.data_key(config)))
+    """One run of a sweep."""
     return simulate(
-        objects.net,
-        build.start(config, objects, case.nodes),
-        objects.train,
-        objects.method,
-        steps=config.steps,
-        loss=build.named(config.loss, case.identity),
-        regulariser=objects.regulariser,
-        record=build.records(config, case.identity, case.particles),
-        test=objects.test,
+        **case.spec.built(case.identity, errand.data).arguments(case.nodes),
         engine=errand.engine,
-        dtype=config.dtype,
         config=case.identity,
         checkpoints=Checkpoints(checkpoints, errand.checkpoint_seconds, errand.keep_every),
         progress=progress,

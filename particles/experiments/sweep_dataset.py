@@ -2,39 +2,26 @@
 
 import json
 import math
-import warnings
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from particles.errors import DamagedError, ParticlesError, StorageError
-from particles.experiments import grid
+from particles.experiments import grid, listing
+from particles.experiments.plan import Plan
 from particles.experiments.summary import FILE
 from particles.experiments.sweep import run_file
 from particles.files.hdf5_file import Hdf5File
 from particles.files.hdf5_member import Member
-from particles.files.reading import names_in, size_of
+from particles.files.reading import size_of
 from particles.storage import netcdf
-from particles.storage.attributes import attribute
 from particles.storage.forms import timed
-from particles.storage.provenance import canonical
 from particles.storage.run_file import read
 from particles.xarray import Dataset
 
 _UNKNOWN = grid.Form((), (), {})
 _PLACES = 10**7  # of a grid, with and without runs
-
-
-class Sweep(NamedTuple):
-    """What a folder says of its runs: axes; the finite ones' settings by hash, then the limits', with `nodes`."""
-
-    axes: list[grid.Axis]
-    runs: dict[str, dict[str, Any]]
-    limits: dict[str, dict[str, Any]]
-    attrs: dict[str, Any]
 
 
 def open_sweep(path: str | Path) -> Dataset:
@@ -83,7 +70,8 @@ def open_sweep(path: str | Path) -> Dataset:
     if not (folder / "runs").is_dir():
         raise StorageError(f"{folder} is no sweep's folder: it lacks runs/. Give out/NAME as `particles run` wrote it.")
     try:
-        return _side_by_side(folder, _found(folder) if size_of(folder / FILE) is None else _listed(folder))
+        listed = listing.of_runs(folder) if size_of(folder / FILE) is None else listing.of_file(folder)
+        return _side_by_side(folder, listed)
     except ParticlesError:
         raise
     except Exception as error:  # xarray has all kinds of words for axes and dimensions that do not fit together
@@ -91,7 +79,12 @@ def open_sweep(path: str | Path) -> Dataset:
         raise DamagedError(f"the runs of {folder} cannot be put side by side: {reason}") from error
 
 
-def _side_by_side(folder: Path, sweep: Sweep) -> Dataset:
+def open_planned(made: Plan, folder: Path) -> Dataset:
+    """The runs of a plan in its folder as `open_sweep` has them, also where the folder has those of a larger one."""
+    return _side_by_side(folder, listing.of_plan(made, folder))
+
+
+def _side_by_side(folder: Path, sweep: listing.Listing) -> Dataset:
     shape = [len(axis.values) for axis in sweep.axes]
     if math.prod(shape) > _PLACES:
         raise DamagedError(
@@ -112,9 +105,7 @@ def _side_by_side(folder: Path, sweep: Sweep) -> Dataset:
     data = grid.assembled(sweep.axes, records)
     # Coordinates, so that arithmetic with the dataset is arithmetic with what was recorded.
     coords = {"status": (tuple(axis.name for axis in sweep.axes), status.astype(str), grid.STATUS)}
-    times = {dim for record in records.values() for form in record.forms.values() for dim in form.dims if timed(dim)}
-    names = [*times, *(dim.replace("time", "iteration", 1) for dim in times)]
-    data = data.assign_coords(coords).set_coords([name for name in names if name in data])
+    data = data.assign_coords(coords).set_coords([name for name in data.variables if timed(name, counted=True)])
     limits = {str(run_file(Path(), key)): setting for key, setting in sweep.limits.items()}
     return data.assign_attrs(sweep.attrs, folder=str(folder), limits=json.dumps(limits))
 
@@ -144,7 +135,7 @@ def _header(path: Path, known: dict[str, grid.Form | None], file: Hdf5File) -> t
         if form is None or item.shape is None:
             continue
         forms[name] = form._replace(shape=item.shape)
-        if name in form.dims or name == "iteration":
+        if name in form.dims or timed(name, counted=True):
             coords[name] = _numbers(file, item)
     return status, grid.Record(forms, coords, partial(_window, path))
 
@@ -163,90 +154,3 @@ def _numbers(file: Hdf5File, item: Member, window: grid.Window = ()) -> grid.Arr
 
 def _window(path: Path, name: str, window: grid.Window) -> grid.Array:
     return read(path, lambda file: _numbers(file, file.member(name), window))
-
-
-def _listed(folder: Path) -> Sweep:
-    """As sweep.h5 says: it lists every run that was planned, so also those that are missing."""
-    path = folder / FILE
-
-    def look(file: Hdf5File) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        members = netcdf.members(file, file.root)
-        return netcdf.attributes(file), {name: netcdf.attributes(file, item) for name, item in members.items()}
-
-    attrs, about = read(path, look)
-    if "runs" not in attrs:
-        raise StorageError(f"{path} names no runs: it is no sweep of this program.")
-    listed = attribute(path, attrs, "runs")
-    del attrs["runs"]
-    runs = {key: setting for key, setting in listed.items() if not setting["nodes"]}
-    names = [name for name in next(iter(runs.values()), {}) if name != "nodes"]
-    axes = [grid.Axis(name, _distinct(runs, name), about.get(name, {})) for name in names]
-    return Sweep(axes, runs, {key: setting for key, setting in listed.items() if setting["nodes"]}, attrs)
-
-
-def _found(folder: Path) -> Sweep:
-    """As the runs' own configurations say: an axis is what they differ in."""
-    from particles.experiments.plan import axis_name
-
-    configs = {}
-    runs_folder = folder / "runs"
-    for name in sorted(name for name in names_in(runs_folder) if name.endswith(".h5") and not name.startswith(".")):
-        try:
-            configs[name.removesuffix(".h5")] = read(runs_folder / name, partial(_config, runs_folder / name))
-        except DamagedError:
-            continue  # nobody knows which run it was
-        except StorageError as error:
-            warnings.warn(f"a run is left out of the dataset: {error}", stacklevel=2)
-    if not configs:
-        raise StorageError(f"{folder}/runs holds no run that can be read. Run the sweep, or give another folder.")
-    if not all("modules" in config for config in configs.values()):  # only runs with objects of a user's module have it
-        configs = {key: {name: config[name] for name in config if name != "modules"} for key, config in configs.items()}
-    limited = {key for key, config in configs.items() if "nodes" in _start(config)}
-    finite = [key for key in configs if key not in limited] or list(configs)
-    varying = list(_differing([configs[key] for key in finite], ()))
-    names = {path: axis_name(path, [path[-1] for path in varying]) for path in varying}
-    runs = {key: {name: _at(configs[key], path) for path, name in names.items()} for key in finite}
-    axes = [
-        grid.Axis(name, sorted(_distinct(runs, name), key=_order), grid.setting(path)) for path, name in names.items()
-    ]
-    limits = {
-        key: {name: _at(config, path) for path, name in names.items() if path[0] != "start"}
-        | {"nodes": config["start"]["nodes"]}
-        for key, config in configs.items()
-        if key not in runs
-    }
-    first = configs[finite[0]]
-    return Sweep(axes, runs, limits, {"config": json.dumps(first), "config_hash": ""})
-
-
-def _config(path: Path, file: Hdf5File) -> dict[str, Any]:
-    return dict(attribute(path, {"config": file.root.attribute("config")}, "config"))
-
-
-def _start(config: dict[str, Any]) -> dict[str, Any]:
-    start = config.get("start")
-    return start if isinstance(start, dict) else {}
-
-
-def _differing(values: list[Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The innermost settings in which configurations differ; one whose own keys differ is one setting."""
-    if all(isinstance(value, dict) and value.keys() == values[0].keys() for value in values):
-        for key in values[0]:
-            yield from _differing([value[key] for value in values], (*path, key))
-    elif len({canonical(value) for value in values}) > 1:
-        yield path
-
-
-def _at(config: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        config = config[key]
-    return config
-
-
-def _distinct(runs: dict[str, dict[str, Any]], name: str) -> list[Any]:
-    """The values of an axis in the order in which the runs have them."""
-    return list(dict.fromkeys(grid.coordinate(setting[name]) for setting in runs.values()))
-
-
-def _order(value: Any) -> tuple[bool, Any]:
-    return isinstance(value, str), value

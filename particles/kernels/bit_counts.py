@@ -56,9 +56,9 @@ def count_pass(tables: Any, pairs: Any, pair: Any, width: Any, nibbles: Any, pla
     for q in range(PASS):
         index = pairs[pair + q * width]
         data = nibbles[place + q * STRIP : place + (q + 1) * STRIP]
-        found = tables[16 * int(index) : 16 * int(index) + 16][data]
-        sums[into : into + STRIP] += found & 15
-        sums[into + STRIP : into + 2 * STRIP] += found >> 4
+        counts = tables[16 * int(index) : 16 * int(index) + 16][data]
+        sums[into : into + STRIP] += counts & 15
+        sums[into + STRIP : into + 2 * STRIP] += counts >> 4
 
 
 @type_callable(count_pass)
@@ -125,8 +125,8 @@ def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
                 column = builder.gep(nibbles, [builder.add(row_start, ir.Constant(word, 32 * c))])
                 data = builder.load(builder.bitcast(column, _BYTES.as_pointer()))
                 data.align = 1
-                found = _looked_up(builder, shuffle, table, data)
-                three[c] = found if q == 0 else builder.add(three[c], found)
+                looked_up = _looked_up(builder, shuffle, table, data)
+                three[c] = looked_up if q == 0 else builder.add(three[c], looked_up)
         for c in range(registers):  # three positions fill at most 12 of a half-byte's 15
             shorts = ir.VectorType(ir.IntType(16), 16)
             moved = builder.lshr(builder.bitcast(three[c], shorts), ir.Constant(shorts, [4] * 16))

@@ -1,13 +1,12 @@
 """A formula of one number as a formula on lanes: any function Numba can compile, a lane at a time."""
 
 from collections.abc import Callable
-from types import BuiltinFunctionType
 from typing import Any
 
 import numpy as np
 from numba.core.errors import NumbaError
 
-from particles.kernels.compile import inline, inlined, is_ours, registered, specialise
+from particles.kernels.compile import inlined, is_ours, registered, specialise
 from particles.kernels.lanes import fma, load, put, store, take, width_of
 
 
@@ -28,8 +27,7 @@ def lanewise(formula: Callable[[float], float]) -> Any:
     Parameters
     ----------
     formula
-        A function of one float with the functions of `math`, which Numba can compile. A function of yours that it calls
-        needs `@inline` of `particles.kernels.compile`.
+        A function of one float, which Numba can compile with the functions of yours that it calls.
 
     Returns
     -------
@@ -39,16 +37,15 @@ def lanewise(formula: Callable[[float], float]) -> Any:
     Examples
     --------
     >>> import math
-    >>> from particles.kernels.elementwise import lanewise
     >>> def bump(v):
     ...     return math.exp(-v * v)
     >>> def bump_slope(v):
     ...     return -2.0 * v * math.exp(-v * v)
-    >>> mf.Activation("bump", lanewise(bump), lanewise(bump_slope), 0.86, 2.0, linear_growth=True).assumption_2
+    >>> own = mf.Activation("bump", mf.lanewise(bump), mf.lanewise(bump_slope), 0.86, 2.0, linear_growth=True)
+    >>> mf.Network(own).activation.assumption_2
     True
     """
-    known = formula if isinstance(formula, BuiltinFunctionType) else inline(formula)
-    return inlined(_each_lane, formula=known)
+    return inlined(_each_lane, formula=registered(formula))
 
 
 def _on_lanes(v):

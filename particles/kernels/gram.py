@@ -97,8 +97,8 @@ def apply_block(b, first, d, c, x, tiles, both, force, output, total):
             signed, weight = load(c[0], t * LANES), load(c[1], t * LANES) * load(output, t * LANES)
             for j in range(0, m * LANES, LANES):
                 v = load(z, j)
-                found = fma(signed * derivative(v), load(u, j), load(sums, j))
-                store(sums, j, fma(weight, sigma(v), found) if both else found)
+                moved = fma(signed * derivative(v), load(u, j), load(sums, j))
+                store(sums, j, fma(weight, sigma(v), moved) if both else moved)
         for i in range(m):
             total[start + i] = fold(load(sums, i * LANES))
 

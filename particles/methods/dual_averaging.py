@@ -42,7 +42,7 @@ class DualAveraging(Method):
     step
         `eta` in flow time, a number or a schedule.
     temperature
-        `tau` of the noise, in units of `V`; 0 for none.
+        `tau` of the noise, in units of `V / alpha^2`, flow time; 0 for none.
     weight_decay
         `lam` of the confinement `lam/2 |b|^2`, 0 by default.
     inner

@@ -44,7 +44,7 @@ class Langevin(Method):
     step
         `eta` in flow time, a number or a schedule.
     temperature
-        `tau`, in units of `V`, flow time; a number, or a schedule by which it is annealed. 0 for none.
+        `tau`, in units of `V / alpha^2`, flow time; a number, or a schedule by which it is annealed. 0 for none.
     weight_decay
         `lam` of the confinement `lam/2 |b|^2`, 0 by default.
     batch

@@ -6,23 +6,20 @@ differences, its stated bounds and quadrature. A user's own is an `Activation` t
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from particles.kernels import special
 from particles.kernels.compile import inline, registered
 from particles.kernels.lanes import at_most, clamp, fma, magnitude, sqrt
+from particles.model import gaussian_pairs as pairs
 from particles.model.derivatives import check_activation
 from particles.model.formulas import UNKNOWN, content
-from particles.model.tables import described, resolved, sent
-
-Array = NDArray[np.float64]
-# A Gaussian pair (u, v) with variances q11, q22 and covariance q12 -> an expectation over it.
-PairKernel = Callable[[Array, Array, Array], Array]
+from particles.model.gaussian_pairs import PairExpectation
+from particles.model.tables import described, reduced, resolved
 
 SMOOTH_RELU_WIDTH = 0.1
 _TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
@@ -30,14 +27,47 @@ _DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)
 
 
 class Activation(NamedTuple):
-    """One activation and what the theory asks about it.
+    """An activation and what the theory needs of it.
 
-    sigma, derivative: formulas on lanes. slope_bound = sup |sigma'|, curvature_bound = sup |sigma''| (inf where
-    there is none): K1, K2 of Assumption 2 and C of Assumption 1. linear_growth: |sigma(u)| <= 1 + |u|.
-    value_kernel, slope_kernel: E[sigma(u) sigma(v)] and E[sigma'(u) sigma'(v)] for Gaussian (u, v), where a closed form
-    is known; with b ~ N(0, I), q11 = |x|^2, q22 = |x'|^2, q12 = x.x', and the tangent kernel is x.x' times the second.
-    pair: (sigma, sigma') in one formula where that is cheaper than both.
+    Parameters
+    ----------
+    name
+        The name in files and messages; none that the package has.
+    sigma
+        sigma, a formula on lanes: of one number with `lanewise` around it, or in the functions of
+        `particles.kernels.lanes`.
+    derivative
+        sigma', a formula on lanes.
+    slope_bound
+        `sup |sigma'|`: K1 of Assumption 2.
+    curvature_bound
+        `sup |sigma''|`: C of Assumption 1, K2 of Assumption 2; inf where there is none.
+    linear_growth
+        Whether `|sigma(u)| <= 1 + |u|`.
+    value_kernel
+        `E[sigma(u) sigma(v)]` for Gaussian u, v as a function of the variances q11, q22 and the covariance q12, called
+        as (q11, q12, q22); None where no closed form is known.
+    slope_kernel
+        `E[sigma'(u) sigma'(v)]` in the same way.
+    pair
+        (sigma, sigma') in one formula where that is cheaper than both.
 
+    Raises
+    ------
+    InputError
+        From `mf.Network`, which checks formulas and bounds once by difference quotients, and that Numba compiles them.
+
+    Notes
+    -----
+    With b ~ N(0, I) the arguments are `q11 = |x|^2`, `q22 = |x'|^2` and `q12 = x.x'`; the limiting tangent kernel is
+    x.x' times the slope kernel.
+
+    References
+    ----------
+    Section 3, sigma; Assumption 1 (3.2) and Assumption 2 (3.3).
+
+    Examples
+    --------
     >>> tanh = mf.ACTIVATIONS["tanh"]
     >>> round(tanh.curvature_bound, 3), tanh.assumption_1
     (0.77, True)
@@ -49,8 +79,8 @@ class Activation(NamedTuple):
     slope_bound: float
     curvature_bound: float
     linear_growth: bool
-    value_kernel: PairKernel | None = None
-    slope_kernel: PairKernel | None = None
+    value_kernel: PairExpectation | None = None
+    slope_kernel: PairExpectation | None = None
     pair: Any = None
 
     def __repr__(self) -> str:
@@ -59,16 +89,16 @@ class Activation(NamedTuple):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By name where it is the package's, whose kernels are in the cache; a user's own by value."""
-        return sent(self, ACTIVATIONS, activation, _received)
+        return reduced(self, ACTIVATIONS, activation, _received)
 
     @property
     def assumption_1(self) -> bool:
-        """Whether Assumption 1's conditions on sigma hold: |sigma''| bounded, |sigma'| <= 2, |sigma(u)| <= 1 + |u|."""
+        """Whether sigma satisfies Assumption 1, `|sigma''|` bounded, `|sigma'| <= 2` and `|sigma(u)| <= 1 + |u|`."""
         return math.isfinite(self.curvature_bound) and self.slope_bound <= 2.0 and self.linear_growth
 
     @property
     def assumption_2(self) -> bool:
-        """Whether Assumption 2's conditions on sigma hold: |sigma'| <= K1 and |sigma''| <= K2."""
+        """Whether sigma satisfies Assumption 2, `|sigma'| <= K1` and `|sigma''| <= K2`."""
         return math.isfinite(self.curvature_bound) and math.isfinite(self.slope_bound)
 
 
@@ -120,106 +150,24 @@ def _one(v):
     return 0.0 * v + 1.0
 
 
-def relu_slopes(left: Array) -> Array:
-    """The arc-cosine kernel of degree 0 (Cho and Saul): the share of half-spaces that hold both inputs.
-
-    left : pi minus the angle between the inputs. So measured, small values near opposite inputs keep their digits.
-    """
-    return left / (2.0 * np.pi)
-
-
-def relu_values(left: Array) -> Array:
-    """The arc-cosine kernel of degree 1 (Cho and Saul) of unit inputs; left as in `relu_slopes`."""
-    found = np.asarray(np.sin(left) - left * np.cos(left))
-    small = np.abs(left) < 0.5  # where the two terms cancel: t^3/3 - t^5/30 + ... to the last bit
-    if small.any():
-        square, series = left[small] ** 2, np.zeros(np.count_nonzero(small))
-        for k in range(7, 0, -1):
-            series = (-1.0) ** (k + 1) * 2.0 * k / math.factorial(2 * k + 1) + series * square
-        found[small] = left[small] * square * series
-    return found / (2.0 * np.pi)
-
-
-def _left(q11: Array, q12: Array, q22: Array) -> tuple[Array, Array]:
-    """(|u||v|, pi minus the angle between them); a zero vector counts as orthogonal to everything.
-
-    Near parallel inputs three numbers know their angle to 1e-8 only; `theory.limit` measures it from the inputs.
-    """
-    size = np.sqrt(q11 * q22)
-    ratio = np.divide(q12, size, out=np.zeros_like(size * q12), where=size > 0)
-    return size, np.arccos(-np.clip(ratio, -1.0, 1.0))
-
-
-def _relu_values(q11: Array, q12: Array, q22: Array) -> Array:
-    size, left = _left(q11, q12, q22)
-    return size * relu_values(left)
-
-
-def _relu_slopes(q11: Array, q12: Array, q22: Array) -> Array:
-    return relu_slopes(_left(q11, q12, q22)[1])
-
-
-def _erf_values(q11: Array, q12: Array, q22: Array) -> Array:
-    """Williams's arc-sine kernel; as an arc tangent it keeps its digits where the sine is near 1."""
-    rest = 1.0 + 2.0 * (q11 + q22) + 4.0 * (q11 * q22 - q12 * q12)
-    return 2.0 / np.pi * np.arctan2(2.0 * q12, np.sqrt(rest))
-
-
-def _erf_slopes(q11: Array, q12: Array, q22: Array) -> Array:
-    return 4.0 / np.pi / np.sqrt(1.0 + 2.0 * (q11 + q22) + 4.0 * (q11 * q22 - q12 * q12))
-
-
-def _sin_sin(q11: Array, q12: Array, q22: Array) -> Array:
-    """e^(-(q11 + q22)/2) sinh q12, written so that nothing can overflow and small q12 keep their digits."""
-    return -0.5 * np.sign(q12) * np.exp(np.abs(q12) - 0.5 * (q11 + q22)) * np.expm1(-2.0 * np.abs(q12))
-
-
-def _cos_cos(q11: Array, q12: Array, q22: Array) -> Array:
-    return 0.5 * (np.exp(-0.5 * (q11 + q22) + q12) + np.exp(-0.5 * (q11 + q22) - q12))
-
-
-def _both_below(q11: Array, q12: Array, q22: Array) -> tuple[Array, Array]:
-    """(E Phi(u) Phi(v), the root of det(I + Q)): an orthant of the pair with a standard normal added to each."""
-    root = np.sqrt(1.0 + q11 + q22 + (q11 * q22 - q12 * q12))
-    return np.arctan2(root, -q12) / (2.0 * np.pi), root
-
-
-def _gelu_values(q11: Array, q12: Array, q22: Array) -> Array:
-    """E u Phi(u) v Phi(v): Stein's identity takes u and v away, and a density times a density is a density."""
-    share, root = _both_below(q11, q12, q22)
-    inverse = 1.0 / (1.0 + q11) + 1.0 / (1.0 + q22)
-    return q12 * share + (q11 * q22 + q12 * q12 * (inverse - 1.0)) / (2.0 * np.pi * root)
-
-
-def _gelu_slopes(q11: Array, q12: Array, q22: Array) -> Array:
-    """E (Phi(u) + u phi(u)) (Phi(v) + v phi(v)), which is the derivative of `_gelu_values` by q12 (Price)."""
-    share, root = _both_below(q11, q12, q22)
-    inverse = 1.0 / (1.0 + q11) + 1.0 / (1.0 + q22) + 1.0 / (root * root)
-    return share + q12 * inverse / (2.0 * np.pi * root)
-
-
-def _squares(q11: Array, q12: Array, q22: Array) -> Array:
-    return q11 * q22 + 2.0 * q12 * q12
-
-
 _INF = math.inf
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType({
     row.name: row
     for row in (
-        Activation("relu", _relu, _relu_slope, 1.0, _INF, True, _relu_values, _relu_slopes),
+        Activation("relu", _relu, _relu_slope, 1.0, _INF, True, pairs.relu_pair_values, pairs.relu_pair_slopes),
         Activation("smooth_relu", _smooth_relu, _smooth_relu_slope, 1.0, 0.5 / SMOOTH_RELU_WIDTH, True),
         Activation("sigmoid", special.sigmoid, special.sigmoid_slope, 0.25, 1.0 / (6.0 * math.sqrt(3.0)), True,
                    pair=special.sigmoid_pair),
         Activation("tanh", special.tanh, special.tanh_slope, 1.0, 4.0 / (3.0 * math.sqrt(3.0)), True),
         Activation("erf", special.erf, special.erf_slope, _TWO_OVER_SQRT_PI,
-                   2.0 * math.sqrt(2.0 / (math.pi * math.e)), True, _erf_values, _erf_slopes),
+                   2.0 * math.sqrt(2.0 / (math.pi * math.e)), True, pairs.erf_values, pairs.erf_slopes),
         # sup |sigma'| = Phi(sqrt 2) + sqrt 2 phi(sqrt 2), at v = sqrt 2; sup |sigma''| = 2 phi(0), at v = 0
         Activation("gelu", special.gelu, special.gelu_slope, 1.1289042092032798, 2.0 * _DENSITY_AT_0, True,
-                   _gelu_values, _gelu_slopes),
+                   pairs.gelu_values, pairs.gelu_slopes),
         Activation("softplus", special.softplus, special.sigmoid, 1.0, 0.25, True),
-        Activation("sin", special.sin, special.cos, 1.0, 1.0, True, _sin_sin, _cos_cos),
-        Activation("cos", special.cos, _minus_sin, 1.0, 1.0, True, _cos_cos, _sin_sin),
-        Activation("quadratic", _quadratic, _twice, _INF, 2.0, False, _squares, lambda q11, q12, q22: 4.0 * q12),
+        Activation("sin", special.sin, special.cos, 1.0, 1.0, True, pairs.sin_sin, pairs.cos_cos),
+        Activation("cos", special.cos, _minus_sin, 1.0, 1.0, True, pairs.cos_cos, pairs.sin_sin),
+        Activation("quadratic", _quadratic, _twice, _INF, 2.0, False, pairs.squares, lambda q11, q12, q22: 4.0 * q12),
         Activation("linear", _linear, _one, 1.0, 0.0, True, lambda q11, q12, q22: q12,
                    lambda q11, q12, q22: np.ones_like(q12)),
     )

@@ -106,7 +106,9 @@ def check_activation(row: Any) -> None:
     for name in ("sigma", "derivative"):
         if why := fault(getattr(row, name)):
             rule = f"`{name}` of the activation {row.name!r} must be a formula on lanes that Numba compiles"
-            raise InputError(rule, why, "Write it of one number, with the functions of `math`, and pass lanewise(it).")
+            raise InputError(
+                rule, why, "Write it of one number, with the functions of `math`, and pass mf.lanewise(it)."
+            )
 
 
 def _check_formulas(row: Any) -> None:

@@ -77,5 +77,5 @@ def _reference(value: Any) -> str:
     if isinstance(value, types.ModuleType):
         return f"module {value.__name__}"
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", getattr(value, "__name__", None))
-    found = getattr(sys.modules.get(str(module)), str(name), None)
-    return f"{module}.{name}" if found is value else ""
+    there = getattr(sys.modules.get(str(module)), str(name), None)
+    return f"{module}.{name}" if there is value else ""

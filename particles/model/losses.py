@@ -8,7 +8,7 @@ import numpy as np
 
 from particles.measures.measure import Array
 from particles.model.derivatives import check_loss
-from particles.model.tables import described, resolved, sent
+from particles.model.tables import described, reduced, resolved
 
 
 class Loss(NamedTuple):
@@ -60,7 +60,7 @@ class Loss(NamedTuple):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By name where it is the package's; a user's own by value."""
-        return sent(self, LOSSES, loss, Loss)
+        return reduced(self, LOSSES, loss, Loss)
 
 
 def _logistic_slope(z: Array, y: Array) -> Array:

@@ -36,13 +36,38 @@ def _window_kernels(row: Activation, dtype: str, loss: str) -> WindowKernels:
 
 @dataclass(frozen=True, init=False)
 class Network:
-    """A two-layer network: the activation, the output scale a_r = s_r M^-beta, and what is trained.
+    r"""A two-layer network: the activation, the output scale, and what is trained.
 
-    activation: a name from `mf.ACTIVATIONS`, or an `mf.Activation` of your own.
-    beta: in [0, 1]; 1 is the mean field, 1/2 the tangent kernel (section 3).
-    bias: append a 1 to every input (positions then live in R^(d+1)).
-    train: "input" (the paper's choice), or ("input", "output"), where s moves as well; a_r = s_r M^-beta still.
+    Parameters
+    ----------
+    activation
+        A name from `mf.ACTIVATIONS`, or an `mf.Activation` of your own.
+    beta
+        Of the output scale `a_r = s_r M^-beta`, in [0, 1]: 1, the default, is the mean field, 1/2 the tangent kernel, 0
+        case (ii) of Theorem 3.
+    bias
+        Whether a 1 is appended to every input. Positions are then in R^(d+1).
+    train
+        "input", the default and the paper's choice, or ("input", "output"), where s moves as well; `a_r` stays
+        `s_r M^-beta`.
 
+    Raises
+    ------
+    InputError
+        For an unknown activation, formulas that do not fit together, `beta` outside [0, 1], and other layers.
+
+    Notes
+    -----
+    With :math:`\alpha = M^{1 - \beta}` the outputs are
+
+    .. math:: g(x) = \sum_r a_r \sigma(b_r \cdot x) = \alpha \int s \, \sigma(b \cdot x) \, d\mu(s, b)
+
+    References
+    ----------
+    Section 3, `g_w`; section 3.4, `g_mu`.
+
+    Examples
+    --------
     >>> net = mf.Network("tanh", beta=0.5)
     >>> net.alpha(100), net.paper_step(0.1, 100), mf.Network("tanh").paper_step(0.1, 100)
     (10.0, 0.1, 10.0)
@@ -71,19 +96,73 @@ class Network:
             object.__setattr__(self, name, value)
 
     def alpha(self, count: int) -> float:
-        """The output scale M^(1 - beta) in front of the mean over particles."""
+        """The output scale `M^(1 - beta)` in front of the mean over particles.
+
+        Parameters
+        ----------
+        count
+            The number of particles M.
+
+        Returns
+        -------
+        float
+            `alpha`.
+        """
         return float(count ** (1.0 - self.beta))
 
     def paper_step(self, step: float, count: int) -> float:
-        """The paper's eta for a step in flow time: eta M^(2 beta - 1)."""
+        """The paper's step for a step in flow time.
+
+        Parameters
+        ----------
+        step
+            `eta` in flow time.
+        count
+            The number of particles M.
+
+        Returns
+        -------
+        float
+            `eta M^(2 beta - 1)`.
+        """
         return float(step * count ** (2.0 * self.beta - 1.0))
 
     def paper_weight(self, weight: float, count: int) -> float:
-        """The paper's lambda for a regulariser's weight in flow time: lambda M^(1 - 2 beta)."""
+        """The paper's lambda for a regulariser's weight in flow time.
+
+        Parameters
+        ----------
+        weight
+            `lam` in flow time.
+        count
+            The number of particles M.
+
+        Returns
+        -------
+        float
+            `lam M^(1 - 2 beta)`.
+        """
         return float(weight * count ** (1.0 - 2.0 * self.beta))
 
     def scale(self, measure: Measure | Source) -> float:
-        """alpha for this measure; at beta < 1 it must be equal atoms, since its M says how large the network is."""
+        """The output scale of a measure.
+
+        Parameters
+        ----------
+        measure
+            A measure or a source of particles.
+
+        Returns
+        -------
+        float
+            `alpha` for its M.
+
+        Raises
+        ------
+        InputError
+            For unequal weights where beta < 1: alpha grows with the number of neurons, and weights that differ say
+            none.
+        """
         source = source_of(measure) if isinstance(measure, Measure) else measure
         if self.beta < 1.0 and not source.equal_weights:
             raise InputError(
@@ -94,26 +173,60 @@ class Network:
         return self.alpha(source.count)
 
     def inputs(self, x: ArrayLike) -> Array:
-        """The inputs as the particles see them, (n, d), a bias appended: finite float64."""
+        """The inputs as the particles see them.
+
+        Parameters
+        ----------
+        x : (n, inputs)
+            Inputs, n >= 1.
+
+        Returns
+        -------
+        (n, d)
+            Finite float64, a bias appended.
+
+        Raises
+        ------
+        InputError
+            For another shape, and values that are not finite.
+        """
         x = real_array("inputs", x)
         if x.ndim != 2 or x.shape[0] < 1 or x.shape[1] < 1:
             raise InputError("inputs must have shape (n, d), n >= 1, d >= 1", str(x.shape), "Reshape them.")
         return np.concatenate([x, np.ones((len(x), 1))], axis=1) if self.bias else x
 
+    # The compiled loops for this activation: over blocks for d inputs (a bias counted in); the one-sample sweep; the
+    # same sweep in pieces, for blocks that do not share a memory.
+
     def kernels(self, dtype: str, d: int) -> BlockKernels:
-        """The compiled loops for this activation, float type and number of inputs (a bias counted in)."""
         return _kernels(self.activation, dtype, d if d <= NARROW else None)
 
     def online_kernel(self, dtype: str, loss: str) -> Any:
-        """The compiled one-sample sweep for this activation, float type and loss."""
         return _online_kernel(self.activation, dtype, loss)
 
     def window_kernels(self, dtype: str, loss: str) -> WindowKernels:
-        """The same sweep in compiled pieces, for blocks that do not share a memory."""
         return _window_kernels(self.activation, dtype, loss)
 
     def predict(self, measure: Measure, x: ArrayLike) -> Array:
-        """g(x) = alpha * int s sigma(b.x) dmu: (n, d) -> (n,)."""
+        """The outputs `g(x)`.
+
+        Parameters
+        ----------
+        measure
+            On R^d.
+        x : (n, inputs)
+            Inputs; a bias is appended if the network has one.
+
+        Returns
+        -------
+        (n,)
+            `alpha int s sigma(b.x) dmu`.
+
+        Raises
+        ------
+        InputError
+            For inputs or positions of another shape, and unequal weights where beta < 1.
+        """
         inputs = self.inputs(x)
         cloud = blocks.pack(checked_measure(measure, inputs.shape[1]), "float64")
         return self.scale(measure) * blocks.total(self.kernels("float64", inputs.shape[1]), cloud, inputs)

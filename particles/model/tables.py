@@ -43,6 +43,6 @@ def described(row: R, table: Mapping[str, R]) -> str:
     return f"{row.name} {hashlib.sha256(repr(list(content(tuple(row)))).encode()).hexdigest()[:12]}"
 
 
-def sent(row: R, table: Mapping[str, R], named: Callable[[str], R], made: Callable[..., R]) -> tuple[Any, ...]:
-    """How pickle sends a row: what to call there, and with what."""
-    return (named, (row.name,)) if table.get(row.name) is row else (made, tuple(row))
+def reduced(row: R, table: Mapping[str, R], named: Callable[[str], R], rebuild: Callable[..., R]) -> tuple[Any, ...]:
+    """A row for pickle: a table's by its name, a user's own by its parts."""
+    return (named, (row.name,)) if table.get(row.name) is row else (rebuild, tuple(row))

@@ -38,31 +38,31 @@ def screen(shown: Reel, size: tuple[float, float], times: int | None = None) -> 
         caption = textwrap.fill(description(shown), int(_LETTERS * figure.get_figwidth()))
         figure.supxlabel(caption, fontsize=7, x=0.01, ha="left")
         panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
-        made = Screen(figure, panels, [density(shown, track) for track in shown.tracks if shown.binned])
+        drawing = Screen(figure, panels, [density(shown, track) for track in shown.tracks if shown.binned])
         for place, panel in enumerate(panels):
-            _dress(panel, shown, place // columns if times else place, made)
-    return made
+            _dress(panel, shown, place // columns if times else place, drawing)
+    return drawing
 
 
-def paint(made: Screen, shown: Reel, at: int, place: int, kind: int) -> list[Artist]:
+def paint(drawing: Screen, shown: Reel, at: int, place: int, kind: int) -> list[Artist]:
     """Draw time `at` of track `kind`, or of the functions g, on one panel: what was drawn, to be removed again."""
-    panel = made.panels[place]
+    panel = drawing.panels[place]
     with plots.house_style():
         if kind == len(shown.tracks):
             return _functions(panel, shown, at)
-        if made.density:
-            return _binned(panel, shown, made.density[kind][at], made)
+        if drawing.density:
+            return _binned(panel, shown, drawing.density[kind][at], drawing)
         return [_dots(panel, shown, kind, at)]
 
 
-def settle(made: Screen) -> None:
+def settle(drawing: Screen) -> None:
     """Lay the figure out now, and never again: what moves in a movie is the cloud alone."""
     with plots.house_style():
-        made.figure.get_layout_engine().execute(made.figure)  # type: ignore[union-attr]
-        made.figure.set_layout_engine("none")
+        drawing.figure.get_layout_engine().execute(drawing.figure)  # type: ignore[union-attr]
+        drawing.figure.set_layout_engine("none")
 
 
-def _dress(panel: Axes, shown: Reel, kind: int, made: Screen) -> None:
+def _dress(panel: Axes, shown: Reel, kind: int, drawing: Screen) -> None:
     """Limits, labels and title, the same at every time."""
     panel.set_axisbelow(True)  # the grid is under the dots, whether they are drawn with it or after it
     if kind == len(shown.tracks):
@@ -79,7 +79,7 @@ def _dress(panel: Axes, shown: Reel, kind: int, made: Screen) -> None:
     low, high = shown.box
     panel.set(xlim=(low[0], high[0]), xlabel=shown.plane.names[0], title=shown.tracks[kind].label)
     if len(low) == 1:
-        panel.set(ylim=(0.0, 1.05 * max(each.max() for each in made.density)), ylabel="density")
+        panel.set(ylim=(0.0, 1.05 * max(each.max() for each in drawing.density)), ylabel="density")
         return
     panel.set(ylim=(low[1], high[1]), ylabel=shown.plane.names[1])
     wide, tall = high - low
@@ -103,10 +103,10 @@ def areas(shown: Reel, track: Track) -> Array:
     return np.asarray(min(INK, DOT * track.size.shape[1]) / most * track.size)
 
 
-def _binned(panel: Axes, shown: Reel, height: Array, made: Screen) -> list[Artist]:
+def _binned(panel: Axes, shown: Reel, height: Array, drawing: Screen) -> list[Artist]:
     edges = _edges(shown)
     if len(edges) == 2:
-        most = max(each.max() for each in made.density)
+        most = max(each.max() for each in drawing.density)
         seen = np.ma.masked_equal(height.T, 0.0)
         return [panel.pcolormesh(*edges, seen, cmap="viridis_r", vmin=0.0, vmax=most)]
     colours = [plots.UNSIGNED] if len(height) == 1 else [plots.POSITIVE, plots.NEGATIVE]
@@ -140,11 +140,11 @@ def density(shown: Reel, track: Track) -> Array:
     parts: list[Any] = [np.ones_like(track.share)]
     if dim == 1 and track.sign is not None:
         parts = [track.sign > 0, track.sign <= 0]
-    found = [
+    masses = [
         [np.histogramdd(track.points[at], bins=edges, weights=track.share[at] * part[at])[0] for part in parts]
         for at in range(T)
     ]
-    whole = np.asarray(found) / area
+    whole = np.asarray(masses) / area
     return np.asarray(whole if dim == 1 else whole[:, 0])
 
 

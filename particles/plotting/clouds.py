@@ -93,11 +93,11 @@ def reel(
     _check(tables)
     last = list(tables.values())[-1]
     picks, ticks = picked(last["time"].values, camera.clock, frames)
-    found = {label: _weights(label, run, tables[label], weights.get(label)) for label, run in named.items()}
-    plane = plane_of(camera, list(tables)[-1], last, list(found.values())[-1][0])
+    weighted = {label: _weights(label, run, tables[label], weights.get(label)) for label, run in named.items()}
+    plane = plane_of(camera, list(tables)[-1], last, list(weighted.values())[-1][0])
     binned = camera.density or plane.axes.shape[1] == 1
     dots = None if binned else camera.dots
-    tracks = [_track(label, table, *found[label], picks, plane.axes, dots) for label, table in tables.items()]
+    tracks = [_track(label, table, *weighted[label], picks, plane.axes, dots) for label, table in tables.items()]
     graph = None if inputs is None else _graph(tables, inputs, picks)
     units = str(last["time"].attrs.get("units", ""))
     return Reel(tracks, last["time"].values[picks], ticks, units, _box(tracks), plane, graph, binned)

@@ -151,10 +151,10 @@ def strip(shown: Reel, size: tuple[float, float] = _STILL) -> "Figure":
     from particles.plotting.cloud_panels import paint, screen, settle, titles
 
     times = len(shown.times)
-    made = screen(shown, size, times)
-    for place, panel in enumerate(made.panels):
+    drawing = screen(shown, size, times)
+    for place, panel in enumerate(drawing.panels):
         row, at = divmod(place, times)
-        paint(made, shown, at, place, row)
+        paint(drawing, shown, at, place, row)
         name = panel.get_title()
         panel.set(title="", ylabel="" if at else f"{name}\n{panel.get_ylabel()}".strip())
         if row == 0:
@@ -162,8 +162,8 @@ def strip(shown: Reel, size: tuple[float, float] = _STILL) -> "Figure":
         legend = panel.get_legend()
         if at and legend is not None:
             legend.remove()
-    settle(made)
-    return made.figure
+    settle(drawing)
+    return drawing.figure
 
 
 @style.styled
@@ -174,23 +174,23 @@ def pictures(shown: Reel) -> "list[Image]":
 
     from particles.plotting.cloud_panels import paint, screen, settle, titles
 
-    made, found = screen(shown, _PANEL), []
-    made.figure.set_dpi(_DPI)
-    canvas: Any = FigureCanvasAgg(made.figure)
-    title = made.figure.suptitle(titles(shown)[0], fontsize=10, animated=True)
-    settle(made)
+    drawing, images = screen(shown, _PANEL), []
+    drawing.figure.set_dpi(_DPI)
+    canvas: Any = FigureCanvasAgg(drawing.figure)
+    title = drawing.figure.suptitle(titles(shown)[0], fontsize=10, animated=True)
+    settle(drawing)
     canvas.draw()  # all that stands still
-    still_life = canvas.copy_from_bbox(made.figure.bbox)
+    still_life = canvas.copy_from_bbox(drawing.figure.bbox)
     for at, words in enumerate(titles(shown)):
         canvas.restore_region(still_life)
         title.set_text(words)
-        drawn = [artist for place in range(len(made.panels)) for artist in paint(made, shown, at, place, place)]
+        drawn = [artist for place in range(len(drawing.panels)) for artist in paint(drawing, shown, at, place, place)]
         for artist in (*drawn, title):
-            made.figure.draw_artist(artist)
-        found.append(Image.fromarray(np.array(canvas.buffer_rgba())[..., :3]))
+            drawing.figure.draw_artist(artist)
+        images.append(Image.fromarray(np.array(canvas.buffer_rgba())[..., :3]))
         for artist in drawn:
             artist.remove()
-    return found
+    return images
 
 
 def gif(frames: "list[Image]", durations: list[int]) -> bytes:

@@ -65,18 +65,18 @@ class Plane(NamedTuple):
 
 def picked(times: Array, clock: str, frames: int) -> tuple[Any, Any]:
     """The recorded times nearest to even ticks of the clock, each once: their places, and how many ticks each has."""
-    wanted, recorded = np.linspace(times[0], times[-1], frames), times
+    ticks, recorded = np.linspace(times[0], times[-1], frames), times
     if clock == "log":
         later = times[times > 0]
         if not len(later):
             raise InputError("a logarithmic clock needs a time after 0", f"t = {times[-1]:g} at the end", 'Use "time".')
         rest = max(frames - (len(later) < len(times)), 1)
-        wanted = np.log(np.geomspace(later[-1], later[0], rest)[::-1])
+        ticks = np.log(np.geomspace(later[-1], later[0], rest)[::-1])
         # t = 0 stands where no tick but its own comes near.
-        before = wanted[0] - 2.0 * np.ptp(wanted) - 1.0
+        before = ticks[0] - 2.0 * np.ptp(ticks) - 1.0
         recorded = np.log(times, where=times > 0, out=np.full(len(times), before))
-        wanted = np.append(np.full(frames - rest, before), wanted)
-    near = np.abs(recorded[:, None] - wanted).argmin(axis=0)
+        ticks = np.append(np.full(frames - rest, before), ticks)
+    near = np.abs(recorded[:, None] - ticks).argmin(axis=0)
     return np.unique(near, return_counts=True)
 
 

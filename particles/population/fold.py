@@ -14,15 +14,15 @@ from particles.population.shard import Shard
 
 def fold_blocks(shard: Shard, reductions: Sequence[Reduction], drift: Drift | None) -> list[Branches | Array]:
     """Each reduction over the shard's blocks: branches of a sum, or the max; `drift` None leaves velocities zero."""
-    found: list[list[Array]] = [[] for _ in reductions]
+    columns: list[list[Array]] = [[] for _ in reductions]
     for view in _views(shard, drift):
-        for values, reduction in zip(found, reductions, strict=True):
+        for values, reduction in zip(columns, reductions, strict=True):
             values.append(np.atleast_1d(np.asarray(reduction.of(view), dtype=np.float64)))
     return [
         climb(np.stack(values), 0, shard.first, shard.all_blocks)
         if reduction.how == "sum"
         else np.max(np.stack(values), axis=0)
-        for values, reduction in zip(found, reductions, strict=True)
+        for values, reduction in zip(columns, reductions, strict=True)
     ]
 
 
@@ -67,7 +67,7 @@ def _trained(shard: Shard, view: BlockView, drift: Drift | None) -> BlockView:
 def combined(parts: Sequence[Sequence[Branches | Array]], K: int) -> list[Array]:
     """What each shard made of each reduction, put together."""
     together = []
-    for found in zip(*parts, strict=True):
-        sums = [part for part in found if isinstance(part, Branches)]
-        together.append(root(sums, K) if sums else np.max(np.stack([np.asarray(part) for part in found]), axis=0))
+    for shards in zip(*parts, strict=True):
+        sums = [part for part in shards if isinstance(part, Branches)]
+        together.append(root(sums, K) if sums else np.max(np.stack([np.asarray(part) for part in shards]), axis=0))
     return together

@@ -30,18 +30,18 @@ class Samples:
 
     def at(self, place: Place) -> Array:
         """The inputs at a place: (n, d); asked for again they are the same array."""
-        return self._found(place)[0]
+        return self._pair(place)[0]
 
     def targets(self, place: Place) -> Array:
         """The targets at a place: (n,)."""
-        return self._found(place)[1]
+        return self._pair(place)[1]
 
     def run(self, first: int, last: int) -> tuple[Array, Array]:
         """The samples of iterations [first, last), one after another."""
         x, y = self.batches.run(first, last)
         return self.net.inputs(x), y
 
-    def _found(self, place: Place) -> tuple[Array, Array]:
+    def _pair(self, place: Place) -> tuple[Array, Array]:
         if place == "train" or (self.whole and isinstance(place, int)):
             return self.x, self.y
         if not isinstance(place, int):

@@ -140,14 +140,14 @@ class Shard:
     def velocities(self, drift: Drift) -> tuple[Array, Array]:
         """The data term of the velocity of every particle here, (m, d), and of its output weight, (m,); float64."""
         K = len(self.cloud.b)
-        found, found_s = np.empty((K, *self.cloud.b.shape[1:])), np.empty((K, BLOCK))
+        v_all, vs_all = np.empty((K, *self.cloud.b.shape[1:])), np.empty((K, BLOCK))
 
         def work(first: int, last: int) -> None:
             for begin, end, v, vs in self.velocity_chunks(drift, first, last):  # in the same arrays: copied at once
-                found[begin:end], found_s[begin:end] = v[: end - begin], vs[: end - begin]
+                v_all[begin:end], vs_all[begin:end] = v[: end - begin], vs[: end - begin]
 
         self.threads.share(work, K)
-        return blocks.unpack(found, self.count), found_s.reshape(-1)[: self.count]
+        return blocks.unpack(v_all, self.count), vs_all.reshape(-1)[: self.count]
 
     def push(self, update: Update) -> bool:
         """Move every particle by one step, or one stage of one; whether all are still finite."""
@@ -215,10 +215,10 @@ class Shard:
 
     def positions(self, first: int) -> Measure:
         """Those of the first particles of the measure that are here; float64."""
-        wanted = min(max(0, first - self.first * BLOCK), self.count)
-        K = -(-wanted // BLOCK)
-        s, w = (blocks.flat(a, len(self.cloud.b), self.count)[:wanted] for a in (self.cloud.s, self.cloud.w))
-        return Measure(blocks.unpack(self.cloud.b[:K], wanted), s, w)
+        count = min(max(0, first - self.first * BLOCK), self.count)
+        K = -(-count // BLOCK)
+        s, w = (blocks.flat(a, len(self.cloud.b), self.count)[:count] for a in (self.cloud.s, self.cloud.w))
+        return Measure(blocks.unpack(self.cloud.b[:K], count), s, w)
 
     def state(self) -> State:
         """The state itself, not a copy: good until the next push."""

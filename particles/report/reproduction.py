@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from particles.experiments.references import is_reference
 from particles.experiments.schema import NAME, Config
 from particles.report.settings import axes
-from particles.report.source import RUN, STUDY, SWEEP, Source
+from particles.report.source import STUDY, SWEEP, Source
 
 _LONGEST = 150_000  # letters of a configuration on a page
 
@@ -29,7 +29,7 @@ def reproduction(source: Source) -> Reproduction:
     """The command and configuration that give this result again, as far as its file knows them."""
     if source.kind == STUDY:
         result = _of_study(source)
-    elif source.kind == RUN and not isinstance(source.config.get("network"), dict):
+    elif not isinstance(source.config.get("network"), dict):
         result = _from_python(source)
     else:
         result = _of_sweep(source)

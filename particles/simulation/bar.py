@@ -13,7 +13,7 @@ def watched(progress: Progress | bool | None) -> Iterator[Progress | None]:
     """The callable that receives a run's progress: the one given; for True a bar, if there is where to show it."""
     if not isinstance(progress, bool):
         yield progress
-    elif not progress or not _is_shown():
+    elif not progress or not is_shown():
         yield None
     else:
         bar = _Bar()
@@ -23,7 +23,7 @@ def watched(progress: Progress | bool | None) -> Iterator[Progress | None]:
             bar.close()
 
 
-def _is_shown() -> bool:
+def is_shown() -> bool:
     """Whether stderr is a terminal or the cell of a notebook: a log would keep every state of the bar."""
     return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel.")
 

@@ -24,7 +24,8 @@ from particles.model.losses import LOSSES, Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.messages import OnlineRun, Update
-from particles.population.observables import Observer, Values
+from particles.population.observables import Values
+from particles.population.observer import Observer
 from particles.population.population import Population
 from particles.population.shard import Shard
 

@@ -8,32 +8,26 @@ from collections.abc import Iterator
 from types import FrameType
 
 
-class Interrupt:
-    """Whether Ctrl-C was pressed."""
-
-    asked = False
-
-
 @contextlib.contextmanager
-def interruptible() -> Iterator[Interrupt]:
-    """While this lasts the first Ctrl-C is noted, so that no iteration is cut in two; the next is KeyboardInterrupt.
+def interruptible() -> Iterator[threading.Event]:
+    """While this lasts the first Ctrl-C sets an event, so that no iteration is cut in two; the next raises.
 
     Only where Ctrl-C is KeyboardInterrupt now: in a thread, or under a handler of somebody else's, nothing is changed.
     """
-    noted, before = Interrupt(), signal.default_int_handler
+    asked, before = threading.Event(), signal.default_int_handler
 
     def note(number: int, frame: FrameType | None) -> None:
-        noted.asked = True
+        asked.set()
         signal.signal(signal.SIGINT, before)
         with contextlib.suppress(RuntimeError, OSError, ValueError):  # the stream may be in use, or closed
             print("stopping after this iteration; Ctrl-C again ends it now", file=sys.stderr)
 
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGINT) is not before:
-        yield noted
+        yield asked
         return
     signal.signal(signal.SIGINT, note)
     try:
-        yield noted
+        yield asked
     finally:
         signal.signal(signal.SIGINT, before)

@@ -68,10 +68,10 @@ class KernelObserver:
     def alone(self) -> dict[int, Array]:
         """The outputs at the samples after each recorded iteration, if the kernel stayed what it was."""
         begin = self.net.predict(atoms_of(self.start), self._inputs)
-        found = descend(
+        predictions = descend(
             eigen(self.first), self.samples.y, self.steps, self.iterations, begin, weight_decay=self.rule.pull
         )
-        return dict(zip(self.iterations, found, strict=True))
+        return dict(zip(self.iterations, predictions, strict=True))
 
 
 class KernelSnapshot:

@@ -102,10 +102,10 @@ def planned(record: Entry | Iterable[Entry], every: Any, particles: int | None, 
     counts = {count for count in (particles, *(entry.particles for entry in others)) if count is not None}
     if len(counts) > 1:
         raise InputError("`particles` must be one number for all that is recorded", str(sorted(counts)), "")
-    made = Cadences(groups, next(iter(counts), None))
-    if twice := {name for name in made.names if made.names.count(name) > 1}:
+    plan = Cadences(groups, next(iter(counts), None))
+    if twice := {name for name in plan.names if plan.names.count(name) > 1}:
         raise InputError("`record` must name a quantity once", f"{', '.join(sorted(twice))} twice", "Leave one out.")
-    return made
+    return plan
 
 
 def recorded_iterations(steps: int, every: int | str | Iterable[int]) -> list[int]:

@@ -1,6 +1,7 @@
 """The way of one run through stops and faults: recorded rows, checkpoints, and going on where something was lost."""
 
 import contextlib
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,10 +14,10 @@ from particles.errors import ClusterError, DivergedError, LostError
 from particles.files.atomic import held, make_folder
 from particles.measures.measure import Measure
 from particles.methods.base import Memory, Problem
-from particles.population.observables import Observer
+from particles.population.observer import Observer
 from particles.population.population import Population, measure_of
 from particles.simulation.flow import Snapshot, flow, mean_loss
-from particles.simulation.interrupt import Interrupt, interruptible
+from particles.simulation.interrupt import interruptible
 from particles.storage.checkpoint import Checkpoints, Row
 from particles.storage.manifest import Event
 from particles.storage.virtual_dataset import StoredMeasure, store_measure
@@ -76,7 +77,7 @@ class Runner:
         self.events: list[Event] = []
         self.memory: Memory = {}
         self._at, self._ceiling = 0, np.inf
-        self._interrupt = Interrupt()
+        self._interrupt = threading.Event()
 
     def run(self) -> RunOutcome:
         """To the end, or until it is stopped or diverges; what is lost on the way is done again.
@@ -87,7 +88,7 @@ class Runner:
             try:
                 return self._through_faults()
             except KeyboardInterrupt:  # of a handler that is not ours: the particles may be inside an iteration
-                if self._interrupt.asked:
+                if self._interrupt.is_set():
                     raise
                 return RunOutcome("stopped", None, None)
 
@@ -105,7 +106,7 @@ class Runner:
                         f"the run was lost {faults} times at iteration {furthest} or before: {fault}. What was saved "
                         "is kept: mend the cluster (memory? a node?) and run again, or use another number of shards."
                     ) from fault
-                if self._interrupt.asked:  # whoever asked for the end does not wait for new shards
+                if self._interrupt.is_set():  # whoever asked for the end does not wait for new shards
                     return RunOutcome("stopped", None, None)
                 self._revive()
 
@@ -174,7 +175,7 @@ class Runner:
     def _asked(self, iteration: int, steps: int) -> bool:
         """Whether the run is to stop: by Ctrl-C, or by whoever is told of its progress."""
         try:
-            return bool(self.progress and self.progress(iteration, steps)) or self._interrupt.asked
+            return bool(self.progress and self.progress(iteration, steps)) or self._interrupt.is_set()
         except KeyboardInterrupt:
             return True
 

@@ -52,8 +52,12 @@ def checked_sweep(path: object, data: "xarray.Dataset") -> "xarray.Dataset":
     return data
 
 
-def timed(dim: object) -> bool:
-    """Whether a dimension is flow time, of all that was recorded or of what has a cadence of its own."""
+def timed(dim: object, counted: bool = False) -> bool:
+    """Whether a dimension is flow time, of all that was recorded or of what has a cadence of its own.
+
+    counted: the iterations at these times are as well.
+    """
+    dim = str(dim).replace("iteration", "time", 1) if counted else dim
     return str(dim) == "time" or str(dim).startswith("time_")
 
 

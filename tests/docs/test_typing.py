@@ -54,6 +54,12 @@ stream = mf.Stream(inputs=mf.Sphere(dim=2), target=lambda x: x[:, 0], noise=0.1,
 for method in (mf.SGD(0.1), mf.AveragedSGD(0.1, 1e-3), mf.Langevin(mf.RobbinsMonro(0.1), 0.01), mf.RungeKutta(0.1)):
     lazy = law.sample(100, seed=0, lazy=True)
     mf.simulate(net, lazy, stream, method, steps=1, regulariser=mf.L2(0.1), progress=print)
+own = mf.Activation("mine", mf.lanewise(lambda v: v), mf.lanewise(lambda v: 1.0), 1.0, 0.0, linear_growth=True)
+half = mf.Loss("half", lambda z, y: (z - y) ** 2 / 4, lambda z, y: (z - y) / 2, 0.5, False, lambda s: 0.5 + 0.0 * s)
+share = mf.Reduction(lambda block: np.atleast_1d(np.sum(block.w)), "sum")
+mass = mf.Observable("mass", "int dmu", "3.4", (), lambda at: at.integral[share][0], (share,))
+assert_type(mf.Network(own, train="output").activation, mf.Activation)
+mf.simulate(mf.Network(own), start, data, mf.SGD(0.1), steps=1, loss=half, record=["loss", mass, mf.Record(mass)])
 try:
     mf.simulate(net, start, data, mf.GradientDescent(1e9), steps=100)
 except mf.DivergedError as error:

@@ -13,7 +13,7 @@ from particles.experiments.placement import Placement, quickest, work_in
 from particles.model.losses import loss as loss_row
 from particles.model.regularisers import NONE
 from particles.population.messages import population_spec
-from particles.population.observables import Observer
+from particles.population.observer import Observer
 from particles.population.population import cores
 from particles.population.ray.allocation import spans
 from particles.population.samples import Samples

@@ -12,7 +12,6 @@ from scipy import integrate
 from support import naive
 
 import particles as mf
-from particles.kernels.compile import inline
 from particles.kernels.elementwise import lanewise
 from particles.model.activations import ACTIVATIONS, activation
 from particles.model.derivatives import _check_formulas
@@ -269,7 +268,6 @@ def test_row__of_the_user_s_is_compiled_where_it_arrives():
     """Formulas that no other process can import, one of which calls a third; sent by value and read back, twice."""
     import cloudpickle
 
-    @inline
     def fading(v):
         return math.exp(-v)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import math
 import os
 import signal
 import subprocess
@@ -155,8 +156,10 @@ def test_ray__takes_a_measure_of_the_users(cloud, three_nodes):
 
 
 @pytest.mark.slow
-def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes):
+def test_ray__takes_a_stream_and_an_activation_a_loss_and_an_observable_of_the_users(three_nodes):
     """Defined here, so no worker could import them."""
+
+    scale = 0.5
 
     @inline
     def squared(v):
@@ -170,7 +173,8 @@ def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes):
         return 3.0 * squared(v)
 
     row = mf.Activation("cube", lanewise(cube), slope, np.inf, np.inf, False)
-    scale = 0.5
+    share = mf.Reduction(lambda block: np.atleast_1d(block.w @ (block.b[0] > scale)), "sum")
+    above = mf.Observable("above", "share of b_1 > scale", "3.4", (), lambda at: at.integral[share][0], (share,))
     stream = mf.Stream(mf.Sphere(2), lambda x: scale * np.sin(x[:, 0]), noise=0.1)
     here, there = (
         mf.simulate(
@@ -179,11 +183,50 @@ def test_ray__takes_a_stream_and_an_activation_of_the_users(three_nodes):
             stream,
             mf.SGD(0.01, batch=4),
             steps=5,
+            loss=mf.LOSSES["squared"]._replace(name="half", value=lambda z, y: scale * (z - y) ** 2),
+            record=["loss", above],
             engine=engine,
         )
         for engine in (None, on(three_nodes, 2))
     )
     assert digest(here) == digest(there)
+
+
+def test_task__makes_an_activation_of_the_users_once_in_a_process(three_nodes):
+    net = mf.Network(mf.ACTIVATIONS["tanh"]._replace(name="mine", sigma=lanewise(math.tanh)))
+    look = lambda net, job: (os.getpid(), id(net.activation), repr(net))  # noqa: E731
+    found = [result for _, result in on(three_nodes, 1).tasks(look, net, range(12))]
+    assert {text for *_, text in found} == {repr(net)}
+    assert len({(process, number) for process, number, _ in found}) == len({process for process, *_ in found})
+
+
+@pytest.mark.parametrize("what", ["a network", "a reduction"])
+@pytest.mark.parametrize("fault", ["cannot be sent", "cannot be imported"])
+def test_object__of_the_users_that_does_not_arrive_is_one_clear_error(what, fault, three_nodes, tmp_path, monkeypatch):
+    """Not a shard that is given up for lost, and no report of Ray's."""
+    (tmp_path / "only_here.py").write_text("def of(*parts):\n    return parts[0]\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import only_here
+
+    lock = threading.Lock()
+    function = only_here.of if fault == "cannot be imported" else lambda *parts: (lock, parts[0])[1]
+    message = {
+        "cannot be sent": r"cannot be sent to other processes: cannot pickle '_thread.lock' object\. Let its formulas",
+        "cannot be imported": r"could not be read by a process of the cluster: No module named 'only_here'\. Put",
+    }[fault]
+    with pytest.raises(ClusterError, match=message):
+        if what == "a reduction":
+            sums = mf.Reduction(function, "sum")
+            row = mf.Observable("mine", "mine", "", (), lambda at: at.integral[sums][0], (sums,))
+            start, data = mf.Gaussian(2).sample(64, 0), mf.Dataset(np.eye(2), np.ones(2))
+            mf.simulate(
+                mf.Network("tanh"), start, data, mf.GradientDescent(0.1), steps=1, record=row, engine=on(three_nodes, 1)
+            )
+        else:
+            net = mf.Network("tanh")
+            object.__setattr__(net, "activation", net.activation._replace(name="mine", value_kernel=function))
+            for _, result in on(three_nodes, 1).tasks(lambda net, job: job, net, [0]):
+                raise result
 
 
 @pytest.mark.parametrize("threads", [1, 2])

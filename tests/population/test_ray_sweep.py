@@ -3,6 +3,7 @@
 import os
 import signal
 
+import numpy as np
 import pytest
 import xarray as xr
 from support import own_module
@@ -16,6 +17,7 @@ from particles.cli.progress import Ticker
 from particles.experiments import sweep as module
 from particles.experiments.plan import plan
 from particles.experiments.sweep import run_path, run_sweep
+from particles.kernels.elementwise import lanewise
 
 OWN = (
     'network.activation="{0}:swish"', 'loss="{0}:huber"', 'record.variables=["loss","{0}:worst"]',
@@ -108,6 +110,26 @@ def test_sweep__on_a_cluster_shows_progress_and_stops(three_nodes, tmp_path):
     assert statuses(outcomes) == ["finished"] and monitor.steps
     swept(tmp_path / "here", *long)
     assert all_contents(tmp_path / "there" / "runs") == all_contents(tmp_path / "here" / "runs")
+
+
+@pytest.mark.parametrize("shards", [None, pytest.param(2, marks=pytest.mark.slow)])
+def test_sweep__of_objects_on_a_cluster_has_the_same_files(shards, three_nodes, samples, tmp_path):
+    """As tasks, and in shards; law, activation, loss and observable are such that no process there can import them."""
+
+    class Shifted(mf.Gaussian):
+        def draw(self, random, count):
+            return 0.5 + super().draw(random, count)
+
+    cube = mf.Activation("cube", lanewise(lambda v: v * v * v), lanewise(lambda v: 3.0 * v * v), np.inf, np.inf, False)
+    half = mf.LOSSES["squared"]._replace(name="half", slope=lambda z, y: 1.0 * (z - y))
+    worst = mf.Observable("worst", "largest error", "section 3", (), lambda at: float(np.abs(at.g - at.y).max()))
+    nets, methods = [mf.Network("tanh"), mf.Network(cube)], mf.GradientDescent(0.01)
+    more = {"steps": 3, "count": [300, 600], "limit": 256, "loss": half, "record": ["loss", "prediction", worst]}
+    engine = mf.Ray(shards, threads=1, address=three_nodes.address)
+    for out, place in (("here", None), ("there", engine)):
+        found = mf.sweep(nets, Shifted(3), samples(), methods, engine=place, out=tmp_path / out, **more)
+    assert found["worst"].dims == ("activation", "count", "time") and (found["status"] == "finished").all()
+    assert all_contents(tmp_path / "here") == all_contents(tmp_path / "there")
 
 
 def test_sweep__says_where_the_folder_is_not_shared(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from particles.population.messages import Drift, OnlineRun, PopulationSpec, Redu
 from particles.population.ray.actor import Order, actor_class
 from particles.population.ray.allocation import particles_of, spans
 from particles.population.ray.connection import Node, nodes, short
+from particles.population.ray.serialization import explained, sending
 from particles.population.samples import Samples
 from particles.population.shard import Shard
 
@@ -98,13 +99,13 @@ class RayPopulation:
         runs = spans(self.blocks, len(homes))
         self._number += 1
         stamp = (self._epoch, self._number)
-        start = self.spec.start
-        parts = [self.spec._replace(start=start.cut(*particles_of(run, self.count))) for run in runs]
+        parts = [self.spec._replace(start=self.spec.start.cut(*particles_of(run, self.count))) for run in runs]
         # The data's reference stands for the data only as an argument of its own.
-        refs = [
-            actor.build.remote(stamp, Order(part, self.threads, run), self._put)
-            for actor, part, run in zip(self._actors, parts, runs, strict=True)
-        ]
+        with sending():
+            refs = [
+                actor.build.remote(stamp, Order(part, self.threads, run), self._put)
+                for actor, part, run in zip(self._actors, parts, runs, strict=True)
+            ]
         self._answers(refs)
 
     def revive(self) -> None:
@@ -155,11 +156,14 @@ class RayPopulation:
         stamp, message = (self._epoch, self._number), args
         if _bytes(args) > INLINE_BYTES and len(self._actors) > 1:
             message = self._stored(args)
-        return self._answers([actor.call.remote(stamp, name, message) for actor in self._actors])
+        with sending():
+            refs = [actor.call.remote(stamp, name, message) for actor in self._actors]
+        return self._answers(refs)
 
     def _stored(self, value: Any) -> Any:
         try:
-            return self.ray.put(value)
+            with sending():
+                return self.ray.put(value)
         except self._full as error:
             raise self._no_room(error) from error
 
@@ -184,7 +188,7 @@ class RayPopulation:
             except self._full as error:
                 raise self._no_room(error) from error
             except problems.RayTaskError as error:
-                cause = error.cause
+                cause = explained(error.cause)
                 if isinstance(cause, self._full):
                     raise self._no_room(cause) from error
                 if isinstance(cause, Exception) and not isinstance(cause, problems.RayError):

@@ -10,6 +10,7 @@ from particles.machine import Processor, processor
 from particles.population.population import Watch
 from particles.population.ray.connection import nodes, short
 from particles.population.ray.progress_board import Board
+from particles.population.ray.serialization import explained, sending
 
 RETRIES = 3  # of a task whose process or machine went away
 _BOARD_SECONDS = 5.0  # a board that does not answer is asked again later
@@ -47,7 +48,8 @@ def run_tasks(
     shared: sent once. watch: work gets a third argument, to note with. spare: jobs handed out beyond the cores, so that
     no core waits for its next. What `work` raises comes back as the result it is: an exception.
     """
-    sent = ray.put(shared)
+    with sending():
+        sent = ray.put(shared)
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(_call)
     board = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote() if watch else None
     room = sum(node.cpus for node in nodes(ray)) + spare
@@ -57,7 +59,8 @@ def run_tasks(
     try:
         while True:
             while len(waiting) < room and not (watch and watch.stop()) and (job := next(following, None)):
-                waiting[task.remote(work, sent, job[1], board, job[0])] = job[0]
+                with sending():
+                    waiting[task.remote(work, sent, job[1], board, job[0])] = job[0]
             if not waiting:
                 return
             if watch and watch.stop() and not stopping:
@@ -115,6 +118,7 @@ def _result(ray: Any, ref: Any) -> Any:
     except ray.exceptions.TaskCancelledError as error:
         return error
     except ray.exceptions.RayTaskError as error:
-        return error.cause if isinstance(error.cause, Exception) else error
+        cause = explained(error.cause)
+        return cause if isinstance(cause, Exception) else error
     except ray.exceptions.RayError as error:
         return ClusterError(f"its process was lost {RETRIES + 1} times ({short(error)}). Look at the machines' memory.")

@@ -21,9 +21,9 @@ class Costs(NamedTuple):
     width
         Neurons M.
     iterations
-        T.
+        Iterations T.
     samples
-        n.
+        Samples n.
     step : flow time
         `eta`.
     paper_step

@@ -29,7 +29,7 @@ class FreeEnergy(NamedTuple):
     Attributes
     ----------
     value
-        F.
+        `F`.
     risk
         L, the mean loss.
     confinement

@@ -71,7 +71,7 @@ class Variation(NamedTuple):
         Returns
         -------
         (k,)
-            V.
+            `V`.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class Variation(NamedTuple):
         Returns
         -------
         value : (k,)
-            V.
+            `V`.
         gradient : (k, d)
             For L1 the least-norm subgradient where a coordinate is 0.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from particles.measures.laws import Ball, Gaussian, Law, Sphere, Uniform
 from particles.measures.measure import Array
-from particles.model.activations import relu_slopes, relu_values
+from particles.model.gaussian_pairs import relu_slopes, relu_values
 from particles.model.network import Network
 from particles.theory.tangent import isotropic
 from particles.theory.tangent.pairs import Pairs, cosines, supplement

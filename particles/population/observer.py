@@ -1,0 +1,91 @@
+"""What a run records: the observables that are due, measured on a population and fixed samples."""
+
+from collections.abc import Container, Mapping
+
+import numpy as np
+
+from particles.data.dataset import checked_labels
+from particles.errors import InputError
+from particles.measures.measure import Array
+from particles.model.losses import Loss
+from particles.model.network import Network
+from particles.model.regularisers import Regulariser
+from particles.population.messages import BlockView, Drift, Reduction
+from particles.population.observables import PENALTY, KernelNow, Observable, Scene, Values, needs_start
+from particles.population.population import Population
+from particles.population.samples import Samples
+
+
+def penalty(rule: Regulariser, train: tuple[str, ...]) -> Reduction:
+    """h(w) / alpha^2 over one block: lam int |w|_1 dmu or lam/2 int |w - anchor|^2 dmu over the trained layers."""
+
+    def of(block: BlockView) -> Array:
+        size, size_s = rule.value(block.b, 0, block.start_b), rule.value(block.s[None], 0, block.start_s)
+        total = size * ("input" in train) + size_s * ("output" in train)
+        return np.atleast_1d(rule.weight * np.sum(block.w * total))
+
+    return Reduction(of, "sum")
+
+
+class Observer:
+    """Measures quantities of a population on fixed samples; due: the iterations of each."""
+
+    def __init__(
+        self,
+        due: Mapping[Observable, Container[int]],
+        net: Network,
+        loss: Loss,
+        rule: Regulariser,
+        samples: Samples,
+        averaged: bool,
+        positions: int,
+        kernel: KernelNow | None = None,
+    ) -> None:
+        self.rows, self.due = list(due), due
+        tested = len(samples.y_test) > 0
+        for row in self.rows:
+            if row.test and not tested:
+                raise InputError(f"`record` asks for {row.name}, which needs test samples", "test=None", "Give `test`.")
+            if row.binary:
+                checked_labels(np.concatenate([samples.y, samples.y_test]) if row.test else samples.y)
+        self.loss, self.rule, self.averaged, self.positions = loss, rule, averaged, positions
+        self.kernel = kernel if any(row.kernel for row in self.rows) else None
+        self.y, self.y_test = samples.y, samples.y_test
+        self.penalty = penalty(rule, net.train)
+
+    @property
+    def anchored(self) -> bool:
+        """Whether the start is needed: for displacements, or for a pull to it."""
+        return needs_start(self.rows, self.rule)
+
+    def names(self) -> list[tuple[str, Observable]]:
+        """Every variable that `measure` returns, with its row; the average iterate's are called averaged_*."""
+        mean = [(f"averaged_{row.name}", row) for row in self.rows if self.averaged and row.outputs]
+        return [(row.name, row) for row in self.rows] + mean
+
+    def measure(self, iteration: int, population: Population, g: Array | None) -> Values:
+        """What is due now; `g` are the outputs at the training samples where they are known already."""
+        rows = [row for row in self.rows if iteration in self.due[row]]
+        at = self._scene(rows, iteration, population, g, averaged=False)
+        values = {row.name: np.asarray(row.finish(at), dtype=np.float64) for row in rows}
+        if self.averaged:
+            mean = self._scene(rows, iteration, population, None, averaged=True)
+            for row in rows:
+                if row.outputs:
+                    values[f"averaged_{row.name}"] = np.asarray(row.finish(mean), dtype=np.float64)
+        return values
+
+    def _scene(
+        self, rows: list[Observable], iteration: int, population: Population, g: Array | None, averaged: bool
+    ) -> Scene:
+        g = population.sum("train", averaged) if g is None else g
+        g_test = population.sum("test", averaged) if any(row.test for row in rows) else np.empty(0)
+        parts = [] if averaged else list(dict.fromkeys(part for row in rows for part in row.integrals))
+        drift = None
+        if any(part.velocity for part in parts):
+            drift = Drift("train", self.loss.slope(g, self.y) / len(self.y), self.rule)
+        sums = [self.penalty if part == PENALTY else part for part in parts]
+        integral = dict(zip(parts, population.fold(sums, drift) if sums else [], strict=True))
+        watched = self.kernel and not averaged and any(row.kernel for row in rows)
+        kernel = self.kernel(iteration, population, g) if self.kernel and watched else None
+        return Scene(g, self.y, g_test, self.y_test, self.loss, integral, population, self.positions, kernel)
