@@ -161,6 +161,13 @@ def _aligned(group: "xarray.Dataset", root: "xarray.Dataset") -> "xarray.Dataset
     return group.reindex({dim: root[dim].values for dim in shared})
 
 
+def _times_of(found: Recorded) -> dict[str, str]:
+    """The names of the times of predictions in the file, by those that a comparison has."""
+    data = next(data for data in found.values() if "prediction" in data)
+    dim = next(str(dim) for dim in data["prediction"].dims if forms.timed(dim))
+    return {"time": dim, "iteration": dim.replace("time", "iteration", 1)} if dim != "time" else {}
+
+
 def attributes_of(made: Plan) -> dict[str, str]:
     """What a sweep's file says of it: the first configuration, the hash of all, and where its runs are on its axes."""
     configs = [case.identity for case in made.cases]
@@ -182,7 +189,7 @@ def write(made: Plan, out: Path, known: Recorded | None = None) -> Summary:
     groups: dict[str, xarray.Dataset] = {"/": root}
     for number, (setting, compared) in enumerate(setups):
         place = "" if len(setups) == 1 else f"/{number}"
-        said = compared.assign_attrs(setting=json.dumps(setting), **compared.attrs)
+        said = compared.assign_attrs(setting=json.dumps(setting), **compared.attrs).rename(_times_of(found))
         groups[f"/comparison{place}"] = _aligned(said, root)
     limits = [case for case in made.cases if case.nodes and case.key in found]
     if len(limits) == 2:

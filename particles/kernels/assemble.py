@@ -7,7 +7,7 @@ particles of weight zero. Block and lanes are part of the algorithm: changing th
 
 from typing import Any, NamedTuple
 
-from particles.kernels import noise, output, product, update, velocity
+from particles.kernels import noise, output, panels, product, update, velocity
 from particles.kernels.compile import inlined, plain, specialise
 from particles.kernels.lanes import LANES as LANES
 from particles.kernels.output import BLOCK as BLOCK
@@ -33,18 +33,25 @@ def block_kernels(
     inputs: int | None,
     make: Any = specialise,
     join: Any = inlined,
+    tiles: int | None = None,
 ) -> BlockKernels:
-    """The loops of one activation. inputs: how many, up to NARROW, or None for any number."""
+    """The loops of one activation. inputs: how many, up to NARROW, or None for any number; tiles: of a panel."""
     lanes, narrow = LANES[dtype], inputs is not None
-    settled: dict[str, Any] = {"LANES": lanes, "INPUTS": inputs, "sigma": sigma, "derivative": derivative}
-    settled["product"] = None if narrow else product.product_loops(lanes, make, join)
-    small = {"row_of": join(output.row_of), "samples_at_once": join(output.samples_at_once)}
+    tiles = 1 if narrow else tiles or panels.tiles_here()
+    settled: dict[str, Any] = {"LANES": lanes, "TILES": tiles, "sigma": sigma, "derivative": derivative}
+    if narrow:
+        settled["INPUTS"] = inputs
+    else:
+        settled["product"] = product.product_loops(lanes, tiles, make, join)
+        settled["add_outputs"] = join(output.add_outputs, **settled)
+        settled["weigh_slopes"] = join(velocity.weigh_slopes, **settled)
+    small = {"row_of": join(output.row_of), "samples_at_once": join(output.samples_at_once, NEAR=panels.near_bytes())}
     sums = join(output.narrow_sums if narrow else output.wide_sums, **settled, **small)
     force = join(velocity.narrow_force if narrow else velocity.wide_force, **settled, **small)
     noises = {"philox": join(noise.philox), "log_of": join(noise.log_of), "turn": join(noise.turn)}
     return BlockKernels(
         make(output.sum_groups, LANES=lanes, block_sums=sums, merge=join(output.merge), **small),
-        make(velocity.velocity_blocks, LANES=lanes, tile_force=force, **small),
+        make(velocity.velocity_blocks, LANES=lanes, TILES=tiles, tile_force=force, **small),
         make(update.move_blocks, LANES=lanes, shrink=join(update.shrink)),
         make(update.stage_blocks, LANES=lanes),
         make(update.average_blocks, LANES=lanes),

@@ -13,6 +13,7 @@ import numpy as np
 from particles.kernels.compile import inlined, specialise
 from particles.kernels.lanes import LANES as LANES_OF, fma, fold, load, store, zeros
 from particles.kernels.output import BLOCK, samples_at_once
+from particles.kernels.panels import near_bytes
 from particles.kernels.product import product, product_loops
 
 LANES = 8  # settled by `specialise`, as are the names below
@@ -31,7 +32,7 @@ def features(b, scale, d, x, tiles, block, first, last, u):
     for start in range(first, last, few):
         m = min(few, last - start)
         for t in range(tiles):
-            product(m, z, 0, b, (block * BLOCK + t * LANES) * d, x, start * d, d, 1, d, True)
+            product(m, z, 0, 0, b, (block * BLOCK + t * LANES) * d, 0, x, start * d, d, 1, d, True)
             share = load(scale, t * LANES)
             for i in range(m):
                 store(u, (start + i) * BLOCK + t * LANES, share * feature(load(z, i * LANES)))
@@ -58,7 +59,7 @@ def add_products(u, m, columns, strips, first, step, symmetric, into):
             rows = min(start + few, m, (j + 1) * LANES if symmetric else m) - start
             if rows > 0:
                 place = (j * m + start) * LANES
-                product(rows, into, place, columns, j * BLOCK * LANES, u, start * BLOCK, BLOCK, 1, BLOCK, False)
+                product(rows, into, place, 0, columns, j * BLOCK * LANES, 0, u, start * BLOCK, BLOCK, 1, BLOCK, False)
 
 
 def inner_products(x, columns, d, first, last, into):
@@ -71,7 +72,7 @@ def inner_products(x, columns, d, first, last, into):
     for start in range(first, last, few):
         rows = min(few, last - start)
         for strip in range(-(-n // LANES)):
-            product(rows, z, 0, columns, strip * d * LANES, x, start * d, d, 1, d, True)
+            product(rows, z, 0, 0, columns, strip * d * LANES, 0, x, start * d, d, 1, d, True)
             low = strip * LANES
             for i in range(rows):
                 for lane in range(min(LANES, n - low)):
@@ -92,8 +93,8 @@ def apply_block(b, first, d, c, x, tiles, both, force, output, total):
         for j in range(0, m * LANES, LANES):
             store(sums, j, zeros(b))
         for t in range(tiles):
-            product(m, z, 0, b, first + t * d * LANES, x, start * d, d, 1, d, True)
-            product(m, u, 0, force, t * d * LANES, x, start * d, d, 1, d, True)
+            product(m, z, 0, 0, b, first + t * d * LANES, 0, x, start * d, d, 1, d, True)
+            product(m, u, 0, 0, force, t * d * LANES, 0, x, start * d, d, 1, d, True)
             signed, weight = load(c[0], t * LANES), load(c[1], t * LANES) * load(output, t * LANES)
             for j in range(0, m * LANES, LANES):
                 v = load(z, j)
@@ -121,8 +122,8 @@ class ProductKernels(NamedTuple):
 
 def _settled() -> dict[str, Any]:
     lanes = LANES_OF["float64"]
-    loops = product_loops(lanes, specialise, inlined)
-    return {"LANES": lanes, "product": loops, "samples_at_once": inlined(samples_at_once)}
+    loops = product_loops(lanes, 1, specialise, inlined)
+    return {"LANES": lanes, "product": loops, "samples_at_once": inlined(samples_at_once, NEAR=near_bytes())}
 
 
 def gram_kernels(sigma: Any, derivative: Any) -> GramKernels:

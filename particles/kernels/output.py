@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 
 from particles.kernels.lanes import fma, fold, join, load, load_rows, lower, project, store, upper, zeros
+from particles.kernels.panels import ROWS
 from particles.kernels.product import product
 
 BLOCK = 256
 LANES = 8  # settled by `specialise`, as are the names below
+TILES = 1
+NEAR = 1 << 18
 INPUTS = 2
 sigma: Any = None
 block_sums: Any = None
@@ -45,31 +48,35 @@ def narrow_sums(b, first, d, c, x, tiles, keep, kept, place, total, begin):
 
 
 def samples_at_once(d, itemsize):
-    """How many samples go with a tile: their inputs stay in half an L2 of 512 KB, a multiple of the panel's six."""
-    return max(24, min(96, (1 << 18) // (d * itemsize) // 6 * 6))
+    """How many samples go with a panel's tiles: their inputs stay in half an L2, a multiple of the panel's rows."""
+    return max(24, min(96, NEAR // (d * itemsize) // ROWS * ROWS))
+
+
+def add_outputs(z, begin, m, weight, sums):
+    """sums[i] += weight sigma(z_i) of one tile at m samples, its pre-activations from `begin` on."""
+    for j in range(0, (m - 1) * LANES, 2 * LANES):
+        both = sigma(join(load(z, begin + j), load(z, begin + j + LANES)))
+        store(sums, j, fma(weight, lower(both), load(sums, j)))
+        store(sums, j + LANES, fma(weight, upper(both), load(sums, j + LANES)))
+    if m % 2:
+        j = (m - 1) * LANES
+        store(sums, j, fma(weight, sigma(load(z, begin + j)), load(sums, j)))
 
 
 def wide_sums(b, first, d, c, x, tiles, keep, kept, place, total, begin):
     """The same for any d; with `keep`, tile t's pre-activations go to kept[place + (t n + i) lanes]."""
     n = x.size // d
     few = samples_at_once(d, b.itemsize)
-    z, sums = np.empty(few * LANES, b.dtype), np.empty(few * LANES, b.dtype)
+    z, sums = np.empty(TILES * few * LANES, b.dtype), np.empty(few * LANES, b.dtype)
     for start in range(0, n, few):
         m = min(few, n - start)
         for j in range(0, m * LANES, LANES):
             store(sums, j, zeros(b))
-        for t in range(tiles):
-            at = place + (t * n + start) * LANES if keep else 0
-            into = kept if keep else z
-            product(m, into, at, b, first + t * d * LANES, x, start * d, d, 1, d, True)
-            weight = load(c, t * LANES)
-            for j in range(0, (m - 1) * LANES, 2 * LANES):
-                both = sigma(join(load(into, at + j), load(into, at + j + LANES)))
-                store(sums, j, fma(weight, lower(both), load(sums, j)))
-                store(sums, j + LANES, fma(weight, upper(both), load(sums, j + LANES)))
-            if m % 2:
-                j = (m - 1) * LANES
-                store(sums, j, fma(weight, sigma(load(into, at + j)), load(sums, j)))
+        for t in range(0, tiles, TILES):  # the last tiles of a panel may be padding: their products are not used
+            into, at, apart = (kept, place + (t * n + start) * LANES, n * LANES) if keep else (z, 0, few * LANES)
+            product(m, into, at, apart, b, first + t * d * LANES, d * LANES, x, start * d, d, 1, d, True)
+            for u in range(t, min(t + TILES, tiles)):
+                add_outputs(into, at + (u - t) * apart, m, load(c, u * LANES), sums)
         for i in range(m):
             total[begin + start + i] = fold(load(sums, i * LANES))
 

@@ -32,7 +32,7 @@ def pack(b, d, x, last_tiles, first, last, positions, nibbles, pairs, width):
             position = block * POSITIONS + t * (LANES // 4)
             for start in range(0, n, STRIP):
                 m = min(STRIP, n - start)
-                product(m, z, 0, b, (block * BLOCK + t * LANES) * d, x, start * d, d, 1, d, True)
+                product(m, z, 0, 0, b, (block * BLOCK + t * LANES) * d, 0, x, start * d, d, 1, d, True)
                 for i in range(m):
                     bits[i] = positive_bits(load(z, i * LANES))
                 place = (start // STRIP * positions + position) * STRIP
@@ -99,7 +99,7 @@ class PatternKernels(NamedTuple):
 def pattern_kernels() -> PatternKernels:
     """The loops in float64."""
     lanes = LANES_OF["float64"]
-    loops = product_loops(lanes, specialise, inlined)
+    loops = product_loops(lanes, 1, specialise, inlined)
     return PatternKernels(
         specialise(pack, LANES=lanes, product=loops),
         specialise(count),

@@ -28,6 +28,7 @@ from particles.kernels.output import BLOCK, row_of, samples_at_once
 from particles.kernels.product import product
 
 LANES = 8  # settled by `specialise`, as are the names below
+TILES = 1
 INPUTS = 2
 sigma: Any = None
 derivative: Any = None
@@ -51,29 +52,35 @@ def narrow_force(b, first, d, x, slope, with_output, keep, kept, place, force, i
         store(output, o, outputs)
 
 
+def weigh_slopes(z, begin, slope, start, m, into, to):
+    """into[i] = slope_i sigma'(z_i) of one tile at m samples from `start` on."""
+    for i in range(0, m - 1, 2):
+        both = derivative(join(load(z, begin + i * LANES), load(z, begin + (i + 1) * LANES)))
+        store(into, to + i * LANES, at(slope, start + i) * lower(both))
+        store(into, to + (i + 1) * LANES, at(slope, start + i + 1) * upper(both))
+    if m % 2:
+        v = load(z, begin + (m - 1) * LANES)
+        store(into, to + (m - 1) * LANES, at(slope, start + m - 1) * derivative(v))
+
+
 def wide_force(b, first, d, x, slope, with_output, keep, kept, place, force, into, output, o, z):
-    """The same for any d; with `keep` the tile's pre-activations are read at kept[place + i lanes]."""
+    """The same for any d and TILES tiles; with `keep` their pre-activations are at kept[place + (tile n + i) lanes]."""
     n = slope.size
-    few = z.size // LANES
-    outputs = zeros(b)
+    few = z.size // (TILES * LANES)
     for start in range(0, n, few):
         m = min(few, n - start)
         if not keep:
-            product(m, z, 0, b, first, x, start * d, d, 1, d, True)
-        here, begin = (kept, place + start * LANES) if keep else (z, 0)
-        if with_output:
-            for i in range(m):
-                outputs = fma(at(slope, start + i), sigma(load(here, begin + i * LANES)), outputs)
-        for i in range(0, m - 1, 2):
-            both = derivative(join(load(here, begin + i * LANES), load(here, begin + (i + 1) * LANES)))
-            store(z, i * LANES, at(slope, start + i) * lower(both))
-            store(z, (i + 1) * LANES, at(slope, start + i + 1) * upper(both))
-        if m % 2:
-            v = load(here, begin + (m - 1) * LANES)
-            store(z, (m - 1) * LANES, at(slope, start + m - 1) * derivative(v))
-        product(d, force, into, z, 0, x, start * d, 1, d, m, start == 0)
-    if with_output:
-        store(output, o, outputs)
+            product(m, z, 0, few * LANES, b, first, d * LANES, x, start * d, d, 1, d, True)
+        for u in range(TILES):
+            row, last = u * few * LANES, o + u * LANES
+            here, begin = (kept, place + (u * n + start) * LANES) if keep else (z, row)
+            if with_output:
+                outputs = zeros(b) if start == 0 else load(output, last)
+                for i in range(m):
+                    outputs = fma(at(slope, start + i), sigma(load(here, begin + i * LANES)), outputs)
+                store(output, last, outputs)
+            weigh_slopes(here, begin, slope, start, m, z, row)
+        product(d, force, into, d * LANES, z, 0, few * LANES, x, start * d, 1, d, m, start == 0)
 
 
 def velocity_blocks(b, s, d, x, slope, scale, with_output, last_tiles, first, last, keep, kept, v, vs):
@@ -84,15 +91,17 @@ def velocity_blocks(b, s, d, x, slope, scale, with_output, last_tiles, first, la
     v : flat (last - first, BLOCK / LANES, d, LANES); vs : flat (last - first, BLOCK), zero where it is not trained
     """
     n, K = slope.size, b.size // (BLOCK * d)
-    z = np.empty(samples_at_once(d, b.itemsize) * LANES, b.dtype)
+    z = np.empty(TILES * samples_at_once(d, b.itemsize) * LANES, b.dtype)
     for block in range(first, last):
         row = row_of(s, block, K)
-        for t in range(last_tiles if block == K - 1 else BLOCK // LANES):
+        tiles = last_tiles if block == K - 1 else BLOCK // LANES
+        for t in range(0, tiles, TILES):  # up to a whole panel: what is beyond the last tile is padding
             tile, j = (block * BLOCK + t * LANES) * d, ((block - first) * BLOCK + t * LANES) * d
-            o = (block - first) * BLOCK + t * LANES
-            place = (block * BLOCK + t * LANES) * n
+            place, o = (block * BLOCK + t * LANES) * n, (block - first) * BLOCK + t * LANES
             tile_force(b, tile, d, x, slope, with_output, keep, kept, place, v, j, vs, o, z)
-            sign = load(s[row], t * LANES) * -scale
-            for k in range(d):
-                store(v, j + k * LANES, load(v, j + k * LANES) * sign)
-            store(vs, o, load(vs, o) * -scale if with_output else zeros(b))
+            for u in range(min(TILES, tiles - t)):
+                sign = load(s[row], (t + u) * LANES) * -scale
+                for k in range(u * d, (u + 1) * d):
+                    store(v, j + k * LANES, load(v, j + k * LANES) * sign)
+                last = o + u * LANES
+                store(vs, last, load(vs, last) * -scale if with_output else zeros(b))

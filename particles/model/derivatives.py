@@ -52,12 +52,12 @@ def _quotients(f: Function, points: Array = POINTS) -> tuple[Array, Array]:
 def _check_derivative(rule: str, f: Function, derivative: Function) -> None:
     """InputError with `rule` if `derivative` is not that of f; points where f has no finite quotient are left out."""
     with np.errstate(all="ignore"):
-        (found, error), stated = _quotients(f), derivative(POINTS)
-    known = np.isfinite(found + error) & (np.isfinite(stated) | (np.abs(POINTS) <= 4.0))  # exp may overflow far out
-    wrong = np.flatnonzero(known & ~(np.abs(stated - found) <= error))
+        (quotient, error), stated = _quotients(f), derivative(POINTS)
+    known = np.isfinite(quotient + error) & (np.isfinite(stated) | (np.abs(POINTS) <= 4.0))  # exp may overflow far out
+    wrong = np.flatnonzero(known & ~(np.abs(stated - quotient) <= error))
     if wrong.size:
         at = wrong[0]
-        got = f"{stated[at]:.6g} at {POINTS[at]:.4g}, where a difference quotient is {found[at]:.6g}"
+        got = f"{stated[at]:.6g} at {POINTS[at]:.4g}, where a difference quotient is {quotient[at]:.6g}"
         raise InputError(rule, got, "Correct the formula.")
 
 
@@ -65,8 +65,8 @@ def _curvature_of(slope: Function) -> Function:
     """|f''| of f with this slope, as far as quotients are sure of it."""
 
     def sure(points: Array) -> Array:
-        found, error = _quotients(slope, points)
-        return np.maximum(np.abs(found) - error, 0.0)
+        quotient, error = _quotients(slope, points)
+        return np.maximum(np.abs(quotient) - error, 0.0)
 
     return sure
 
@@ -91,11 +91,11 @@ def _check_expectation(rule: str, kernel: Callable[[Array, Array, Array], Array]
     v = q12 / q11 * u[:, None] + np.sqrt(q22 - q12 * q12 / q11) * nodes
     with np.errstate(all="ignore"):
         left, right = f(u), f(v)
-        found = float(weights @ (left * (right @ weights)))
+        expected = float(weights @ (left * (right @ weights)))
         scale = np.sqrt((weights @ left**2) * (weights @ (right**2 @ weights)))
         stated = float(kernel(np.array([q11]), np.array([q12]), np.array([q22]))[0])
-    if np.isfinite(found) and not abs(stated - found) <= 0.15 * scale:
-        got = f"{stated:.4g} at variances 1.1, 1.7 and covariance 0.6, where quadrature gives {found:.4g}"
+    if np.isfinite(expected) and not abs(stated - expected) <= 0.15 * scale:
+        got = f"{stated:.4g} at variances 1.1, 1.7 and covariance 0.6, where quadrature gives {expected:.4g}"
         raise InputError(rule, got, "Correct the formula, or leave it out.")
 
 

@@ -5,7 +5,7 @@ import sys
 import sysconfig
 import types
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from functools import partial
 from typing import Any
 
@@ -21,14 +21,16 @@ _PLAIN = bool | int | float | complex | str | bytes | None | types.EllipsisType 
 def content(value: Any, above: tuple[Any, ...] = ()) -> Iterator[str]:
     """What decides the value of a formula, piece by piece: bytecode, numbers, and what it names, all the way down.
 
-    What other packages define counts by its name. `above`: the functions that this one is called in.
+    What other packages define counts by its name. `above`: the values that this one is a part of.
     """
+    level = next((k for k, one in enumerate(above) if one is value), None)
     if isinstance(value, _PLAIN):
         yield f"{type(value).__name__} {value!r}"
-    elif isinstance(value, types.FunctionType) and not _is_library(value):
-        if value in above:
-            yield f"call {above.index(value)}"
-            return
+    elif level is not None:
+        yield f"above {level}"
+    elif _is_library(value):
+        yield _reference(value)
+    elif isinstance(value, types.FunctionType):
         cells = tuple(cell.cell_contents for cell in value.__closure__ or ())
         named = {name: value.__globals__[name] for name in names_of(value.__code__) if name in value.__globals__}
         for part in (value.__code__, value.__defaults__, value.__kwdefaults__, cells, named):
@@ -36,40 +38,43 @@ def content(value: Any, above: tuple[Any, ...] = ()) -> Iterator[str]:
     elif isinstance(value, types.CodeType):
         yield f"code {value.co_code.hex()} {value.co_names} {value.co_argcount}"
         yield from content(value.co_consts, above)
-    elif isinstance(value, np.ndarray):
-        yield f"array {value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value).data).hexdigest()}"
-    elif parts := _parts(value):
-        yield f"{type(value).__name__} {len(parts[0])}"
-        for part in parts[0]:
-            yield from content(part, above)
+    elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        yield f"array {value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
+    elif (parts := _parts(value)) is not None:
+        yield f"{type(value).__name__} {len(parts)}"
+        for part in parts:
+            yield from content(part, (*above, value))
     else:
         yield _reference(value) or f"{UNKNOWN} {type(value).__qualname__}"
 
 
-def _parts(value: Any) -> tuple[tuple[Any, ...]] | None:
-    """What a container, a method or a compiled function is made of."""
+def _parts(value: Any) -> tuple[Any, ...] | None:
+    """What a container, a method, a compiled or cached function, or an object that can be called is made of."""
     if isinstance(value, tuple | list):
-        return (tuple(value),)
+        return tuple(value)
     if isinstance(value, dict):
-        return (tuple(part for item in value.items() for part in item),)
+        return tuple(part for item in value.items() for part in item)
     if isinstance(value, set | frozenset):
-        return (tuple(sorted(value, key=repr)),)
+        return tuple(sorted(value, key=repr))
     if isinstance(value, partial):
-        return ((value.func, value.args, value.keywords),)
+        return value.func, value.args, value.keywords
     if isinstance(value, types.MethodType):
-        return ((value.__func__, value.__self__),)
-    if is_dataclass(value) and not isinstance(value, type):
-        return ((type(value), *(getattr(value, field.name) for field in fields(value))),)
-    if isinstance(inner := getattr(value, "py_func", None), types.FunctionType):  # numba.njit's
-        return ((inner,),)
+        return value.__func__, value.__self__
+    for name in ("py_func", "__wrapped__"):  # of numba.njit and functools.cache
+        if not isinstance(value, types.FunctionType) and isinstance(getattr(value, name, None), types.FunctionType):
+            return (getattr(value, name),)
+    call = vars(type(value)).get("__call__")
+    if isinstance(call, types.FunctionType) or (is_dataclass(value) and not isinstance(value, type)):
+        return type(value), call, getattr(value, "__dict__", None)
     return None
 
 
-def _is_library(function: types.FunctionType) -> bool:
+def _is_library(value: Any) -> bool:
     """Whether its name says what it computes: it is this package's, an installed one's or Python's own."""
-    file = function.__code__.co_filename
-    ours = (function.__module__ or "").startswith("particles.")
-    return (ours or "site-packages" in file or file.startswith(_STDLIB)) and _reference(function) != ""
+    module = str(getattr(value, "__module__", None))
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    installed = file.startswith(_STDLIB) or "site-packages" in file or "dist-packages" in file
+    return (installed or module.startswith("particles.")) and _reference(value) != ""
 
 
 def _reference(value: Any) -> str:

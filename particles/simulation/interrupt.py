@@ -14,20 +14,20 @@ def interruptible() -> Iterator[threading.Event]:
 
     Only where Ctrl-C is KeyboardInterrupt now: in a thread, or under a handler of somebody else's, nothing is changed.
     """
-    asked, before = threading.Event(), signal.default_int_handler
+    interrupt, before = threading.Event(), signal.default_int_handler
 
     def note(number: int, frame: FrameType | None) -> None:
-        asked.set()
+        interrupt.set()
         signal.signal(signal.SIGINT, before)
         with contextlib.suppress(RuntimeError, OSError, ValueError):  # the stream may be in use, or closed
             print("stopping after this iteration; Ctrl-C again ends it now", file=sys.stderr)
 
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGINT) is not before:
-        yield asked
+        yield interrupt
         return
     signal.signal(signal.SIGINT, note)
     try:
-        yield asked
+        yield interrupt
     finally:
         signal.signal(signal.SIGINT, before)

@@ -149,13 +149,13 @@ class Runner:
             if not np.isfinite(first):  # before anything is recorded, so that no step is blamed
                 raise DivergedError(f"the loss is {first:.3g} at iteration 0", 0)
             self._ceiling = _CEILING * (first + 1.0)
-        (begin, memory), steps, asked = self._resume(), len(self.problem.sizes), False
+        (begin, memory), steps, stopping = self._resume(), len(self.problem.sizes), False
         saved, kept, last = len(self.rows), begin, time.monotonic()
 
         def end() -> bool:
-            nonlocal asked
-            asked = asked or self._asked(self._at, steps)
-            return asked
+            nonlocal stopping
+            stopping = stopping or self._is_to_stop(self._at, steps)
+            return stopping
 
         for snapshot in flow(
             self.problem, self.population, self.observer, self.plan, begin, memory, end, self._ceiling
@@ -172,7 +172,7 @@ class Runner:
                 return "stopped"
         return "finished"
 
-    def _asked(self, iteration: int, steps: int) -> bool:
+    def _is_to_stop(self, iteration: int, steps: int) -> bool:
         """Whether the run is to stop: by Ctrl-C, or by whoever is told of its progress."""
         try:
             return bool(self.progress and self.progress(iteration, steps)) or self._interrupt.is_set()
@@ -186,17 +186,17 @@ class Runner:
 
     def _resume(self) -> tuple[int, Memory]:
         """The iteration to begin at and the method's memory, the state in place and the rows before it in `rows`."""
-        found = self.keeper.resume(self.population) if self.keeper else None
-        begin = found.iteration if found else 0
-        self.rows[:] = found.rows if found else []
-        if found:
-            self.events[:] = [*found.events, *(event for event in self.events if event not in found.events)]
+        state = self.keeper.resume(self.population) if self.keeper else None
+        begin = state.iteration if state else 0
+        self.rows[:] = state.rows if state else []
+        if state:
+            self.events[:] = [*state.events, *(event for event in self.events if event not in state.events)]
         if self.keeper:
             notes = [{"iteration": begin, "what": note} for note in self.keeper.left_out]
             self.events += [note for note in notes if note not in self.events]
-        if found or self.events:
-            how = "went on from the checkpoint" if found else "began anew"
+        if state or self.events:
+            how = "went on from the checkpoint" if state else "began anew"
             self.events.append({"iteration": begin, "what": how})
         if self.population.notice and self.population.notice not in {event["what"] for event in self.events}:
             self._tell(begin, self.population.notice)
-        return begin, found.memory if found else {}
+        return begin, state.memory if state else {}

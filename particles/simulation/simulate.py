@@ -143,9 +143,9 @@ def simulate(
         raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")
     population = (engine or Local()).populate(ready.spec, problem.samples)
     try:
-        with watched(progress) as told:
+        with watched(progress) as callback:
             seconds = saves.every if saves else 0.0
-            runner = Runner(problem, population, observer, plan.iterations, keeper, seconds, told, last, key)
+            runner = Runner(problem, population, observer, plan.iterations, keeper, seconds, callback, last, key)
             with own_files(keeper, last, key):
                 outcome = runner.run()
     finally:

@@ -86,5 +86,5 @@ def test_coupled__refuses(data):
             mf.Network("tanh", train="output"), LAW, data, mf.GradientDescent(0.1), counts=[4],
             limit=LAW.quadrature(9), steps=1,
         )  # fmt: skip
-    with pytest.raises(mf.InputError, match="must have shape"):
+    with pytest.raises(mf.InputError, match="must have as many dimensions"):
         coupled(data, mf.GradientDescent(0.1), [4], limit=mf.Gaussian(3).quadrature(9))

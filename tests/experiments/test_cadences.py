@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.configs import planned, small
+import xarray as xr
+from support.configs import SMALL_TOML, planned, small
 from support.sweeps import swept
 
 import particles as mf
@@ -44,11 +45,13 @@ def test_cadence__alone_is_the_one_section():
 def test_sweep__of_cadences_is_read_as_any_other(tmp_path, monkeypatch, record, step):
     monkeypatch.chdir(tmp_path)
     changes = [word for text in (*SWEEP, record, step) for word in ("--set", text)]
-    from support.configs import SMALL_TOML
-
     Path("small.toml").write_text(SMALL_TOML)
     assert main(["run", "small.toml", *changes, "--quiet"]) == 0
     assert main(["show", "out/small"]) == 0 and main(["report", "out/small"]) == 0
+    with xr.open_datatree("out/small/sweep.h5", engine="h5netcdf") as tree:
+        compared = tree["comparison/0" if "[" in step else "comparison"]["distance"]
+        assert compared.dims[-1] == ("time" if record is TWO else "time_loss")
+        assert compared.shape[-1] == 4 and np.isfinite(compared).all()
     ds = mf.open_sweep("out/small")
     ds = ds.isel(step=0) if "step" in ds.dims else ds
     assert ds["loss"].shape[-1] == 4 and ds["position"].shape[-3:-1] == (3, 3)

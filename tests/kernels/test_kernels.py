@@ -8,7 +8,8 @@ from support import naive
 from support.daily import some
 
 import particles as mf
-from particles.kernels.assemble import BLOCK, NARROW, plain_block_kernels
+from particles.kernels import compile, panels
+from particles.kernels.assemble import BLOCK, LANES, NARROW, block_kernels, plain_block_kernels
 from particles.measures import blocks
 from particles.model import network
 from particles.model.activations import ACTIVATIONS
@@ -125,6 +126,47 @@ def test_narrow_and_wide__have_the_same_bits(case, samples, cloud):
     assert narrow.sums()[0].tobytes() == wide.sums()[0].tobytes()
     for one, other in zip(narrow.velocities(True), wide.velocities(True), strict=True):
         assert one.tobytes() == other.tobytes()
+
+
+# Tiles and samples that are no whole panels, inputs that are no whole panels and more than one chunk of them.
+PANELS = list(itertools.product(["tanh", "relu"], TOLERANCE, sorted({2, *panels.TILES.values()} - {1}), (5, 31, 300)))
+PANELS_DAILY = [("tanh", "float64", 4, d) for d in (5, 31, 300)]
+
+
+def everything(problem):
+    """All bits that the loops of one step make, with pre-activations kept and not."""
+    totals, kept = problem.sums(keep=True)
+    whole = problem.cloud.last_tiles * LANES[problem.dtype] * len(problem.x)  # of the last block, the rest is padding
+    kept = kept[: (len(problem.cloud.b) - 1) * BLOCK * len(problem.x) + whole]
+    velocities = [v for keep in (None, problem.sums(keep=True)[1]) for v in problem.velocities(True, keep)]
+    return [a.tobytes() for a in (totals, problem.sums()[0], kept, *velocities)]
+
+
+@pytest.mark.parametrize("case", some(PANELS, *PANELS_DAILY), ids=lambda case: "-".join(map(str, case)))
+def test_panels__have_the_same_bits_whatever_their_tiles(case, samples, cloud):
+    name, dtype, tiles, d = case
+    row = ACTIVATIONS[name]
+    one, several = (block_kernels(row.sigma, row.derivative, dtype, None, tiles=count) for count in (1, tiles))
+    assert compile._identities[one.velocity_blocks] != compile._identities[several.velocity_blocks]
+    for M, n in ((257, 7), (300, 100), (5, 1)):
+        problem = Case((name, "compiled", dtype, M, n, d), samples, cloud)
+        problem.kernels = one
+        expected = everything(problem)
+        problem.kernels = several
+        assert everything(problem) == expected
+
+
+@pytest.mark.parametrize("near", [0, 1 << 20])
+@pytest.mark.parametrize("tiles", [1, 4])
+def test_panels__have_the_same_bits_as_plain_python_whatever_the_blocking(tiles, near, monkeypatch, samples, cloud):
+    problem = Case(("relu", "plain", "float64", 9, 50, 5), samples, cloud)
+    expected = everything(problem)
+    monkeypatch.setattr(panels, "tiles_here", lambda: tiles)
+    monkeypatch.setattr(panels, "near_bytes", lambda: near)
+    row = ACTIVATIONS["relu"]
+    problem.kernels = plain_block_kernels(row.sigma, row.derivative, "float64", None)
+    assert problem.kernels.velocity_blocks.__globals__["TILES"] == tiles
+    assert everything(problem) == expected
 
 
 @CASES

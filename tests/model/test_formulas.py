@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numba
 import numpy as np
@@ -76,6 +76,16 @@ class Scale:
         return self.size * v
 
 
+class Power:
+    """An object that can be called, and is a part of itself."""
+
+    def __init__(self, size):
+        self.size, self.all = size, [self]
+
+    def __call__(self, v):
+        return v**self.size
+
+
 def calling(function):
     return lambda v: function(v) + helper(v)
 
@@ -93,6 +103,8 @@ PAIRS = {
     "ufunc": (calling(np.sin), calling(np.cos)),
     "inner": (lambda v: [w + 1 for w in v], lambda v: [w + 2 for w in v]),
     "method": (Scale(1.0).of, Scale(2.0).of),
+    "callable": (Power(1.0), Power(2.0)),
+    "cached": (calling(cache(lambda v: v)), calling(cache(lambda v: -v))),
     "partial": (partial(helper, 1.0), partial(helper, 2.0)),
     "lanes": (lanewise(lambda v: v), lanewise(lambda v: -v)),
     "package": (mf.ACTIVATIONS["tanh"].sigma, mf.ACTIVATIONS["erf"].sigma),

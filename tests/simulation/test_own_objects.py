@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import particles as mf
+from particles.analysis.cross_validation import Model, Training, folds, losses
 
 TANH = mf.ACTIVATIONS["tanh"]._replace(name="mine")  # the package's formulas, so the same bits are due
 SQUARED = mf.LOSSES["squared"]._replace(name="mine")
@@ -33,6 +34,9 @@ USES = {
     "convex_optimum": lambda net, loss: mf.theory.convex_optimum(net, START, DATA, loss, mf.L1(0.1)).objective,
     "radial_flow": lambda net, loss: mf.theory.radial_flow(net, mf.Gaussian(40, 0.1), mf.theory.two_gaussians(0.8, 40),
                                                            [0.0, 0.1], tolerance=1e-2).loss,
+    "cross-validation": lambda net, loss: losses(Training(METHOD, 2, loss), DATA, [Model(net.activation, 8)],
+                                                 folds(3, 3)),
+    "frank_wolfe": lambda net, loss: mf.theory.frank_wolfe(net, DATA, loss, mf.L2(0.1), radius=2.0, rounds=2).objective,
     "zonal_kernel": lambda net, loss: mf.theory.spectra.zonal_kernel(net, mf.Sphere(3))(np.array([-0.5, 0.5])),
 }  # fmt: skip
 

@@ -12,7 +12,6 @@ ROOT = "particles"
 # What users have or import although no public module names it.
 MORE = {
     "particles.experiments.accessor": "Accessor",
-    "particles.kernels.elementwise": "lanewise",
     "particles.methods.schedules": "Constant",
 }
 

@@ -38,9 +38,11 @@ from particles.kernels.lanes.memory import (
     zeros as zeros,
 )
 from particles.kernels.lanes.rows import (
+    load_panel as load_panel,
     load_rows as load_rows,
     project as project,
     spread as spread,
+    store_panel as store_panel,
     store_rows as store_rows,
     zero_rows as zero_rows,
 )

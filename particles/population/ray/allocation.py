@@ -42,11 +42,11 @@ def checked_room(ray: Any, shards: int | None, threads: int | None) -> tuple[int
         each = -(-shards // len(up)) if shards else 1
         threads = max(1, min(cpus) // each)
     most = sum(cpu // threads for cpu in cpus)
-    wanted = shards or most
-    if not most or wanted > most:
+    count = shards or most
+    if not most or count > most:
         raise InputError(
             "`shards` x `threads` must fit the cluster's cores",
-            f"{wanted} x {threads} for machines of {', '.join(map(str, cpus))} cores",
+            f"{count} x {threads} for machines of {', '.join(map(str, cpus))} cores",
             f"Use at most {most} shards of {threads} threads, or add machines." if most else "Lower `threads`.",
         )
-    return wanted, threads
+    return count, threads

@@ -45,13 +45,13 @@ def _own_token() -> str:
 @contextlib.contextmanager
 def environment(private: bool, loopback: bool) -> Iterator[None]:
     """What Ray must find in the environment, where the user has not set it; as it was afterwards."""
-    wanted = {_STATISTICS: "0", "RAY_task_oom_retries": "3"}  # of tasks ended for memory; without it for ever
+    values = {_STATISTICS: "0", "RAY_task_oom_retries": "3"}  # of tasks ended for memory; without it for ever
     if loopback:
-        wanted[_EVERYWHERE] = "0"
+        values[_EVERYWHERE] = "0"
     if private and not any(name in os.environ for name in (_MODE, _TOKEN, "RAY_AUTH_TOKEN_PATH")):
-        wanted[_TOKEN] = _own_token()  # with a token there, Ray asks for it by itself, and writes none to HOME
-    before = {name: os.environ.get(name) for name in (*wanted, _MODE, _BREAKPOINT)}
-    os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})
+        values[_TOKEN] = _own_token()  # with a token there, Ray asks for it by itself, and writes none to HOME
+    before = {name: os.environ.get(name) for name in (*values, _MODE, _BREAKPOINT)}
+    os.environ.update({name: value for name, value in values.items() if name not in os.environ})
     try:
         yield
     finally:
@@ -63,10 +63,10 @@ def environment(private: bool, loopback: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def on_loopback(ray: Any, wanted: bool) -> Iterator[None]:
+def on_loopback(ray: Any, switch: bool) -> Iterator[None]:
     """The same switch for a Ray that was imported before it was set."""
     constants: Any = getattr(getattr(ray, "_private", None), "ray_constants", None)
-    if not wanted or not hasattr(constants, "ENABLE_RAY_CLUSTER"):
+    if not switch or not hasattr(constants, "ENABLE_RAY_CLUSTER"):
         yield
         return
     before, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
@@ -175,12 +175,12 @@ def _no_cluster(address: str, reason: str) -> InputError:
 
 def nodes(ray: Any) -> list[Node]:
     """The machines that are up, those that joined first coming first."""
-    found = [
+    machines = [
         Node(str(node["NodeID"]), int(node["Resources"].get("CPU", 0)))
         for node in ray.nodes()
         if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
     ]
-    return sorted(found)
+    return sorted(machines)
 
 
 def short(error: BaseException) -> str:

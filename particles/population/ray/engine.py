@@ -73,9 +73,9 @@ class Ray:
         with contextlib.ExitStack() as stack:
             ray = stack.enter_context(connected(self.address))
             shards, threads = checked_room(ray, self.shards, self.threads)
-            made = RayPopulation(ray, spec, samples, min(shards, blocks), threads, self.patience)
-            made.leave = stack.pop_all()
-            return made
+            population = RayPopulation(ray, spec, samples, min(shards, blocks), threads, self.patience)
+            population.leave = stack.pop_all()
+            return population
 
     def tasks(
         self, work: Callable[..., T], shared: Any, jobs: Sequence[Any], watch: Watch | None = None

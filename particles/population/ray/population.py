@@ -69,14 +69,14 @@ class RayPopulation:
 
     # Setting up
 
-    def _homes_for(self, wanted: int) -> list[Node]:
-        """A machine for each of at most `wanted` shards, spread out; fewer shards where cores are missing."""
+    def _homes_for(self, limit: int) -> list[Node]:
+        """A machine for each of at most `limit` shards, spread out; fewer shards where cores are missing."""
         up = [node for node in nodes(self.ray) if node.id not in self._shunned]
         room = {node: node.cpus // self.threads for node in up}
         homes: list[Node] = []
-        while len(homes) < wanted and any(room.values()):
+        while len(homes) < limit and any(room.values()):
             for node in up:
-                if room[node] and len(homes) < wanted:
+                if room[node] and len(homes) < limit:
                     homes.append(node)
                     room[node] -= 1
         return sorted(homes, key=up.index)
@@ -126,13 +126,13 @@ class RayPopulation:
 
         homes = [node.id for node in nodes(self.ray) if node.id not in self._shunned]
         ask = self.ray.remote(num_cpus=0, max_retries=0)(_here)
-        asked = {ask.options(scheduling_strategy=On(home, soft=False)).remote(): home for home in homes}
-        answered, _ = self.ray.wait(list(asked), num_returns=len(asked), timeout=max(5.0, self.patience))
+        probes = {ask.options(scheduling_strategy=On(home, soft=False)).remote(): home for home in homes}
+        answered, _ = self.ray.wait(list(probes), num_returns=len(probes), timeout=max(5.0, self.patience))
         fine = set()
         for ref in answered:
             with contextlib.suppress(self.ray.exceptions.RayError):
                 self.ray.get(ref)
-                fine.add(asked[ref])
+                fine.add(probes[ref])
         # What was not answered is not cancelled: Ray 2.60 ends the driver if a cancelled task answers after all.
         return set(homes) - fine if fine else set()
 

@@ -20,7 +20,7 @@ def scratch_folder() -> Iterator[str]:
     """A folder for Ray, removed after the block. Its name is short: sockets lie 66 letters below, of 107 in all."""
     base = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir())
     sweep(base)
-    outer, hold = _made(base)
+    outer, hold = _new_folder(base)
     try:
         inner = outer / "r"
         inner.mkdir()
@@ -43,7 +43,7 @@ def sweep(base: Path) -> None:
                 os.close(hold)
 
 
-def _made(base: Path) -> tuple[Path, int]:
+def _new_folder(base: Path) -> tuple[Path, int]:
     """A new folder, and what holds it: open and locked, where the file system has locks (else nothing is swept)."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))

@@ -77,9 +77,9 @@ def run_tasks(
                         watch.seen(number, value)
             for ref in ended:
                 number = waiting.pop(ref)
-                found = _result(ray, ref)
-                if not (stopping and isinstance(found, ray.exceptions.TaskCancelledError)):
-                    yield number, found
+                result = _result(ray, ref)
+                if not (stopping and isinstance(result, ray.exceptions.TaskCancelledError)):
+                    yield number, result
     finally:
         for ref in waiting:  # without force, which can end the driver (Ray 2.60) if a task answers after all
             with contextlib.suppress(Exception):
@@ -97,10 +97,10 @@ def processors(ray: Any) -> list[Processor]:
     if len(homes) < 2:
         return []
     ask = ray.remote(num_cpus=0, max_retries=0)(_processor)
-    asked = [ask.options(scheduling_strategy=On(home.id, soft=False)).remote() for home in homes]
-    answered, _ = ray.wait(asked, num_returns=len(asked), timeout=_PROCESSOR_SECONDS)
-    found = (_result(ray, ref) for ref in answered)
-    return [one for one in found if isinstance(one, Processor)]
+    probes = [ask.options(scheduling_strategy=On(home.id, soft=False)).remote() for home in homes]
+    answered, _ = ray.wait(probes, num_returns=len(probes), timeout=_PROCESSOR_SECONDS)
+    results = (_result(ray, ref) for ref in answered)
+    return [one for one in results if isinstance(one, Processor)]
 
 
 def _processor() -> Processor:

@@ -33,7 +33,7 @@ class LocalCluster:
         """One node more."""
         import ray
 
-        with _settings(self._settings), on_loopback(ray, wanted=True), quiet():
+        with _settings(self._settings), on_loopback(ray, switch=True), quiet():
             self._cluster.add_node(num_cpus=self._cpus, object_store_memory=_STORE)
 
     def remove(self, choice: int) -> None:
@@ -79,22 +79,22 @@ class LocalCluster:
 
 def _family(node: Any) -> list[psutil.Process]:
     """The processes of a node: its own and all that they started."""
-    found = []
+    family = []
     for info in [one for kind in node.all_processes.values() for one in kind]:
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(info.process.pid)
-            found += [process, *process.children(recursive=True)]
-    return found
+            family += [process, *process.children(recursive=True)]
+    return family
 
 
 def actors() -> list[psutil.Process]:
     """The processes that hold shards on the nodes that this process started."""
-    found: list[psutil.Process] = []
+    shards: list[psutil.Process] = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             if (process.cmdline() or [""])[0].startswith("ray::Actor"):
-                found.append(process)
-    return found
+                shards.append(process)
+    return shards
 
 
 @contextlib.contextmanager
@@ -110,15 +110,15 @@ def cluster(nodes: int, cpus: int, **ray_settings: str) -> Iterator[LocalCluster
         from ray.cluster_utils import Cluster
 
         first = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _STORE, "temp_dir": folder}
-        with on_loopback(ray, wanted=True), quiet(), _settings(settings):
+        with on_loopback(ray, switch=True), quiet(), _settings(settings):
             reread_authentication()
-            made = Cluster(initialize_head=True, head_node_args=first)
+            started = Cluster(initialize_head=True, head_node_args=first)
         try:
-            whole = LocalCluster(made, nodes, cpus, settings)
+            whole = LocalCluster(started, nodes, cpus, settings)
             whole.mend()
             yield whole
         finally:
-            made.shutdown()  # type: ignore[no-untyped-call,unused-ignore]
+            started.shutdown()  # type: ignore[no-untyped-call,unused-ignore]
 
 
 @contextlib.contextmanager
@@ -139,8 +139,8 @@ def memory_guarded(room: int) -> Iterator[LocalCluster]:
     memory = psutil.virtual_memory()
     limit = (memory.total - memory.available + room) / memory.total
     watch = {"memory_usage_threshold": f"{limit:.4f}", "memory_monitor_refresh_ms": "50"}
-    with cluster(nodes=2, cpus=2, **watch) as made:
-        yield made
+    with cluster(nodes=2, cpus=2, **watch) as guarded:
+        yield guarded
 
 
 def fill_memory(size: int, seconds: float = 20.0) -> None:

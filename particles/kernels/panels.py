@@ -1,0 +1,51 @@
+"""The shape of the product's panels, by what the processor has. No bit of a result depends on it.
+
+A panel keeps tiles x rows sums in registers, beside them a vector of each tile and one broadcast number. A broadcast
+number feeds one multiply-add a tile, so more tiles are better as long as nothing is spilled; a block's 32 tiles are a
+multiple of each. `drivers/inner_loops.py` shows what the compiler makes of the panels, for any processor.
+"""
+
+import contextlib
+import re
+from functools import cache
+from pathlib import Path
+
+from numba import config
+from numba.core.codegen import get_host_cpu_features
+
+ROWS = 6
+
+# The first feature that the processor has decides. Registers that a panel takes, of those that there are:
+TILES = {
+    "avx512f": 4,  # 24 + 4 + 1 of 32, a tile's vector is one
+    "avx2": 1,  # 12 + 2 + 1 of 16, a tile's vector is two; multiply-adds alone are no faster than this
+    "neon": 1,  # 24 + 4 + 1 of 32, a tile's vector is four
+}
+
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+_L2 = 512, 2048  # KB where the system does not say, and at most: a virtual machine may be shown more than it has
+
+
+def tiles_for(features: str) -> int:
+    """Tiles of a panel for a processor with these features, written as LLVM does: `+avx2,-avx512f`."""
+    has = features.split(",")
+    return next((tiles for name, tiles in TILES.items() if f"+{name}" in has), 1)
+
+
+@cache
+def tiles_here() -> int:
+    """Tiles of a panel for the processor that Numba compiles for."""
+    chosen = getattr(config, "CPU_FEATURES", None)
+    return tiles_for(get_host_cpu_features() if chosen is None else chosen)
+
+
+@cache
+def near_bytes(caches: Path = _CACHES) -> int:
+    """Half of this processor's second cache."""
+    size, most = _L2
+    with contextlib.suppress(OSError):  # a container may hide it
+        for level in caches.glob("index*/level"):
+            text = level.with_name("size").read_text().strip()
+            if level.read_text().strip() == "2" and re.fullmatch(r"[1-9][0-9]{0,6}K", text):
+                size = int(text[:-1])
+    return min(size, most) << 9
