@@ -2,6 +2,7 @@ from . import theory as theory
 from .analysis.convergence import compare as compare
 from .analysis.coupling import coupled as coupled
 from .analysis.mean_field import MeanField as MeanField, ToleranceError as ToleranceError, mean_field as mean_field
+from .checks import Setting as Setting
 from .data import datasets as datasets
 from .data.dataset import Dataset as Dataset, Stream as Stream
 from .errors import (
@@ -23,6 +24,7 @@ from .measures.laws import (
     Uniform as Uniform,
 )
 from .measures.measure import Measure as Measure
+from .methods.base import Method as Method, Step as Step, Stepper as Stepper
 from .methods.descent import SGD as SGD, AveragedSGD as AveragedSGD, GradientDescent as GradientDescent
 from .methods.dual_averaging import DualAveraging as DualAveraging
 from .methods.fisher_rao import FisherRao as FisherRao
@@ -35,7 +37,7 @@ from .model.network import Network as Network
 from .model.regularisers import L1 as L1, L2 as L2
 from .plotting.movies import movie as movie, still as still
 from .plotting.view import Camera as Camera
-from .population.messages import Reduction as Reduction
+from .population.messages import Reduction as Reduction, Update as Update
 from .population.observables import OBSERVABLES as OBSERVABLES, Observable as Observable
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray

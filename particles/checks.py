@@ -150,7 +150,37 @@ def vector(name: str, values: ArrayLike, n: int) -> NDArray[np.float64]:
 
 
 class Setting(NamedTuple):
-    """What a field of a settings dataclass takes, in its `Annotated`: checked in calls, an option in configurations."""
+    """What a field of a settings dataclass takes, in its `Annotated`: checked in calls, an option in configurations.
+
+    Parameters
+    ----------
+    description
+        What it is, for the schema of configurations and for errors.
+    least, most
+        Bounds of a number, which are allowed values.
+    above
+        A bound that is not allowed itself.
+    choices
+        The texts that a field of type `str` may have.
+    remedy
+        The last sentence of the error.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from typing import Annotated
+    >>> @dataclass(frozen=True)
+    ... class Box(mf.Law):
+    ...     dim: int
+    ...     side: Annotated[float, mf.Setting("length of an edge", above=0.0)] = 1.0
+    ...     def draw(self, random, count):
+    ...         return self.side * random.random((count, self.dim))
+    ...     def from_cube(self, u):
+    ...         return self.side * u
+    >>> Box(2, side=-1.0)
+    Traceback (most recent call last):
+    particles.errors.InputError: `side` must be > 0: got -1.0.
+    """
 
     description: str
     least: float = -math.inf
@@ -160,7 +190,22 @@ class Setting(NamedTuple):
     remedy: str = ""
 
     def check(self, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
-        """InputError for a value that is none of these; kinds: the field's types."""
+        """Check a value of the field.
+
+        Parameters
+        ----------
+        name
+            Of the field, for the error.
+        value
+            What was given.
+        kinds
+            The field's types.
+
+        Raises
+        ------
+        InputError
+            For a value that the field does not take.
+        """
         if any(isinstance(value, kind) for kind in kinds if kind not in (int, float, str)):
             return
         if self.choices and value not in self.choices:

@@ -37,9 +37,23 @@ BatchOrAll = Annotated[int | None, Setting(_BATCH, least=1, remedy="Use None for
 
 
 class Method:
-    """What the flow reads of a method's settings: a frozen dataclass, whose fields replace the defaults below.
+    """The base of every method: its settings, a frozen dataclass, whose fields replace the defaults below.
 
-    A field's `Setting` is what it takes: it is checked here, and configurations have it as an option.
+    Raises
+    ------
+    InputError
+        For a field whose `Setting` does not take its value.
+
+    Notes
+    -----
+    A subclass has `stepper`, the class that makes its iterations, and of these fields those that are its settings:
+
+    * `step`, the step size in flow time, or a schedule of it;
+    * `batch`, samples an iteration: None, the default, is all;
+    * `seed`, of the batches or the noise;
+    * `average`, whether the running mean of the iterates is kept;
+    * `weighing`, whether the particles' weights change, and `rate`, how fast (per flow time);
+    * `inner`, steps that follow one slope.
     """
 
     stepper: ClassVar[type["Stepper"]]
@@ -77,7 +91,23 @@ class Method:
         return 0
 
     def rule(self, given: Regulariser | None) -> Regulariser:
-        """The regulariser of a run: the method's own, or the one given."""
+        """The regulariser of a run.
+
+        Parameters
+        ----------
+        given
+            The run's, or None.
+
+        Returns
+        -------
+        Regulariser
+            The method's own, or the one given.
+
+        Raises
+        ------
+        InputError
+            If there are two.
+        """
         own = self.regulariser
         if own is not None and given is not None:
             rule = f"{type(self).__name__} brings its own regulariser"
@@ -85,7 +115,20 @@ class Method:
         return own or given or NONE
 
     def check(self, net: Network, rule: Regulariser) -> None:
-        """InputError where the method cannot train this network under this regulariser."""
+        """Check that the method can train a network.
+
+        Parameters
+        ----------
+        net
+            The network.
+        rule
+            The regulariser of the run.
+
+        Raises
+        ------
+        InputError
+            Where it cannot.
+        """
 
 
 class Problem(NamedTuple):
@@ -108,7 +151,17 @@ class Problem(NamedTuple):
 class Stepper(ABC):
     """From the outputs at the iterate to the particles' next move, once an iteration.
 
-    memory: what it keeps besides the particles, of the run that goes on, empty at its start.
+    Parameters
+    ----------
+    problem
+        The network, the loss, the samples, the method, and its step sizes `problem.sizes` (T,) and times
+        `problem.times` (T + 1,), flow time. `problem.field(iteration, g)` is what the velocity depends on.
+    population
+        The particles.
+    memory : arrays by name
+        What the stepper keeps besides the particles; checkpoints save it. Empty at the start of a run.
+    stop
+        Whether the run is to end.
     """
 
     method: Any  # the settings, of the class that has this stepper
@@ -121,8 +174,19 @@ class Stepper(ABC):
     def move(self, iteration: int, g: Array) -> Update | None:
         """The last move of the iteration, which the flow sends with its request for the next sums.
 
-        None where the particles are there already. g : outputs at the iteration's samples. A step of many parts calls
-        `stop` between them.
+        A step of many parts calls `stop` between them.
+
+        Parameters
+        ----------
+        iteration
+            From 0 on.
+        g : (n,)
+            The outputs at the iteration's samples.
+
+        Returns
+        -------
+        Update or None
+            None where the particles are there already.
         """
 
 

@@ -97,11 +97,23 @@ class Stage(NamedTuple):
 
 
 class Update(NamedTuple):
-    """One step of flow time `step` along the velocity, or one stage of a step; then the noise.
+    """One step of the particles along the velocity, or one stage of a step; then the noise.
 
-    share: of the new iterate in the average, None without one. growth: weights are multiplied by
-    e^(-growth (V - centre)), V the first variation over alpha^2 where the particles were (flow time); whoever asks for
-    it makes them a measure again.
+    Parameters
+    ----------
+    drift
+        What the velocity depends on, as `problem.field(iteration, g)` returns it.
+    step : flow time
+        The step size.
+    share
+        Of the new iterate in the average; None without one.
+    noise
+        Of the particles, after the step.
+    stage
+        Of a step of several stages.
+    growth, centre
+        Weights are multiplied by `exp(-growth (V - centre))`, V the first variation over alpha^2 where the particles
+        were (flow time). The stepper makes them a measure again.
     """
 
     drift: Drift

@@ -53,6 +53,6 @@ def names() -> list[Name]:
 
 def objects() -> dict[str, Any]:
     """Functions and classes by where they are defined: the public ones, and MORE."""
-    values = [value for _, value in names() if callable(value)]
+    values = [value for _, value in names() if inspect.isroutine(value) or isinstance(value, type)]
     values += [getattr(importlib.import_module(module), name) for module, name in MORE.items()]
     return {f"{value.__module__}.{value.__qualname__}": value for value in values}
