@@ -18,7 +18,7 @@ from particles.population.observer import Observer
 from particles.population.population import Population, measure_of
 from particles.simulation.flow import Snapshot, flow, mean_loss
 from particles.simulation.interrupt import interruptible
-from particles.storage.checkpoint import Checkpoints, Row
+from particles.storage.checkpoint import CheckpointFolder, Row
 from particles.storage.manifest import Event
 from particles.storage.virtual_dataset import StoredMeasure, store_measure
 
@@ -43,7 +43,7 @@ class RunOutcome(NamedTuple):
 
 
 @contextlib.contextmanager
-def own_files(keeper: Checkpoints | None, final: Path | None, name: str) -> Iterator[None]:
+def own_files(keeper: CheckpointFolder | None, final: Path | None, name: str) -> Iterator[None]:
     """Keep other processes from this run's checkpoints and last particles; BusyError where one has them."""
     with contextlib.ExitStack() as stack:
         if keeper:
@@ -64,7 +64,7 @@ class Runner:
         population: Population,
         observer: Observer,
         plan: list[int],
-        keeper: Checkpoints | None,
+        keeper: CheckpointFolder | None,
         seconds: float,
         progress: Progress | None,
         final: Path | None = None,
@@ -179,7 +179,7 @@ class Runner:
         except KeyboardInterrupt:
             return True
 
-    def _save(self, keeper: Checkpoints, snapshot: Snapshot, saved: int) -> None:
+    def _save(self, keeper: CheckpointFolder, snapshot: Snapshot, saved: int) -> None:
         """The rows before this iteration's: a resumed run records it again, and a step given up has done so already."""
         rows = [row for row in self.rows[saved:] if row[0] < snapshot.iteration]
         keeper.save(snapshot.iteration, self.population, rows, self.events, snapshot.memory)

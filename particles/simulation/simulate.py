@@ -137,7 +137,7 @@ def simulate(
     config = ready.config() if config is None else config
     key = fingerprint(config)
     saves = checkpoints_of(checkpoints)
-    keeper = checkpoint.Checkpoints(Path(saves.folder).absolute(), key, saves.keep) if saves else None
+    keeper = checkpoint.CheckpointFolder(Path(saves.folder).absolute(), key, saves.keep) if saves else None
     last = Path(final).absolute() if final else None
     if keeper and last == keeper.folder:
         raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")

@@ -60,7 +60,7 @@ class Resumed(NamedTuple):
     memory: Memory
 
 
-class Checkpoints:
+class CheckpointFolder:
     """The checkpoints of one run in one folder. `config_hash` names the run they belong to.
 
     keep_every: besides the two newest, every k-th checkpoint stays; 0 keeps no others.

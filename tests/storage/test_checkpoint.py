@@ -14,7 +14,7 @@ from particles.errors import BusyError
 from particles.machine import Processor
 from particles.population.messages import population_spec
 from particles.storage import checkpoint, particle_files
-from particles.storage.checkpoint import Checkpoints
+from particles.storage.checkpoint import CheckpointFolder
 
 STEPS = 20
 NET = mf.Network("tanh", train=("input", "output"))
@@ -410,7 +410,7 @@ def test_checkpoint__that_cannot_be_written_is_an_error(run, tmp_path):
 @pytest.mark.filterwarnings("ignore:checkpoint .* left out")
 def test_checkpoints__that_begin_anew_stand_on_no_rows_from_before(samples, tmp_path):
     population = mf.Local(1).populate(population_spec(NET, mf.Gaussian(3).sample(300, 0, lazy=True)))
-    keeper = Checkpoints(tmp_path, "hash")
+    keeper = CheckpointFolder(tmp_path, "hash")
     keeper.save(3, population, [(0, {"loss": np.ones(1)})], [])
     newest(tmp_path, "particles").unlink()
     assert keeper.resume(population) is None
