@@ -134,7 +134,7 @@ def _header(path: Path, known: dict[str, grid.Form | None], file: Hdf5File) -> t
         known[name] = form
         if form is None or item.shape is None:
             continue
-        forms[name] = form._replace(shape=item.shape)
+        forms[name] = grid.Form(form.dims, item.shape, form.attrs)
         if name in form.dims or timed(name, counted=True):
             coords[name] = _numbers(file, item)
     return status, grid.Record(forms, coords, partial(_window, path))
