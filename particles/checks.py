@@ -179,7 +179,7 @@ class Setting(NamedTuple):
     ...         return self.side * u
     >>> Box(2, side=-1.0)
     Traceback (most recent call last):
-    particles.errors.InputError: `side` must be > 0: got -1.0.
+    particles.errors.InputError: `side` must be a finite number > 0: got -1.0.
     """
 
     description: str

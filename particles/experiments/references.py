@@ -60,7 +60,11 @@ def _imported(name: str) -> tuple[Path, str]:
     except (Exception, SystemExit) as error:  # whatever its code raises
         frames = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if "importlib" not in frame.filename]
         at = f" in {frames[0].filename}, line {frames[0].lineno}" if frames else ""
-        remedy = "It is looked for in the working folder and in the folders of PYTHONPATH."
+        remedy = "Mend it, then try again."
+        if name.endswith(".py"):
+            remedy = f"A module has no .py in its name: --import {name.removesuffix('.py')}."
+        elif isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]:
+            remedy = "It is looked for in the working folder and in the folders of PYTHONPATH."
         raise InputError(rule, f"{name!r}: {type(error).__name__}: {error}{at}", remedy) from error
     if not (file := getattr(module, "__file__", None)):
         raise InputError("a module of your own must have a file, which tells its versions apart", repr(name), "")

@@ -54,6 +54,11 @@ class Method:
     * `average`, whether the running mean of the iterates is kept;
     * `weighing`, whether the particles' weights change, and `rate`, how fast (per flow time);
     * `inner`, steps that follow one slope.
+
+    Examples
+    --------
+    >>> isinstance(mf.SGD(0.1), mf.Method), mf.SGD(0.1).batch
+    (True, 1)
     """
 
     stepper: ClassVar[type["Stepper"]]
@@ -162,6 +167,19 @@ class Stepper(ABC):
         What the stepper keeps besides the particles; checkpoints save it. Empty at the start of a run.
     stop
         Whether the run is to end.
+
+    Examples
+    --------
+    >>> class Signs(mf.Stepper):
+    ...     def move(self, iteration, g):
+    ...         field = self.problem.field(iteration, g)
+    ...         return mf.Update(field._replace(slope=np.sign(field.slope) / len(g)), self.method.step)
+    >>> class SignDescent(mf.GradientDescent):
+    ...     stepper = Signs
+    >>> net, start = mf.Network("tanh"), mf.Gaussian(2).sample(16, seed=0)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> mf.simulate(net, start, data, SignDescent(0.1), steps=2).status
+    'finished'
     """
 
     method: Any  # the settings, of the class that has this stepper

@@ -141,8 +141,23 @@ def check_loss(row: Any) -> None:
     of = f"of the loss {row.name!r} must"
 
     def slope(z: Array) -> Array:
-        return np.asarray(row.slope(z, y), dtype=np.float64)
+        return _mapped(f"`slope` {of}", row.slope, z, y)
 
-    _check_derivative(f"`slope` {of} be dl/dz of `value`", lambda z: np.asarray(row.value(z, y)), slope)
+    def bend(z: Array) -> Array:
+        return _mapped(f"`bend` {of}", row.bend, slope(z))
+
+    _check_derivative(f"`slope` {of} be dl/dz of `value`", lambda z: _mapped(f"`value` {of}", row.value, z, y), slope)
     _check_bound(f"`curvature` {of} be at least sup d2l/dz2", row.curvature, _curvature_of(slope))
-    _check_derivative(f"`bend` {of} be d2l/dz2 by the slope", slope, lambda z: np.asarray(row.bend(slope(z))))
+    _check_derivative(f"`bend` {of} be d2l/dz2 by the slope", slope, bend)
+
+
+def _mapped(what: str, function: Callable[..., Any], *arrays: Array) -> Array:
+    """What a function makes of arrays (n,); InputError unless it is one of that shape."""
+    rule, remedy = f"{what} map arrays (n,) to an array (n,)", "Write it with NumPy's functions."
+    try:
+        values = np.asarray(function(*arrays), dtype=np.float64)
+    except Exception as error:  # whatever it raises for an array
+        raise InputError(rule, f"{type(error).__name__}: {error}", remedy) from error
+    if values.shape != arrays[0].shape:
+        raise InputError(rule, f"shape {values.shape} for {arrays[0].shape}", remedy)
+    return values

@@ -14,6 +14,7 @@ import numpy as np
 from particles.kernels.compile import names_of
 
 UNKNOWN = "?"  # begins the text of a part that has none which is the same in every session
+_RUN = ("__call__", "__post_init__")  # of the special methods of a class, those that a formula may be in
 _STDLIB = sysconfig.get_paths()["stdlib"]
 _PLAIN = bool | int | float | complex | str | bytes | None | types.EllipsisType | np.generic | np.ufunc
 
@@ -49,7 +50,12 @@ def content(value: Any, above: tuple[Any, ...] = ()) -> Iterator[str]:
 
 
 def _parts(value: Any) -> tuple[Any, ...] | None:
-    """What a container, a method, a compiled or cached function, or an object that can be called is made of."""
+    """What a container, a class, a method, a compiled or cached function, or a callable object is made of."""
+    if isinstance(value, type) and _has_source(value):
+        own = {name: part for name, part in vars(value).items() if not name.startswith(("__", "_abc_")) or name in _RUN}
+        return value.__qualname__, value.__bases__, own
+    if isinstance(value, property | staticmethod | classmethod):
+        return tuple(getattr(value, name, None) for name in ("fget", "__func__"))
     if isinstance(value, tuple | list):
         return tuple(value)
     if isinstance(value, dict):
@@ -67,6 +73,11 @@ def _parts(value: Any) -> tuple[Any, ...] | None:
     if isinstance(call, types.FunctionType) or (is_dataclass(value) and not isinstance(value, type)):
         return type(value), call, getattr(value, "__dict__", None)
     return None
+
+
+def _has_source(kind: type) -> bool:
+    """Whether a class is written in Python."""
+    return kind.__module__ == "__main__" or hasattr(sys.modules.get(kind.__module__), "__file__")
 
 
 def _is_library(value: Any) -> bool:

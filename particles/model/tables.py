@@ -40,7 +40,20 @@ def described(row: R, table: Mapping[str, R]) -> str:
     """What stands for a row in a configuration: the name of a table's; of a user's also a hash of its formulas."""
     if table.get(row.name) is row:
         return row.name
-    return f"{row.name} {hashlib.sha256(repr(list(content(tuple(row)))).encode()).hexdigest()[:12]}"
+    return f"{row.name} {_hash(content(tuple(row)))}"
+
+
+def stated(value: object) -> str:
+    """What stands for settings in a configuration: their `repr`; of a user's class a hash of its code as well."""
+    kind, text = type(value), repr(value)
+    if kind.__module__.startswith("particles."):
+        return text
+    name = kind.__qualname__ if " object at 0x" in text else text  # an address is another one in each session
+    return f"{name} {_hash(content(kind))}"
+
+
+def _hash(parts: Iterator[str]) -> str:
+    return hashlib.sha256(repr(list(parts)).encode()).hexdigest()[:12]
 
 
 def reduced(row: R, table: Mapping[str, R], named: Callable[[str], R], rebuild: Callable[..., R]) -> tuple[Any, ...]:

@@ -31,7 +31,7 @@ def _views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:
     K, x = len(cloud.b), shard.samples.x if shard.samples else np.empty((0, shard.cloud.d))
     # Where the start was not kept, nothing may look at it: NaN shows who did.
     unknown, unknown_s = np.full(cloud.b.shape[1:], np.nan), np.full(BLOCK, np.nan)
-    still, still_s = np.zeros(cloud.b.shape[1:]), np.zeros(BLOCK)
+    still, still_s = unknown, unknown_s  # nor at velocities that were not computed
     chunks = (
         ((k, k + 1, still[None], still_s[None]) for k in range(K))
         if drift is None

@@ -22,8 +22,8 @@ Where = Array | Place  # inputs (n, d), or a place among the samples
 class BlockView(NamedTuple):
     """What an observable sees of one block, the padding cut off.
 
-    b, start_b, velocity : (d, m); s, start_s, w, velocity_s : (m,). Velocities are zero where none were asked for.
-    x : (n, d), the training inputs.
+    b, start_b, velocity : (d, m); s, start_s, w, velocity_s : (m,). Velocities and the start are NaN unless the
+    reduction looks at them. x : (n, d), the training inputs.
     """
 
     b: Array
@@ -47,7 +47,7 @@ class Reduction(NamedTuple):
     how
         `"sum"`, in the binary tree of the blocks' numbers, or `"max"`.
     velocity
-        Whether `of` looks at the block's `velocity` (d, m) and `velocity_s` (m,), which are zero otherwise.
+        Whether `of` looks at the block's `velocity` (d, m) and `velocity_s` (m,), which are NaN otherwise.
     start
         Whether it looks at `start_b` and `start_s`, where the particles were at the start; NaN otherwise.
 

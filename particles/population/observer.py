@@ -1,5 +1,6 @@
 """What a run records: the observables that are due, measured on a population and fixed samples."""
 
+import warnings
 from collections.abc import Container, Mapping
 
 import numpy as np
@@ -51,7 +52,8 @@ class Observer:
         self.loss, self.rule, self.averaged, self.positions = loss, rule, averaged, positions
         self.kernel = kernel if any(row.kernel for row in self.rows) else None
         self.y, self.y_test = samples.y, samples.y_test
-        self.penalty = penalty(rule, net.train)
+        self.penalty, self._warned = penalty(rule, net.train), set[str]()
+        self.sizes = {"sample": len(samples.y), "test_sample": len(samples.y_test), "dim": samples.x.shape[1]}
 
     @property
     def anchored(self) -> bool:
@@ -67,12 +69,29 @@ class Observer:
         """What is due now; `g` are the outputs at the training samples where they are known already."""
         rows = [row for row in self.rows if iteration in self.due[row]]
         at = self._scene(rows, iteration, population, g, averaged=False)
-        values = {row.name: np.asarray(row.finish(at), dtype=np.float64) for row in rows}
+        values = {row.name: self._finished(row, at) for row in rows}
         if self.averaged:
             mean = self._scene(rows, iteration, population, None, averaged=True)
-            for row in rows:
-                if row.outputs:
-                    values[f"averaged_{row.name}"] = np.asarray(row.finish(mean), dtype=np.float64)
+            values |= {f"averaged_{row.name}": self._finished(row, mean) for row in rows if row.outputs}
+        return values
+
+    def _warn_of_nan(self, rows: list[Observable], integral: dict[Reduction, Array]) -> None:
+        """Say once what a sum that looks at the start or at velocities needs: both are NaN where nobody needs them."""
+        for row in rows:
+            sums = [integral[part] for part in row.integrals if part in integral and not (part.start and part.velocity)]
+            if row.name not in self._warned and any(np.isnan(total).any() for total in sums):
+                self._warned.add(row.name)
+                remedy = "One that looks at start_b or start_s needs start=True, at velocities velocity=True."
+                warnings.warn(f"a sum over particles of the observable {row.name!r} is NaN. {remedy}", stacklevel=2)
+
+    def _finished(self, row: Observable, at: Scene) -> Array:
+        """The quantity; InputError where it is not over the dimensions that it says."""
+        values = np.asarray(row.finish(at), dtype=np.float64)
+        sizes = [self.sizes.get(dim) for dim in row.dims]
+        if len(values.shape) != len(sizes) or any(s not in (None, n) for s, n in zip(sizes, values.shape, strict=True)):
+            known = ", ".join(f"{dim}: {size}" for dim, size in self.sizes.items())
+            rule = f"the observable {row.name!r} must be over its `dims` {row.dims}"
+            raise InputError(rule, f"shape {values.shape}", f"The sizes here are {known}; () is one number.")
         return values
 
     def _scene(
@@ -86,6 +105,7 @@ class Observer:
             drift = Drift("train", self.loss.slope(g, self.y) / len(self.y), self.rule)
         sums = [self.penalty if part == PENALTY else part for part in parts]
         integral = dict(zip(parts, population.fold(sums, drift) if sums else [], strict=True))
+        self._warn_of_nan(rows, integral)
         watched = self.kernel and not averaged and any(row.kernel for row in rows)
         kernel = self.kernel(iteration, population, g) if self.kernel and watched else None
         return Scene(g, self.y, g_test, self.y_test, self.loss, integral, population, self.positions, kernel)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from particles.errors import InputError
 from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.blocks import Branches, Floats, climb
@@ -128,6 +129,9 @@ class Shard:
         size = min(self._chunk, last - first)
         v, vs = np.zeros((size, *cloud.b.shape[1:]), self.dtype), np.zeros((size, BLOCK), self.dtype)
         inputs, slope = self.floats(x), self.floats(drift.slope)
+        if len(slope) != len(x):  # the loops trust it
+            rule = "the `slope` of an update must have one entry a sample"
+            raise InputError(rule, f"{len(slope)} for {len(x)}", "Replace it by an array of the same shape.")
         keep, outputs = x is self._kept_of, outputs or self.trains[1]
         for begin in range(first, last, self._chunk):
             end = min(begin + self._chunk, last)

@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 from particles.checks import in_range, whole
 from particles.data.dataset import Batches, Dataset, Stream, checked_labels
 from particles.errors import InputError
+from particles.measures.laws import Law
 from particles.measures.measure import Given, Measure, Source, check_dim, checked_measure, source_of
-from particles.methods.base import Method, Problem
+from particles.methods.base import Method, Problem, Stepper
 from particles.methods.descent import GradientDescent
 from particles.methods.schedules import schedule
 from particles.model.losses import LOSSES, Loss, loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
-from particles.model.tables import described
+from particles.model.tables import described, stated
 from particles.population.messages import PopulationSpec, population_spec
 from particles.population.observables import OBSERVABLES
 from particles.population.observer import Observer
@@ -46,7 +47,7 @@ class Prepared(NamedTuple):
             "samples": array_hash(samples.x, samples.y),
             "test": array_hash(samples.x_test, samples.y_test),
             "start": {"count": start.count, "hash": _start_hash(start)},
-            "method": repr(problem.method),
+            "method": stated(problem.method),
             "steps": len(problem.sizes),
             "loss": described(problem.loss, LOSSES),
             "regulariser": repr(problem.regulariser),
@@ -78,6 +79,7 @@ def prepared(
     if not isinstance(regulariser, Regulariser | None):
         rule_of = "`regulariser` must be an mf.L1 or mf.L2, or a subclass"
         raise InputError(rule_of, repr(regulariser), "The kernels know no other.")
+    _check_method(method)
     row, rule = loss_row(loss), method.rule(regulariser)
     method.check(net, rule)
     samples = _samples(net, data, method, test)
@@ -108,8 +110,21 @@ def _samples(net: Network, data: Dataset | Stream, method: Method, test: Dataset
     return Samples(net, Batches(data, method.batch, method.seed), train, test)
 
 
+def _check_method(method: object) -> None:
+    """InputError for what is no method's settings."""
+    if not isinstance(method, Method):
+        got = f"the class {method.__name__}" if isinstance(method, type) else repr(method)
+        raise InputError("`method` must be an mf.Method with its settings", got, "Give mf.GradientDescent(0.1), say.")
+    if not issubclass(getattr(method, "stepper", type(None)), Stepper):
+        rule = f"the method {type(method).__name__} must have a `stepper`, a subclass of mf.Stepper"
+        raise InputError(rule, repr(getattr(method, "stepper", None)), "docs/extending.md has an example.")
+
+
 def _checked_source(start: Measure | Source, dim: int) -> Source:
     """The start as a source of particles on R^dim."""
+    if isinstance(start, Law):
+        rule, remedy = "`start` must be a measure, or a lazy sample", "Draw it: law.sample(M, seed=0)."
+        raise InputError(rule, repr(start), remedy)
     if isinstance(start, Given):
         start = start.measure
     if isinstance(start, Measure):

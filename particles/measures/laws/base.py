@@ -131,7 +131,9 @@ class Law(ABC):
         (last - first, dim)
             The points.
         """
-        return rows_of(lambda block: self.draw(generator(seed, purpose, block), ROWS), first, last)
+        return rows_of(
+            lambda block: self._points("draw", self.draw(generator(seed, purpose, block), ROWS), ROWS), first, last
+        )
 
     @overload
     def sample(self, count: int, seed: int, signs: str = "positive", lazy: Literal[False] = False) -> Measure: ...
@@ -215,11 +217,11 @@ class Law(ABC):
         checked_signs(signs)
         if replicate is None:
             rule = self.rule(nodes)
-            b, w = rule or sobol(self.from_cube, self.cube_dim, nodes)
+            b, w = rule or sobol(self._mapped, self.cube_dim, nodes)
         else:
             random = generator(whole("replicate", replicate, 0), Purpose.QUADRATURE)
             rule = self.replicated(nodes, replicate, random)
-            b, w = rule or sobol(self.from_cube, self.cube_dim, nodes, int(random.integers(2**63)))
+            b, w = rule or sobol(self._mapped, self.cube_dim, nodes, int(random.integers(2**63)))
         if rule is None and along is not None and self.isotropic:
             inputs = real_array("`along`", along)
             if inputs.ndim != 2 or inputs.shape[1] != self.dim:
@@ -229,6 +231,17 @@ class Law(ABC):
         if signs != "positive":
             b, s, w = np.concatenate([b, b]), np.concatenate([s, -s]), np.concatenate([w, w]) / 2.0
         return Measure(np.ascontiguousarray(b), s, w / w.sum())
+
+    def _mapped(self, u: Array) -> Array:
+        return self._points("from_cube", self.from_cube(u), len(u))
+
+    def _points(self, method: str, points: Array, count: int) -> Array:
+        """What a method of the law has returned, if it is so many points."""
+        points = np.asarray(points)
+        if points.shape != (count, self.dim) or points.dtype.kind not in "iuf" or not np.isfinite(points).all():
+            rule = f"`{type(self).__name__}.{method}` must return ({count}, {self.dim}) finite numbers"
+            raise InputError(rule, f"shape {points.shape}, type {points.dtype}", "Return one point of the law a row.")
+        return points
 
     @property
     def replicates(self) -> int:
