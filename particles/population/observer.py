@@ -78,7 +78,7 @@ class Observer:
     def _warn_of_nan(self, rows: list[Observable], integral: dict[Reduction, Array]) -> None:
         """Say once what a sum that looks at the start or at velocities needs: both are NaN where nobody needs them."""
         for row in rows:
-            sums = [integral[part] for part in row.integrals if part in integral and not (part.start and part.velocity)]
+            sums = [integral[part] for part in row.integrals if part in integral and not (part.start or part.velocity)]
             if row.name not in self._warned and any(np.isnan(total).any() for total in sums):
                 self._warned.add(row.name)
                 remedy = "One that looks at start_b or start_s needs start=True, at velocities velocity=True."

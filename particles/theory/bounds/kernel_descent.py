@@ -136,6 +136,7 @@ def contraction(step: float, smallest: float, n: int, t: ArrayLike) -> Array:
     return np.asarray(np.power(1.0 - shrink, asked))
 
 
+@numpy_settings
 def kernel_iterations(gram: ArrayLike, y: ArrayLike, eps: float, step: float | None = None) -> int:
     r"""The exact number of steps until descent under a fixed kernel, from outputs 0, has `L_n <= eps` (3.1, flow time).
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number, numpy_settings, share, vector, whole
+from particles.checks import number, share, vector, whole
 from particles.errors import InputError
 from particles.theory.bounds.definite_gram import positive_definite
 
@@ -86,7 +86,6 @@ def theorem_1(gram: ArrayLike, eps: float, x: ArrayLike | None = None, y: ArrayL
     return Theorem1(n / norm, norm / low * math.log(1.0 / eps), n**6 / low**4, n / float(values[-1]), low, norm)
 
 
-@numpy_settings
 def arora_bound(gram: ArrayLike, y: ArrayLike, x: ArrayLike | None = None) -> float:
     """The first term of (6) [3], `sqrt(2 y^T H^-1 y / n)`, by Cholesky.
 
