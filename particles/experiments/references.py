@@ -38,7 +38,7 @@ _CHECKS: dict[Any, Any] = {Activation: activation, Loss: loss, Observable: obser
 
 def is_reference(value: object) -> bool:
     """Whether a value has the form module:name."""
-    return isinstance(value, str) and re.fullmatch(REFERENCE, value) is not None
+    return isinstance(value, str) and ":" in value and re.fullmatch(REFERENCE, value) is not None
 
 
 def imported(modules: Iterable[str]) -> dict[str, str]:
