@@ -118,8 +118,7 @@ def identity(config: Config, folder: Path, hashes: dict[Path, str], modules: Mod
     hashes: those of the files that were read before, so that all runs of a sweep have one; others are added.
     """
     plain = config.model_dump(exclude={"name", "limit"}, exclude_none=True)
-    own = modules_of(plain, modules) if modules else {}
-    if own:
+    if own := modules_of(plain, modules):
         plain["modules"] = own
     for name, kinds in (("law", LAWS), ("method", METHODS)):
         if isinstance(part := getattr(config, name), OwnConfig):  # 1 and 1.0 are one number

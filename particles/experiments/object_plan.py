@@ -196,6 +196,5 @@ def _described(now: dict[str, Any], start: Any, settings: dict[str, Any]) -> tup
     ready = prepared(now["net"], start, now["data"], now["method"], now["steps"], **settings)
     config, law = ready.config(), now["law"]
     if isinstance(law, Law):
-        own = not type(law).__module__.startswith("particles.")  # then its quadrature may be another one tomorrow
-        config["start"] = {"law": stated(law) if own else label(law), "hash": array_hash(law.rows(0, 0, ROWS))}
+        config["start"] = {"law": stated(law), "hash": array_hash(law.rows(0, 0, ROWS))}
     return config, ready.plan.particles

@@ -13,7 +13,7 @@ from particles.population.shard import Shard
 
 
 def fold_blocks(shard: Shard, reductions: Sequence[Reduction], drift: Drift | None) -> list[Branches | Array]:
-    """Each reduction over the shard's blocks: branches of a sum, or the max; `drift` None leaves velocities zero."""
+    """Each reduction over the shard's blocks: branches of a sum, or the max; `drift` None leaves velocities NaN."""
     columns: list[list[Array]] = [[] for _ in reductions]
     for view in _views(shard, drift):
         for values, reduction in zip(columns, reductions, strict=True):
@@ -29,11 +29,10 @@ def fold_blocks(shard: Shard, reductions: Sequence[Reduction], drift: Drift | No
 def _views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:
     cloud, d = shard.cloud, shard.cloud.d
     K, x = len(cloud.b), shard.samples.x if shard.samples else np.empty((0, shard.cloud.d))
-    # Where the start was not kept, nothing may look at it: NaN shows who did.
+    # Where the start was not kept, or no velocity computed, nothing may look at it: NaN shows who did.
     unknown, unknown_s = np.full(cloud.b.shape[1:], np.nan), np.full(BLOCK, np.nan)
-    still, still_s = unknown, unknown_s  # nor at velocities that were not computed
     chunks = (
-        ((k, k + 1, still[None], still_s[None]) for k in range(K))
+        ((k, k + 1, unknown[None], unknown_s[None]) for k in range(K))
         if drift is None
         else shard.velocity_chunks(drift, 0, K)
     )

@@ -21,7 +21,7 @@ from particles.population.observer import Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
 from particles.simulation.kernel_observer import KernelObserver
-from particles.simulation.record import DEFAULT_RECORD, Cadences, Entry, planned
+from particles.simulation.record import Cadences, Entry, planned
 from particles.storage.provenance import array_hash
 
 _HASHED = 4096  # atoms of a start that is not in memory
@@ -64,14 +64,14 @@ def prepared(
     data: Dataset | Stream,
     method: Method,
     steps: int,
-    loss: str | Loss = "squared",
-    regulariser: Regulariser | None = None,
-    record_every: int | str | Iterable[int] = 1,
-    record: Entry | Iterable[Entry] = DEFAULT_RECORD,
-    positions: int | None = None,
-    test: Dataset | None = None,
+    loss: str | Loss,
+    regulariser: Regulariser | None,
+    record_every: int | str | Iterable[int],
+    record: Entry | Iterable[Entry],
+    positions: int | None,
+    test: Dataset | None,
+    dtype: str,
     engine: Engine | None = None,
-    dtype: str = "float64",
 ) -> Prepared:
     """What the arguments of `simulate` come to; InputError where one of them is wrong."""
     steps = whole("steps", steps, 0, remedy="Use 0 to look at the start only.")

@@ -131,7 +131,7 @@ def simulate(
     array([0.108, 0.011, 0.002])
     """
     ready = prepared(
-        net, start, data, method, steps, loss, regulariser, record_every, record, positions, test, engine, dtype
+        net, start, data, method, steps, loss, regulariser, record_every, record, positions, test, dtype, engine
     )
     problem, plan, observer = ready.problem, ready.plan, ready.observer
     config = ready.config() if config is None else config
