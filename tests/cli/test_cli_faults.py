@@ -223,6 +223,7 @@ def test_fault__has_its_code_where_nobody_reads_stderr(folder, capsys, monkeypat
     assert called(capsys, "run", "none.toml")[0] == 2
 
 
+@pytest.mark.slow
 def test_module__runs_with_all_streams_closed(folder):
     """Each of its files would get the number of a standard stream."""
     words = f"exec {sys.executable} -m particles run small.toml --no-figure <&- >&- 2>&-"

@@ -12,7 +12,6 @@ import warnings
 import pytest
 from support.commands import called
 from support.configs import SMALL_TOML
-from support.daily import some
 from support.sweeps import all_contents, swept
 
 from particles.cli.main import main
@@ -105,7 +104,8 @@ def test_sweep__killed_twenty_times_ends_with_the_bits_of_an_undisturbed_one(tmp
     killed_again_and_again(tmp_path, steps, kills=20, checkpoint=checkpoint, seed=2)
 
 
-@pytest.mark.parametrize("number", some([signal.SIGTERM, signal.SIGUSR1, signal.SIGINT], signal.SIGINT))
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_sweep__told_to_stop_says_so_and_goes_on_next_time(tmp_path, number):
     code = 130 if number == signal.SIGINT else 75
     settings = ("steps=50", *SETTINGS)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from support.configs import SMALL_TOML, planned, small
+from support.daily import some
 from support.sweeps import swept
 
 import particles as mf
@@ -40,8 +41,10 @@ def test_cadence__alone_is_the_one_section():
     assert listed.records == [one.record] == one.records
 
 
-@pytest.mark.parametrize("record", [TWO, SWAPPED], ids=["loss first", "positions first"])
-@pytest.mark.parametrize("step", ["method.step=0.1", "method.step=[0.1,0.05]"], ids=["one step", "steps"])
+@pytest.mark.parametrize("record", some([TWO, SWAPPED], SWAPPED), ids=["loss first", "positions first"])
+@pytest.mark.parametrize(
+    "step", some(["method.step=0.1", "method.step=[0.1,0.05]"], "method.step=[0.1,0.05]"), ids=["one step", "steps"]
+)
 def test_sweep__of_cadences_is_read_as_any_other(tmp_path, monkeypatch, record, step):
     monkeypatch.chdir(tmp_path)
     changes = [word for text in (*SWEEP, record, step) for word in ("--set", text)]

@@ -76,6 +76,7 @@ def test_objects__give_the_bits_of_a_call(own, tmp_path):
                 np.testing.assert_array_equal(saved.dataset[name], run.dataset[name])
 
 
+@pytest.mark.slow
 def test_names__are_values_of_an_axis(own, tmp_path):
     made = planned(own, tmp_path, 'network.activation=["tanh","{0}:swish"]', 'method.name=["sgd","{0}:SignDescent"]')
     assert [axis.values for axis in made.axes] == [["tanh", f"{own}:swish"], ["sgd", f"{own}:SignDescent"]]
@@ -173,6 +174,7 @@ def test_command__imports_from_the_working_folder(own, command, capsys):
     assert "3 runs" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_results__open_without_the_module(own, command, tmp_path, monkeypatch, capsys):
     assert command("run", "--import", own, "--quiet", "--no-figure") == 0
     monkeypatch.setitem(sys.modules, own, None)  # importing it fails
@@ -185,6 +187,7 @@ def test_results__open_without_the_module(own, command, tmp_path, monkeypatch, c
         assert main(["show", str(path)]) == 0 and main(["report", str(path), "--out", "run.html"]) == 0
 
 
+@pytest.mark.slow
 def test_plan__of_a_part_updates_the_sweep_of_the_folder(own, command, capsys):
     assert command("run", "--import", own, "--quiet", "--no-figure") == 0
     assert command("run", "--import", own, "--quiet", "--no-figure", "--set", "method.size=1") == 0

@@ -70,6 +70,7 @@ def test_run__of_a_part_of_a_sweep_that_is_not_complete_fills_its_place(cli, out
     assert part["loss"].sel(count=16, seed=1).equals(whole["loss"].sel(count=16, seed=1))
 
 
+@pytest.mark.slow
 def test_run__of_another_plan_sets_the_earlier_sweep_aside(cli, out):
     cli("run", *SWEEP, more=())
     whole = content(out)

@@ -291,6 +291,7 @@ def test_sweep__tells_a_user_s_laws_apart_by_what_they_draw(samples):
     assert found["loss"][0, 0] != found["loss"][1, 0]
 
 
+@pytest.mark.slow
 def test_sweep__takes_a_user_s_activation_loss_and_observable(samples):
     own = [mf.Activation("own", lanewise(f), lanewise(g), 1.0, 1.0, True) for f, g in
            [(lambda v: 0.5 * v, lambda v: 0.0 * v + 0.5), (lambda v: 0.25 * v, lambda v: 0.0 * v + 0.25)]]  # fmt: skip

@@ -69,6 +69,7 @@ def printed(tmp_path_factory):
     return folders
 
 
+@pytest.mark.slow
 def test_figure__is_a_png_of_its_size_that_shows_something(printed):
     picture = imread(printed[0] / "a.png")
     assert picture.shape == (900, 1080, 4)

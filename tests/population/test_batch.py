@@ -122,6 +122,7 @@ def answer_all(door):
                 caller.sendall(caller.recv(32))
 
 
+@pytest.mark.slow
 def test_slurm__keeps_its_files_to_itself_and_sweeps_what_killed_nodes_left(submit, commons):
     old, held, young = (commons / f"mf.{name}" for name in ("old000", "held00", "young0"))
     for folder in (old, held, young):
@@ -149,6 +150,7 @@ NOT_QUEUED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("settings", "message"), NOT_QUEUED)
 def test_slurm__stopped_before_the_nodes_are_there_and_not_to_be_queued_again(submit, settings, message):
     job = submit("runs", "--out", "r", RAY_START_ARGS="--break worker", **settings)

@@ -200,7 +200,7 @@ def test_task__makes_an_activation_of_the_users_once_in_a_process(three_nodes):
     assert len({(process, number) for process, number, _ in found}) == len({process for process, *_ in found})
 
 
-@pytest.mark.parametrize("what", ["a network", "a reduction"])
+@pytest.mark.parametrize("what", some(["a network", "a reduction"], "a network"))
 @pytest.mark.parametrize("fault", ["cannot be sent", "cannot be imported"])
 def test_object__of_the_users_that_does_not_arrive_is_one_clear_error(what, fault, three_nodes, tmp_path, monkeypatch):
     """Not a shard that is given up for lost, and no report of Ray's."""

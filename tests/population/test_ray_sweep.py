@@ -57,6 +57,7 @@ def on_tasks(cluster, made, out):
     return {outcome.status for outcome in outcomes}, outcomes[0].message
 
 
+@pytest.mark.slow
 def test_sweep__on_a_cluster_imports_a_module_of_ones_own(own, three_nodes, tmp_path):
     assert on_tasks(three_nodes, own, tmp_path / "there") == ({"finished"}, "")
     run_sweep(own, tmp_path / "here", Silent())
@@ -112,7 +113,8 @@ def test_sweep__on_a_cluster_shows_progress_and_stops(three_nodes, tmp_path):
     assert all_contents(tmp_path / "there" / "runs") == all_contents(tmp_path / "here" / "runs")
 
 
-@pytest.mark.parametrize("shards", [None, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("shards", [None, 2])
 def test_sweep__of_objects_on_a_cluster_has_the_same_files(shards, three_nodes, samples, tmp_path):
     """As tasks, and in shards; law, activation, loss and observable are such that no process there can import them."""
 

@@ -250,6 +250,7 @@ def test_report__shows_finite_and_infinite_cloud_on_one_clock(swept_page):
     assert len(film["titles"]) == len(film["ticks"]) == 4
 
 
+@pytest.mark.slow
 def test_report__says_which_runs_of_a_sweep_are_missing(tmp_path, swept):
     made, out = swept
     shutil.copytree(out, tmp_path / "small")
@@ -336,6 +337,7 @@ def test_report__escapes_what_a_study_says(study, nasty):
     check_harmless(report.write(path))
 
 
+@pytest.mark.slow
 def test_report__escapes_the_name_of_its_folder(tmp_path, swept):
     folder = tmp_path / "<script>alert(1)<" / "x'\"><b onclick=y>"
     shutil.copytree(swept[1], folder)
@@ -434,6 +436,7 @@ def test_report__refuses_runs_that_are_other_folders_files(tmp_path, swept):
         report.write(tmp_path)
 
 
+@pytest.mark.slow
 def test_report__of_a_run_of_several_settings_shows_a_limit_of_the_same_setting(swept, monkeypatch):
     """Each step has a limit of its own; the film's two clouds come from runs of one step."""
     from particles.report import film, source

@@ -20,6 +20,7 @@ run = mf.simulate(mf.Network("tanh"), mf.Gaussian(2).sample(512, seed=0), data, 
 """
 
 
+@pytest.mark.slow
 def test_bar__is_silent_where_nobody_looks_on():
     done = subprocess.run([sys.executable, "-W", "error", "-c", RUN], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

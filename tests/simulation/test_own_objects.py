@@ -120,6 +120,7 @@ def test_checkpoint__of_another_object_of_that_name_is_left_out(part, tmp_path):
     assert done.events[-1] == {"iteration": 0, "what": "began anew"}
 
 
+@pytest.mark.slow
 def test_file__of_a_run_with_objects_is_read_where_they_are_not(tmp_path):
     run(record=["loss", "position", *OBJECTS]).save(tmp_path / "run.h5")
     code = (

@@ -228,6 +228,7 @@ def stationary(data, step, times=50, M=4096):
     return np.hstack([b.mean(axis=2), (b**2).mean(axis=2), run.dataset.prediction.values[2:]])
 
 
+@pytest.mark.slow
 def test_langevin__comes_to_the_optimum(data):
     """lam = 0.8: 8 flow times forget e^-6. Two steps, extrapolated, take Euler's first-order bias away."""
     best = gibbs(NET, data, weight_decay=0.8, temperature=0.2, signs="symmetric")

@@ -195,7 +195,7 @@ LAWS = [
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
-@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("bias", some([False, True], True))
 @pytest.mark.parametrize("name", ["relu", "tanh"])
 def test_limit__is_the_mean_of_finite_networks(law, bias, name):
     net, x = mf.Network(name, bias=bias, train=("input", "output")), inputs(4, 3 if bias else 4)
