@@ -192,6 +192,7 @@ def test_ray__takes_a_stream_and_an_activation_a_loss_and_an_observable_of_the_u
     assert digest(here) == digest(there)
 
 
+@pytest.mark.slow
 def test_task__makes_an_activation_of_the_users_once_in_a_process(three_nodes):
     net = mf.Network(mf.ACTIVATIONS["tanh"]._replace(name="mine", sigma=lanewise(math.tanh)))
     look = lambda net, job: (os.getpid(), id(net.activation), repr(net))  # noqa: E731
