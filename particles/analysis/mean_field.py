@@ -57,7 +57,7 @@ class ToleranceError(InputError):
 
     Attributes
     ----------
-    found
+    result
         The `MeanField` that was reached.
 
     Examples
@@ -67,11 +67,11 @@ class ToleranceError(InputError):
     >>> try:
     ...     mf.mean_field(net, law, data, mf.RungeKutta(0.5), steps=4, tolerance=1e-6, most=1024)
     ... except mf.ToleranceError as error:
-    ...     print(error.found.nodes, bool(error.found.error.max() < 0.01))
+    ...     print(error.result.nodes, bool(error.result.error.max() < 0.01))
     (1024,) True
     """
 
-    found: MeanField | None = None
+    result: MeanField | None = None
 
 
 @numpy_settings
@@ -130,7 +130,7 @@ def mean_field(
     Raises
     ------
     ToleranceError
-        If `most` nodes are not enough; its `found` has what was reached.
+        If `most` nodes are not enough; its `result` has what was reached.
     InputError
         For beta < 1, for noisy methods, and for what has no quadrature.
 
@@ -238,7 +238,7 @@ def _known(run: Run, atoms: int, error: Array, levels: list[Level], goal: float)
     return MeanField(known, error[0], tried, errors, error[1])
 
 
-def _refused(found: MeanField, levels: list[Level], goal: float, most: int, sobol: bool) -> ToleranceError:
+def _refused(result: MeanField, levels: list[Level], goal: float, most: int, sobol: bool) -> ToleranceError:
     """What was reached, and what the last rate promises of all nodes that are allowed."""
     nodes, error = levels[-1]
     reached, ask = f"an error of {error:.3g} with {nodes} nodes", 1.1 * error
@@ -246,6 +246,6 @@ def _refused(found: MeanField, levels: list[Level], goal: float, most: int, sobo
         ask = reachable(levels, most, sobol)
         reached += f", about {ask:.2g} in sight with {most}"
     remedy = f"Ask for tolerance={1.1 * ask:.2g}, or raise `most`."
-    refused = ToleranceError(f"`tolerance` {goal:g} is out of reach here", reached, f"{remedy} `found` has the run.")
-    refused.found = found
+    refused = ToleranceError(f"`tolerance` {goal:g} is out of reach here", reached, f"{remedy} `result` has the run.")
+    refused.result = result
     return refused

@@ -122,7 +122,7 @@ def test_many_inputs__have_an_error_that_is_not_understated(samples, signs):
     with pytest.raises(ToleranceError, match=r"`tolerance` 1e-06 is out of reach here: got an error of") as e:
         mean_field(mf.Network("quadratic"), mf.Gaussian(d, 0.4), data, mf.GradientDescent(0.02), steps=40, signs=signs,
                    most=4096)  # fmt: skip
-    found = e.value.found
+    found = e.value.result
     assert found.nodes == (1024, 4096 * (1 + (signs == "symmetric")))
     if signs == "positive":
         truth = quadratic_truth(0.16 * np.eye(d), data.x, data.y, 0.02, 40)
@@ -155,8 +155,8 @@ def test_norm__asks_for_the_tolerance_in_rms(samples):
 def test_tolerance_out_of_reach__is_told_early_with_what_is_in_sight(samples):
     with pytest.raises(ToleranceError, match=r"nodes, about .* in sight with 1048576\. Ask for tolerance=") as e:
         mean_field(mf.Network("quadratic"), mf.Gaussian(6, 0.4), samples(n=9, d=6), mf.GradientDescent(0.02), steps=10)
-    assert e.value.found.nodes[-1] <= 2**16  # before: 2**20
-    assert np.isfinite(e.value.found.error).all()
+    assert e.value.result.nodes[-1] <= 2**16  # before: 2**20
+    assert np.isfinite(e.value.result.error).all()
 
 
 def test_test_samples_and_averages__are_watched_too(samples):

@@ -145,11 +145,11 @@ def averaged_bound(T: ArrayLike, r: float, beta: float, source_norm: float = 0.0
     >>> mf.theory.averaged_bound([100, 10000], r=1.0, beta=2.0, source_norm=1.0).round(4)
     array([0.0502, 0.0013])
     """
-    asked = real_array("`T`", T, finite=False)
-    if not np.isfinite(asked).all() or (asked < 1).any():
+    iterations = real_array("`T`", T, finite=False)
+    if not np.isfinite(iterations).all() or (iterations < 1).any():
         raise InputError("`T` must be iterations >= 1", str(T), "Give np.arange(1, 100), say.")
     size = number("factor", factor, above=0.0) * (1.0 + number("source_norm", source_norm, 0.0) ** 2)
-    return np.asarray(size * asked ** averaged_exponent(r, beta))
+    return np.asarray(size * iterations ** averaged_exponent(r, beta))
 
 
 def relu_decay(d: int) -> float:
@@ -251,7 +251,7 @@ def assumption_1(
         (net.beta == 0.5, f"the output scale must be 1/sqrt(M), beta = 1/2: {net.beta:g}"),
         (law is None or _in_unit_ball(law), f"mu0 must live in the unit ball: {law!r}"),
     ]
-    return [told for good, told in checks if not good]
+    return [message for good, message in checks if not good]
 
 
 def _in_unit_ball(law: Law) -> bool:

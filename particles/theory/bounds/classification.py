@@ -121,15 +121,15 @@ def theorem_3(eps: float, beta: float = 0.0, setting: str = "i", T: float | None
     (100, 100, 10000)
     """
     eps, powers = share("eps", eps), theorem_3_powers(beta, setting)
-    found = Costs(*(eps**-power for power in powers))
+    costs = Costs(*(eps**-power for power in powers))
     if T is None:
-        return found
+        return costs
     T = number("T", T, above=0.0)
-    if setting == "ii" or found.iterations * (1.0 - _EXACT) > T:
+    if setting == "ii" or costs.iterations * (1.0 - _EXACT) > T:
         rule = f"`T` may be chosen in setting i only, from eps^-2 = {eps**-2:g} on"
         raise InputError(rule, f"T={T:g} in setting {setting}", "Leave it out for the least.")
-    slower = found.iterations / T
-    return found._replace(iterations=T, step=found.step * slower, paper_step=found.paper_step * slower)
+    slower = costs.iterations / T
+    return costs._replace(iterations=T, step=costs.step * slower, paper_step=costs.paper_step * slower)
 
 
 def assumption_2(net: Network, x: ArrayLike, y: ArrayLike, law: Law | None = None) -> list[str]:
@@ -172,4 +172,4 @@ def assumption_2(net: Network, x: ArrayLike, y: ArrayLike, law: Law | None = Non
         (net.beta < 1.0, "the output scale must have beta in [0, 1): 1 is the mean field"),
         (known, f"mu0 must be sub-Gaussian, which is not known of {law!r}"),
     ]
-    return [told for good, told in checks if not good]
+    return [message for good, message in checks if not good]

@@ -88,12 +88,12 @@ def robbins_monro_bound(t: ArrayLike, strong: float, variance: float, smooth: fl
     >>> mf.theory.robbins_monro_bound([0, 12, 92], strong=1.0, variance=1.0, smooth=4.0, start_gap=1.0).round(3)
     array([1.  , 0.4 , 0.08])
     """
-    (strong, smooth), asked = _convexity(strong, smooth), real_array("`t`", t, finite=False)
-    if not np.isfinite(asked).all() or (asked < 0).any():
+    (strong, smooth), iterations = _convexity(strong, smooth), real_array("`t`", t, finite=False)
+    if not np.isfinite(iterations).all() or (iterations < 0).any():
         raise InputError("`t` must be iterations >= 0", str(t), "Give np.arange(100), say.")
     variance, gap = number("variance", variance, 0.0), number("start_gap", start_gap, 0.0)
     first = 2.0 * smooth / strong
-    return np.asarray(max(first * variance / strong, first * gap) / (asked + first))
+    return np.asarray(max(first * variance / strong, first * gap) / (iterations + first))
 
 
 def sgd_evaluations(eps: float, strong: float, variance: float, smooth: float, start_gap: float) -> int:

@@ -37,9 +37,9 @@ class MarginProblem(NamedTuple):
     def hessian(self, v: Array, tilt: Array, size: Array) -> Array:
         """Of sum_r size_r, size_r = sqrt(|u_r|^2 + rounding^2) and tilt = u / size, if v = tilt: (n, n)."""
         share = self.slopes / np.sqrt(size)
-        found = (self.x @ self.x.T) * (share @ share.T)
+        curvature = (self.x @ self.x.T) * (share @ share.T)
         cross = (share * (self.x @ v.T)) @ (share * (self.x @ tilt.T)).T
-        return np.asarray((found - 0.5 * (cross + cross.T)) * np.multiply.outer(self.y, self.y))
+        return np.asarray((curvature - 0.5 * (cross + cross.T)) * np.multiply.outer(self.y, self.y))
 
 
 class Solution(NamedTuple):

@@ -127,13 +127,13 @@ def contraction(step: float, smallest: float, n: int, t: ArrayLike) -> Array:
     array([1.    , 0.75  , 0.5625])
     """
     step, smallest = number("step", step, above=0.0), number("smallest", smallest)
-    shrink, asked = step * smallest / whole("n", n, 1), real_array("`t`", t, finite=False)
+    shrink, iterations = step * smallest / whole("n", n, 1), real_array("`t`", t, finite=False)
     if not 0.0 < shrink <= 1.0:
         rule, remedy = "the contraction needs 0 < eta lam / n <= 1", "At lam = 0 nothing contracts: H is singular."
         raise InputError(rule, f"{shrink:g}", remedy if shrink <= 0 else f"Use a step of {n / smallest:g} or less.")
-    if not np.isfinite(asked).all() or (asked < 0).any():
+    if not np.isfinite(iterations).all() or (iterations < 0).any():
         raise InputError("`t` must be iterations >= 0", str(t), "Give np.arange(100), say.")
-    return np.asarray(np.power(1.0 - shrink, asked))
+    return np.asarray(np.power(1.0 - shrink, iterations))
 
 
 @numpy_settings

@@ -111,8 +111,8 @@ def margin(
 
     Examples
     --------
-    >>> found = mf.theory.margin(mf.Network("relu"), mf.Gaussian(2), np.eye(2), [1.0, -1.0], nodes=400)
-    >>> round(found.lower, 3), round(found.upper, 3)
+    >>> margin = mf.theory.margin(mf.Network("relu"), mf.Gaussian(2), np.eye(2), [1.0, -1.0], nodes=400)
+    >>> round(margin.lower, 3), round(margin.upper, 3)
     (0.427, 0.427)
     """
     data = Dataset(x, y)
@@ -127,9 +127,9 @@ def margin(
     if isinstance(start, Law):
         nodes, along = whole("nodes", nodes, 1), inputs if start.isotropic and start.dim == inputs.shape[1] else None
         coarse, *finer = (checked_measure(start.quadrature(k * nodes, along=along), inputs.shape[1]) for k in (1, 2, 4))
-        found = _certified(net, coarse, inputs, data.y, bound)
-        changes = [abs(_ceiling(net, atoms, inputs, data.y, found.weights) - found.upper) for atoms in finer]
-        return found._replace(quadrature=_SAFE * max(changes))
+        result = _certified(net, coarse, inputs, data.y, bound)
+        changes = [abs(_ceiling(net, atoms, inputs, data.y, result.weights) - result.upper) for atoms in finer]
+        return result._replace(quadrature=_SAFE * max(changes))
     return _certified(net, checked_measure(start, inputs.shape[1]), inputs, data.y, bound)
 
 
@@ -140,12 +140,12 @@ def _certified(net: Network, atoms: Measure, inputs: Array, y: Array, bound: flo
     best = float(alone.min())
     if best <= ZERO * alone.max():
         dead = int(np.argmin(alone))
-        told = f"(7) fails to rounding: sigma' is all but 0 at every atom for sample {dead}"
-        return Margin(0.0, best, np.eye(len(inputs))[dead], np.zeros(atoms.b.shape), atoms, told)
+        note = f"(7) fails to rounding: sigma' is all but 0 at every atom for sample {dead}"
+        return Margin(0.0, best, np.eye(len(inputs))[dead], np.zeros(atoms.b.shape), atoms, note)
     weight = atoms.w * np.abs(atoms.s) / best
-    found = solution(MarginProblem(inputs, y, slopes / best, weight), bound)
-    field = found.field * np.where(atoms.s < 0, -1.0, 1.0)[:, None]
-    return Margin(found.lower * best, found.upper * best, found.weights, field, atoms, _told(found, bound))
+    optimum = solution(MarginProblem(inputs, y, slopes / best, weight), bound)
+    field = optimum.field * np.where(atoms.s < 0, -1.0, 1.0)[:, None]
+    return Margin(optimum.lower * best, optimum.upper * best, optimum.weights, field, atoms, _note(optimum, bound))
 
 
 def _ceiling(net: Network, atoms: Measure, inputs: Array, y: Array, p: Array) -> float:
@@ -158,22 +158,22 @@ def _slopes(net: Network, atoms: Measure, inputs: Array) -> Array:
     """w_r |s_r| sigma'(b_r . x_i): (n, M)."""
     cloud, kernels = blocks.pack(atoms, "float64", shared_signs=False), kernels_of(net.activation)
     n, K, flat = len(inputs), len(cloud.b), np.ascontiguousarray(inputs).reshape(-1)
-    b, found = cloud.b.reshape(-1), np.empty((n, len(atoms.w)))
+    b, slopes = cloud.b.reshape(-1), np.empty((n, len(atoms.w)))
     for block in range(K):
         scale = blocks.row(cloud.w, block, K) * np.abs(blocks.row(cloud.s, block, K))
         tiles = cloud.last_tiles if block == K - 1 else BLOCK // cloud.b.shape[-1]
         part = np.zeros(n * BLOCK)
         kernels.slopes(b, scale, cloud.d, flat, tiles, block, 0, n, part)
         first = block * BLOCK
-        found[:, first : first + BLOCK] = part.reshape(n, BLOCK)[:, : len(atoms.w) - first]
-    return found
+        slopes[:, first : first + BLOCK] = part.reshape(n, BLOCK)[:, : len(atoms.w) - first]
+    return slopes
 
 
-def _told(found: Solution, tolerance: float) -> str:
-    apart = (found.upper - found.lower) / found.upper if found.upper else 0.0
-    if found.upper <= ZERO:
+def _note(optimum: Solution, tolerance: float) -> str:
+    apart = (optimum.upper - optimum.lower) / optimum.upper if optimum.upper else 0.0
+    if optimum.upper <= ZERO:
         return "(7) fails: no field separates these samples, their margin is 0"
     if apart <= tolerance:
-        return f"(7) holds: bounds {apart:.1g} apart after {found.steps} steps"
-    holds = "(7) holds" if found.lower > 0 else "undecided"
-    return f"{holds}: bounds still {apart:.1g} apart after {found.steps} steps, `tolerance` is {tolerance:g}"
+        return f"(7) holds: bounds {apart:.1g} apart after {optimum.steps} steps"
+    holds = "(7) holds" if optimum.lower > 0 else "undecided"
+    return f"{holds}: bounds still {apart:.1g} apart after {optimum.steps} steps, `tolerance` is {tolerance:g}"

@@ -123,7 +123,7 @@ def duality_gap(
     d = p.V.x.shape[1]
     measure = checked_measure(measure, d)
     log_p = p.log_density(measure.b, measure.s)
-    found = combined(parts, d, log_p)  # the mean of -log q + log p: the signs' shares are in both
+    estimate = combined(parts, d, log_p)  # the mean of -log q + log p: the signs' shares are in both
     row, g = loss_row(loss), net.predict(measure, data.x)
     bend = row.bend(row.slope(g, data.y)) / len(g)
     W = p.V._replace(slope=math.sqrt(p.V.scale) * bend * (g - _outputs(p, nodes)), rule=NONE)
@@ -131,19 +131,19 @@ def duality_gap(
     second, sampled = _second(p, nodes, measure, bend), p.T * float(np.linalg.norm(p.shares * p.error))
     # A weighted sum of squared normal numbers has a spread of at most its mean times sqrt(2).
     error = math.hypot(first, math.sqrt(2.0) * second, sampled)
-    return DualityGap(-p.T * found.value, error, p.T * found.bias + second)
+    return DualityGap(-p.T * estimate.value, error, p.T * estimate.bias + second)
 
 
 def _outputs(p: ProximalGibbs, nodes: list[Nodes]) -> Array:
     """g of p_q at the samples: (n,)."""
-    found, step = np.zeros(len(p.V.x)), max(1, _NUMBERS // len(p.V.x))
+    outputs, step = np.zeros(len(p.V.x)), max(1, _NUMBERS // len(p.V.x))
     for sign, share, (b, logs) in zip(p.signs, p.shares, nodes, strict=True):
         w = np.exp(logs - logs.max())
         w *= share * sign / w.sum()
         for first in range(0, len(b), step):
             part = slice(first, first + step)
-            found += columns(p.V, b[part]) @ w[part]
-    return found
+            outputs += columns(p.V, b[part]) @ w[part]
+    return outputs
 
 
 def _second(p: ProximalGibbs, nodes: list[Nodes], measure: Measure, bend: Array) -> float:

@@ -99,13 +99,13 @@ def entropy(measure: Measure, k: int = 4) -> Entropy:
 
     Examples
     --------
-    >>> found = mf.theory.entropy(mf.Gaussian(2).sample(1024, seed=0))
-    >>> bool(abs(found.value - np.log(2.0 * np.pi * np.e)) < 4.0 * found.error)
+    >>> entropy = mf.theory.entropy(mf.Gaussian(2).sample(1024, seed=0))
+    >>> bool(abs(entropy.value - np.log(2.0 * np.pi * np.e)) < 4.0 * entropy.error)
     True
     """
     parts = neighbours(measure, k)
-    found = combined(parts, np.asarray(measure.b).shape[1])
-    return found._replace(error=math.hypot(found.error, _of_shares(parts)))
+    estimate = combined(parts, np.asarray(measure.b).shape[1])
+    return estimate._replace(error=math.hypot(estimate.error, _of_shares(parts)))
 
 
 def _of_shares(parts: list[Neighbours]) -> float:
@@ -140,8 +140,8 @@ def neighbours(measure: Measure, k: int) -> list[Neighbours]:
         raise InputError(rule, "unequal weights", "Use law.sample(M, seed), or the entropy that `gibbs` returns.")
     signs, of, counts = np.unique(measure.s, return_inverse=True, return_counts=True)
     if counts.min() < 2 * k + 2:
-        told = f"{counts.min()} of {len(measure.s)} with s={signs[counts.argmin()]:g}"
-        raise InputError(f"k={k} neighbours need {2 * k + 2} particles of each sign", told, "Lower `k`, or raise M.")
+        got = f"{counts.min()} of {len(measure.s)} with s={signs[counts.argmin()]:g}"
+        raise InputError(f"k={k} neighbours need {2 * k + 2} particles of each sign", got, "Lower `k`, or raise M.")
     groups = [np.flatnonzero(of == sign) for sign in range(len(signs))]
     return [_neighbours(measure.b[rows], rows, len(rows) / len(measure.s), k) for rows in groups]
 

@@ -117,17 +117,17 @@ def free_energy(
     checked_problem(net, data, loss)
     measure = checked_measure(measure, net.inputs(data.x).shape[1])
     square, parts, d = net.scale(measure) ** 2, neighbours(measure, k), measure.b.shape[1]
-    row, g, found = loss_row(loss), net.predict(measure, data.x), combined(parts, d)
+    row, g, entropy = loss_row(loss), net.predict(measure, data.x), combined(parts, d)
     risk = float(np.mean(row.value(g, data.y)))
     confinement = 0.5 * lam * square * float(measure.w @ np.sum(measure.b**2, axis=1))
     size = square * tau
-    value = risk + confinement - size * found.value
+    value = risk + confinement - size * entropy.value
     V = first_variation(net, measure, data, loss, L2(lam))
     first = size * combined(parts, d, -V.value(measure.b, measure.s) / size).error
     second = _second(V, measure, row.bend(row.slope(g, data.y)))
     # A weighted sum of squared normal numbers has a spread of at most its mean times sqrt(2).
     error = math.hypot(first, math.sqrt(2.0) * second)
-    return FreeEnergy(value, risk, confinement, found.value, error, size * found.bias + second)
+    return FreeEnergy(value, risk, confinement, entropy.value, error, size * entropy.bias + second)
 
 
 def _second(V: Variation, measure: Measure, bend: Array) -> float:

@@ -127,35 +127,35 @@ def gibbs(
     values, masses = shares(signs)
     T, tolerance = scale**2 * T, number("tolerance", tolerance, above=0.0)
     if x.shape[1] > DIM:
-        told = f"{x.shape[1]} inputs, a bias counted in"
-        raise InputError(f"`gibbs` integrates over at most {DIM} inputs", told, "Run mf.Langevin, and duality_gap.")
+        got = f"{x.shape[1]} inputs, a bias counted in"
+        raise InputError(f"`gibbs` integrates over at most {DIM} inputs", got, "Run mf.Langevin, and duality_gap.")
     V = Variation(net, x, np.zeros(len(x)), rule, scale**2, cores())
     return _refined(V, data.y, loss_row(loss), values, masses, T, tolerance)
 
 
 def _refined(V: Variation, y: Array, loss: Loss, signs: Array, masses: Array, T: float, tolerance: float) -> Gibbs:
     """The optimum on finer and finer nodes, until a doubling changes nothing. V: its slopes do not matter."""
-    z, alpha, found, changed = np.zeros(len(y)), math.sqrt(V.scale), None, (np.inf, np.inf)
+    z, alpha, optimum, changed = np.zeros(len(y)), math.sqrt(V.scale), None, (np.inf, np.inf)
     for level in range(_LEVELS):
         V = V._replace(slope=alpha * loss.slope(z, y) / len(y))
         b, log_w = grid(V, T, signs, level)
-        if found and len(b) * len(y) > _NUMBERS:
+        if optimum and len(b) * len(y) > _NUMBERS:
             break
         one = Measure(b, np.ones(len(b)), np.full(len(b), 1.0 / len(b)))
         pull = V.penalty.weight * V.rule.value(b, 1)
         dual = Dual(columns_of(V.net, one, V.x, alpha), pull, log_w, signs, masses, y, loss, T)
         z = maximum(dual, z, tolerance)
-        before, found = found, _result(dual, z, b)
+        before, optimum = optimum, _result(dual, z, b)
         if before:
-            value, old = found.free_energy.value, before.free_energy.value
-            changed = abs(value - old), float(np.abs(found.prediction - before.prediction).max())
+            value, old = optimum.free_energy.value, before.free_energy.value
+            changed = abs(value - old), float(np.abs(optimum.prediction - before.prediction).max())
         if max(changed) <= tolerance:
             break
-    assert found
-    logs = rounding(V, T, signs, found.measure.b, dual.at(z).log_z)
-    F = found.free_energy._replace(error=found.free_energy.error + changed[0] + 2.0 * T * logs)
+    assert optimum
+    logs = rounding(V, T, signs, optimum.measure.b, dual.at(z).log_z)
+    F = optimum.free_energy._replace(error=optimum.free_energy.error + changed[0] + 2.0 * T * logs)
     outputs = 2.0 * logs * float(np.abs(dual.columns).max() * np.abs(signs).max())
-    return found._replace(free_energy=F, error=changed[1] + math.sqrt(len(y)) * found.residual + outputs)
+    return optimum._replace(free_energy=F, error=changed[1] + math.sqrt(len(y)) * optimum.residual + outputs)
 
 
 def shares(signs: str | Mapping[float, float] | Measure) -> tuple[Array, Array]:
@@ -170,8 +170,8 @@ def shares(signs: str | Mapping[float, float] | Measure) -> tuple[Array, Array]:
     else:
         rule = f"`signs` must be one of {', '.join(SIGNS)}, shares by sign, or a measure"
         raise InputError(rule, type(signs).__name__, "Use {1.0: 0.5, -1.0: 0.5}, say.")
-    found = sorted((number("sign", sign), number("share", share, 0.0)) for sign, share in pairs.items())
-    values, masses = (np.array(column) for column in np.reshape([pair for pair in found if pair[1]], (-1, 2)).T)
+    ordered = sorted((number("sign", sign), number("share", share, 0.0)) for sign, share in pairs.items())
+    values, masses = (np.array(column) for column in np.reshape([pair for pair in ordered if pair[1]], (-1, 2)).T)
     if abs(masses.sum() - 1.0) > 1e-9:
         raise InputError("the shares of the signs must sum to 1", f"{masses.sum():.12g}", "Divide them by their sum.")
     return values, masses / masses.sum()

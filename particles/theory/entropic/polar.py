@@ -104,8 +104,8 @@ def _reach(V: Variation, T: float, signs: Array) -> float:
     angle = 2.0 * np.pi * np.arange(_RAYS) / _RAYS
     rays = np.array([[1.0], [-1.0]]) if d == 1 else np.column_stack([np.cos(angle), np.sin(angle)])
     b = (radii[:, None, None] * rays).reshape(-1, d)
-    found = 0.0
+    farthest = 0.0
     for sign in signs:
         U = V.value(b, np.full(len(b), sign)).reshape(_RADII, -1).min(axis=1) / T
-        found = max(found, float(radii[U - U.min() <= _DEEP].max()))
-    return float(found + bound / _RADII)
+        farthest = max(farthest, float(radii[U - U.min() <= _DEEP].max()))
+    return float(farthest + bound / _RADII)

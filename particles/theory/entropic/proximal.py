@@ -158,8 +158,8 @@ def proximal_gibbs(
     --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
-    >>> found = mf.theory.proximal_gibbs(net, law.sample(64, seed=0), data, weight_decay=0.1, temperature=0.05)
-    >>> found.log_normaliser.round(3)
+    >>> gibbs = mf.theory.proximal_gibbs(net, law.sample(64, seed=0), data, weight_decay=0.1, temperature=0.05)
+    >>> gibbs.log_normaliser.round(3)
     array([5.35])
     """
     return normalised(net, measure, data, loss, weight_decay, temperature, sampling, draws, seed)[0]
@@ -185,13 +185,13 @@ def normalised(
     checked_growth(V, signs)
     few = V.x.shape[1] <= DIM
     if sampling is False and not few:
-        told = f"{V.x.shape[1]} inputs, a bias counted in"
-        raise InputError(f"a quadrature has at most {DIM} inputs", told, "Leave `sampling` out.")
+        got = f"{V.x.shape[1]} inputs, a bias counted in"
+        raise InputError(f"a quadrature has at most {DIM} inputs", got, "Leave `sampling` out.")
     if few and not sampling:
         return _integrated(V, T, signs, masses)
-    found = [_sampled(V, T, sign, measure, draws, generator(seed, Purpose.POSITION, place, step=1))
-             for place, sign in enumerate(signs)]  # fmt: skip
-    log_z, error, effective, nodes = zip(*found, strict=True)
+    by_sign = [_sampled(V, T, sign, measure, draws, generator(seed, Purpose.POSITION, place, step=1))
+               for place, sign in enumerate(signs)]  # fmt: skip
+    log_z, error, effective, nodes = zip(*by_sign, strict=True)
     return ProximalGibbs(V, T, signs, masses, *map(np.array, (log_z, error, effective))), list(nodes)
 
 
@@ -234,15 +234,15 @@ def _sampled(
             mixture = np.logaddexp.reduce([_log_gaussian(b, *other) for other in laws], axis=0) - math.log(len(laws))
             logs.append(-V.value(b, np.full(len(b), sign)) / T - mixture)
             places.append(b)
-    found = np.concatenate(logs)
-    top = float(found.max())
-    w = np.exp(found - top)
+    log_weights = np.concatenate(logs)
+    top = float(log_weights.max())
+    w = np.exp(log_weights - top)
     effective = float(w.sum() ** 2 / (w @ w))
     if effective < _FEWEST:
         rule = f"importance sampling must be worth {_FEWEST} draws"
         raise InputError(rule, f"{effective:.1f} of {draws} with s={sign:g}", "Raise `draws` or the temperature.")
     error = float(w.std() / (w.mean() * math.sqrt(draws)))
-    return top + math.log(w.mean()), error, effective, Nodes(np.concatenate(places), found)
+    return top + math.log(w.mean()), error, effective, Nodes(np.concatenate(places), log_weights)
 
 
 def _fitted(measure: Measure, sign: float) -> list[tuple[Array, Array]]:

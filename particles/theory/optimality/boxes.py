@@ -99,23 +99,23 @@ def floor(V: Variation, radius: float, signs: Array, within: float, most: int) -
     boxes = _Boxes(
         np.zeros((k, V.x.shape[1])), np.full(k, radius), np.asarray(signs, dtype=np.float64), np.full(k, -np.inf)
     )
-    found = Floor(np.inf, np.inf, boxes.centre[0], float(signs[0]), 0)
+    lowest = Floor(np.inf, np.inf, boxes.centre[0], float(signs[0]), 0)
     settled: float = np.inf  # the lowest floor of boxes that need no more splitting
-    while len(boxes.low) and found.boxes < most:
+    while len(boxes.low) and lowest.boxes < most:
         order = np.argsort(boxes.low, kind="stable")
         parts = boxes.take(order[:_BATCH]).split()
         parts = parts.take(np.linalg.norm(parts.edge(), axis=1) <= radius)
         places = project(parts.centre, radius)
         value, lower = _bounded(V, bounds, parts, places, radius)
-        if value.min() < found.met:
+        if value.min() < lowest.met:
             at = int(np.argmin(value))
-            found = found._replace(met=float(value[at]), b=places[at], s=float(parts.s[at]))
+            lowest = lowest._replace(met=float(value[at]), b=places[at], s=float(parts.s[at]))
         parts = parts._replace(low=np.maximum(parts.low, lower))
         boxes = boxes.take(order[_BATCH:]).joined(parts)
-        done = boxes.low >= found.met - within
+        done = boxes.low >= lowest.met - within
         settled = float(np.min(boxes.low[done], initial=settled))
-        boxes, found = boxes.take(~done), found._replace(boxes=found.boxes + len(parts.low))
-    return found._replace(value=float(np.min(boxes.low, initial=settled) - bounds.rounding))
+        boxes, lowest = boxes.take(~done), lowest._replace(boxes=lowest.boxes + len(parts.low))
+    return lowest._replace(value=float(np.min(boxes.low, initial=settled) - bounds.rounding))
 
 
 def _bounded(V: Variation, bounds: Limits, parts: _Boxes, places: Array, radius: float) -> tuple[Array, Array]:

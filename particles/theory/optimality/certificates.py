@@ -154,8 +154,8 @@ def gap(
     --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
-    >>> found = mf.theory.certificates.gap(net, law.sample(64, seed=0), data, radius=4.0)
-    >>> bool(found.gap > 0.0), bool(found.gap <= found.proven)
+    >>> certificate = mf.theory.certificates.gap(net, law.sample(64, seed=0), data, radius=4.0)
+    >>> bool(certificate.gap > 0.0), bool(certificate.gap <= certificate.proven)
     (True, True)
     """
     starts, seed = whole("starts", starts, 1, remedy="Use 64, say."), checked_seed(seed)
@@ -166,29 +166,29 @@ def gap(
     b, s, w = measure.b[held], measure.s[held], measure.w[held]
     ends = checked_signs(np.unique(s) if signs is None else signs)
     if s.min() < ends[0] or s.max() > ends[-1]:
-        told = f"{s.min():g} to {s.max():g} for signs {ends[0]:g} to {ends[-1]:g}"
-        raise InputError("the particles' signs must be among `signs`", told, "Leave `signs` out.")
+        got = f"{s.min():g} to {s.max():g} for signs {ends[0]:g} to {ends[-1]:g}"
+        raise InputError("the particles' signs must be among `signs`", got, "Leave `signs` out.")
     R = checked_radius(V, radius, ends, float(np.linalg.norm(b, axis=1).max()))
-    mean, found = float(w @ V.value(b, s)), least(V, R, ends, starts, seed, (b, s))
-    found, bound, used = _floored(V, R, ends, mean, found, boxes)
-    L, sure = objective(net, measure, data, loss, regulariser), (found.starts, found.reached, found.unseen)
-    return Certificate(L, mean - found.value, mean, found.value, found.b, found.s, R, *sure, bound, used)
+    mean, lowest = float(w @ V.value(b, s)), least(V, R, ends, starts, seed, (b, s))
+    lowest, bound, used = _floored(V, R, ends, mean, lowest, boxes)
+    L, sure = objective(net, measure, data, loss, regulariser), (lowest.starts, lowest.reached, lowest.unseen)
+    return Certificate(L, mean - lowest.value, mean, lowest.value, lowest.b, lowest.s, R, *sure, bound, used)
 
 
 def _floored(
-    V: Variation, radius: float, signs: Array, mean: float, found: Least, boxes: int
+    V: Variation, radius: float, signs: Array, mean: float, lowest: Least, boxes: int
 ) -> tuple[Least, float | None, int]:
     """The minimum, a lower one if the boxes met it; the floor, if it can be had; the boxes that it took."""
     bounds = limits(V, radius)
     scale = min(bounds.slope * radius, bounds.curvature * radius**2)
     if not boxes or V.x.shape[1] > _BOXED or not np.isfinite(scale):
-        return found, None, 0
-    below = floor(V, radius, signs, _SHARE * max(mean - found.value, np.finfo(float).eps * scale), boxes)
-    if below.met < found.value:
+        return lowest, None, 0
+    below = floor(V, radius, signs, _SHARE * max(mean - lowest.value, np.finfo(float).eps * scale), boxes)
+    if below.met < lowest.value:
         better = least(V, radius, signs, 1, 0, (below.b[None], np.array([below.s])))
         # None of the starts reached it.
-        found = better._replace(starts=found.starts + 1, reached=1, unseen=1.0)
-    return found, below.value, below.boxes
+        lowest = better._replace(starts=lowest.starts + 1, reached=1, unseen=1.0)
+    return lowest, below.value, below.boxes
 
 
 def objective(
@@ -243,10 +243,10 @@ def objective(
 
 def checked_signs(signs: Sequence[float] | Array) -> Array:
     """The least and the largest of the signs, or the one there is."""
-    found = np.unique(real_array("`signs`", signs, finite=False))
-    if not len(found) or not np.isfinite(found).all():
+    distinct = np.unique(real_array("`signs`", signs, finite=False))
+    if not len(distinct) or not np.isfinite(distinct).all():
         raise InputError("`signs` must be finite numbers, at least one", repr(signs), "Use (1, -1).")
-    return found[[0, -1]] if len(found) > 1 else found
+    return distinct[[0, -1]] if len(distinct) > 1 else distinct
 
 
 def checked_radius(V: Variation, radius: float | None, signs: Array, farthest: float) -> float:
@@ -254,8 +254,8 @@ def checked_radius(V: Variation, radius: float | None, signs: Array, farthest: f
     if radius is not None:
         R = number("radius", radius, above=0.0, remedy="Use one that holds all particles.")
         if farthest > R * (1.0 + _SIZE):
-            told = f"|b| = {farthest:.6g} for radius={R:g}"
-            raise InputError("the particles must lie in the ball", told, f"Use radius={1.01 * farthest:.3g} or more.")
+            got = f"|b| = {farthest:.6g} for radius={R:g}"
+            raise InputError("the particles must lie in the ball", got, f"Use radius={1.01 * farthest:.3g} or more.")
         return R
     size = V.penalty.pull
     steepest = limits(V, 1.0, float(np.abs(signs).max())).slope

@@ -138,13 +138,11 @@ def convex_optimum(
     x = net.inputs(data.x)
     b, s = (real_array(f"`{name}`", a, finite=False) for name, a in zip("bs", atoms[:2], strict=True))
     equal = np.full(len(b), 1.0 / len(b)) if b.ndim == 2 and len(b) else np.ones(1)
-    found = optimum(net, checked_measure(Measure(b, s, equal), x.shape[1]), data, loss, regulariser, scale, tolerance)
-    if found.gap > tolerance:
+    best = optimum(net, checked_measure(Measure(b, s, equal), x.shape[1]), data, loss, regulariser, scale, tolerance)
+    if best.gap > tolerance:
         rule = f"the duality gap must come to {tolerance:g}"
-        raise InputError(
-            rule, f"{found.gap:.2g} after {found.rounds} steps", "Raise `tolerance`, or scale the targets."
-        )
-    return found
+        raise InputError(rule, f"{best.gap:.2g} after {best.rounds} steps", "Raise `tolerance`, or scale the targets.")
+    return best
 
 
 def checked_program(net: Network, data: Dataset, loss: str | Loss, rule: Regulariser, alpha: float | None) -> float:
@@ -162,13 +160,13 @@ def columns_of(net: Network, atoms: Measure, x: Array, alpha: float) -> Array:
     """A_ij = alpha s_j sigma(b_j . x_i): (n, k)."""
     cloud, kernels = blocks.pack(atoms, "float64", shared_signs=False), kernels_of(net.activation)
     n, K, flat, b = len(x), len(cloud.b), np.ascontiguousarray(x).reshape(-1), cloud.b.reshape(-1)
-    found = np.empty((n, len(atoms.s)))
+    columns = np.empty((n, len(atoms.s)))
     for block in range(K):
         tiles = cloud.last_tiles if block == K - 1 else BLOCK // cloud.b.shape[-1]
         part, first = np.zeros(n * BLOCK), block * BLOCK
         kernels.values(b, np.full(BLOCK, alpha), cloud.d, flat, tiles, block, 0, n, part)
-        found[:, first : first + BLOCK] = part.reshape(n, BLOCK)[:, : len(atoms.s) - first]
-    return found * atoms.s
+        columns[:, first : first + BLOCK] = part.reshape(n, BLOCK)[:, : len(atoms.s) - first]
+    return columns * atoms.s
 
 
 def optimum(
@@ -184,14 +182,14 @@ def optimum(
 
 def _sparse(program: Program, w: Array, tolerance: float) -> tuple[Array, float]:
     """The weights without as many of the small ones as the tolerance allows, and the gap: the path has no zeros."""
-    found = _gap(program.gradient(w), w)
+    start_gap = _gap(program.gradient(w), w)
     for share in _SMALL:
         kept = np.where(w > share * w.max(), w, 0.0)
         kept /= kept.sum()
         gap = _gap(program.gradient(kept), kept)
-        if gap <= max(tolerance, found):
+        if gap <= max(tolerance, start_gap):
             return kept, gap
-    return w, found
+    return w, start_gap
 
 
 def _gap(gradient: Array, w: Array) -> float:
@@ -221,10 +219,10 @@ def _solved(program: Program, tolerance: float) -> tuple[Array, int]:
         w = w / w.sum()
         z = np.clip(z, 0.01 * barrier / w, 100.0 * barrier / w)
         gradient = program.gradient(w)
-        found = _gap(gradient, w)
-        if found < least_gap:
-            best, least_gap = w, found
-        if found <= 3.0 * k * barrier:  # k barrier once this barrier's own problem is solved
+        gap = _gap(gradient, w)
+        if gap < least_gap:
+            best, least_gap = w, gap
+        if gap <= 3.0 * k * barrier:  # k barrier once this barrier's own problem is solved
             barrier *= _FASTER
     return best, _STEPS
 

@@ -99,13 +99,13 @@ def frank_wolfe(
     d = x.shape[1]
     measure = Measure(np.zeros((len(ends), d)), ends, np.full(len(ends), 1.0 / len(ends)))
     for round_ in range(1, rounds + 1):
-        found = optimum(net, measure, data, loss, regulariser, scale, 0.1 * tolerance)
-        b, s, w = measure = Measure(*(a[found.measure.w > 0] for a in found.measure))
+        solution = optimum(net, measure, data, loss, regulariser, scale, 0.1 * tolerance)
+        b, s, w = measure = Measure(*(a[solution.measure.w > 0] for a in solution.measure))
         slope = scale * row.slope(columns_of(net, measure, x, scale) @ w, data.y) / len(x)
         V = Variation(net, x, slope, regulariser, scale**2, cores())
         R = checked_radius(V, radius, ends, float(np.linalg.norm(b, axis=1).max()))
         lowest, mean = least(V, R, ends, starts, seed + round_, (b, s)), float(w @ V.value(b, s))
-        best = Optimum(measure, found.objective, mean - lowest.value, round_)
+        best = Optimum(measure, solution.objective, mean - lowest.value, round_)
         if best.gap <= tolerance:
             break
         new_b, new_s = _lowest(*lowest.ends, mean, R)

@@ -97,15 +97,15 @@ def descend(V: Variation, b: Array, s: Array, radius: float, rounds: int) -> tup
         here, slope, step = ends[rows], slopes[rows], steps[rows]
         ahead = here - step[:, None] * slope
         ahead = project(penalty.prox(ahead, step[:, None]) if size else ahead, radius)
-        value, found = smooth.both(ahead, s[rows])
+        value, gradients = smooth.both(ahead, s[rows])
         value += size * np.abs(ahead).sum(axis=1)
-        move, turn = ahead - here, found - slope
+        move, turn = ahead - here, gradients - slope
         length = np.sum(move**2, axis=1)
         good = value <= values[rows] - _ENOUGH * length / step
         bend = np.sum(move * turn, axis=1)
         longer = np.divide(length, bend, out=10.0 * step, where=bend > 0)
         kept = rows[good]
-        ends[kept], values[kept], slopes[kept] = ahead[good], value[good], found[good]
+        ends[kept], values[kept], slopes[kept] = ahead[good], value[good], gradients[good]
         most = _FARTHEST * radius / np.maximum(np.linalg.norm(slopes[rows], axis=1), 1e-300)
         steps[rows] = np.where(good, np.minimum(np.clip(longer, 1e-3 * step, 1e3 * step), most), 0.25 * step)
         rows = rows[length > (_STILL * radius) ** 2]
@@ -132,11 +132,11 @@ def _past_kinks(V: Variation, b: Array, s: float, value: float, radius: float) -
             if size <= 1e-12 * np.abs(gradients).max():
                 break
             ahead = project(b - np.outer(_LENGTHS * radius / size, way), radius)
-            found = V.value(ahead, np.full(len(ahead), s))
-            lowest = int(np.argmin(found))
-            if found[lowest] >= value:
+            values = V.value(ahead, np.full(len(ahead), s))
+            lowest = int(np.argmin(values))
+            if values[lowest] >= value:
                 break
-            b, value = ahead[lowest], float(found[lowest])
+            b, value = ahead[lowest], float(values[lowest])
     return b, value
 
 

@@ -77,10 +77,10 @@ def _each(make: Any, v: Array) -> Array:
     """sigma or sigma' of every number, by a compiled loop over particles on a line and the one input 1."""
     flat = np.zeros(-(-v.size // BLOCK) * BLOCK)
     flat[: v.size] = v.ravel()
-    found, one, scale = np.zeros((len(flat) // BLOCK, BLOCK)), np.ones(1), np.ones(BLOCK)
-    for block, into in enumerate(found):
+    values, one, scale = np.zeros((len(flat) // BLOCK, BLOCK)), np.ones(1), np.ones(BLOCK)
+    for block, into in enumerate(values):
         make(flat, scale, 1, one, BLOCK // LANES["float64"], block, 0, 1, into)
-    return found.reshape(-1)[: v.size].reshape(v.shape)
+    return values.reshape(-1)[: v.size].reshape(v.shape)
 
 
 class Profile:

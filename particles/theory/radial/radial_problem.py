@@ -130,14 +130,14 @@ class RadialProblem(NamedTuple):
             return np.zeros(panels)
         powers = np.polynomial.legendre.legvander(2.0 * legendre(POINTS)[0] - 1.0, POINTS - 1)
         project = (2.0 * np.arange(POINTS) + 1.0)[:, None] * powers.T
-        found = np.zeros(panels)
+        indicators = np.zeros(panels)
         for radii in run.radii:
             part = run.weights[:, None] * self.profile(np.multiply.outer(radii, self.watched))[0]
             size = np.abs(project @ part.reshape(-1, panels, POINTS, part.shape[1]))  # both signs, if there are two
             top, middle = size[:, :, -2:].max(axis=2), size[:, :, 2:5].max(axis=2)
             falls = np.divide(top, middle, out=np.ones_like(top), where=middle > top)
-            found = np.maximum(found, (top * falls**2).max(axis=(0, 2)))
-        return found
+            indicators = np.maximum(indicators, (top * falls**2).max(axis=(0, 2)))
+        return indicators
 
 
 def settled_lengths(problem: RadialProblem, goal: float, tolerance: float) -> tuple[Lengths, Array]:
@@ -179,7 +179,7 @@ def _solved(
     if times[-1] == 0.0:
         return begin[None], 0.0
     span, limits = (0.0, times[-1]), {"rtol": tolerance, "atol": tolerance, "max_step": longest}
-    found: Any = solve_ivp(velocity, span, begin, "DOP853", times, dense_output=True, **limits)
-    if not found.success:
-        raise DivergedError(f"the radial flow could not be followed: {found.message}")
-    return np.asarray(found.y.T), float(np.diff(found.sol.ts).max())
+    solution: Any = solve_ivp(velocity, span, begin, "DOP853", times, dense_output=True, **limits)
+    if not solution.success:
+        raise DivergedError(f"the radial flow could not be followed: {solution.message}")
+    return np.asarray(solution.y.T), float(np.diff(solution.sol.ts).max())

@@ -103,9 +103,9 @@ def radial_flow(
     given = isotropic_data(data) if isinstance(data, Stream) else data
     _check(net, start, given)
     corners = tuple(number("kinks", kink) for kink in np.ravel(kinks).tolist())
-    asked, profile = _checked_times(times), Profile(net.activation, given.dim, corners)
+    flow_times, profile = _checked_times(times), Profile(net.activation, given.dim, corners)
     radius = None if isinstance(start, Measure) else radius_of(start)
-    problem = RadialProblem(profile, start, radius, asked, signs, given)
+    problem = RadialProblem(profile, start, radius, flow_times, signs, given)
     lengths, off = settled_lengths(problem, goal, _STEADY * goal)
     floor = float(np.max(off)) + profile.error
     if floor > goal:
@@ -161,11 +161,11 @@ def _check(net: Network, start: Law | Measure, data: IsotropicData) -> None:
 
 
 def _checked_times(times: ArrayLike) -> Array:
-    asked = np.atleast_1d(real_array("`times`", times, finite=False))
-    fine = asked.ndim == 1 and len(asked) and np.isfinite(asked).all()
-    if not fine or asked[0] < 0 or (np.diff(asked) <= 0).any():
+    flow_times = np.atleast_1d(real_array("`times`", times, finite=False))
+    fine = flow_times.ndim == 1 and len(flow_times) and np.isfinite(flow_times).all()
+    if not fine or flow_times[0] < 0 or (np.diff(flow_times) <= 0).any():
         raise InputError("`times` must be ascending finite flow times >= 0, (T,)", str(times), "Use np.linspace.")
-    return asked
+    return flow_times
 
 
 def _cut(edges: Array, some: NDArray[np.bool_], ways: int) -> Array:

@@ -99,8 +99,8 @@ def spectrum(kernel: AngleKernel, dim: int, degrees: int, of: str = "angle") -> 
     Examples
     --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=4)
-    >>> found.values.round(5), found.counts
+    >>> spectrum = mf.theory.spectra.spectrum(angle, dim=2, degrees=4)
+    >>> spectrum.values.round(5), spectrum.counts
     (array([0.10132, 0.125  , 0.05629, 0.     , 0.00766]), array([1., 2., 2., 2., 2.]))
     """
     dim = whole("dim", dim, 2, remedy="The circle is dim=2.")
@@ -134,14 +134,14 @@ def _funk_hecke(kernel: AngleKernel, dim: int, degrees: int, of: str, panels: in
     """For each degree the mean of k(theta) P_k(cos theta), and of its absolute value; the kernel's largest value."""
     u, w = _fejer(_PANEL)
     angle = (np.pi / panels * (np.arange(panels)[:, None] + u)).ravel()
-    found = np.asarray(kernel(angle if of == "angle" else np.cos(angle)), dtype=np.float64)
-    if found.shape != angle.shape or not np.isfinite(found).all():
-        raise InputError("`kernel` must map (n,) to finite (n,)", f"{angle.shape} to {found.shape}", "Vectorise it.")
+    k = np.asarray(kernel(angle if of == "angle" else np.cos(angle)), dtype=np.float64)
+    if k.shape != angle.shape or not np.isfinite(k).all():
+        raise InputError("`kernel` must map (n,) to finite (n,)", f"{angle.shape} to {k.shape}", "Vectorise it.")
     weight = np.tile(w, panels) * np.sin(angle) ** (dim - 2)
-    weight *= found / weight.sum()
+    weight *= k / weight.sum()
     pairs = [(weight @ p, np.abs(weight) @ np.abs(p)) for p in zonal_polynomials(angle, degrees, dim)]
     values, size = np.array(pairs).T
-    return values, size, float(np.abs(found).max())
+    return values, size, float(np.abs(k).max())
 
 
 def _fejer(m: int) -> tuple[Array, Array]:

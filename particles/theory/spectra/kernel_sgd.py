@@ -66,8 +66,8 @@ def feature_sgd(
     Examples
     --------
     >>> x = mf.Sphere(2).sample(200, seed=0).b
-    >>> found = mf.theory.spectra.feature_sgd(lambda points: points, x[None], x[None, :, 0], step=0.5)
-    >>> bool(np.allclose(found.last, [[1.0, 0.0]], atol=1e-6))
+    >>> iterates = mf.theory.spectra.feature_sgd(lambda points: points, x[None], x[None, :, 0], step=0.5)
+    >>> bool(np.allclose(iterates.last, [[1.0, 0.0]], atol=1e-6))
     True
     """
     eta, keep = _rates(step, weight_decay)
@@ -121,8 +121,8 @@ def gram_sgd(gram: ArrayLike, y: ArrayLike, step: float, weight_decay: float = 0
     Examples
     --------
     >>> x = mf.Sphere(2).sample(200, seed=0).b
-    >>> found = mf.theory.spectra.gram_sgd(x @ x.T, x[:, 0], step=0.5)
-    >>> bool(np.allclose(x.T @ found.last, [1.0, 0.0], atol=1e-6))
+    >>> iterates = mf.theory.spectra.gram_sgd(x @ x.T, x[:, 0], step=0.5)
+    >>> bool(np.allclose(x.T @ iterates.last, [1.0, 0.0], atol=1e-6))
     True
     """
     eta, keep = _rates(step, weight_decay)

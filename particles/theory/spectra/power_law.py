@@ -67,8 +67,8 @@ def decay(values: Spectrum | ArrayLike, first: int, last: int) -> Decay:
     Examples
     --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=200)
-    >>> round(mf.theory.spectra.decay(found, 40, 200).beta, 2)
+    >>> spectrum = mf.theory.spectra.spectrum(angle, dim=2, degrees=200)
+    >>> round(mf.theory.spectra.decay(spectrum, 40, 200).beta, 2)
     2.06
     """
     first = whole("first", first, 0 if isinstance(values, Spectrum) else 1)

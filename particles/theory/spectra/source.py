@@ -91,9 +91,9 @@ def source_norm(spectrum: Spectrum, coefficients: ArrayLike, r: float) -> float:
     Examples
     --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=20)
-    >>> target = mf.theory.spectra.source_target(found, r=0.75)
-    >>> round(mf.theory.spectra.source_norm(found, target.coefficients, r=0.75), 6)
+    >>> spectrum = mf.theory.spectra.spectrum(angle, dim=2, degrees=20)
+    >>> target = mf.theory.spectra.source_target(spectrum, r=0.75)
+    >>> round(mf.theory.spectra.source_norm(spectrum, target.coefficients, r=0.75), 6)
     1.0
     """
     c = real_array("`coefficients`", coefficients, finite=False)
@@ -152,8 +152,8 @@ def source_target(
     Examples
     --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=20)
-    >>> target = mf.theory.spectra.source_target(found, r=0.75, radius=9.0, bounded=True)
+    >>> spectrum = mf.theory.spectra.spectrum(angle, dim=2, degrees=20)
+    >>> target = mf.theory.spectra.source_target(spectrum, r=0.75, radius=9.0, bounded=True)
     >>> bool(np.abs(target(mf.Sphere(2).sample(1000, seed=0).b)).max() <= 1.0), bool(target.source_norm < 9.0)
     (True, True)
     """
@@ -217,8 +217,8 @@ def hardest_target(
     Examples
     --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=20)
-    >>> target = mf.theory.spectra.hardest_target(found, weight=0.01, r=0.5)
+    >>> spectrum = mf.theory.spectra.spectrum(angle, dim=2, degrees=20)
+    >>> target = mf.theory.spectra.hardest_target(spectrum, weight=0.01, r=0.5)
     >>> int(np.argmax(target.coefficients))
     4
     """

@@ -47,8 +47,8 @@ class Theorem2(NamedTuple):
     Examples
     --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=100)
-    >>> setting = mf.theory.spectra.Theorem2(found, noise=0.1)
+    >>> spectrum = mf.theory.spectra.spectrum(angle, dim=2, degrees=100)
+    >>> setting = mf.theory.spectra.Theorem2(spectrum, noise=0.1)
     >>> bool(setting.risk(10000, r=0.75, hardest=True) < setting.risk(100, r=0.75, hardest=True))
     True
     """
@@ -191,9 +191,9 @@ def circle_sgd(
     Examples
     --------
     >>> angle = mf.theory.spectra.zonal_kernel(mf.Network("relu", beta=0.5), mf.Gaussian(2))
-    >>> found = mf.theory.spectra.spectrum(angle, dim=2, degrees=4)
+    >>> spectrum = mf.theory.spectra.spectrum(angle, dim=2, degrees=4)
     >>> theta = mf.Uniform(1, -np.pi, np.pi).sample(2000, seed=0).b
-    >>> iterates = mf.theory.spectra.circle_sgd(found, [0.0, 1.0], theta, np.zeros((2000, 1)), step=0.5)
+    >>> iterates = mf.theory.spectra.circle_sgd(spectrum, [0.0, 1.0], theta, np.zeros((2000, 1)), step=0.5)
     >>> iterates.last[:, 1].round(3), iterates.average[:, 1].round(2)
     (array([1.]), array([0.99]))
     """

@@ -84,13 +84,13 @@ def zonal_kernel(net: Network, law: Law) -> ZonalKernel:
     pole = np.eye(1, d)
 
     def points(angle: Array) -> Array:
-        found = np.zeros((len(angle), d))
-        found[:, 0], found[:, 1] = np.cos(angle), np.sin(angle)
-        return found
+        inputs = np.zeros((len(angle), d))
+        inputs[:, 0], inputs[:, 1] = np.cos(angle), np.sin(angle)
+        return inputs
 
     def values(angle: Array) -> Array:
         between = real_array("`angle`", angle)
-        found = limit(net, law, points(between.ravel()), pole).gram
-        return np.asarray(found.reshape(between.shape))
+        gram = limit(net, law, points(between.ravel()), pole).gram
+        return np.asarray(gram.reshape(between.shape))
 
     return ZonalKernel(values, limit(net, law, points(np.linspace(0.0, np.pi, _LOOK)), pole).error)

@@ -152,9 +152,9 @@ def write_gram(
     atoms, name = examined(start, inputs.shape[1])
     request = Request(net, atoms, inputs, side)
     jobs = list(itertools.combinations_with_replacement(range(-(-len(inputs) // side)), 2))
-    asked = blake2b(repr((net, name, inputs.shape)).encode(), digest_size=16)
-    asked.update(inputs.tobytes())
-    with growing(path, len(inputs), side, asked.hexdigest(), attributes or {}) as file:
+    digest = blake2b(repr((net, name, inputs.shape)).encode(), digest_size=16)
+    digest.update(inputs.tobytes())
+    with growing(path, len(inputs), side, digest.hexdigest(), attributes or {}) as file:
         missing = [job for job in jobs if job not in file.done]
         for number, values in (engine or Local()).tasks(tile_of, request, missing):
             if isinstance(values, Exception):  # a task whose process was lost again and again

@@ -76,15 +76,15 @@ def series(net: Network, law: Law, lengths: Array, slopes: bool) -> Series:
 
 def summed(series: Series, cosines: Array, left: Array, right: Array) -> Array:
     """The series for every row and column: cosines (m, n), heights left (m, k) and right (n, k) -> (m, n)."""
-    found, (tall, wide) = np.empty_like(cosines), _TILE
+    sums, (tall, wide) = np.empty_like(cosines), _TILE
     tall = max(1, min(tall, _PRODUCT // len(series.nodes) ** 2))
     wide = max(1, min(wide, _PRODUCT // (tall * len(series.nodes))))
     for i in range(0, len(left), tall):
         rows = np.matmul(left[i : i + tall], series.table)
         for j in range(0, len(right), wide):
             place = slice(i, i + tall), slice(j, j + wide)
-            found[place] = _clenshaw(rows, np.ascontiguousarray(right[j : j + wide].T), cosines[place])
-    return found
+            sums[place] = _clenshaw(rows, np.ascontiguousarray(right[j : j + wide].T), cosines[place])
+    return sums
 
 
 def _clenshaw(rows: Array, columns: Array, cosines: Array) -> Array:
@@ -193,9 +193,9 @@ def _coefficients(net: Network, a: Array, count: int, slopes: bool) -> Array:
     for block in range(count // BLOCK):
         make(cloud.b.reshape(-1), scale, 1, flat, tiles, block, 0, flat.size, into)
         values[:, block * BLOCK : (block + 1) * BLOCK] = into.reshape(flat.size, BLOCK)
-    found = dct(values, type=2, axis=1, overwrite_x=True) / (2.0 * count)
-    found[:, 1:] *= np.sqrt(2.0)
-    return np.asarray(found.reshape(*a.shape, count))
+    coefficients = dct(values, type=2, axis=1, overwrite_x=True) / (2.0 * count)
+    coefficients[:, 1:] *= np.sqrt(2.0)
+    return np.asarray(coefficients.reshape(*a.shape, count))
 
 
 def _nodes(known: Array, size: int) -> Array:
@@ -216,7 +216,7 @@ def heights(nodes: Array, lengths: Array, between: bool) -> Array:
     away = np.log(np.where(lengths > 0.0, lengths, nodes[-1]))[:, None] - np.log(nodes[~zero])
     hit = away == 0.0
     parts = np.where(hit.any(axis=1, keepdims=True), hit, weight / np.where(hit, 1.0, away))
-    found = np.zeros((len(lengths), len(nodes)))
-    found[:, ~zero] = parts / parts.sum(axis=1, keepdims=True)
-    found[lengths == 0.0] = zero
-    return found
+    weights = np.zeros((len(lengths), len(nodes)))
+    weights[:, ~zero] = parts / parts.sum(axis=1, keepdims=True)
+    weights[lengths == 0.0] = zero
+    return weights

@@ -135,11 +135,11 @@ def flow(
            [ 0.632, -0.221],
            [ 1.   , -0.918]])
     """
-    asked = np.atleast_1d(real_array("`times`", times, finite=False))
-    if asked.ndim != 1 or not np.isfinite(asked).all() or (asked < 0).any():
+    flow_times = np.atleast_1d(real_array("`times`", times, finite=False))
+    if flow_times.ndim != 1 or not np.isfinite(flow_times).all() or (flow_times < 0).any():
         raise InputError("`times` must be finite flow times >= 0, (T,)", str(times), "A step eta takes time eta.")
     problem = _problem(gram, y, start, cross, cross_start, weight_decay)
-    rate, t = problem.rates, asked[:, None]
+    rate, t = problem.rates, flow_times[:, None]
     return problem.outputs(np.divide(-np.expm1(-rate * t), rate, out=t + 0.0 * rate, where=rate != 0.0))
 
 
@@ -203,17 +203,17 @@ def descend(
            [ 1.   , -0.931]])
     """
     real_array("`iterations`", iterations)
-    asked = np.atleast_1d(np.asarray(iterations))
-    if asked.ndim != 1 or not np.issubdtype(asked.dtype, np.integer) or (asked < 0).any():
+    counts = np.atleast_1d(np.asarray(iterations))
+    if counts.ndim != 1 or not np.issubdtype(counts.dtype, np.integer) or (counts < 0).any():
         raise InputError("`iterations` must be whole numbers >= 0, (T,)", str(iterations), "Give np.arange(100), say.")
     problem = _problem(gram, y, start, cross, cross_start, weight_decay)
     steps, rates = schedule(step), problem.rates
     if isinstance(steps, Constant):
-        return problem.outputs(_geometric(steps.step, rates, asked))
-    factors, left, total = np.empty((len(asked), len(rates))), np.ones(len(rates)), np.zeros(len(rates))
-    sizes = steps.sizes(int(asked.max(initial=0)))
+        return problem.outputs(_geometric(steps.step, rates, counts))
+    factors, left, total = np.empty((len(counts), len(rates))), np.ones(len(rates)), np.zeros(len(rates))
+    sizes = steps.sizes(int(counts.max(initial=0)))
     for iteration in range(len(sizes) + 1):
-        factors[asked == iteration] = total
+        factors[counts == iteration] = total
         if iteration < len(sizes):
             total = total + sizes[iteration] * left  # (1 - left) / rate, without the division
             left = left * (1.0 - sizes[iteration] * rates)

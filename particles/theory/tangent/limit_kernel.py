@@ -137,8 +137,8 @@ def limit(
 
     Examples
     --------
-    >>> found = mf.tangent.limit(mf.Network("tanh", beta=0.5), mf.Gaussian(2), np.eye(2))
-    >>> found.gram.round(4), bool(found.error < 1e-10)
+    >>> limit = mf.tangent.limit(mf.Network("tanh", beta=0.5), mf.Gaussian(2), np.eye(2))
+    >>> limit.gram.round(4), bool(limit.error < 1e-10)
     (array([[0.4644, 0.    ],
            [0.    , 0.4644]]), True)
     """
@@ -148,11 +148,11 @@ def limit(
     wanted = None if tolerance is None else number("tolerance", tolerance, above=0.0, remedy="Leave it out.")
     rule = formula(net, law, rows, columns)
     with Team(cores()) as team:
-        found = _by_atoms(net, law, rows, columns, team, wanted) if rule is None else _filled(rule, rows, columns, team)
-    if wanted is not None and found.error > wanted:
-        remedy = f"Ask for tolerance={1.1 * found.error:.2g}, or take it as it is without `tolerance`."
-        raise InputError(f"`tolerance` {wanted:g} is out of reach here", f"{found.error:.3g} by {found.how}", remedy)
-    return found
+        gram = _by_atoms(net, law, rows, columns, team, wanted) if rule is None else _filled(rule, rows, columns, team)
+    if wanted is not None and gram.error > wanted:
+        remedy = f"Ask for tolerance={1.1 * gram.error:.2g}, or take it as it is without `tolerance`."
+        raise InputError(f"`tolerance` {wanted:g} is out of reach here", f"{gram.error:.3g} by {gram.how}", remedy)
+    return gram
 
 
 def _check(law: Law, rows: Array, columns: Array) -> None:
@@ -200,12 +200,12 @@ def _by_atoms(net: Network, law: Law, rows: Array, columns: Array, team: Team, w
         measure = law.quadrature(nodes, along=rows, replicate=replicate)
         return tile_values(net, atoms.atoms_of(measure, law.dim), left, right, team)
 
-    def rounding(found: Array) -> float:
-        return 16.0 * _EPS * float(np.sqrt(16.0 + law.dim) * np.abs(found).max())
+    def rounding(matrix: Array) -> float:
+        return 16.0 * _EPS * float(np.sqrt(16.0 + law.dim) * np.abs(matrix).max())
 
     if exact(law):
-        found = gram(2, rows, columns)
-        return Limit(found, rounding(found), "the sum over atoms")
+        matrix = gram(2, rows, columns)
+        return Limit(matrix, rounding(matrix), "the sum over atoms")
     count, (nodes, most), goal = law.replicates, _NODES, 1e-10 if wanted is None else wanted
     left, right = _compared(rows), _compared(columns)
     tall = rows[left]
@@ -214,11 +214,11 @@ def _by_atoms(net: Network, law: Law, rows: Array, columns: Array, team: Team, w
         values = [gram(nodes // count, *some, replicate) for replicate in range(count)]
         width = quadrature.half_width(values).max()
         if width <= goal or nodes >= most:
-            found = gram(nodes, rows, columns)
-            apart = np.abs(found[np.ix_(left, right)] - np.mean(values, axis=0)).max()
-            error = float(np.hypot(width, apart)) + rounding(found)
+            matrix = gram(nodes, rows, columns)
+            apart = np.abs(matrix[np.ix_(left, right)] - np.mean(values, axis=0)).max()
+            error = float(np.hypot(width, apart)) + rounding(matrix)
             if error <= goal or nodes >= most:
-                return Limit(found, error, f"a quadrature of {nodes} nodes")
+                return Limit(matrix, error, f"a quadrature of {nodes} nodes")
         nodes = min(4 * nodes, most)
 
 

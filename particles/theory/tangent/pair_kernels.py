@@ -51,11 +51,11 @@ def _combined(net: Network, pairs: Pairs, slopes: Callable[[], Array], values: C
     """k = x.x' E sigma' sigma' + E sigma sigma, of the layers that train."""
     if "input" not in net.train:
         return values()
-    found = slopes()
-    found *= pairs.inner
+    gram = slopes()
+    gram *= pairs.inner
     if "output" in net.train:
-        found += values()
-    return found
+        gram += values()
+    return gram
 
 
 def _by_angle(net: Network, second: float) -> Callable[[Pairs], Array]:
@@ -98,8 +98,8 @@ def _by_moments(net: Network, law: Gaussian | Uniform) -> Callable[[Pairs], Arra
 
         def values() -> Array:
             spread = (a * a)[:, None] + v * pairs.left**2, b * b + v * pairs.right**2
-            found = spread[0] * spread[1] + 2.0 * v * pairs.inner * (product + np.multiply.outer(a, b))
-            return np.asarray(found + excess * (pairs.rows**2 @ (pairs.columns**2).T))
+            gaussian = spread[0] * spread[1] + 2.0 * v * pairs.inner * (product + np.multiply.outer(a, b))
+            return np.asarray(gaussian + excess * (pairs.rows**2 @ (pairs.columns**2).T))
 
         return _combined(net, pairs, lambda: 4.0 * product, values)
 
@@ -110,8 +110,8 @@ def _by_series(net: Network, law: Law, rows: Array, columns: Array) -> PairKerne
     """The two expectations as series in the angle (`isotropic`)."""
     longest = [float(np.linalg.norm(inputs, axis=1).max()) for inputs in (rows, columns)]
     lengths = np.concatenate([np.linalg.norm(inputs, axis=1) for inputs in (rows, columns)])
-    asked = [layer == "input" for layer in net.train]
-    known = {slopes: isotropic.series(net, law, lengths, slopes) for slopes in asked}
+    needed = [layer == "input" for layer in net.train]
+    known = {slopes: isotropic.series(net, law, lengths, slopes) for slopes in needed}
 
     def kernel(pairs: Pairs) -> Array:
         between = cosines(pairs)

@@ -22,21 +22,21 @@ class Pairs(NamedTuple):
 
 def cosines(pairs: Pairs) -> Array:
     """The cosine of every pair's angle; a zero vector counts as orthogonal to everything."""
-    found = pairs.inner / np.where(pairs.left > 0.0, pairs.left, 1.0)
-    found /= np.where(pairs.right > 0.0, pairs.right, 1.0)
-    return np.asarray(np.clip(found, -1.0, 1.0, out=found))
+    cosine = pairs.inner / np.where(pairs.left > 0.0, pairs.left, 1.0)
+    cosine /= np.where(pairs.right > 0.0, pairs.right, 1.0)
+    return np.asarray(np.clip(cosine, -1.0, 1.0, out=cosine))
 
 
 def supplement(pairs: Pairs) -> Array:
     """pi minus the angle of every pair, to 1e-15: (m, n)."""
-    found = cosines(pairs)
-    i, j = np.nonzero(np.abs(found) > 1.0 - _NEAR)
-    sign = np.sign(found[i, j])
-    np.arccos(np.negative(found, out=found), out=found)
+    angles = cosines(pairs)
+    i, j = np.nonzero(np.abs(angles) > 1.0 - _NEAR)
+    sign = np.sign(angles[i, j])
+    np.arccos(np.negative(angles, out=angles), out=angles)
     room = max(1, _GAPS // pairs.rows.shape[1])
     for first in range(0, len(i), room):
         a, b, s = (index[first : first + room] for index in (i, j, sign))
         gap = pairs.rows[a] / pairs.left[a] - s[:, None] * (pairs.columns[b] / pairs.right[0, b, None])
         angle = 2.0 * np.arcsin(np.minimum(0.5 * np.linalg.norm(gap, axis=1), 1.0))
-        found[a, b] = np.where(s > 0.0, np.pi - angle, angle)
-    return found
+        angles[a, b] = np.where(s > 0.0, np.pi - angle, angle)
+    return angles

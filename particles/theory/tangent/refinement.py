@@ -52,14 +52,14 @@ def out_of_reach(levels: Sequence[Level], goal: float, most: int, sobol: bool) -
     return reachable(levels, most, sobol, faster) > goal
 
 
-def following(levels: Sequence[Level], asked: int, goal: float, most: int, sobol: bool) -> int:
+def following(levels: Sequence[Level], nodes: int, goal: float, most: int, sobol: bool) -> int:
     """Nodes to try next: four times as many; of Sobol points, once there is a rate, up to sixteen times if it says so.
 
     The rate is known to about 1/4, and a level too small costs less than one too large.
     """
     doublings = int(np.log2(max(levels[-1].error / goal, 1.0)) / (rate(levels, sobol) + 0.25))
-    doublings = min(doublings, 4 if sobol and asked * 2**doublings <= most else 2) if len(levels) > 1 else 2
-    return int(asked * min(2 ** max(1, doublings), most // asked))
+    doublings = min(doublings, 4 if sobol and nodes * 2**doublings <= most else 2) if len(levels) > 1 else 2
+    return int(nodes * min(2 ** max(1, doublings), most // nodes))
 
 
 def rounding_of(values: Array, dtype: str = "float64") -> float:

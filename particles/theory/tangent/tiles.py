@@ -69,10 +69,10 @@ def inner_products(rows: Array, columns: Array, team: Team) -> Array:
     """
     kernels, (n, d) = product_kernels(), columns.shape
     strips, x, y = -(-n // _LANES), np.ascontiguousarray(rows).reshape(-1), np.ascontiguousarray(columns).reshape(-1)
-    turned, found = np.empty(strips * d * _LANES), np.empty((len(rows), n))
+    turned, products = np.empty(strips * d * _LANES), np.empty((len(rows), n))
     team.runs(lambda first, last: kernels.turn(y, n, d, first, last, turned), 0, strips)
-    team.runs(lambda first, last: kernels.inner_products(x, turned, d, first, last, found), 0, len(rows))
-    return found
+    team.runs(lambda first, last: kernels.inner_products(x, turned, d, first, last, products), 0, len(rows))
+    return products
 
 
 class Request(NamedTuple):
@@ -95,14 +95,14 @@ def tile_values(net: Network, atoms: Atoms, rows: Array, columns: Array, team: T
     """The kernel at rows x columns, (m, d) and (n, d) -> (m, n); symmetric where both are the same array."""
     if "input" not in net.train:
         return _multiplied(net, atoms.source, rows, columns, team, slopes=False)
-    found = inner_products(rows, columns, team)
+    tile = inner_products(rows, columns, team)
     if net.activation.name == "relu" and atoms.unit:
-        _count(atoms.source, rows, columns, team, found)
+        _count(atoms.source, rows, columns, team, tile)
     else:
-        found *= _multiplied(net, atoms.source, rows, columns, team, slopes=True)
+        tile *= _multiplied(net, atoms.source, rows, columns, team, slopes=True)
     if "output" in net.train:
-        found += _multiplied(net, atoms.source, rows, columns, team, slopes=False)
-    return found
+        tile += _multiplied(net, atoms.source, rows, columns, team, slopes=False)
+    return tile
 
 
 class _Patterns(NamedTuple):
@@ -177,13 +177,13 @@ class _Products:
             )
         )
 
-    def found(self) -> Array:
+    def sums(self) -> Array:
         """(m, n), the lower half mirrored where only the upper was summed."""
         by_row = self._into.reshape(self._strips, self._m, _LANES).transpose(1, 0, 2)
-        found = np.ascontiguousarray(by_row.reshape(self._m, self._strips * _LANES)[:, : self._n])
+        sums = np.ascontiguousarray(by_row.reshape(self._m, self._strips * _LANES)[:, : self._n])
         if self._same:
-            _mirror(found)
-        return found
+            _mirror(sums)
+        return sums
 
 
 def _mirror(square: Array) -> None:
@@ -206,7 +206,7 @@ def _multiplied(net: Network, source: Source, rows: Array, columns: Array, team:
             if not same:
                 _features(net, cloud, block, columns, team, slopes, v)
             products.add(u, v)
-    return products.found()
+    return products.sums()
 
 
 def _features(net: Network, cloud: Cloud, block: int, x: Array, team: Team, slopes: bool, into: Array) -> None:

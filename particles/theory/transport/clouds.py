@@ -82,9 +82,9 @@ def power_mean(values: Array, weights: Array, p: float) -> float:
     return top * math.pow(float(np.sum(weights * (values / top) ** p)), 1.0 / p)
 
 
-def standard_error(found: Array, mean: float, p: float) -> float:
+def standard_error(values: Array, mean: float, p: float) -> float:
     """The standard error of the power mean of K independent values, by the delta method."""
     if mean == 0.0:
         return 0.0
-    powers = (found / mean) ** p  # of mean 1
-    return mean * float(powers.std(ddof=1)) / (p * math.sqrt(len(found)))
+    powers = (values / mean) ** p  # of mean 1
+    return mean * float(powers.std(ddof=1)) / (p * math.sqrt(len(values)))

@@ -101,9 +101,9 @@ def median_distance(one: Cloud, two: Cloud, random: np.random.Generator) -> floa
     from scipy.spatial.distance import pdist
 
     drawn = [c.points[random.choice(len(c.w), SEEN // 2, p=c.w)] for c in (one, two)]
-    found = pdist(np.concatenate(drawn))
-    found = found[found > 0]
-    middle = float(np.median(found)) if len(found) else 1.0
+    distances = pdist(np.concatenate(drawn))
+    distances = distances[distances > 0]
+    middle = float(np.median(distances)) if len(distances) else 1.0
     if not math.isfinite(middle):
         raise InputError("distances between atoms must be finite", "an overflow", "Scale the positions.")
     return middle

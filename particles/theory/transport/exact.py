@@ -218,20 +218,20 @@ def subsampled(
     Examples
     --------
     >>> mu = mf.Gaussian(2).sample(4096, seed=0)
-    >>> found = mf.transport.subsampled(mu, mu._replace(b=mu.b + [3.0, 4.0]), count=100, repeats=4)
-    >>> bool(found.value - found.excess < 5.0), round(found.corrected, 1)
+    >>> distance = mf.transport.subsampled(mu, mu._replace(b=mu.b + [3.0, 4.0]), count=100, repeats=4)
+    >>> bool(distance.value - distance.excess < 5.0), round(distance.corrected, 1)
     (True, 5.0)
     """
     p, n = checked_order(p), whole("count", count, 1)
     repeats = whole("repeats", repeats, 2, remedy="An error needs two.")
     seed, (one, two) = checked_seed(seed), clouds(mu, nu, signs)
-    found = np.array([repeat(one, two, n, p, seed, number) for number in range(repeats)])
+    distances = np.array([repeat(one, two, n, p, seed, number) for number in range(repeats)])
     even = np.full(repeats, 1.0 / repeats)
-    value, *floors = (power_mean(column, even, p) for column in found.T)
-    top = float(found.max()) or 1.0
-    powers = (found / top) ** p @ np.array([1.0, -0.5, -0.5])
+    value, *floors = (power_mean(column, even, p) for column in distances.T)
+    top = float(distances.max()) or 1.0
+    powers = (distances / top) ** p @ np.array([1.0, -0.5, -0.5])
     corrected, noise = root_of(powers, p)
-    return Subsampled(value, standard_error(found[:, 0], value, p), sum(floors), top * corrected, top * noise)
+    return Subsampled(value, standard_error(distances[:, 0], value, p), sum(floors), top * corrected, top * noise)
 
 
 def root_of(powers: Array, p: float) -> tuple[float, float]:

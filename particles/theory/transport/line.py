@@ -35,8 +35,8 @@ def levels(w: Array) -> Array:
         # To the last bit, so that k / M and j / N tie where they should.
         return np.arange(1, len(w) + 1) / len(w)
     total = np.cumsum(w)
-    found: Array = np.minimum(total / total[-1], 1.0)
-    return found
+    shares: Array = np.minimum(total / total[-1], 1.0)
+    return shares
 
 
 def even(w: Array) -> bool:

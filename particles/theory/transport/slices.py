@@ -112,8 +112,8 @@ def sliced(
     Examples
     --------
     >>> mu = mf.Gaussian(2).sample(4096, seed=0)
-    >>> found = mf.transport.sliced(mu, mu._replace(b=mu.b + [3.0, 4.0]))
-    >>> bool(abs(found.value - 5.0 / np.sqrt(2.0)) < 4.0 * found.error)
+    >>> distance = mf.transport.sliced(mu, mu._replace(b=mu.b + [3.0, 4.0]))
+    >>> bool(abs(distance.value - 5.0 / np.sqrt(2.0)) < 4.0 * distance.error)
     True
     """
     p, count = checked_order(p), whole("projections", projections, 2, remedy="An error needs two; 128 is the default.")
@@ -122,9 +122,9 @@ def sliced(
     dim = one.points.shape[1]
     if dim == 1:
         return Sliced(along(one, two, p, np.ones(1)), 0.0)
-    found = over(one, two, p, directions(dim, count, random))
-    value = power_mean(found, np.full(count, 1.0 / count), p)
-    return Sliced(value, standard_error(found, value, p))
+    distances = over(one, two, p, directions(dim, count, random))
+    value = power_mean(distances, np.full(count, 1.0 / count), p)
+    return Sliced(value, standard_error(distances, value, p))
 
 
 def max_sliced(
@@ -169,8 +169,8 @@ def max_sliced(
     Examples
     --------
     >>> mu = mf.Gaussian(2).sample(256, seed=0)
-    >>> found = mf.transport.max_sliced(mu, mu._replace(b=mu.b + [3.0, 4.0]))
-    >>> round(found.value, 3), np.abs(found.direction).round(2)
+    >>> distance = mf.transport.max_sliced(mu, mu._replace(b=mu.b + [3.0, 4.0]))
+    >>> round(distance.value, 3), np.abs(distance.direction).round(2)
     (5.0, array([0.6, 0.8]))
     """
     p, starts = checked_order(p), whole("starts", starts, 1)
@@ -182,7 +182,7 @@ def max_sliced(
     chosen = np.concatenate((telling(one, two), directions(dim, SCREENED * starts, random)))
     best = chosen[np.argsort(-over(one, two, p, chosen), kind="stable")[:starts]]
     with ThreadPoolExecutor(min(cores(), starts)) as pool:
-        return max(pool.map(partial(climb, one, two, p), best), key=lambda found: found.value)
+        return max(pool.map(partial(climb, one, two, p), best), key=lambda maximum: maximum.value)
 
 
 def telling(one: Cloud, two: Cloud) -> Array:
