@@ -165,8 +165,8 @@ def steps(quick, rounds):
         roof = flops / peak(dtype) + elementwise(name, dtype, cores())
         mine = ours / (M * N)
         rows.append((f"{dtype} {name} d={d}", mine * 1e9, ratio, roof / mine, best))
-        told = f"{mine * 1e9:7.3f} ns   {ratio:5.2f} x {best:20s} {100 * roof / mine:4.0f}% of the roofline"
-        print(f"  {rows[-1][0]:24s} {told}")
+        summary = f"{mine * 1e9:7.3f} ns   {ratio:5.2f} x {best:20s} {100 * roof / mine:4.0f}% of the roofline"
+        print(f"  {rows[-1][0]:24s} {summary}")
     return rows
 
 
@@ -272,8 +272,8 @@ def costs(quick, rounds):
             contestants[f"ours {value}"] = lambda step=step, times=times: [
                 step() for _ in range(times)
             ]  # as long as any
-        found = [median(times) for times in race(contestants, rounds).values()]
-        seconds = [whole * value / values[-1] for whole, value in zip(found, values, strict=True)]
+        medians = [median(times) for times in race(contestants, rounds).values()]
+        seconds = [whole * value / values[-1] for whole, value in zip(medians, values, strict=True)]
         slope = np.polyfit(np.log(values), np.log(seconds), 1)[0]
         rows.append((key, slope))
         print(f"  cost ~ {key}^{slope:.3f}   ({', '.join(f'{s:.3g} s' for s in seconds)} at {values})")
@@ -309,11 +309,11 @@ def memory(quick, rounds):
     count = 10**7 if quick else 10**8
     for size in (1000, count):  # first a small one, which compiles
         words = [sys.executable, "-c", LARGE, str(size)]
-        said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    bytes_peak, seconds = (float(word) for word in said.split())
+        output = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    bytes_peak, seconds = (float(word) for word in output.split())
     own = 2 * 4 * count
-    told = f"{seconds:.2f} s a step, peak {bytes_peak / own:.2f} x their {own / 1e9:.1f} GB"
-    print(f"  {count:.0e} particles, d = 2, float32: {told}")
+    summary = f"{seconds:.2f} s a step, peak {bytes_peak / own:.2f} x their {own / 1e9:.1f} GB"
+    print(f"  {count:.0e} particles, d = 2, float32: {summary}")
     return [(f"{count} particles", bytes_peak / own, seconds)]
 
 
@@ -346,14 +346,14 @@ def main():
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=None)
     parser.add_argument("--out", type=Path, default=Path("results/benchmark"))
-    asked = parser.parse_args()
-    rounds = asked.rounds or (3 if asked.quick else 7)
+    args = parser.parse_args()
+    rounds = args.rounds or (3 if args.quick else 7)
     results = {}
-    for part in asked.only:
+    for part in args.only:
         print(part + ":", PARTS[part].__doc__.splitlines()[0])
         with threadpool_limits(cores()):
-            results[part] = PARTS[part](asked.quick, rounds)
-    asked.out.mkdir(parents=True, exist_ok=True)
+            results[part] = PARTS[part](args.quick, rounds)
+    args.out.mkdir(parents=True, exist_ok=True)
     arrays = {}
     for part, rows in results.items():
         arrays[part] = (
@@ -362,10 +362,10 @@ def main():
         )
         arrays[f"{part}_name"] = ((f"{part}_case",), np.array([row[0] for row in rows]))
     about = {"cores": cores(), "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
-    xr.Dataset(arrays, attrs=about).to_netcdf(asked.out / "benchmark.h5", engine="h5netcdf")
+    xr.Dataset(arrays, attrs=about).to_netcdf(args.out / "benchmark.h5", engine="h5netcdf")
     if "step" in results:
-        draw(results, asked.out / "benchmark")
-    print(f"kept in {asked.out}")
+        draw(results, args.out / "benchmark")
+    print(f"kept in {args.out}")
 
 
 if __name__ == "__main__":

@@ -50,8 +50,8 @@ class Study(NamedTuple):
 def studies(root):
     """The drivers that have settings of their own, by section of the paper."""
     paths = [path for path in (root / "drivers" / "studies").glob("*.py") if path.with_suffix(".toml").is_file()]
-    found = [read(path.stem, ast.get_docstring(ast.parse(path.read_text("utf-8")))) for path in paths]
-    return sorted(found, key=lambda study: (re.findall(r"\d(?:\.\d)?", study.sections), study.name))
+    all_studies = [read(path.stem, ast.get_docstring(ast.parse(path.read_text("utf-8")))) for path in paths]
+    return sorted(all_studies, key=lambda study: (re.findall(r"\d(?:\.\d)?", study.sections), study.name))
 
 
 def read(name, docstring):
@@ -124,19 +124,19 @@ def page(root):
 
 def section(root, study):
     picture = root / "docs" / "gallery" / f"{study.name}.png"
-    told = [f'<a id="{study.name}"></a>', "", f"## {plain(study.title)}", ""]
-    told += [f"{study.sections[0].upper()}{plain(study.sections[1:])}. {plain(study.claims)}", ""]
+    lines = [f'<a id="{study.name}"></a>', "", f"## {plain(study.title)}", ""]
+    lines += [f"{study.sections[0].upper()}{plain(study.sections[1:])}. {plain(study.claims)}", ""]
     size = "full"
     if picture.is_file():
         kept = Image.open(picture).text
         size = kept["Size"]
-        told += [f"![{plain(kept['Description'])}](gallery/{study.name}.png)", ""]
-        told += [f"At the {size} size, {study.times[size]}: {kept['Verdict']}."]
+        lines += [f"![{plain(kept['Description'])}](gallery/{study.name}.png)", ""]
+        lines += [f"At the {size} size, {study.times[size]}: {kept['Verdict']}."]
     other = {"full": "quick", "quick": "full"}[size]
     script = f"drivers/studies/{study.name}.py"
-    told += [f"[{script}](../{script}); the {other} size takes {study.times[other]}.", ""]
-    told += ["```sh", f"python {script}{' --quick' if size == 'quick' else ''}", "```", ""]
-    return "\n".join(told)
+    lines += [f"[{script}](../{script}); the {other} size takes {study.times[other]}.", ""]
+    lines += ["```sh", f"python {script}{' --quick' if size == 'quick' else ''}", "```", ""]
+    return "\n".join(lines)
 
 
 def block(root):
@@ -168,17 +168,17 @@ def main(argv=None, root=ROOT):
         "--text", action="store_true", help="run and collect nothing: the page's and the README's words"
     )
     parser.add_argument("--out", type=Path, default=root / "out")
-    asked = parser.parse_args(argv)
+    args = parser.parse_args(argv)
     failed = []
-    for name in [] if asked.text else asked.only:
-        there = result(asked.out, name)
-        if there is None or (there[0] == "quick" and not asked.quick):
+    for name in [] if args.text else args.only:
+        there = result(args.out, name)
+        if there is None or (there[0] == "quick" and not args.quick):
             print(f"{name}: running", flush=True)
-            if not run(root, asked.out, name, asked.quick):
+            if not run(root, args.out, name, args.quick):
                 failed.append(name)
-            there = result(asked.out, name)
+            there = result(args.out, name)
         if there is not None:
-            collect(asked.out / name / f"{name}.png", root / "docs" / "gallery" / f"{name}.png", *there)
+            collect(args.out / name / f"{name}.png", root / "docs" / "gallery" / f"{name}.png", *there)
             print(f"{name}: {there[0]} size, {there[1]}", flush=True)
     write_whole(root / "docs" / "gallery.md", page(root).encode())
     readme = root / "README.md"

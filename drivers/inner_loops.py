@@ -152,14 +152,14 @@ def instructions(text: str) -> Iterator[str]:
 
 def innermost(text: str) -> list[Loop]:
     """The loops of one block, from a label to a jump back to it, that multiply and add."""
-    lines, block, found = list(instructions(text)), [""], []
+    lines, block, loops = list(instructions(text)), [""], []
     frame = r"\(%r[sb]p" if "movq %rsp, %rbp" in lines else r"\(%rsp|\[sp\b"
     for line in lines:
         block = [line] if line[-1] == ":" else [*block, line]
         jump = JUMP.match(line)
         if jump and block[0] == f"{jump[1]}:":
-            found.append(described(block, frame))
-    return [loop for loop in found if loop.multiply_adds]
+            loops.append(described(block, frame))
+    return [loop for loop in loops if loop.multiply_adds]
 
 
 def described(lines: list[str], frame: str) -> Loop:
@@ -169,14 +169,14 @@ def described(lines: list[str], frame: str) -> Loop:
     bits = count = 0
     for line in lines:
         arm = "%" not in line
-        found = [(m[1] or m[3], m[2] or m[4]) for m in REGISTER.finditer(line)]
+        registers = [(m[1] or m[3], m[2] or m[4]) for m in REGISTER.finditer(line)]
         if arm:  # the target comes first there
-            found.reverse()
+            registers.reverse()
         stores = line.startswith("st") if arm else line.endswith(")")
         if MULTIPLY_ADD.match(line):
-            count, bits = count + 1, max(bits, BITS.get(found[-1][0], 128))
-            found.append(found[-1])  # it is read as well
-        numbers = [number for _, number in found]
+            count, bits = count + 1, max(bits, BITS.get(registers[-1][0], 128))
+            registers.append(registers[-1])  # it is read as well
+        numbers = [number for _, number in registers]
         targets = [] if stores else numbers[-1:]
         read |= set(numbers if stores else numbers[:-1]) - written
         written |= set(targets)
@@ -186,8 +186,8 @@ def described(lines: list[str], frame: str) -> Loop:
 def newest_mca() -> str | None:
     """The newest llvm-mca in PATH."""
     folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
-    found = {path for folder in folders for path in folder.glob("llvm-mca-*") if path.name[9:].isdecimal()}
-    newest = max(found, key=lambda path: int(path.name[9:]), default=None)
+    programs = {path for folder in folders for path in folder.glob("llvm-mca-*") if path.name[9:].isdecimal()}
+    newest = max(programs, key=lambda path: int(path.name[9:]), default=None)
     return str(newest) if newest else shutil.which("llvm-mca")
 
 
@@ -242,8 +242,8 @@ def main() -> None:
         print(f"{'':39} {'bits':>5} {'fma':>5} {'sums':>5} {'spills':>10} {'cycles':>8} {'bound':>7} {'share':>6}")
     for name in args.processors:  # each in a process of its own
         more = ["--json", "--processors", name, "--loops", *args.loops, "--dtypes", *args.dtypes]
-        found = subprocess.run([sys.executable, __file__, *more], capture_output=True, text=True, check=True).stdout
-        print(found.strip() if args.json else "\n".join(map(line, json.loads(found))), flush=True)
+        output = subprocess.run([sys.executable, __file__, *more], capture_output=True, text=True, check=True).stdout
+        print(output.strip() if args.json else "\n".join(map(line, json.loads(output))), flush=True)
 
 
 if __name__ == "__main__":

@@ -58,12 +58,12 @@ def stepper(engine, net, M, samples, averaged=False):
 
 
 def seconds(work, times):
-    found = []
+    durations = []
     for _ in range(times):
         began = time.perf_counter()
         work()
-        found.append(time.perf_counter() - began)
-    return found
+        durations.append(time.perf_counter() - began)
+    return durations
 
 
 def overhead(engine):
@@ -119,7 +119,7 @@ def sweep(engine):
         raw, ["start.count=[512, 1024, 2048, 4096]", f"start.seed={list(range(16))}", "steps=120", "limit.nodes=64"]
     )
     raw.pop("limit")
-    made = plan(raw, Path())
+    runs = plan(raw, Path())
     each = {}
 
     class Clock:
@@ -130,16 +130,16 @@ def sweep(engine):
 
     with tempfile.TemporaryDirectory() as folder:
         # The best possible schedule: what the runs take one after another on one thread, over the cores.
-        for case in made.cases:
+        for case in runs.cases:
             began = time.perf_counter()
-            run_sweep(made._replace(cases=[case]), Path(folder) / "alone", Clock(), threads=1)
+            run_sweep(runs._replace(cases=[case]), Path(folder) / "alone", Clock(), threads=1)
             each[case.key] = time.perf_counter() - began
         ideal = max(sum(each.values()) / cores(), max(each.values()))
         began = time.perf_counter()
-        run_sweep(made, Path(folder) / "local", Clock())
+        run_sweep(runs, Path(folder) / "local", Clock())
         threads = time.perf_counter() - began
         began = time.perf_counter()
-        run_sweep(made, Path(folder) / "tasks", Clock(), tasks=engine, engine=mf.Local(1))
+        run_sweep(runs, Path(folder) / "tasks", Clock(), tasks=engine, engine=mf.Local(1))
         took = time.perf_counter() - began
     print(f"  64 runs: {took:.1f} s as tasks; one after another on one thread {sum(each.values()):.1f} s, so at best "
           f"{ideal:.1f} s on {cores()} cores; this machine's threads {threads:.1f} s")  # fmt: skip
@@ -191,13 +191,13 @@ def model(engine):
         for where, wanted in ((mf.Local(cores()), here(work, known, cores()).step),
                               (replace(engine, shards=shards), sharded(work, known, shards, 1).step)):  # fmt: skip
             population, one = stepper(where, net, M, samples)
-            found = float(np.quantile(seconds(one, 30 if wanted < 0.1 else 5), 0.25))
+            measured = float(np.quantile(seconds(one, 30 if wanted < 0.1 else 5), 0.25))
             population.close()
-            error = wanted / found - 1.0
+            error = wanted / measured - 1.0
             worst = max(worst, abs(error))
             place = f"{shards} shards" if isinstance(where, mf.Ray) else f"{cores()} threads"
             print(f"  {name:8s} M = {M:8d} n = {n:6d} d = {d:3d} {place:10s}: predicted {wanted * 1e3:8.2f} ms, "
-                  f"measured {found * 1e3:8.2f} ms ({error:+.0%})")  # fmt: skip
+                  f"measured {measured * 1e3:8.2f} ms ({error:+.0%})")  # fmt: skip
     one_sample(engine)
     return "the model's largest error", "<= 0.25", worst, worst <= 0.25
 
@@ -232,8 +232,8 @@ def main():
             print(name)
             rows.append(PARTS[name](engine))
     print(f"\n{'claim':50s} {'asked':>8s} {'measured':>9s}  holds")
-    for claim, asked, found, holds in rows:
-        print(f"{claim:50s} {asked:>8s} {found:9.3f}  {holds}")
+    for claim, bound, measured, holds in rows:
+        print(f"{claim:50s} {bound:>8s} {measured:9.3f}  {holds}")
     return 0 if all(holds for *_, holds in rows) else 1
 
 

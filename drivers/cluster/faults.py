@@ -121,14 +121,14 @@ def trial(kind, name, step, cluster, engine, folder, chance):
             run(name, engine, folder, fault, seconds=0.0)
             raise SystemExit("the full disk was not noticed")
         except StorageError as error:
-            told = str(error)
+            message = str(error)
         began = time.monotonic()
         done = run(name, engine, folder)
-        return digest(done), time.monotonic() - began, [told]
+        return digest(done), time.monotonic() - began, [message]
     if kind == "store":
-        told = full_store()
+        message = full_store()
         done = run(name, engine, folder)
-        return digest(done), time.monotonic() - began, [told]
+        return digest(done), time.monotonic() - began, [message]
     number = {"driver": signal.SIGKILL}.get(kind) or getattr(signal, kind)
     codes, path = [], folder / "run.h5"
     for send in (number, None):
@@ -180,16 +180,16 @@ def as_child(name, address, folder, signalled):
     take longer than so short a run. (A one-sample run stops between windows, here after 32 steps, and not again.)
     """
     last = last_step(name)
-    asked = []
+    signals = []
     for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, lambda *_: asked.append(True))
+        signal.signal(number, lambda *_: signals.append(True))
 
     def progress(iteration, steps):
         print("at", iteration, flush=True)
         end = time.monotonic() + 60.0
-        while signalled and iteration > last and not asked and time.monotonic() < end:
+        while signalled and iteration > last and not signals and time.monotonic() < end:
             time.sleep(0.01)
-        return bool(asked)
+        return bool(signals)
 
     done = run(name, mf.Ray(shards=3, address=address), folder, progress)
     if done.status == "stopped":
@@ -220,12 +220,12 @@ def main():
             step = chance.randrange(1, last_step(name))
             engine = mf.Ray(shards=3, threads=1, address=cluster.address, patience=3.0)
             with tempfile.TemporaryDirectory() as folder:
-                found, seconds, told = trial(kind, name, step, cluster, engine, Path(folder), chance)
-            same = found == wanted[name]
+                hashed, seconds, messages = trial(kind, name, step, cluster, engine, Path(folder), chance)
+            same = hashed == wanted[name]
             lost += not same
             recoveries.setdefault(kind, []).append(seconds)
             print(f"{number + 1:3d} {kind:8s} {name:11s} step {step:2d} {seconds:6.2f} s "
-                  f"{'same bits' if same else 'OTHER BITS'}  {json.dumps(told[:1])[:110]}", flush=True)  # fmt: skip
+                  f"{'same bits' if same else 'OTHER BITS'}  {json.dumps(messages[:1])[:110]}", flush=True)  # fmt: skip
     print("\nfault     trials  slowest recovery")
     for kind, seconds in recoveries.items():
         print(f"{kind:8s} {len(seconds):7d} {max(seconds):10.1f} s")

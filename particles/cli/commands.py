@@ -59,8 +59,8 @@ def _answer(console: Console, chosen: argparse.Namespace) -> Answer:
             return _schema(chosen.json)
     if chosen.command == "check":
         return _check(console, _planned(chosen.config, chosen))
-    made = _plan(chosen.config, chosen, chosen.command == "run" and chosen.ray is None)
-    return (running.run if chosen.command == "run" else running.gather)(console, made, chosen)
+    plan = _plan(chosen.config, chosen, chosen.command == "run" and chosen.ray is None)
+    return (running.run if chosen.command == "run" else running.gather)(console, plan, chosen)
 
 
 def _refused(error: ParticlesError | OSError | MemoryError, words: list[str]) -> Answer:
@@ -87,50 +87,50 @@ def _planned(path: Path, chosen: argparse.Namespace) -> Plan:
 
 def _plan(path: Path, chosen: argparse.Namespace, alone: bool = False) -> Plan:
     """A plan that can be run here; alone: each run on this machine."""
-    made = _planned(path, chosen)
-    memory.check(made, alone)
-    build.check_all(made.cases, made.folder)
-    return made
+    plan = _planned(path, chosen)
+    memory.check(plan, alone)
+    build.check_all(plan.cases, plan.folder)
+    return plan
 
 
-def _check(console: Console, made: Plan) -> Answer:
-    needs, here = memory.needs(made), machine.memory()
+def _check(console: Console, plan: Plan) -> Answer:
+    needs, here = memory.needs(plan), machine.memory()
     drawn = all(need.data <= here for need in needs)  # else the samples cannot be looked at here
     if drawn:
-        build.check_all(made.cases, made.folder)
-    case, limits = made.cases[0], sorted({c.nodes for c in made.cases if c.nodes})
-    console.print(f"{made.name}: {len(made.cases)} runs of {case.config.steps} steps")
-    for axis in made.axes:
+        build.check_all(plan.cases, plan.folder)
+    case, limits = plan.cases[0], sorted({c.nodes for c in plan.cases if c.nodes})
+    console.print(f"{plan.name}: {len(plan.cases)} runs of {case.config.steps} steps")
+    for axis in plan.axes:
         console.print(f"  {axis.name}: {', '.join(map(str, axis.values))}")
     if limits:
         console.print(f"  limit: {' and '.join(map(str, limits))} nodes")
     if drawn:
-        objects = build.parts(case.config, made.folder, case.identity)
+        objects = build.parts(case.config, plan.folder, case.identity)
         console.print(f"  data: {objects.train!r}, test {objects.test!r}; law: {objects.law!r}; {objects.net!r}")
     top = max(needs, key=lambda need: need.total)
     small = f", but this machine has {memory.size(here)} of memory and a run needs {top}. {top.remedy}."
     console.print(f"no faults{small if top.total > here else ''}")
-    said = {"name": made.name, "runs": len(made.cases), "steps": case.config.steps, "axes": json_output.axes(made)}
+    document = {"name": plan.name, "runs": len(plan.cases), "steps": case.config.steps, "axes": json_output.axes(plan)}
     samples, tested, inputs = needs[0].shape
-    said |= {"limit_nodes": limits, "samples": samples, "inputs": inputs, "test_samples": tested}
-    return Answer(OK, said | {"needed_bytes": top.total, "memory_bytes": here})
+    document |= {"limit_nodes": limits, "samples": samples, "inputs": inputs, "test_samples": tested}
+    return Answer(OK, document | {"needed_bytes": top.total, "memory_bytes": here})
 
 
 def _doctor(console: Console, chosen: argparse.Namespace) -> Answer:
-    made = _plan(chosen.plan, chosen) if chosen.plan else None
-    found = doctor.examine(console, chosen.ray)
-    costs = doctor.costs(console, made, chosen.ray, chosen.nodes, chosen.cores) if made else None
-    return Answer(OK, {"machine": found, "plan": costs})
+    plan = _plan(chosen.plan, chosen) if chosen.plan else None
+    facts = doctor.examine(console, chosen.ray)
+    costs = doctor.costs(console, plan, chosen.ray, chosen.nodes, chosen.cores) if plan else None
+    return Answer(OK, {"machine": facts, "plan": costs})
 
 
 def _new(console: Console, chosen: argparse.Namespace) -> Answer:
     from particles.cli import new
 
-    made = new.write(Path(), chosen.name, chosen.data, chosen.y, chosen.force, chosen.x)
-    console.print(f"wrote {made.file}: {made.about}")
-    console.print(f"next: particles run {made.file}")
-    said = {"file": made.file, "target": made.target, "config": made.config, "next": f"particles run {made.file}"}
-    return Answer(OK, said)
+    started = new.write(Path(), chosen.name, chosen.data, chosen.y, chosen.force, chosen.x)
+    console.print(f"wrote {started.file}: {started.about}")
+    command = f"particles run {started.file}"
+    console.print(f"next: {command}")
+    return Answer(OK, {"file": started.file, "target": started.target, "config": started.config, "next": command})
 
 
 def _show(console: Console, chosen: argparse.Namespace) -> Answer:

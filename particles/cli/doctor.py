@@ -23,25 +23,25 @@ from particles.storage.provenance import provenance
 def examine(console: Console, address: str | None) -> dict[str, Any]:
     """Versions, cores, memory, the kernel cache; the cluster's machines, if there is one."""
     about = provenance()
-    found: dict[str, Any] = {name: about[name] for name in ("python", "package_versions", "cpu")}
-    found |= {"cores": cores(), "memory_bytes": memory_here(), "kernel_cache": cache_folder()}
-    found |= {"disk_free_bytes": shutil.disk_usage(Path.cwd()).free, "machines": []}
-    memory, free = found["memory_bytes"] / 2**30, found["disk_free_bytes"] / 2**30
-    console.print(f"python {found['python']}, {found['package_versions']}")
-    console.print(f"cpu {found['cpu']}: {found['cores']} cores, {memory:.1f} GiB of memory")
-    console.print(f"compiled kernels: {_kept(found['kernel_cache'])}; disk free here: {free:.1f} GiB")
+    facts: dict[str, Any] = {name: about[name] for name in ("python", "package_versions", "cpu")}
+    facts |= {"cores": cores(), "memory_bytes": memory_here(), "kernel_cache": cache_folder()}
+    facts |= {"disk_free_bytes": shutil.disk_usage(Path.cwd()).free, "machines": []}
+    memory, free = facts["memory_bytes"] / 2**30, facts["disk_free_bytes"] / 2**30
+    console.print(f"python {facts['python']}, {facts['package_versions']}")
+    console.print(f"cpu {facts['cpu']}: {facts['cores']} cores, {memory:.1f} GiB of memory")
+    console.print(f"compiled kernels: {_kept(facts['kernel_cache'])}; disk free here: {free:.1f} GiB")
     if address is not None:
         with Ray(address=address).held() as machines:
-            found["machines"] = [{"id": machine.id, "cores": machine.cpus} for machine in machines]
-            told = ", ".join(f"{machine.id[:8]} with {machine.cpus} cores" for machine in machines)
-            console.print(f"Ray at {address}: {len(machines)} machines ({told})")
-    return found
+            facts["machines"] = [{"id": machine.id, "cores": machine.cpus} for machine in machines]
+            names = ", ".join(f"{machine.id[:8]} with {machine.cpus} cores" for machine in machines)
+            console.print(f"Ray at {address}: {len(machines)} machines ({names})")
+    return facts
 
 
-def costs(console: Console, made: Plan, address: str | None, nodes: int | None, each: int | None) -> dict[str, Any]:
+def costs(console: Console, plan: Plan, address: str | None, nodes: int | None, each: int | None) -> dict[str, Any]:
     """Time, traffic and memory of the plan's largest run, here and on a cluster, by the model of scale."""
-    case = max(made.cases, key=lambda one: one.particles * one.config.steps)
-    net, work = work_in(made, case)
+    case = max(plan.cases, key=lambda one: one.particles * one.config.steps)
+    net, work = work_in(plan, case)
     engine = Ray(address=address) if address else None
     machines: list[Node] = []
     if engine:
@@ -51,9 +51,9 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
         known = probed(net, work)
     many = nodes or max(1, len(machines))
     cpus = each or min([machine.cpus for machine in machines], default=cores())
-    console.print(_told(known, measured=engine is not None))
+    console.print(_constants_text(known, measured=engine is not None))
     what = "one sample in a step" if work.one_sample else f"{work.n} samples"
-    console.print(f"{made.name}: {work.M} particles, {what}, d = {work.d}, {work.steps} steps, {work.dtype}")
+    console.print(f"{plan.name}: {work.M} particles, {what}, d = {work.d}, {work.steps} steps, {work.dtype}")
     top = best(work, known, many, cpus)
     rows = {1: sharded(work, known, 1, cpus), top.shards: top}
     for count in (many // 4, many // 2, many):
@@ -69,9 +69,9 @@ def costs(console: Console, made: Plan, address: str | None, nodes: int | None, 
     quickest = "this machine" if mine.step <= top.step else f"{top.shards} shards"
     hours = top.step * work.steps * top.shards / 3600.0
     console.print(f"fastest: {quickest}; on {top.shards} machines the run takes {hours:.3g} machine hours")
-    told = [{"shards": count, "threads": cpus, **_plain(cost)} for count, cost in sorted(rows.items())]
-    return {"name": made.name, "particles": work.M, "samples": work.n, "steps": work.steps} | {
-        "here": {"threads": mine.threads, **_plain(mine)}, "shards": told, "best_shards": top.shards
+    shard_costs = [{"shards": count, "threads": cpus, **_plain(cost)} for count, cost in sorted(rows.items())]
+    return {"name": plan.name, "particles": work.M, "samples": work.n, "steps": work.steps} | {
+        "here": {"threads": mine.threads, **_plain(mine)}, "shards": shard_costs, "best_shards": top.shards
     }  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def _kept(folder: Path | None) -> str:
     return f"{folder}" if can_be_written(folder) else f"{folder}, which is read-only: new ones are not saved"
 
 
-def _told(known: Constants, measured: bool) -> str:
+def _constants_text(known: Constants, measured: bool) -> str:
     source = "measured on the cluster" if measured else "typical of one machine; --ray measures them"
     return (
         f"{known.particle_sample * 1e9:.2f} ns for one particle and one sample on a thread (measured here); "

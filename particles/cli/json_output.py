@@ -64,20 +64,20 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def outcomes(found: list[Outcome], out: Path) -> list[dict[str, Any]]:
+def outcomes(runs: list[Outcome], out: Path) -> list[dict[str, Any]]:
     """What became of every run, and where its file is."""
-    told = []
-    for outcome in found:
+    entries = []
+    for outcome in runs:
         case, path = outcome.case, run_path(out, outcome.case)
         file = path if os.path.isfile(path) else None  # of one that may not be looked at, none
-        told.append({"key": case.key, "coords": case.coords, "nodes": case.nodes, "status": outcome.status}
+        entries.append({"key": case.key, "coords": case.coords, "nodes": case.nodes, "status": outcome.status}
                     | {"message": outcome.message, "file": file})  # fmt: skip
-    return told
+    return entries
 
 
-def axes(made: Plan) -> dict[str, Any]:
+def axes(plan: Plan) -> dict[str, Any]:
     """A sweep's axes by name."""
-    return {axis.name: axis.values for axis in made.axes}
+    return {axis.name: axis.values for axis in plan.axes}
 
 
 def comparison(setting: dict[str, Any], compared: "xarray.Dataset") -> dict[str, Any]:

@@ -128,18 +128,18 @@ def _target(content: bytes, data: Path, y: str | None) -> str:
     if data.suffix.lower() != ".csv":
         return y or "y"  # `read` says what is wrong
     columns = table_file.header(content, data)
-    told = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
+    names = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
     if len(columns) < 2:
         rule = "a CSV needs a header of two columns or more, separated by commas, semicolons, tabs or bars"
-        raise InputError(rule, f"{told[:80]!r} in {data}", "Save the table with one of these between its columns.")
+        raise InputError(rule, f"{names[:80]!r} in {data}", "Save the table with one of these between its columns.")
     if y is not None:
         if y not in columns:
-            raise InputError(f"--y must name a column of {data}", repr(y), f"{nearest(y, columns)} It has {told}.")
+            raise InputError(f"--y must name a column of {data}", repr(y), f"{nearest(y, columns)} It has {names}.")
         return y
     likely = [column for column in columns if column.lower() in TARGETS]
     if len(likely) != 1:
         many = "several" if likely else "none"
-        raise InputError(f"which column of {data} is the target", f"{many} that say so: {told}", "Add --y COLUMN.")
+        raise InputError(f"which column of {data} is the target", f"{many} that say so: {names}", "Add --y COLUMN.")
     return likely[0]
 
 
@@ -153,8 +153,8 @@ def _samples(content: bytes, data: Path, inputs: str | list[str] | None, target:
     values = np.unique(y)
     if values.dtype.kind == "U":
         if len(values) != 2:
-            told = f"{len(values)} kinds of text, {', '.join(map(repr, values[:5].tolist()))}, in {target!r} of {data}"
-            raise InputError("targets must be numbers, or of two classes", told, "Encode them as numbers.")
+            got = f"{len(values)} kinds of text, {', '.join(map(repr, values[:5].tolist()))}, in {target!r} of {data}"
+            raise InputError("targets must be numbers, or of two classes", got, "Encode them as numbers.")
         return two_classes(x, y, [values[1]], [values[0]]), [_quoted(str(value)) for value in values]
     whole = len(values) == 2 and bool((values == np.rint(values)).all()) and bool((np.abs(values) < 2**53).all())
     return Dataset(x, y), [str(int(value)) for value in values] if whole else []
@@ -187,10 +187,10 @@ def _text(name: str, file: str, y: str, x: str | list[str] | None, data: Dataset
     activation = "tanh" if labels else "relu"
     chosen = "logistic" if labels else "squared"
     if labels:
-        said = f"positive = [{classes[1]}]           # the value of y whose label is 1\n"
-        said += f"negative = [{classes[0]}]           # ... and -1\n"
+        target_lines = f"positive = [{classes[1]}]           # the value of y whose label is 1\n"
+        target_lines += f"negative = [{classes[0]}]           # ... and -1\n"
     else:
-        said = (
+        target_lines = (
             'target_scale = "standard"        # targets of mean 0 and variance 1\n'
             if data.y.min() < data.y.max()
             else ""
@@ -203,8 +203,8 @@ def _text(name: str, file: str, y: str, x: str | list[str] | None, data: Dataset
         name=name, file=file, y=y, x=f"x = {chosen_x}  # the inputs\n" if x else "",
         inputs_are="" if x else "; all others are inputs", samples=count,
         inputs=inputs, sizes=len(COUNTS), seeds=len(SEEDS), dim=dim, std=std,
-        steps=steps, every=max(1, steps // 20), nodes=nodes, labels=said, test=test, loss=chosen, activation=activation,
-        loss_why="two labels; squared works as well" if labels else "regression",
+        steps=steps, every=max(1, steps // 20), nodes=nodes, labels=target_lines, test=test, loss=chosen,
+        activation=activation, loss_why="two labels; squared works as well" if labels else "regression",
         activation_why="or relu, erf, gelu, ..." if labels else "or tanh, ...; tanh is bounded by 1, targets are not",
         counts=list(COUNTS), seed_list=list(SEEDS), step=rounded_down(bound / 2.0, 1), bound=bound,
         variables=json.dumps([*variables, "prediction"]),
@@ -230,5 +230,5 @@ def _bound(data: Dataset, activation: str, chosen: str, std: float) -> float:
     """The largest step that theory allows at the start, on the inputs as they will be scaled."""
     net = Network(activation, beta=1.0, bias=True)
     x = net.inputs(scaled(data, None, "standard")[0].x)
-    found = stable_step(net, Gaussian(x.shape[1], std).sample(256, 0), x, loss(chosen))
-    return found if math.isfinite(found) else 2.0
+    step = stable_step(net, Gaussian(x.shape[1], std).sample(256, 0), x, loss(chosen))
+    return step if math.isfinite(step) else 2.0

@@ -25,38 +25,38 @@ from particles.population.ray.engine import Ray
 _NAMED = 5  # missing runs that are named
 
 
-def run(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
+def run(console: Console, plan: Plan, chosen: argparse.Namespace) -> Answer:
     """Run what is not there yet and conclude; a part of a job array leaves that to `gather`."""
-    out: Path = chosen.out / made.name
+    out: Path = chosen.out / plan.name
     _writable(out)
     with contextlib.ExitStack() as stack:
-        todo, moment = _entered(stack, console, made, out, chosen)
+        todo, moment = _entered(stack, console, plan, out, chosen)
         engines = _placed(stack, console, todo, chosen)
         with moment:
-            whole = _settled(made, out)  # not before all options were found good
+            whole = _settled(plan, out)  # not before all options were found good
         outcomes, caught = _swept(console, todo, out, chosen, engines)
         if caught:
             console.print(f"stopped; run the same command again to continue. Results so far: {out}")
-            return _answer(made, out, outcomes, CODES[signal.Signals(caught[0])], "stopped", {})
+            return _answer(plan, out, outcomes, CODES[signal.Signals(caught[0])], "stopped", {})
         concluded = {} if chosen.part else _conclude(console, whole, out, chosen.no_figure)
-    return _judged(made, out, outcomes, concluded)
+    return _judged(plan, out, outcomes, concluded)
 
 
-def gather(console: Console, made: Plan, chosen: argparse.Namespace) -> Answer:
+def gather(console: Console, plan: Plan, chosen: argparse.Namespace) -> Answer:
     """Conclude a sweep whose runs are all there; nothing is computed."""
-    out: Path = chosen.out / made.name
+    out: Path = chosen.out / plan.name
     if file := next((path for path in (chosen.out, out) if path.exists() and not path.is_dir()), None):
         raise StorageError(f"{file} is no folder. Give the folder that `particles run` got as --out.")
     recorded: Recorded = {}
-    outcomes = [earlier(case, out, recorded) or Outcome(case, "missing") for case in made.cases]
+    outcomes = [earlier(case, out, recorded) or Outcome(case, "missing") for case in plan.cases]
     missing = [outcome.case for outcome in outcomes if outcome.status == "missing"]
     if missing:
         print(f"particles: {_lacking(missing, len(outcomes), out)}", file=sys.stderr)
-        return _answer(made, out, outcomes, FAILED, "missing", {})
+        return _answer(plan, out, outcomes, FAILED, "missing", {})
     _writable(out)
     with alone(out):
-        concluded = _conclude(console, _settled(made, out), out, chosen.no_figure, recorded)
-    return _judged(made, out, outcomes, concluded)
+        concluded = _conclude(console, _settled(plan, out), out, chosen.no_figure, recorded)
+    return _judged(plan, out, outcomes, concluded)
 
 
 def _lacking(missing: list[Case], number: int, out: Path) -> str:
@@ -66,25 +66,25 @@ def _lacking(missing: list[Case], number: int, out: Path) -> str:
 
 
 def _entered(
-    stack: contextlib.ExitStack, console: Console, made: Plan, out: Path, chosen: argparse.Namespace
+    stack: contextlib.ExitStack, console: Console, plan: Plan, out: Path, chosen: argparse.Namespace
 ) -> tuple[Plan, contextlib.AbstractContextManager[None]]:
     """Hold the folder, or work in it beside others: the runs to make, and a hold of all of it for a moment."""
     if chosen.part is None:
         stack.enter_context(alone(out))
-        return made, contextlib.nullcontext()
+        return plan, contextlib.nullcontext()
     if chosen.ray is not None:
         raise InputError(
             "--part is for tasks that share nothing but a folder", "--ray as well", "Leave out one of them."
         )
     moment = stack.enter_context(beside_others(out))
-    todo = made._replace(cases=part_of(made, *chosen.part))
-    part = f"part {chosen.part.number} of {chosen.part.parts}: {len(todo.cases)} of {len(made.cases)} runs"
+    todo = plan._replace(cases=part_of(plan, *chosen.part))
+    part = f"part {chosen.part.number} of {chosen.part.parts}: {len(todo.cases)} of {len(plan.cases)} runs"
     console.print(f"{part}; then: particles gather {chosen.config}")
     return todo, moment
 
 
-def _settled(made: Plan, out: Path) -> Plan | None:
-    whole, notice = settle(made, out)
+def _settled(plan: Plan, out: Path) -> Plan | None:
+    whole, notice = settle(plan, out)
     if notice:
         print(f"particles: {notice}", file=sys.stderr)
     return whole
@@ -113,23 +113,23 @@ def _swept(
     return outcomes, caught
 
 
-def _judged(made: Plan, out: Path, outcomes: list[Outcome], concluded: dict[str, Any]) -> Answer:
+def _judged(plan: Plan, out: Path, outcomes: list[Outcome], concluded: dict[str, Any]) -> Answer:
     bad = [outcome for outcome in outcomes if outcome.status in ("failed", "diverged")]
     if bad:
         print(f"particles: {len(bad)} of {len(outcomes)} runs failed or diverged, see above", file=sys.stderr)
-    return _answer(made, out, outcomes, FAILED if bad else OK, "failed" if bad else "finished", concluded)
+    return _answer(plan, out, outcomes, FAILED if bad else OK, "failed" if bad else "finished", concluded)
 
 
 def _answer(
-    made: Plan, out: Path, outcomes: list[Outcome], code: int, status: str, concluded: dict[str, Any]
+    plan: Plan, out: Path, outcomes: list[Outcome], code: int, status: str, concluded: dict[str, Any]
 ) -> Answer:
-    said = {"name": made.name, "folder": out, "status": status, "exit_code": code}
-    said["runs"] = json_output.outcomes(outcomes, out)
-    return Answer(code, said | {"files": [], "comparison": []} | concluded)
+    document = {"name": plan.name, "folder": out, "status": status, "exit_code": code}
+    document["runs"] = json_output.outcomes(outcomes, out)
+    return Answer(code, document | {"files": [], "comparison": []} | concluded)
 
 
 def _placed(
-    stack: contextlib.ExitStack, console: Console, made: Plan, chosen: argparse.Namespace
+    stack: contextlib.ExitStack, console: Console, plan: Plan, chosen: argparse.Namespace
 ) -> tuple[Engine | None, Engine | None]:
     """Whose tasks the runs are, and where each one's particles go; None is this machine."""
     if chosen.ray is None:
@@ -138,31 +138,31 @@ def _placed(
         return None, None
     ray = Ray(shards=chosen.shards, address=chosen.ray)
     machines = stack.enter_context(ray.held())
-    out = chosen.out / made.name
-    left = [case for case in made.cases if not run_path(out, case).is_file()] or made.cases
-    found = placement.place(made, left, ray, machines, chosen.threads, chosen.engine)
+    out = chosen.out / plan.name
+    left = [case for case in plan.cases if not run_path(out, case).is_file()] or plan.cases
+    place = placement.place(plan, left, ray, machines, chosen.threads, chosen.engine)
     where = {"here": "on this machine", "tasks": f"as tasks on {sum(m.cpus for m in machines)} cores of the cluster"}
-    where["shards"] = f"in {found.shards} shards of {found.threads} threads on the cluster"
-    console.print(f"runs go {where[found.kind]}: {found.why}")
-    if found.kind == "tasks":
+    where["shards"] = f"in {place.shards} shards of {place.threads} threads on the cluster"
+    console.print(f"runs go {where[place.kind]}: {place.why}")
+    if place.kind == "tasks":
         return ray, Local(1)
-    if found.kind == "shards":
-        return Local(1), Ray(found.shards, found.threads, chosen.ray)
+    if place.kind == "shards":
+        return Local(1), Ray(place.shards, place.threads, chosen.ray)
     return None, None
 
 
 def _conclude(
-    console: Console, made: Plan | None, out: Path, no_figure: bool, recorded: Recorded | None = None
+    console: Console, plan: Plan | None, out: Path, no_figure: bool, recorded: Recorded | None = None
 ) -> dict[str, Any]:
     """The sweep's file, its tables and its figure; nothing of a plan that cannot be made again."""
     from particles.experiments import summary
     from particles.plotting import style
 
-    if made is None:
+    if plan is None:
         return {}
-    result = summary.write(made, out, recorded)
+    result = summary.write(plan, out, recorded)
     if result.table.data_vars:
-        tables.swept(console, result.table, f"{made.name}, at the last recorded time, seeds averaged")
+        tables.swept(console, result.table, f"{plan.name}, at the last recorded time, seeds averaged")
     for setting, compared in result.setups:
         tables.comparison(console, setting, compared)
     files = [result.path]
@@ -170,7 +170,7 @@ def _conclude(
         with style.optional("the figure"):
             from particles.experiments import figures
 
-            files += figures.draw(made, out, result)
+            files += figures.draw(plan, out, result)
     for file in files:
         console.print(f"wrote {file}")
     return {"files": files, "comparison": [json_output.comparison(*pair) for pair in result.setups]}

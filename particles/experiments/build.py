@@ -182,9 +182,9 @@ def check_all(cases: "Iterable[Case]", folder: Path) -> None:
         if text in seen:
             continue
         seen.add(text)
-        made = parts(config, folder, case.identity)
+        objects = parts(config, folder, case.identity)
         recorded = rows(config, case.identity)
         if loss(named(config.loss, case.identity)).binary or any(row.binary for row in recorded):
-            checked_labels(made.train.y)
-        if made.test is not None and any(row.binary and row.test for row in recorded):
-            checked_labels(made.test.y)
+            checked_labels(objects.train.y)
+        if objects.test is not None and any(row.binary and row.test for row in recorded):
+            checked_labels(objects.test.y)

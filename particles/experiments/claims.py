@@ -174,10 +174,10 @@ def _settings(path: Path, kind: type[S], size: str, changes: list[str]) -> S:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{path} [{size}]", [_told(item, kind) for item in error.errors()]) from error
+        raise ConfigError(f"{path} [{size}]", [_fault(item, kind) for item in error.errors()]) from error
 
 
-def _told(item: Any, kind: type[BaseModel]) -> str:
+def _fault(item: Any, kind: type[BaseModel]) -> str:
     dotted = ".".join(map(str, item["loc"]))
     if item["type"] == "extra_forbidden":
         return f"{dotted}: unknown key. {nearest(dotted, kind.model_fields)}"
@@ -186,16 +186,16 @@ def _told(item: Any, kind: type[BaseModel]) -> str:
 
 def table(name: str, claims: Sequence[Claim]) -> Table:
     """Claim, predicted, measured with its interval, holds."""
-    made = Table(title=f"{name}: theory and measurement", title_justify="left")
+    claim_table = Table(title=f"{name}: theory and measurement", title_justify="left")
     for heading in ("claim", "equation", "predicted", "measured", "95% interval", "holds"):
-        made.add_column(heading, justify="left" if heading in ("claim", "equation", "holds") else "right")
+        claim_table.add_column(heading, justify="left" if heading in ("claim", "equation", "holds") else "right")
     for claim in claims:
         interval = "" if np.isnan(claim.low) else f"[{claim.low:.4g}, {claim.high:.4g}]"
         predicted = claim.predicted if isinstance(claim.predicted, str) else f"{claim.predicted:.4g}"
         row = (claim.text, claim.equation, predicted, f"{claim.measured:.4g}", interval)
         word, style = _CELLS[claim.holds]
-        made.add_row(*row, Text(word, style=style))
-    return made
+        claim_table.add_row(*row, Text(word, style=style))
+    return claim_table
 
 
 def as_dataset(claims: Sequence[Claim]) -> "xarray.Dataset":

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(made: Plan, out: Path, summary: Summary) -> list[Path]:
+def draw(plan: Plan, out: Path, summary: Summary) -> list[Path]:
     """A figure of convergence to the limit for each setting that has one; the files written."""
     written: list[Path] = []
     for number, (setting, compared) in enumerate(summary.setups):
-        name = made.name + "".join(f"-{name}-{_safe(value)}" for name, value in setting.items())
+        name = plan.name + "".join(f"-{name}-{_safe(value)}" for name, value in setting.items())
         if out / f"{name}.png" in written:  # two settings that read alike once made safe
             name += f"-{number}"
-        written += style.save(_convergence(made, out, setting, compared, summary.found), out / f"{name}.png")
+        written += style.save(_convergence(plan, out, setting, compared, summary.records), out / f"{name}.png")
     return written
 
 
@@ -35,21 +35,21 @@ def _safe(value: object) -> str:
 
 
 def _convergence(
-    made: Plan,
+    plan: Plan,
     out: Path,
     setting: dict[str, Any],
     compared: "xarray.Dataset",
-    found: dict[str, "xarray.Dataset"],
+    records: dict[str, "xarray.Dataset"],
 ) -> "Figure":
-    cases = [case for case in made.cases if setting.items() <= case.coords.items()]
+    cases = [case for case in plan.cases if setting.items() <= case.coords.items()]
     limit = max((case for case in cases if case.nodes), key=lambda case: case.nodes or 0)
     finite = {(c.spec.count, c.spec.seed): c for c in cases if c.nodes is None}
     counts, seeds = [int(v) for v in compared["count"]], [int(v) for v in compared["seed"]]
     losses = limit_loss = None
-    times = at_own_times(found[limit.key], "loss" if "loss" in found[limit.key] else "prediction")["time"].values
-    if "loss" in found[limit.key]:
-        losses = np.array([[found[finite[count, seed].key]["loss"].values for seed in seeds] for count in counts])
-        limit_loss = found[limit.key]["loss"].values
+    times = at_own_times(records[limit.key], "loss" if "loss" in records[limit.key] else "prediction")["time"].values
+    if "loss" in records[limit.key]:
+        losses = np.array([[records[finite[count, seed].key]["loss"].values for seed in seeds] for count in counts])
+        limit_loss = records[limit.key]["loss"].values
     # A cloud of some hundred points can be seen; one of thousands is a stain.
     shown = min(counts, key=lambda count: abs(count - 512))
     few = finite[shown, seeds[0]]

@@ -40,15 +40,15 @@ class Settled(NamedTuple):
     notice: str = ""
 
 
-def settle(made: Plan, out: Path) -> Settled:
+def settle(plan: Plan, out: Path) -> Settled:
     """Note in the folder that this plan is run there; what it held is kept, as the larger sweep or set aside.
 
     Only for who holds the folder.
     """
-    mine, record = {case.key for case in made.cases}, _read(out / FILE)
+    mine, record = {case.key for case in plan.cases}, _read(out / FILE)
     before = set(record["runs"]) if record else _unrecorded(out)
     if mine < before:
-        whole = _planned(record, made.modules)
+        whole = _planned(record, plan.modules)
         changed = "its data or its folder have changed" if record.get("config") else "it was run from Python"
         why = changed if record else "it has no plan.json"
         stays = "is brought up to date" if whole else f"stays as it is ({why})"
@@ -56,14 +56,14 @@ def settle(made: Plan, out: Path) -> Settled:
         return Settled(whole, f"{notice}. {_REMEDY}")
     notice = ""
     if not before <= mine:
-        place = _set_aside(out, made.name, before)
+        place = _set_aside(out, plan.name, before)
         notice = (
             f"{out} held another sweep, of {len(before)} runs: its {SWEEP} and figure are now in {place}. {_REMEDY}"
         )
-    if before != mine or record.get("config") != made.raw:
-        content = {"config": made.raw, "folder": str(made.folder), "runs": sorted(mine)}
+    if before != mine or record.get("config") != plan.raw:
+        content = {"config": plan.raw, "folder": str(plan.folder), "runs": sorted(mine)}
         write_whole(out / FILE, json.dumps(content).encode())
-    return Settled(made, notice)
+    return Settled(plan, notice)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -106,9 +106,9 @@ def _cached(array: BackendArray) -> Any:
 
 def _alike(name: str, records: Records) -> bool:
     """Whether all runs have the same values of a coordinate, as far as each goes."""
-    found = [record.coords[name] for record in records.values() if name in record.coords]
-    longest = max(found, key=len, default=np.empty(0))
-    return all(np.array_equal(longest[: len(values)], values) for values in found)
+    coordinates = [record.coords[name] for record in records.values() if name in record.coords]
+    longest = max(coordinates, key=len, default=np.empty(0))
+    return all(np.array_equal(longest[: len(values)], values) for values in coordinates)
 
 
 class Stack(BackendArray):
@@ -139,5 +139,5 @@ class Stack(BackendArray):
             return
         chosen = [part[inside] for part, inside in zip(picked, there, strict=True)]
         window = tuple(slice(int(part.min()), int(part.max()) + 1) for part in chosen)
-        found = record.read(self.name, window)
-        target[np.ix_(*there)] = found[np.ix_(*(part - part.min() for part in chosen))]
+        numbers = record.read(self.name, window)
+        target[np.ix_(*there)] = numbers[np.ix_(*(part - part.min() for part in chosen))]

@@ -17,9 +17,9 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def json_schema() -> dict[str, Any]:
     """The schema of a whole file: sections with descriptions, axes allowed, no null, which TOML has not."""
-    made: dict[str, Any] = _without_null(Config.model_json_schema())
+    schema: dict[str, Any] = _without_null(Config.model_json_schema())
     for name, model in {model.__name__: model for model in _models(Config)}.items():
-        place = made if name == "Config" else made["$defs"][name]
+        place = schema if name == "Config" else schema["$defs"][name]
         place.pop("title", None)
         if name == "LimitConfig":
             continue
@@ -27,8 +27,8 @@ def json_schema() -> dict[str, Any]:
             kinds = [typing.get_origin(kind) or kind for kind in kinds_of(field.annotation)]
             if list not in kinds and not (name == "Config" and key in WHOLE_SWEEP):
                 place["properties"][key] = _or_axis(place["properties"][key])
-    made["$defs"]["DataConfig"]["oneOf"] = [{"required": ["name"]}, {"required": ["file"]}]
-    return {"$schema": _DIALECT, "title": "A configuration of `particles run`"} | made
+    schema["$defs"]["DataConfig"]["oneOf"] = [{"required": ["name"]}, {"required": ["file"]}]
+    return {"$schema": _DIALECT, "title": "A configuration of `particles run`"} | schema
 
 
 def text() -> str:
@@ -47,10 +47,10 @@ def _models(model: Any) -> typing.Iterator[Any]:
 
 def _or_axis(one: dict[str, Any]) -> dict[str, Any]:
     """One value as it was, or a list of different ones."""
-    said = {key: one[key] for key in ("description", "default") if key in one}
-    bare = {key: value for key, value in one.items() if key not in said}
+    notes = {key: one[key] for key in ("description", "default") if key in one}
+    bare = {key: value for key, value in one.items() if key not in notes}
     axis = {"type": "array", "items": bare, "minItems": 1, "uniqueItems": True, "description": "an axis of a sweep"}
-    return {"anyOf": [bare, axis]} | said
+    return {"anyOf": [bare, axis]} | notes
 
 
 def _without_null(part: Any) -> Any:

@@ -42,10 +42,10 @@ def of_file(folder: Path) -> Listing:
     return _of_attributes(path, attrs, about)
 
 
-def of_plan(made: Plan, folder: Path) -> Listing:
+def of_plan(plan: Plan, folder: Path) -> Listing:
     """As a plan says."""
-    axes = {axis.name: axis.attrs for axis in axes_of(made)}
-    return _of_attributes(folder, attributes_of(made), axes)
+    axes = {axis.name: axis.attrs for axis in axes_of(plan)}
+    return _of_attributes(folder, attributes_of(plan), axes)
 
 
 def _of_attributes(path: Path, attrs: dict[str, Any], about: dict[str, dict[str, Any]]) -> Listing:

@@ -53,37 +53,37 @@ class Need(NamedTuple):
         return _REMEDIES[max(self.parts, key=lambda name: self.parts[name])]
 
 
-def needs(made: Plan) -> list[Need]:
+def needs(plan: Plan) -> list[Need]:
     """What the runs need, one of each kind; a file's data are read for it, a set's are not drawn.
 
     Raises InputError where no machine has as much.
     """
     largest: dict[tuple[str, bool], Case] = {}
-    for case in made.cases:
+    for case in plan.cases:
         kind = case.config.model_dump_json(exclude={"name", "limit", "loss", "start"}), case.nodes is None
         if kind not in largest or case.particles > largest[kind].particles:
             largest[kind] = case
-    found = [_need(made, case) for case in largest.values()]
-    top = max(found, key=lambda need: need.total)
+    requirements = [_need(plan, case) for case in largest.values()]
+    top = max(requirements, key=lambda need: need.total)
     if top.total > ANY_MACHINE:
         raise InputError(f"a run must fit in {size(ANY_MACHINE)} of memory", str(top), f"{top.remedy}.")
-    return found
+    return requirements
 
 
-def check(made: Plan, alone: bool) -> None:
+def check(plan: Plan, alone: bool) -> None:
     """InputError unless the samples of each run fit in this machine's memory; alone: and all else of it as well."""
-    here, found = size(machine.memory()), needs(made)
-    data, top = max(need.data for need in found), max(found, key=lambda need: need.total)
+    here, requirements = size(machine.memory()), needs(plan)
+    data, top = max(need.data for need in requirements), max(requirements, key=lambda need: need.total)
     if data > machine.memory():
         raise InputError(f"samples must fit in this machine's memory, {here}", size(data), f"{_REMEDIES[DATA]}.")
     if alone and top.total > machine.memory():
         raise InputError(f"a run must fit in this machine's memory, {here}", str(top), f"{top.remedy}.")
 
 
-def _need(made: Plan, case: Case) -> Need:
+def _need(plan: Plan, case: Case) -> Need:
     """Of one run: 8 bytes a number, and the particles as the cost model counts them."""
     config = case.config
-    n, n_test, dim, copies = _samples(made, case)
+    n, n_test, dim, copies = _samples(plan, case)
     d, method = dim + config.network.bias, build.method_of(config, case.identity)
     rule, rows = method.rule(build.regulariser_of(config)), build.rows(config, case.identity)
     width = np.dtype(config.dtype).itemsize * copies_of(method, rule, rows)
@@ -104,14 +104,14 @@ def _need(made: Plan, case: Case) -> Need:
     return Need(parts, (n, n_test, dim))
 
 
-def _samples(made: Plan, case: Case) -> tuple[int, int, int, int]:
+def _samples(plan: Plan, case: Case) -> tuple[int, int, int, int]:
     """Samples to train on and to test with, inputs of each, and how many copies of them there are at once."""
     config = case.config.data
     shape = shape_of(config.name, config.options()) if config.name else None
     if shape:
         n_test = round((config.test or 0.0) * shape[0])
         return shape[0] - n_test, n_test, shape[1], _DRAWING
-    train, test = build.data(config, made.folder, case.identity)
+    train, test = build.data(config, plan.folder, case.identity)
     return len(train), len(test) if test else 0, train.x.shape[1], 1
 
 

@@ -24,14 +24,14 @@ _PATIENCE_SECONDS = 60.0  # for the other tasks that begin at the same moment
 _MARK = ".part-{}.lock"
 
 
-def part_of(made: Plan, number: int, parts: int) -> list[Case]:
+def part_of(plan: Plan, number: int, parts: int) -> list[Case]:
     """The runs of one of so many parts: the largest run first, each to the part that has the least work by then.
 
     number: counted from 0 or from 1; the last of `parts` is also part 0.
     """
     loads = [(0, part) for part in range(parts)]
     mine: list[Case] = []
-    for case in sorted(made.cases, key=lambda case: (-work_of(case), case.key)):
+    for case in sorted(plan.cases, key=lambda case: (-work_of(case), case.key)):
         load, part = heapq.heappop(loads)
         heapq.heappush(loads, (load + work_of(case), part))
         if part == number % parts:

@@ -32,20 +32,20 @@ class Placement(NamedTuple):
     why: str
 
 
-def work_in(made: Plan, case: Case) -> tuple[Network, Work]:
+def work_in(plan: Plan, case: Case) -> tuple[Network, Work]:
     """What one run of a sweep has to do."""
     config = case.config
-    parts = build.parts(config, made.folder, case.identity)
+    parts = build.parts(config, plan.folder, case.identity)
     rule = parts.method.rule(parts.regulariser)
     what = parts.net, case.particles, parts.train, parts.method, rule, config.steps, config.dtype
     return parts.net, work_of(*what, build.rows(config, case.identity), build.named(config.loss, case.identity))
 
 
-def place(made: Plan, todo: list[Case], engine: Ray, machines: list[Node], threads: int | None, kind: str) -> Placement:
+def place(plan: Plan, todo: list[Case], engine: Ray, machines: list[Node], threads: int | None, kind: str) -> Placement:
     """The quickest place for the runs that are left. kind: "auto", or the one the user wants."""
     if not machines:
         raise ClusterError("no machine of the Ray cluster offers a core. Start one with --num-cpus.")
-    net, largest = work_in(made, max(todo, key=lambda case: case.particles * case.config.steps))
+    net, largest = work_in(plan, max(todo, key=lambda case: case.particles * case.config.steps))
     mine = threads or cores()
     all_cores = sum(machine.cpus for machine in machines)
     fewest = min(machine.cpus for machine in machines)
@@ -57,14 +57,14 @@ def place(made: Plan, todo: list[Case], engine: Ray, machines: list[Node], threa
     known = probed(net, largest, engine)
     cost = sharded(largest, known, most, each) if engine.shards else best(largest, known, most, each)
     shards = cost.shards
-    return quickest(made, todo, known, mine, all_cores, Placement("shards", shards, each, ""), cost.step)
+    return quickest(plan, todo, known, mine, all_cores, Placement("shards", shards, each, ""), cost.step)
 
 
 def quickest(
-    made: Plan, todo: list[Case], known: Constants, mine: int, all_cores: int, away: Placement, step: float
+    plan: Plan, todo: list[Case], known: Constants, mine: int, all_cores: int, away: Placement, step: float
 ) -> Placement:
     """The rule itself."""
-    works = [work_in(made, case)[1] for case in todo]
+    works = [work_in(plan, case)[1] for case in todo]
     alone = [here(work, known, 1).step * max(1, work.steps) for work in works]
     largest = max(works, key=lambda work: work.M * work.n * work.steps)
     room = memory_here() * _ROOM
@@ -75,12 +75,12 @@ def quickest(
         "tasks": max(sum(alone) / all_cores, max(alone)) + _START,
         "shards": sum(step * work.steps * work.M / largest.M for work in works) + _START * len(works),
     }
-    told = ", ".join(f"{kind} {took:.3g} s" for kind, took in seconds.items())
+    estimates = ", ".join(f"{kind} {took:.3g} s" for kind, took in seconds.items())
     if needed > room:
-        return away._replace(why=f"{needed / 2**30:.1f} GiB of particles do not fit this machine ({told})")
+        return away._replace(why=f"{needed / 2**30:.1f} GiB of particles do not fit this machine ({estimates})")
     other = min(("tasks", "shards"), key=lambda kind: seconds[kind])
     kind = other if seconds[other] < _WORTH * seconds["here"] else "here"
-    return away._replace(kind=kind, why=f"expected: {told}")
+    return away._replace(kind=kind, why=f"expected: {estimates}")
 
 
 def memory_here() -> int:

@@ -105,8 +105,8 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration", m
     except InputError as error:
         raise ConfigError(source, [str(error)]) from error
     own = imported(modules)
-    if found := _faults((single for _, single in _combinations(raw, axes)), own):
-        raise ConfigError(source, found)
+    if messages := _faults((single for _, single in _combinations(raw, axes)), own):
+        raise ConfigError(source, messages)
     cases = cases_of(_runs(raw, axes, folder, own), axes)
     return Plan(cases[0].config.name, axes, cases, folder, raw, tuple(own))
 
@@ -151,12 +151,12 @@ def check_axes(values: Mapping[str, Sequence[Any]]) -> None:
 
 def _faults(runs: Iterable[dict[str, Any]], own: Modules) -> list[str]:
     """The faults of all runs, each once; of many runs with faults those of the first will do."""
-    found: dict[str, None] = {}
+    messages: dict[str, None] = {}
     for number, single in enumerate(runs):
-        found |= dict.fromkeys(faults(single, own))
-        if len(found) > LISTED or (found and number > _LOOKED_AT):
+        messages |= dict.fromkeys(faults(single, own))
+        if len(messages) > LISTED or (messages and number > _LOOKED_AT):
             break
-    return list(found)
+    return list(messages)
 
 
 def _repeated(values: Sequence[Any]) -> str:

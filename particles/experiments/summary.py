@@ -30,25 +30,25 @@ FILE = "sweep.h5"
 VIEWED = 500
 
 
-def gather(made: Plan, out: Path, known: Recorded | None = None) -> Recorded:
+def gather(plan: Plan, out: Path, known: Recorded | None = None) -> Recorded:
     """The recorded datasets of the sweep's runs that are there, by hash; a warning for each that cannot be read.
 
     known: those that were read already.
     """
-    found = {}
-    for case in made.cases:
+    records = {}
+    for case in plan.cases:
         path = run_path(out, case)
         try:
             if known and case.key in known:
-                found[case.key] = forms.checked_run(path, known[case.key])
+                records[case.key] = forms.checked_run(path, known[case.key])
             elif size_of(path) is not None:
-                found[case.key] = forms.checked_run(path, open_root(path))
+                records[case.key] = forms.checked_run(path, open_root(path))
         except StorageError as error:
             warnings.warn(f"a run is left out of {FILE}: {error}", stacklevel=2)
-    return found
+    return records
 
 
-def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> tuple["xarray.Dataset", "Views | None"]:
+def table(plan: Plan, records: dict[str, "xarray.Dataset"]) -> tuple["xarray.Dataset", "Views | None"]:
     """Every recorded number that is one a time, over the sweep's axes; NaN where a run is missing or ended early.
 
     Beside it the views of all else that was recorded, where the runs are few enough for plain xarray.
@@ -57,12 +57,12 @@ def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> tuple["xarray.Datas
 
     from particles.experiments import grid
 
-    cases = [case for case in made.cases if case.nodes is None and case.key in found]
+    cases = [case for case in plan.cases if case.nodes is None and case.key in records]
     if not cases:
         return xarray.Dataset(), None
-    axes = axes_of(made)
-    places = {tuple(axis.values.index(case.coords[axis.name]) for axis in made.axes): case.key for case in cases}
-    whole = grid.assembled(axes, {place: grid.record_of(found[key]) for place, key in places.items()})
+    axes = axes_of(plan)
+    places = {tuple(axis.values.index(case.coords[axis.name]) for axis in plan.axes): case.key for case in cases}
+    whole = grid.assembled(axes, {place: grid.record_of(records[key]) for place, key in places.items()})
     last = "time" if "time" in whole.dims else "record"
     over = tuple(axis.name for axis in axes)
     names = [name for name, values in whole.data_vars.items() if values.dims == (*over, last)]
@@ -72,8 +72,8 @@ def table(made: Plan, found: dict[str, "xarray.Dataset"]) -> tuple["xarray.Datas
     if status.size > VIEWED:
         return data, None
     for place, key in places.items():
-        status[place] = found[key].attrs["status"]
-    views = Views(whole.drop_vars(names), places, found)
+        status[place] = records[key].attrs["status"]
+    views = Views(whole.drop_vars(names), places, records)
     return data.assign_coords(status=(over, status.astype(str), grid.STATUS)), views
 
 
@@ -82,7 +82,7 @@ class Views(NamedTuple):
 
     whole: "xarray.Dataset"
     places: dict[tuple[int, ...], str]
-    found: dict[str, "xarray.Dataset"]
+    records: dict[str, "xarray.Dataset"]
 
     def put(self, file: "h5py.File") -> None:
         """Write them into the root of the sweep's file."""
@@ -90,7 +90,7 @@ class Views(NamedTuple):
             for dim, size in values.sizes.items():
                 if str(dim) not in file:
                     netcdf.put_dimension(file, str(dim), size)
-            held = {key: self.found[key][name].shape for key in self.places.values() if name in self.found[key]}
+            held = {key: self.records[key][name].shape for key in self.places.values() if name in self.records[key]}
             parts = [
                 (str(run_file(Path(), key)), (*place, *map(slice, held[key])), held[key])
                 for place, key in self.places.items()
@@ -100,33 +100,33 @@ class Views(NamedTuple):
             netcdf.put_view(file, str(name), sizes, parts).attrs.update(values.attrs)
 
 
-def axes_of(made: Plan) -> list["grid.Axis"]:
+def axes_of(plan: Plan) -> list["grid.Axis"]:
     """The axes of a plan as dimensions."""
     from particles.experiments import grid
 
     return [
         grid.Axis(axis.name, [grid.coordinate(value) for value in axis.values], grid.setting(axis.path))
-        for axis in made.axes
+        for axis in plan.axes
     ]
 
 
-def comparisons(made: Plan, found: dict[str, "xarray.Dataset"]) -> list[tuple[dict[str, Any], "xarray.Dataset"]]:
+def comparisons(plan: Plan, records: dict[str, "xarray.Dataset"]) -> list[tuple[dict[str, Any], "xarray.Dataset"]]:
     """The comparison with the limit for every combination of the axes other than count and seed that has one."""
-    cloud = {axis.name for axis in made.axes if axis.of_the_cloud}
-    made_of: dict[str, tuple[dict[str, Any], list[Case]]] = {}
-    for case in made.cases:
-        if case.key in found and "prediction" in found[case.key]:
+    cloud = {axis.name for axis in plan.axes if axis.of_the_cloud}
+    by_setting: dict[str, tuple[dict[str, Any], list[Case]]] = {}
+    for case in plan.cases:
+        if case.key in records and "prediction" in records[case.key]:
             setting = {name: value for name, value in case.coords.items() if name not in cloud}
-            made_of.setdefault(fingerprint(setting), (setting, []))[1].append(case)
+            by_setting.setdefault(fingerprint(setting), (setting, []))[1].append(case)
     results = []
-    for setting, cases in made_of.values():
-        whole = [case for case in cases if found[case.key].attrs["status"] == "finished"]
+    for setting, cases in by_setting.values():
+        whole = [case for case in cases if records[case.key].attrs["status"] == "finished"]
         limits = sorted((case for case in whole if case.nodes), key=lambda case: case.nodes or 0)
-        runs = {(c.spec.count, c.spec.seed): found[c.key] for c in whole if c.nodes is None}
+        runs = {(c.spec.count, c.spec.seed): records[c.key] for c in whole if c.nodes is None}
         seeds = {seed for _, seed in runs}
         whole_counts = {count for count, _ in runs if all((count, seed) in runs for seed in seeds)}
         if len(limits) == 2 and whole_counts:
-            coarse, fine = (found[case.key] for case in limits)
+            coarse, fine = (records[case.key] for case in limits)
             runs = {pair: data for pair, data in runs.items() if pair[0] in whole_counts}
             results.append((setting, compare(runs, fine, coarse)))
     return results
@@ -138,7 +138,7 @@ class Summary(NamedTuple):
     path: Path
     table: "xarray.Dataset"
     setups: list[tuple[dict[str, Any], "xarray.Dataset"]]
-    found: dict[str, "xarray.Dataset"]
+    records: dict[str, "xarray.Dataset"]
 
 
 def compared_in(tree: "xarray.DataTree") -> list["xarray.Dataset"]:
@@ -149,9 +149,9 @@ def compared_in(tree: "xarray.DataTree") -> list["xarray.Dataset"]:
     if "comparison" not in tree.children:
         return []
     node = tree["comparison"]
-    found = [part.to_dataset() for part in (node, *node.children.values()) if "sup_distance" in part.data_vars]
+    parts = [part.to_dataset() for part in (node, *node.children.values()) if "sup_distance" in part.data_vars]
     where = {"how": "all", "subset": ["sup_distance"]}
-    kept = (part.dropna("count", **where).dropna("seed", **where) for part in found)
+    kept = (part.dropna("count", **where).dropna("seed", **where) for part in parts)
     return [part for part in kept if part["sup_distance"].size]
 
 
@@ -161,45 +161,45 @@ def _aligned(group: "xarray.Dataset", root: "xarray.Dataset") -> "xarray.Dataset
     return group.reindex({dim: root[dim].values for dim in shared})
 
 
-def _times_of(found: Recorded) -> dict[str, str]:
+def _times_of(records: Recorded) -> dict[str, str]:
     """The names of the times of predictions in the file, by those that a comparison has."""
-    data = next(data for data in found.values() if "prediction" in data)
+    data = next(data for data in records.values() if "prediction" in data)
     dim = next(str(dim) for dim in data["prediction"].dims if forms.timed(dim))
     return {"time": dim, "iteration": dim.replace("time", "iteration", 1)} if dim != "time" else {}
 
 
-def attributes_of(made: Plan) -> dict[str, str]:
+def attributes_of(plan: Plan) -> dict[str, str]:
     """What a sweep's file says of it: the first configuration, the hash of all, and where its runs are on its axes."""
-    configs = [case.identity for case in made.cases]
-    runs = {case.key: case.coords | {"nodes": case.nodes or 0} for case in made.cases}
+    configs = [case.identity for case in plan.cases]
+    runs = {case.key: case.coords | {"nodes": case.nodes or 0} for case in plan.cases}
     about = {"config": json.dumps(configs[0]), "config_hash": fingerprint(configs), "runs": json.dumps(runs)}
     return about | provenance()
 
 
-def write(made: Plan, out: Path, known: Recorded | None = None) -> Summary:
+def write(plan: Plan, out: Path, known: Recorded | None = None) -> Summary:
     """Write sweep.h5: / the table and views of the runs, /comparison the distance from the limit, /limit its record."""
     import xarray
 
-    found = gather(made, out, known)
-    root, views = table(made, found)
-    setups = comparisons(made, found)
-    root.attrs |= attributes_of(made)
-    listed = {str(run_file(Path(), c.key)): c.coords | {"nodes": c.nodes} for c in made.cases if c.nodes}
+    records = gather(plan, out, known)
+    root, views = table(plan, records)
+    setups = comparisons(plan, records)
+    root.attrs |= attributes_of(plan)
+    listed = {str(run_file(Path(), c.key)): c.coords | {"nodes": c.nodes} for c in plan.cases if c.nodes}
     root.attrs["limits"] = json.dumps(listed)
     groups: dict[str, xarray.Dataset] = {"/": root}
     for number, (setting, compared) in enumerate(setups):
         place = "" if len(setups) == 1 else f"/{number}"
-        said = compared.assign_attrs(setting=json.dumps(setting), **compared.attrs).rename(_times_of(found))
-        groups[f"/comparison{place}"] = _aligned(said, root)
-    limits = [case for case in made.cases if case.nodes and case.key in found]
+        group = compared.assign_attrs(setting=json.dumps(setting), **compared.attrs).rename(_times_of(records))
+        groups[f"/comparison{place}"] = _aligned(group, root)
+    limits = [case for case in plan.cases if case.nodes and case.key in records]
     if len(limits) == 2:
-        finest = found[max(limits, key=lambda case: case.nodes or 0).key].drop_vars("iteration")
+        finest = records[max(limits, key=lambda case: case.nodes or 0).key].drop_vars("iteration")
         finest = finest.rename({"particle": "node"} if "particle" in finest.dims else {})  # they are as many as it has
         groups["/limit"] = _aligned(finest, root)
         groups["/limit"].attrs = {}
     path = out / FILE
     write_whole(path, netcdf.packed(groups, views and views.put))
-    return Summary(path, root, setups, found)
+    return Summary(path, root, setups, records)
 
 
 def last_values(data: "xarray.Dataset") -> tuple[list[str], list[str], list[tuple[list[Any], list[float]]]]:

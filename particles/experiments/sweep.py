@@ -104,7 +104,7 @@ class Errand(NamedTuple):
     processes make runs in `out` as well. notice: what each run's events must hold of the machines.
     """
 
-    made: Plan
+    plan: Plan
     todo: list[Case]
     out: Path
     engine: Engine
@@ -117,7 +117,7 @@ class Errand(NamedTuple):
 
 
 def run_sweep(
-    made: Plan,
+    plan: Plan,
     out: Path,
     monitor: Monitor,
     threads: int | None = None,
@@ -139,9 +139,9 @@ def run_sweep(
     if not shared:
         clear_parts(out / "runs")
         clear_parts(out)
-    before = {case.key: earlier(case, out) for case in made.cases}
-    todo = sorted((case for case in made.cases if not before[case.key]), key=lambda case: -case.particles)
-    monitor.begin(made.cases, todo)
+    before = {case.key: earlier(case, out) for case in plan.cases}
+    todo = sorted((case for case in plan.cases if not before[case.key]), key=lambda case: -case.particles)
+    monitor.begin(plan.cases, todo)
     workers = max(1, min(threads or cores(), len(todo)))
     tasks, engine = tasks or Local(workers), engine or Local((threads or cores()) // workers)
     outcomes = [outcome for outcome in before.values() if outcome]
@@ -149,13 +149,13 @@ def run_sweep(
     data = {} if isinstance(tasks, Local) else _data_of(todo)
     notice = tasks.notice() if todo else ""
     if notice:
-        warnings.warn(f"{made.name}: {notice}", stacklevel=2)
-    errand = Errand(made, todo, out, engine, checkpoint_seconds, keep_every, mark, data, shared, notice)
+        warnings.warn(f"{plan.name}: {notice}", stacklevel=2)
+    errand = Errand(plan, todo, out, engine, checkpoint_seconds, keep_every, mark, data, shared, notice)
     watch = Watch(lambda number, iteration: monitor.step(todo[number], iteration, todo[number].spec.steps), stop.is_set)
     write_whole(out / mark, b"")
     try:
-        for number, found in tasks.tasks(_run_one, errand, range(len(todo)), watch):
-            outcome = found if isinstance(found, Outcome) else Outcome(todo[number], "failed", str(found))
+        for number, result in tasks.tasks(_run_one, errand, range(len(todo)), watch):
+            outcome = result if isinstance(result, Outcome) else Outcome(todo[number], "failed", str(result))
             outcomes.append(outcome)
             monitor.end(outcome)
             if not isinstance(tasks, Local):  # in this process it was told when it happened
@@ -169,26 +169,26 @@ def run_sweep(
         if not shared:  # another task may be about to begin in it
             with contextlib.suppress(OSError):  # it has states of runs that were stopped
                 (out / "checkpoints").rmdir()
-    told = {outcome.case.key for outcome in outcomes}
-    return [*outcomes, *(Outcome(case, "stopped") for case in todo if case.key not in told)]
+    reported = {outcome.case.key for outcome in outcomes}
+    return [*outcomes, *(Outcome(case, "stopped") for case in todo if case.key not in reported)]
 
 
 def _data_of(todo: list[Case]) -> KnownData:
     """The data of configurations, as far as they fit in one message; more is read where it is needed."""
-    found: KnownData = {}
+    known: KnownData = {}
     for spec, identity in ((case.spec, case.identity) for case in todo):
         if not isinstance(spec, ConfigSpec):
             continue  # it has its samples
         config = spec.config
-        if build.data_key(config) not in found:
+        if build.data_key(config) not in known:
             try:
                 data = build.data(config.data, spec.folder, identity)
             except ParticlesError:
                 continue  # the run itself says what is wrong
-            if sum(part.x.nbytes for pair in (*found.values(), data) for part in pair if part) > _SENT_BYTES:
+            if sum(part.x.nbytes for pair in (*known.values(), data) for part in pair if part) > _SENT_BYTES:
                 break
-            found[build.data_key(config)] = data
-    return found
+            known[build.data_key(config)] = data
+    return known
 
 
 def earlier(case: Case, out: Path, recorded: Recorded | None = None) -> Outcome | None:
@@ -211,7 +211,7 @@ def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcom
     if not (out / errand.mark).exists():
         return Outcome(case, "failed", f"no access to {out} from this machine: results need a shared folder (--out)")
     try:
-        return _shared(errand, case, note) if errand.shared else _made(errand, case, note)
+        return _shared(errand, case, note) if errand.shared else _run_to_file(errand, case, note)
     except (ParticlesError, MemoryError, OSError) as error:
         return Outcome(case, "failed", str(error) or type(error).__name__)
 
@@ -225,10 +225,10 @@ def _shared(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
         if before := earlier(case, out):
             return before
         clear_parts(out / "runs", f"{case.key}.h5")
-        return _made(errand, case, note)
+        return _run_to_file(errand, case, note)
 
 
-def _made(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
+def _run_to_file(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
     """The run itself; only for who may write its file."""
     out = errand.out
     keep = out / "checkpoints" / case.key
@@ -240,12 +240,12 @@ def _made(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
         run, status, message = error.run, "diverged", str(error)
     if run.status == "stopped":
         return Outcome(case, "stopped")
-    told = run.events[:-1] if status == "diverged" else run.events  # the last is what the message says
+    events = run.events[:-1] if status == "diverged" else run.events  # the last is what the message says
     if errand.notice:
         run.dataset.attrs["events"] = json.dumps([{"iteration": 0, "what": errand.notice}, *run.events])
     run.save(run_path(out, case))
     shutil.rmtree(keep, ignore_errors=True)
-    return Outcome(case, status, message, tuple(str(event["what"]) for event in told))
+    return Outcome(case, status, message, tuple(str(event["what"]) for event in events))
 
 
 def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Callable[[int, int], bool]) -> Run:

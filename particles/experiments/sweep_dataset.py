@@ -79,9 +79,9 @@ def open_sweep(path: str | Path) -> Dataset:
         raise DamagedError(f"the runs of {folder} cannot be put side by side: {reason}") from error
 
 
-def open_planned(made: Plan, folder: Path) -> Dataset:
+def open_planned(plan: Plan, folder: Path) -> Dataset:
     """The runs of a plan in its folder as `open_sweep` has them, also where the folder has those of a larger one."""
-    return _side_by_side(folder, listing.of_plan(made, folder))
+    return _side_by_side(folder, listing.of_plan(plan, folder))
 
 
 def _side_by_side(folder: Path, sweep: listing.Listing) -> Dataset:

@@ -67,7 +67,7 @@ def lines(values: "xarray.DataArray", places: "xarray.DataArray", over: str, by:
     figure = Figure(figsize=(5.4, 3.8))
     axes = figure.subplots()
     draw(axes, [_curve(values, places.isel(pick, missing_dims="ignore"), over, by, pick) for pick in picks])
-    axes.set(xlabel=_said(places, "time" if over == "record" else over), ylabel=_said(values))
+    axes.set(xlabel=_axis_label(places, "time" if over == "record" else over), ylabel=_axis_label(values))
     if over not in ("time", "record") and plots.spans_decades(places.values):
         axes.set_xscale("log")
     if by and len(picks) <= _NAMED:
@@ -97,7 +97,7 @@ def _bar(figure: "Figure", axes: "Axes", named: "xarray.DataArray") -> None:
     if named.dtype.kind in "iuf":
         ends = matplotlib.colors.Normalize(float(named.min()), float(named.max()))
         shades = matplotlib.colors.ListedColormap(plots.shades_of(len(named)))
-        figure.colorbar(matplotlib.cm.ScalarMappable(ends, shades), ax=axes, label=_said(named, str(named.name)))
+        figure.colorbar(matplotlib.cm.ScalarMappable(ends, shades), ax=axes, label=_axis_label(named, str(named.name)))
 
 
 def _valued(values: "xarray.DataArray", by: str, at: int) -> str:
@@ -106,7 +106,7 @@ def _valued(values: "xarray.DataArray", by: str, at: int) -> str:
     return f"${SYMBOLS[by]}$ = {shown}" if by in SYMBOLS else f"{plots.label(by)} = {shown}"
 
 
-def _said(values: "xarray.DataArray", name: str = "") -> str:
+def _axis_label(values: "xarray.DataArray", name: str = "") -> str:
     """A label from what the variable says of itself, its symbol and its units."""
     if name == "time":
         return "flow time $t$"

@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const say = (words) => { document.getElementById("said").textContent = words; };
+  const say = (words) => { document.getElementById("announcement").textContent = words; };
 
   // Tables: a heading is a button, first upward, then downward; rows without a value stay last.
   const read = (row, column) => {

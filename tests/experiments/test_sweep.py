@@ -272,7 +272,7 @@ def test_sweep__does_not_mix_two_contents_of_a_file(tmp_path):
         csv(tmp_path / "a.csv", y)
         made, outcomes = swept(tmp_path, COUNTS, 'data={file="a.csv"}')
         assert set(statuses(outcomes)) == {"finished"}
-        found = summary.write(made, tmp_path).found
+        found = summary.write(made, tmp_path).records
         assert {key: data["target"].values.tolist() for key, data in found.items()} == {key: [y, y] for key in outcomes}
 
 
