@@ -34,7 +34,7 @@ def _views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:
     chunks = (
         ((k, k + 1, unknown[None], unknown_s[None]) for k in range(K))
         if drift is None
-        else shard.velocity_chunks(drift, 0, K)
+        else shard.velocity_chunks(drift, shard.inputs(drift.which), 0, K)
     )
     for begin, end, v, vs in chunks:
         for k in range(begin, end):

@@ -12,11 +12,9 @@ from particles.measures.blocks import Floats
 from particles.measures.measure import Array, Measure, Source, checked_measure, source_of
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
-from particles.population.samples import Place
+from particles.population.samples import Which
 
 DTYPES = ("float64", "float32")
-
-Where = Array | Place  # inputs (n, d), or a place among the samples
 
 
 class BlockView(NamedTuple):
@@ -72,7 +70,7 @@ class Reduction(NamedTuple):
 class Drift(NamedTuple):
     """What the velocity at a particle depends on: the samples, the slopes l'(g, y)/n at them, the regulariser."""
 
-    where: Where
+    which: Which
     slope: Array
     regulariser: Regulariser
 

@@ -17,9 +17,9 @@ from particles.checks import whole
 from particles.measures.blocks import Branches, root
 from particles.measures.measure import Array, Measure
 from particles.population.fold import combined, fold_blocks
-from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update, Where
+from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update
 from particles.population.online import sweep_blocks
-from particles.population.samples import Samples
+from particles.population.samples import Samples, Which
 from particles.population.shard import Shard
 
 P = ParamSpec("P")
@@ -40,8 +40,8 @@ class Population(Protocol):
     alpha: float
     notice: str
 
-    def advance(self, update: Update | None, where: Where, keep: bool = False) -> tuple[Array, bool]: ...
-    def sum(self, where: Where, averaged: bool = False) -> Array: ...
+    def advance(self, update: Update | None, which: Which, keep: bool = False) -> tuple[Array, bool]: ...
+    def sum(self, which: Which, averaged: bool = False) -> Array: ...
     def sweep(self, run: OnlineRun) -> tuple[Array, bool]: ...
     def fold(self, reductions: Sequence[Reduction], drift: Drift | None) -> list[Array]: ...
     def each(self, work: Callable[Concatenate[Shard, P], T], *args: P.args, **named: P.kwargs) -> list[T]: ...
@@ -155,12 +155,12 @@ class LocalPopulation:
         self.shard, self.count, self.alpha = shard, shard.count, shard.alpha
         self.notice = ""
 
-    def advance(self, update: Update | None, where: Where, keep: bool = False) -> tuple[Array, bool]:
-        branches, finite = self.shard.advance(update, where, keep)
+    def advance(self, update: Update | None, which: Which, keep: bool = False) -> tuple[Array, bool]:
+        branches, finite = self.shard.advance(update, which, keep)
         return self._whole(branches), finite
 
-    def sum(self, where: Where, averaged: bool = False) -> Array:
-        return self._whole(self.shard.branches(where, averaged))
+    def sum(self, which: Which, averaged: bool = False) -> Array:
+        return self._whole(self.shard.branches(which, averaged))
 
     def _whole(self, branches: Branches) -> Array:
         return self.alpha * root([branches], self.shard.all_blocks)

@@ -1,7 +1,7 @@
-"""The samples that particles are asked about, by place, so that a step never has to carry them.
+"""The samples of a run, which every shard holds, so that a step names its inputs and never has to carry them.
 
-A place is an iteration (the samples of its step), "train" or "test". Whoever holds particles holds a copy of this, made
-once; the same place has the same inputs everywhere.
+Which samples is said in one way, everywhere: an iteration (the samples of its step), "train", "test", or the inputs
+themselves. The same name has the same inputs in every process.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from particles.data.dataset import Batches, Dataset, Stream
 from particles.measures.measure import Array
 from particles.model.network import Network
 
-Place = int | str
+Which = int | str | Array  # an iteration, "train", "test"; or inputs (n, d) as the network sees them
 
 
 class Samples:
@@ -21,36 +21,32 @@ class Samples:
         self.x, self.y = net.inputs(train.x), train.y
         nothing = np.empty((0, self.x.shape[1])), np.empty(0)
         self.x_test, self.y_test = (net.inputs(test.x), test.y) if test else nothing
-        self._here: tuple[int, Array, Array] | None = None
+        self.whole = batches.batch is None  # every step is on all training samples
+        self._last: tuple[int, Array, Array] | None = None
 
-    @property
-    def whole(self) -> bool:
-        """Whether every step is on all training samples."""
-        return self.batches.batch is None
+    def inputs(self, which: Which) -> Array:
+        """The inputs, (n, d); the same array each time."""
+        return which if isinstance(which, np.ndarray) else self._pair(which)[0]
 
-    def at(self, place: Place) -> Array:
-        """The inputs at a place: (n, d); asked for again they are the same array."""
-        return self._pair(place)[0]
-
-    def targets(self, place: Place) -> Array:
-        """The targets at a place: (n,)."""
-        return self._pair(place)[1]
+    def targets(self, which: int | str) -> Array:
+        """The targets, (n,)."""
+        return self._pair(which)[1]
 
     def run(self, first: int, last: int) -> tuple[Array, Array]:
         """The samples of iterations [first, last), one after another."""
         x, y = self.batches.run(first, last)
         return self.net.inputs(x), y
 
-    def _pair(self, place: Place) -> tuple[Array, Array]:
-        if place == "train" or (self.whole and isinstance(place, int)):
+    def _pair(self, which: int | str) -> tuple[Array, Array]:
+        if which == "train" or (self.whole and isinstance(which, int)):
             return self.x, self.y
-        if not isinstance(place, int):
-            assert place == "test", place
+        if not isinstance(which, int):
+            assert which == "test", which
             return self.x_test, self.y_test
-        if self._here is None or self._here[0] != place:
-            x, y = self.batches.at(place)
-            self._here = place, self.net.inputs(x), y
-        return self._here[1:]
+        if self._last is None or self._last[0] != which:
+            x, y = self.batches.at(which)
+            self._last = which, self.net.inputs(x), y
+        return self._last[1:]
 
     def owned(self) -> "Samples":
         """The same with arrays that may be written to: those that were sent to another process are read-only."""
@@ -62,5 +58,5 @@ class Samples:
         mine.x, mine.y, mine.x_test, mine.y_test = (
             np.array(a, order="C") for a in (self.x, self.y, self.x_test, self.y_test)
         )
-        mine._here = None
+        mine.whole, mine._last = self.whole, None
         return mine

@@ -14,8 +14,8 @@ from particles.measures import blocks
 from particles.measures.blocks import Branches, Floats, climb
 from particles.measures.measure import Array, Measure
 from particles.population.layer import Layer
-from particles.population.messages import Drift, PopulationSpec, State, Update, Where
-from particles.population.samples import Samples
+from particles.population.messages import Drift, PopulationSpec, State, Update
+from particles.population.samples import Samples, Which
 from particles.population.threads import Threads
 
 _CHUNK_BYTES = 2**20  # velocities are made this much at a time, a thread: they stay in the L2 and never fill memory
@@ -66,34 +66,34 @@ class Shard:
         """End the threads."""
         self.threads.close()
 
-    def inputs(self, where: Where) -> Array:
+    def inputs(self, which: Which) -> Array:
         """The inputs themselves: (n, d)."""
-        if isinstance(where, np.ndarray):
-            return where
-        assert self.samples is not None
-        return self.samples.at(where)
+        if self.samples is None:
+            assert isinstance(which, np.ndarray)
+            return which
+        return self.samples.inputs(which)
 
     def floats(self, a: Array) -> Floats:
         """Numbers as the kernels read them: flat, of this float type."""
         flat = np.ascontiguousarray(a, dtype=self.dtype).reshape(-1)
         return flat if flat.flags.writeable else flat.copy()  # read-only ones would be compiled for once more
 
-    def advance(self, update: Update | None, where: Where, keep: bool = False) -> tuple[Branches, bool]:
+    def advance(self, update: Update | None, which: Which, keep: bool = False) -> tuple[Branches, bool]:
         """One step's work: the update, if there is one, then the sums at the next inputs; whether all stayed finite."""
         finite = True
         if update is not None:
             finite = self.push(update)
             if update.share is not None:
                 self.average(update.share)
-        return self.branches(where, keep=keep), finite
+        return self.branches(which, keep=keep), finite
 
-    def branches(self, where: Where, averaged: bool = False, keep: bool = False) -> Branches:
+    def branches(self, which: Which, averaged: bool = False, keep: bool = False) -> Branches:
         """The shard's part of int s sigma(b.x) dmu at n inputs, values (r, n) float64.
 
         keep: a push with these very inputs follows, so pre-activations may stay in memory where that pays.
         """
         cloud = self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud
-        K, d, x = len(cloud.b), cloud.d, self.inputs(where)
+        K, d, x = len(cloud.b), cloud.d, self.inputs(which)
         level = self._level(K)
         size = 1 << level
         groups = -(-K // size)
@@ -120,10 +120,10 @@ class Shard:
         return min([level, *((edge & -edge).bit_length() - 1 for edge in edges if edge)])
 
     def velocity_chunks(
-        self, drift: Drift, first: int, last: int, outputs: bool = False
+        self, drift: Drift, x: Array, first: int, last: int, outputs: bool = False
     ) -> Iterator[tuple[int, int, Floats, Floats]]:
-        """The data term of the velocity, a chunk of blocks at a time; outputs: of s in any case."""
-        cloud, x = self.cloud, self.inputs(drift.where)
+        """The data term of the velocity at inputs x, a chunk of blocks at a time; outputs: of s in any case."""
+        cloud = self.cloud
         b, d = cloud.b.reshape(-1), cloud.d
         scale = b.dtype.type(1.0 / self.alpha)
         size = min(self._chunk, last - first)
@@ -145,9 +145,10 @@ class Shard:
         """The data term of the velocity of every particle here, (m, d), and of its output weight, (m,); float64."""
         K = len(self.cloud.b)
         v_all, vs_all = np.empty((K, *self.cloud.b.shape[1:])), np.empty((K, BLOCK))
+        x = self.inputs(drift.which)
 
         def work(first: int, last: int) -> None:
-            for begin, end, v, vs in self.velocity_chunks(drift, first, last):  # in the same arrays: copied at once
+            for begin, end, v, vs in self.velocity_chunks(drift, x, first, last):  # in the same arrays: copied at once
                 v_all[begin:end], vs_all[begin:end] = v[: end - begin], vs[: end - begin]
 
         self.threads.share(work, K)
@@ -155,19 +156,19 @@ class Shard:
 
     def push(self, update: Update) -> bool:
         """Move every particle by one step, or one stage of one; whether all are still finite."""
+        x = self.inputs(update.drift.which)
         for layer in self._layers:
             layer.ready(update)
 
         def work(first: int, last: int) -> int:
             finite = 0
-            for begin, end, v, vs in self.velocity_chunks(update.drift, first, last, outputs=bool(update.growth)):
+            for begin, end, v, vs in self.velocity_chunks(update.drift, x, first, last, outputs=bool(update.growth)):
                 if update.growth:
                     self._grow(update, begin, end, vs)
                 for layer in self._layers:
                     finite += layer.go(update, v if layer.place is self.cloud.b else vs, begin, end)
             return finite
 
-        self.inputs(update.drift.where)  # found once, before the threads ask
         fine = self.threads.share(work, len(self.cloud.b)) == len(self._layers) * len(self.cloud.b)
         self._kept_of = None
         return fine

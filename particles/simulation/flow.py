@@ -63,9 +63,8 @@ def flow(
     """
     stepping = problem.method.stepper(problem, population, memory or {}, stop)
     if sweeps(problem.net, problem.method, problem.regulariser, problem.loss):
-        yield from _sweeps(problem, population, observer, record, begin, ceiling)
-    else:
-        yield from _steps(problem, population, observer, record, begin, stepping, ceiling)
+        return _sweeps(problem, population, observer, record, begin, ceiling)
+    return _steps(problem, population, observer, record, begin, stepping, ceiling)
 
 
 def sweeps(net: Network, method: Method, rule: Regulariser, loss: Loss) -> bool:

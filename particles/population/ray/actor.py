@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from particles.errors import LostError
 from particles.machine import Processor, processor
 from particles.population.fold import fold_blocks
-from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update, Where
+from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update
 from particles.population.online import ShardSweep
-from particles.population.samples import Samples
+from particles.population.samples import Samples, Which
 from particles.population.shard import Shard
 
 
@@ -42,13 +42,13 @@ class ShardActor:
     def _build(self, order: Order, samples: Samples | None) -> None:
         self.shard = Shard(order.spec, order.threads, samples and samples.owned(), order.span)
 
-    def _advance(self, update: Update | None, where: Where, keep: bool) -> Any:
+    def _advance(self, update: Update | None, which: Which, keep: bool) -> Any:
         assert self.shard is not None
-        return self.shard.advance(update, where, keep)
+        return self.shard.advance(update, which, keep)
 
-    def _sum(self, where: Where, averaged: bool) -> Any:
+    def _sum(self, which: Which, averaged: bool) -> Any:
         assert self.shard is not None
-        return self.shard.branches(where, averaged)
+        return self.shard.branches(which, averaged)
 
     def _fold(self, reductions: Sequence[Reduction], drift: Drift | None) -> Any:
         assert self.shard is not None

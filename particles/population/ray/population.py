@@ -17,12 +17,12 @@ from particles.machine import mixture, processor
 from particles.measures.blocks import blocks_of, root
 from particles.measures.measure import Array
 from particles.population.fold import combined
-from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update, Where
+from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update
 from particles.population.ray.actor import Order, actor_class
 from particles.population.ray.allocation import particles_of, spans
 from particles.population.ray.connection import Node, nodes, short
 from particles.population.ray.serialization import explained, sending
-from particles.population.samples import Samples
+from particles.population.samples import Samples, Which
 from particles.population.shard import Shard
 
 P = ParamSpec("P")
@@ -214,12 +214,12 @@ class RayPopulation:
 
     # What the flow asks
 
-    def advance(self, update: Update | None, where: Where, keep: bool = False) -> tuple[Array, bool]:
-        answers = self._all("advance", update, where, keep)
+    def advance(self, update: Update | None, which: Which, keep: bool = False) -> tuple[Array, bool]:
+        answers = self._all("advance", update, which, keep)
         return self.alpha * root([part for part, _ in answers], self.blocks), all(finite for _, finite in answers)
 
-    def sum(self, where: Where, averaged: bool = False) -> Array:
-        return self.alpha * root(self._all("sum", where, averaged), self.blocks)
+    def sum(self, which: Which, averaged: bool = False) -> Array:
+        return self.alpha * root(self._all("sum", which, averaged), self.blocks)
 
     def sweep(self, run: OnlineRun) -> tuple[Array, bool]:
         """Iterations one by one: each waits for every shard, a round trip where threads take microseconds."""
