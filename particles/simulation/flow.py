@@ -29,6 +29,7 @@ from particles.population.observer import Observer
 from particles.population.population import Population
 from particles.population.shard import Shard
 
+_CEILING = 1e6  # a loss this many times the first one (plus one) will not come back; far below overflow
 _SWEEP_WORK = 2**20  # particles times iterations between two looks at a sweep: milliseconds, so that Ctrl-C is quick
 
 
@@ -54,17 +55,18 @@ def flow(
     begin: int = 0,
     memory: Memory | None = None,
     stop: Stop = lambda: False,
-    ceiling: float = np.inf,
+    first: float | None = None,
 ) -> Iterator[Snapshot]:
     """A method's iterates on a population, in place, from iteration `begin` (and the memory of then) to the last.
 
     stop: asked between the parts of a step; a step that is given up ends the flow with the snapshot from before it.
-    ceiling: a loss above it will not come back. Raises DivergedError there, and when a number is no longer finite.
+    first: the loss at the start, where the flow goes on from a later iteration. Raises DivergedError where the loss is
+    far above it, and when a number is no longer finite.
     """
     stepping = problem.method.stepper(problem, population, memory or {}, stop)
     if sweeps(problem.net, problem.method, problem.regulariser, problem.loss):
-        return _sweeps(problem, population, observer, record, begin, ceiling)
-    return _steps(problem, population, observer, record, begin, stepping, ceiling)
+        return _sweeps(problem, population, observer, record, begin, first)
+    return _steps(problem, population, observer, record, begin, stepping, first)
 
 
 def sweeps(net: Network, method: Method, rule: Regulariser, loss: Loss) -> bool:
@@ -83,16 +85,18 @@ def _steps(
     record: Container[int],
     begin: int,
     stepping: Stepper,
-    ceiling: float,
+    first: float | None,
 ) -> Iterator[Snapshot]:
     """An iteration at a time: the last one's update and this one's sums are one call, wherever the particles are."""
     steps, whole = len(problem.sizes), problem.samples.whole
     update: Update | None = None
+    ceiling = None if first is None else _ceiling(first)
     for iteration in range(begin, steps + 1):
         g, finite = population.advance(update, iteration, keep=iteration < steps)
         if not finite:
             raise DivergedError(f"a particle is no longer finite after iteration {iteration}", iteration)
         risk = mean_loss(problem.loss, g, problem.samples.targets(iteration))
+        ceiling = _ceiling(risk) if ceiling is None else ceiling
         if not risk <= ceiling:
             raise DivergedError(f"the loss is {risk:.3g} at iteration {iteration}", iteration)
         values = observer.measure(iteration, population, g if whole else None) if iteration in record else None
@@ -106,7 +110,12 @@ def _steps(
 
 
 def _sweeps(
-    problem: Problem, population: Population, observer: Observer, record: Container[int], begin: int, ceiling: float
+    problem: Problem,
+    population: Population,
+    observer: Observer,
+    record: Container[int],
+    begin: int,
+    first: float | None,
 ) -> Iterator[Snapshot]:
     """One-sample SGD: many iterations a call, in windows that begin at multiples of their length, whoever looks when.
 
@@ -115,6 +124,7 @@ def _sweeps(
     steps = len(problem.sizes)
     stride = WINDOW * max(1, _SWEEP_WORK // (WINDOW * population.count))
     here = begin
+    ceiling = _ceiling(first_loss(problem, population) if first is None else first)
     for stop in range(begin, steps + 1):
         if stop not in record and stop % stride and stop != steps:
             continue
@@ -130,6 +140,18 @@ def _sweeps(
         yield Snapshot(stop, float(problem.times[stop]), values, whole=not inside)
         if inside and stop < steps:
             population.each(Shard.back)
+
+
+def first_loss(problem: Problem, population: Population) -> float:
+    """The loss at the samples of the first step, of a population at its start."""
+    return mean_loss(problem.loss, population.sum(0), problem.samples.targets(0))
+
+
+def _ceiling(first: float) -> float:
+    """The loss that ends a run as diverged; DivergedError where not even the first is finite."""
+    if not np.isfinite(first):  # before anything is recorded, so that no step is blamed
+        raise DivergedError(f"the loss is {first:.3g} at iteration 0", 0)
+    return _CEILING * (first + 1.0)
 
 
 def mean_loss(loss: Loss, g: Array, y: Array) -> float:

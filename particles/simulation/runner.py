@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from particles.errors import ClusterError, DivergedError, LostError
 from particles.files.atomic import held, make_folder
 from particles.measures.measure import Measure
 from particles.methods.base import Memory, Problem
 from particles.population.observer import Observer
 from particles.population.population import Population, measure_of
-from particles.simulation.flow import Snapshot, flow, mean_loss
+from particles.simulation.flow import Snapshot, first_loss, flow
 from particles.simulation.interrupt import interruptible
 from particles.storage.checkpoint import CheckpointFolder, Row
 from particles.storage.manifest import Event
@@ -24,8 +22,6 @@ from particles.storage.virtual_dataset import StoredMeasure, store_measure
 
 # Called with (iteration, steps) as a run goes on; true asks it to stop.
 Progress = Callable[[int, int], object]
-# A loss this many times its first value (plus one) will not come back; far below overflow, so the step is named early.
-_CEILING = 1e6
 FAULTS = 3  # that may follow each other without the run getting any further; then it is not chance
 
 
@@ -76,7 +72,7 @@ class Runner:
         self.rows: list[Row] = []
         self.events: list[Event] = []
         self.memory: Memory = {}
-        self._at, self._ceiling = 0, np.inf
+        self._at = 0
         self._interrupt = threading.Event()
 
     def run(self) -> RunOutcome:
@@ -144,11 +140,7 @@ class Runner:
             return RunOutcome(status, None, None)
 
     def _go(self) -> str:
-        if self._ceiling == np.inf:
-            first = mean_loss(self.problem.loss, self.population.sum(0), self.problem.samples.targets(0))
-            if not np.isfinite(first):  # before anything is recorded, so that no step is blamed
-                raise DivergedError(f"the loss is {first:.3g} at iteration 0", 0)
-            self._ceiling = _CEILING * (first + 1.0)
+        first = first_loss(self.problem, self.population) if self.keeper and self.keeper.begun else None
         (begin, memory), steps, stopping = self._resume(), len(self.problem.sizes), False
         saved, kept, last = len(self.rows), begin, time.monotonic()
 
@@ -157,9 +149,7 @@ class Runner:
             stopping = stopping or self._is_to_stop(self._at, steps)
             return stopping
 
-        for snapshot in flow(
-            self.problem, self.population, self.observer, self.plan, begin, memory, end, self._ceiling
-        ):
+        for snapshot in flow(self.problem, self.population, self.observer, self.plan, begin, memory, end, first):
             self._at, self.memory = snapshot.iteration, snapshot.memory
             stop = end() and snapshot.whole and snapshot.iteration < steps
             due = snapshot.whole and snapshot.iteration > kept

@@ -103,6 +103,11 @@ class CheckpointFolder:
         self._number += 1
         self._prune(iteration)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a run of this configuration left a checkpoint here, whole or not."""
+        return self.folder.is_dir() and any(self.folder.glob(f"checkpoint-*-{self.config_hash}.json"))
+
     def resume(self, population: Population) -> Resumed | None:
         """Put the newest whole checkpoint of this run in place; None where there is none.
 

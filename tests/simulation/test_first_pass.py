@@ -1,0 +1,30 @@
+"""How often a run passes forward over its samples."""
+
+import pytest
+import xarray as xr
+
+import particles as mf
+from particles.population.shard import Shard
+
+
+def test_run__passes_forward_once_an_iteration(samples, cloud, monkeypatch):
+    passes, branches = [], Shard.branches
+    monkeypatch.setattr(Shard, "branches", lambda *given, **options: passes.append(1) or branches(*given, **options))
+    mf.simulate(mf.Network("tanh"), cloud(), samples(), mf.GradientDescent(0.1), steps=4, engine=mf.Local(1))
+    assert len(passes) == 5
+
+
+def test_run__that_goes_on_diverges_where_it_would_have(samples, cloud, tmp_path):
+    """The loss that ends a run is that of the start times a factor: a run that goes on must look at the start again."""
+    given = mf.Network("relu"), cloud(), samples(), mf.GradientDescent(60.0)
+    with pytest.raises(mf.DivergedError) as whole:
+        mf.simulate(*given, steps=40, record="loss", engine=mf.Local(1))
+    saves = mf.Checkpoints(tmp_path, 0.0)
+    stopped = mf.simulate(
+        *given, steps=40, record="loss", engine=mf.Local(1), checkpoints=saves, progress=lambda now, steps: now >= 3
+    )
+    assert stopped.status == "stopped"
+    with pytest.raises(mf.DivergedError) as rest:
+        mf.simulate(*given, steps=40, record="loss", engine=mf.Local(1), checkpoints=saves)
+    assert rest.value.iteration == whole.value.iteration > 3
+    xr.testing.assert_equal(rest.value.run.dataset, whole.value.run.dataset)
