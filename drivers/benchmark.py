@@ -9,7 +9,9 @@ activation and its slope applied to numbers in the L1, also measured here, on as
 """
 
 import argparse
+import datetime
 import itertools
+import json
 import resource
 import subprocess
 import sys
@@ -20,12 +22,15 @@ from statistics import median
 import numba
 import numpy as np
 import xarray as xr
+from numba.core.codegen import get_host_cpu_features
 from peers import blas_peer, jax_peer, torch_peer
 from threadpoolctl import threadpool_limits
 
 import particles as mf
+from particles.kernels import panels
 from particles.kernels.compile import specialise
 from particles.kernels.lanes import LANES, join, load, lower, store, upper
+from particles.machine import processor
 from particles.model.losses import loss
 from particles.model.regularisers import L2, NONE
 from particles.plotting.style import PALETTE, THEORY, save, styled
@@ -141,7 +146,7 @@ def peak(dtype):
 def steps(quick, rounds):
     """The full-batch step at every shape, activation and float type."""
     rows = []
-    for dtype, name, (M, d) in itertools.product(("float64", "float32"), ("sigmoid", "relu", "tanh"), SHAPES):
+    for dtype, name, (M, d) in itertools.product(("float64", "float32"), ("sigmoid", "relu", "tanh", "gelu"), SHAPES):
         if quick and (dtype, name) != ("float64", "sigmoid"):
             continue
         random = np.random.default_rng(0)
@@ -156,6 +161,9 @@ def steps(quick, rounds):
             "torch": torch_peer.step(name, b, x, y.astype(dtype), 512, compiled=False),
             "torch, compiled": torch_peer.step(name, b, x, y.astype(dtype), 512, compiled=True),
         }
+        if name in torch_peer.IN_PLACE:
+            contestants["torch, kept"] = torch_peer.kept_step(name, b, x, y.astype(dtype), M)
+            contestants["torch, kept in chunks"] = torch_peer.kept_step(name, b, x, y.astype(dtype), 512)
         if d > 64:
             contestants["jax, kept"] = jax_peer.step(name, b, x, y.astype(dtype), 512, keep=True)
         seconds = race(contestants, rounds)
@@ -336,6 +344,21 @@ def draw(results, path):
     save(figure, path)
 
 
+def machine():
+    """What the figures are of: processor, vectors and panels of its loops, libraries, the day."""
+    features = get_host_cpu_features().split(",")
+    return {
+        "processor": processor().name,
+        "family": processor().family,
+        "cores": cores(),
+        "vector_bits": 512 if "+avx512f" in features else 256 if "+avx2" in features else 128,
+        "panel": f"{panels.tiles_here()} x {panels.ROWS}",
+        "near_bytes": panels.near_bytes(),
+        "numba": numba.__version__,
+        "day": datetime.date.today().isoformat(),
+    }
+
+
 PARTS = {"step": steps, "online": online, "gram": grams, "threads": thread_gain, "costs": costs, "memory": memory}
 
 
@@ -345,10 +368,12 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer shapes and rounds: two minutes")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=None)
+    parser.add_argument("--json", action="store_true", help="print the results once more, as one line of JSON")
     parser.add_argument("--out", type=Path, default=Path("results/benchmark"))
     args = parser.parse_args()
     rounds = args.rounds or (3 if args.quick else 7)
-    results = {}
+    results, about = {}, machine()
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
     for part in args.only:
         print(part + ":", PARTS[part].__doc__.splitlines()[0])
         with threadpool_limits(cores()):
@@ -361,11 +386,13 @@ def main():
             np.array([[v for v in row[1:] if not isinstance(v, str)] for row in rows]),
         )
         arrays[f"{part}_name"] = ((f"{part}_case",), np.array([row[0] for row in rows]))
-    about = {"cores": cores(), "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    about |= {"peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
     xr.Dataset(arrays, attrs=about).to_netcdf(args.out / "benchmark.h5", engine="h5netcdf")
     if "step" in results:
         draw(results, args.out / "benchmark")
     print(f"kept in {args.out}")
+    if args.json:
+        print(json.dumps({"machine": about, **results}))
 
 
 if __name__ == "__main__":

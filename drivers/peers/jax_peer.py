@@ -18,6 +18,14 @@ jax.config.update("jax_enable_x64", True)
 MESH = Mesh(np.array(jax.devices()), ("particles",))
 
 
+def _gelu(z):
+    return jax.nn.gelu(z, approximate=False)
+
+
+def _gelu_slope(z):
+    return 0.5 * jax.lax.erfc(-z / 2**0.5) + z * jnp.exp(-0.5 * z * z) / (2 * jnp.pi) ** 0.5
+
+
 def _sigmoid_slope(z):
     s = jax.nn.sigmoid(z)
     return s * (1 - s)
@@ -26,6 +34,7 @@ def _sigmoid_slope(z):
 ACTIVATIONS = {
     "sigmoid": (jax.nn.sigmoid, _sigmoid_slope),
     "tanh": (jnp.tanh, lambda z: 1 - jnp.tanh(z) ** 2),
+    "gelu": (_gelu, _gelu_slope),
     "relu": (lambda z: jnp.maximum(z, 0), lambda z: (z > 0).astype(z.dtype)),
 }
 
