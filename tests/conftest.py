@@ -161,11 +161,6 @@ def pytest_xdist_make_scheduler(config, log):
     return Files(config, log)
 
 
-def pytest_xdist_auto_num_workers(config):
-    """One more than there are processors: tests of clusters, batch scripts and signals wait for much of their time."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
 def pytest_collection_modifyitems(config, items):
     """Leave out the studies that passed with the driver, the settings and the theory that are here."""
     if not config.getoption("--changed"):

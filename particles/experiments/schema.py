@@ -102,6 +102,8 @@ MethodConfig = section(
 RegulariserConfig = section(
     "RegulariserConfig", "A penalty on the input weights.", REGULARISERS, Field(description="which norm")
 )
+for _model in (LawConfig, MethodConfig, RegulariserConfig):
+    _model.__module__ = __name__  # a run is sent with their names: by value they are 16 kB
 
 
 class RecordConfig(Section):

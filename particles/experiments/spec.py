@@ -1,8 +1,9 @@
 """What makes one run of a sweep: objects, or a configuration that they are built from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from particles.data.dataset import Dataset, Stream
 from particles.experiments import build
@@ -13,7 +14,14 @@ from particles.methods.base import Method
 from particles.model.network import Network
 from particles.simulation.record import Entry, Record, entries
 
-KnownData = dict[str, build.Data]  # samples that were read before, by `build.data_key`
+# What runs share: samples that were read before, by `build.data_key`, and the objects that `Shared` stands for.
+KnownData = dict[str | int, Any]
+
+
+class Shared(NamedTuple):
+    """In the place of an object that runs share: its number in `KnownData`."""
+
+    number: int
 
 
 @dataclass(frozen=True)
@@ -34,8 +42,13 @@ class RunSpec:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def built(self, identity: build.Identity, known: KnownData) -> "RunSpec":
-        """It is built."""
-        return self
+        """With the objects that it shares with other runs."""
+        return self.replaced(lambda value: known[value.number] if isinstance(value, Shared) else value)
+
+    def replaced(self, change: Callable[[Any], Any]) -> "RunSpec":
+        """The run with other objects for those that may hold many numbers."""
+        settings = self.settings | {"test": change(self.settings.get("test"))}
+        return replace(self, law=change(self.law), data=change(self.data), settings=settings)
 
     def start(self, nodes: int | None) -> Measure | Source:
         """The first measure: M particles made where they are needed, or at least `nodes` quadrature atoms."""

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from particles.errors import DamagedError, DivergedError, ParticlesError, StorageError
-from particles.experiments import build
+from particles.experiments.jobs import split
 from particles.experiments.parts import sole_maker
 from particles.experiments.plan import Case, Plan
-from particles.experiments.spec import ConfigSpec, KnownData
+from particles.experiments.spec import KnownData
 from particles.files.atomic import clear_parts, make_folder, write_whole
 from particles.files.reading import size_of
 from particles.population.population import Engine, Local, Watch, cores
@@ -61,9 +61,6 @@ def particles_path(out: Path, case: Case) -> Path:
     return out / "runs" / f"{case.key}.particles"
 
 
-_SENT_BYTES = 2**28  # of data in a message to the tasks
-
-
 Recorded = dict[str, "xarray.Dataset"]  # what runs recorded, by hash
 
 
@@ -97,15 +94,13 @@ class Monitor(Protocol):
 
 
 class Errand(NamedTuple):
-    """What whoever makes a run must know besides its number.
+    """What every task must know besides its run.
 
     engine: where the run's particles go. mark: a file in `out` that must be seen, or the folder is not the same one.
-    data: what is sent along instead of being read by every process, by `build.data_key`. shared: whether other
-    processes make runs in `out` as well. notice: what each run's events must hold of the machines.
+    data: what is sent along instead of being read by every process. shared: whether other processes make runs in `out`
+    as well. notice: what each run's events must hold of the machines.
     """
 
-    plan: Plan
-    todo: list[Case]
     out: Path
     engine: Engine
     checkpoint_seconds: float
@@ -146,16 +141,17 @@ def run_sweep(
     tasks, engine = tasks or Local(workers), engine or Local((threads or cores()) // workers)
     outcomes = [outcome for outcome in before.values() if outcome]
     mark = f".seen-{secrets.token_hex(8)}"
-    data = {} if isinstance(tasks, Local) else _data_of(todo)
+    data, jobs = ({}, todo) if isinstance(tasks, Local) else split(todo)
     notice = tasks.notice() if todo else ""
     if notice:
         warnings.warn(f"{plan.name}: {notice}", stacklevel=2)
-    errand = Errand(plan, todo, out, engine, checkpoint_seconds, keep_every, mark, data, shared, notice)
+    errand = Errand(out, engine, checkpoint_seconds, keep_every, mark, data, shared, notice)
     watch = Watch(lambda number, iteration: monitor.step(todo[number], iteration, todo[number].spec.steps), stop.is_set)
     write_whole(out / mark, b"")
     try:
-        for number, result in tasks.tasks(_run_one, errand, range(len(todo)), watch):
+        for number, result in tasks.tasks(_run_one, errand, jobs, watch):
             outcome = result if isinstance(result, Outcome) else Outcome(todo[number], "failed", str(result))
+            outcome = outcome._replace(case=todo[number])  # a job may lack what runs share
             outcomes.append(outcome)
             monitor.end(outcome)
             if not isinstance(tasks, Local):  # in this process it was told when it happened
@@ -173,24 +169,6 @@ def run_sweep(
     return [*outcomes, *(Outcome(case, "stopped") for case in todo if case.key not in reported)]
 
 
-def _data_of(todo: list[Case]) -> KnownData:
-    """The data of configurations, as far as they fit in one message; more is read where it is needed."""
-    known: KnownData = {}
-    for spec, identity in ((case.spec, case.identity) for case in todo):
-        if not isinstance(spec, ConfigSpec):
-            continue  # it has its samples
-        config = spec.config
-        if build.data_key(config) not in known:
-            try:
-                data = build.data(config.data, spec.folder, identity)
-            except ParticlesError:
-                continue  # the run itself says what is wrong
-            if sum(part.x.nbytes for pair in (*known.values(), data) for part in pair if part) > _SENT_BYTES:
-                break
-            known[build.data_key(config)] = data
-    return known
-
-
 def earlier(case: Case, out: Path, recorded: Recorded | None = None) -> Outcome | None:
     """What became of a run in an earlier call, and in `recorded` what it recorded; None where it is to be run."""
     try:
@@ -203,9 +181,9 @@ def earlier(case: Case, out: Path, recorded: Recorded | None = None) -> Outcome 
     return Outcome(case, "kept") if status else None
 
 
-def _run_one(errand: Errand, number: int, note: Callable[[int], bool]) -> Outcome:
+def _run_one(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
     """One run to its file, in a thread here or a process elsewhere."""
-    case, out = errand.todo[number], errand.out
+    out = errand.out
     if note(0):
         return Outcome(case, "stopped")
     if not (out / errand.mark).exists():

@@ -135,9 +135,9 @@ def test_sweep__of_objects_on_a_cluster_has_the_same_files(shards, three_nodes, 
 
 
 def test_sweep__says_where_the_folder_is_not_shared(tmp_path, monkeypatch):
-    made = planned("start.count=[8, 16]", folder=tmp_path)
-    errand = module.Errand(made, made.cases, tmp_path / "elsewhere", mf.Local(1), 30.0, 0, ".seen-x")
-    outcome = module._run_one(errand, 0, lambda iteration: False)
+    case = planned("start.count=[8, 16]", folder=tmp_path).cases[0]
+    errand = module.Errand(tmp_path / "elsewhere", mf.Local(1), 30.0, 0, ".seen-x")
+    outcome = module._run_one(errand, case, lambda iteration: False)
     assert outcome.status == "failed" and "results need a shared folder" in outcome.message
 
 
