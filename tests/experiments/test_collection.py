@@ -31,7 +31,10 @@ def check_against_runs(made, out, data):
             assert np.isfinite(found).sum() == np.isfinite(wanted.values).sum()
 
 
-@pytest.mark.parametrize("settings", [*AXES, (COUNTS, WIDE), (WIDE, "steps=[2, 4]", COUNTS), ()], ids=" ".join)
+RAGGED = [(COUNTS, WIDE), (WIDE, "steps=[2, 4]", COUNTS), ()]
+
+
+@pytest.mark.parametrize("settings", some([*AXES, *RAGGED], *AXES[1::2], *RAGGED), ids=" ".join)
 @pytest.mark.parametrize("whole", some([True, False], True), ids=["with sweep.h5", "without"])
 def test_sweep__has_every_array_of_every_run_at_its_place(tmp_path, settings, whole):
     made, _ = summed(tmp_path, *settings)

@@ -165,6 +165,7 @@ def command(own, tmp_path, monkeypatch):
     return lambda name, *words: main([name, "small.toml", *changes, *words])
 
 
+@pytest.mark.slow
 def test_command__imports_from_the_working_folder(own, command, capsys):
     assert command("check") == 2
     assert f"Add --import {own}" in capsys.readouterr().err

@@ -70,6 +70,7 @@ def expected():
     return np.tanh(random.standard_normal((5, 2)) @ b.T).mean(axis=1)
 
 
+@pytest.mark.slow
 def test_cache__is_filled_by_two_processes_at_once_that_agree(filled):
     _, ((one, kept, _), (two, _, _)) = filled
     assert one.tobytes() == two.tobytes()

@@ -161,7 +161,11 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "count"), SETTINGS, ids=[" ".join(settings) for settings, _ in SETTINGS])
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [SETTINGS[0], *(pytest.param(*case, marks=pytest.mark.slow) for case in SETTINGS[1:])],
+    ids=[" ".join(settings) for settings, _ in SETTINGS],
+)
 def test_draw__makes_a_figure_for_every_comparison(tmp_path, unprinted, settings, count):
     made, _ = swept(tmp_path, *LIMIT, *settings)
     written = figures.draw(made, tmp_path, summary.write(made, tmp_path))
