@@ -178,7 +178,7 @@ def test_table__sorts_by_a_number_both_ways(visit, way):
     up, down = press(), press()
     assert len(set(up)) > 1 and up == sorted(up) and down == up[::-1]
     assert table.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
-    assert page.locator("#said").text_content() == "Sorted by last loss, descending"
+    assert page.locator("#announcement").text_content() == "Sorted by last loss, descending"
 
 
 def test_table__sorts_infinity_above_every_number(visit):
@@ -287,7 +287,7 @@ def test_configuration__is_copied_whole(visit):
     page = visit("sweep")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy the configuration").click()
-    expect(page.locator("#said")).to_have_text("Copied")
+    expect(page.locator("#announcement")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == page.locator("#config").text_content()
 
 
