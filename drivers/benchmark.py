@@ -346,7 +346,8 @@ def draw(results, path):
 
 def machine():
     """What the figures are of: processor, vectors and panels of its loops, libraries, the day."""
-    features = get_host_cpu_features().split(",")
+    held = getattr(numba.config, "CPU_FEATURES", None)  # Numba may be held to fewer than there are
+    features = (held or get_host_cpu_features()).split(",")
     return {
         "processor": processor().name,
         "family": processor().family,

@@ -28,7 +28,7 @@ hypothesis.settings.load_profile("same")
 
 @pytest.fixture(scope="session", autouse=True)
 def unflushed():
-    """What tests write need not outlive a power failure: flushes of this process are left out, a tenth of all time."""
+    """What tests write need not outlive a power failure: flushes of this process are left out."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
         yield

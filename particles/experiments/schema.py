@@ -83,7 +83,9 @@ class NetworkConfig(Section):
         return Network(activation, self.beta, self.bias, tuple(self.train))
 
 
-LawConfig = section("LawConfig", "mu0, the law that neurons are drawn from.", LAWS, Field(description="which law"))
+LawConfig = section(
+    "LawConfig", "mu0, the law that neurons are drawn from.", LAWS, Field(description="which law"), module=__name__
+)
 
 
 class StartConfig(Section):
@@ -97,13 +99,19 @@ class StartConfig(Section):
 
 
 MethodConfig = section(
-    "MethodConfig", "How the particles move.", METHODS, Field("gradient_descent", description="which method")
+    "MethodConfig",
+    "How the particles move.",
+    METHODS,
+    Field("gradient_descent", description="which method"),
+    module=__name__,
 )
 RegulariserConfig = section(
-    "RegulariserConfig", "A penalty on the input weights.", REGULARISERS, Field(description="which norm")
+    "RegulariserConfig",
+    "A penalty on the input weights.",
+    REGULARISERS,
+    Field(description="which norm"),
+    module=__name__,
 )
-for _model in (LawConfig, MethodConfig, RegulariserConfig):
-    _model.__module__ = __name__  # a run is sent with their names: by value they are 16 kB
 
 
 class RecordConfig(Section):

@@ -79,11 +79,15 @@ class AtomsFile:
 LAWS: Kinds = {"gaussian": Gaussian, "sphere": Sphere, "ball": Ball, "uniform": Uniform, "atoms": AtomsFile}
 
 
-def section(title: str, text: str, kinds: Kinds, which: Any, tag: str = "name") -> Any:
-    """The model of a section that describes one of several objects: the class, by name, and the options of all."""
+def section(title: str, text: str, kinds: Kinds, which: Any, tag: str = "name", module: str = __name__) -> Any:
+    """The model of a section that describes one of several objects: the class, by name, and the options of all.
+
+    module: where the model is found under its title, so that a run is sent with the name: by value it is 16 kB.
+    """
     options = dict.fromkeys(option for kind in kinds.values() for option in settings_of(kind))
     fields: dict[str, Any] = {option: _field(option, kinds) for option in options}
-    return create_model(title, __base__=Section, __doc__=text, **{tag: (Literal[tuple(kinds)], which)} | fields)
+    tagged: dict[str, Any] = {tag: (Literal[tuple(kinds)], which)} | fields
+    return create_model(title, __base__=Section, __module__=module, __doc__=text, **tagged)
 
 
 def _field(option: str, kinds: Kinds) -> tuple[Any, Any]:

@@ -21,8 +21,12 @@ class Samples:
         self.x, self.y = net.inputs(train.x), train.y
         nothing = np.empty((0, self.x.shape[1])), np.empty(0)
         self.x_test, self.y_test = (net.inputs(test.x), test.y) if test else nothing
-        self.whole = batches.batch is None  # every step is on all training samples
         self._last: tuple[int, Array, Array] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether every step is on all training samples."""
+        return self.batches.batch is None
 
     def inputs(self, which: Which) -> Array:
         """The inputs, (n, d); the same array each time."""
@@ -58,5 +62,5 @@ class Samples:
         mine.x, mine.y, mine.x_test, mine.y_test = (
             np.array(a, order="C") for a in (self.x, self.y, self.x_test, self.y_test)
         )
-        mine.whole, mine._last = self.whole, None
+        mine._last = None
         return mine

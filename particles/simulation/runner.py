@@ -73,6 +73,7 @@ class Runner:
         self.events: list[Event] = []
         self.memory: Memory = {}
         self._at = 0
+        self._first: float | None = None
         self._interrupt = threading.Event()
 
     def run(self) -> RunOutcome:
@@ -140,7 +141,8 @@ class Runner:
             return RunOutcome(status, None, None)
 
     def _go(self) -> str:
-        first = first_loss(self.problem, self.population) if self.keeper and self.keeper.begun else None
+        if self._first is None and self.keeper and self.keeper.begun:
+            self._first = first_loss(self.problem, self.population)
         (begin, memory), steps, stopping = self._resume(), len(self.problem.sizes), False
         saved, kept, last = len(self.rows), begin, time.monotonic()
 
@@ -149,7 +151,7 @@ class Runner:
             stopping = stopping or self._is_to_stop(self._at, steps)
             return stopping
 
-        for snapshot in flow(self.problem, self.population, self.observer, self.plan, begin, memory, end, first):
+        for snapshot in flow(self.problem, self.population, self.observer, self.plan, begin, memory, end, self._first):
             self._at, self.memory = snapshot.iteration, snapshot.memory
             stop = end() and snapshot.whole and snapshot.iteration < steps
             due = snapshot.whole and snapshot.iteration > kept

@@ -105,8 +105,8 @@ class CheckpointFolder:
 
     @property
     def begun(self) -> bool:
-        """Whether a run of this configuration left a checkpoint here, whole or not."""
-        return self.folder.is_dir() and any(self.folder.glob(f"checkpoint-*-{self.config_hash}.json"))
+        """Whether a run of this configuration left files here, whole or not."""
+        return self.folder.is_dir() and bool(self._files())
 
     def resume(self, population: Population) -> Resumed | None:
         """Put the newest whole checkpoint of this run in place; None where there is none.
