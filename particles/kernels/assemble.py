@@ -51,7 +51,7 @@ def block_kernels(
     noises = {"philox": join(noise.philox), "log_of": join(noise.log_of), "turn": join(noise.turn)}
     return BlockKernels(
         make(output.sum_groups, LANES=lanes, block_sums=sums, merge=join(output.merge), **small),
-        make(velocity.velocity_blocks, LANES=lanes, TILES=tiles, tile_force=force, **small),
+        make(velocity.velocity_blocks, LANES=lanes, TILES=tiles, block_force=force, **small),
         make(update.move_blocks, LANES=lanes, shrink=join(update.shrink)),
         make(update.stage_blocks, LANES=lanes),
         make(update.average_blocks, LANES=lanes),

@@ -32,24 +32,27 @@ TILES = 1
 INPUTS = 2
 sigma: Any = None
 derivative: Any = None
-tile_force: Any = None
+block_force: Any = None
 
 
-def narrow_force(b, first, d, x, slope, with_output, keep, kept, place, force, into, output, o, z):
-    """force = sum_i slope_i sigma'(b.x_i) x_i of one tile and, if asked, output = sum_i slope_i sigma(b.x_i)."""
-    n, particles, forces, outputs = slope.size, load_rows(b, first, INPUTS), zero_rows(b, INPUTS), zeros(b)
-    for i in range(0, n - 1, 2):
-        both = derivative(join(project(particles, x, i * INPUTS), project(particles, x, (i + 1) * INPUTS)))
-        forces = spread(forces, at(slope, i) * lower(both), x, i * INPUTS, 1)
-        forces = spread(forces, at(slope, i + 1) * upper(both), x, (i + 1) * INPUTS, 1)
-    if n % 2:
-        last = at(slope, n - 1) * derivative(project(particles, x, (n - 1) * INPUTS))
-        forces = spread(forces, last, x, (n - 1) * INPUTS, 1)
-    store_rows(force, into, forces)
-    if with_output:  # a loop of its own: asking inside the other one took twice the time
-        for i in range(n):
-            outputs = fma(at(slope, i), sigma(project(particles, x, i * INPUTS)), outputs)
-        store(output, o, outputs)
+def narrow_force(b, first, d, x, slope, tiles, with_output, keep, kept, place, force, into, output, o, z):
+    """force = sum_i slope_i sigma'(b.x_i) x_i of a block's tiles and, if asked, output = sum_i slope_i sigma(b.x_i)."""
+    n = slope.size
+    for t in range(tiles):
+        particles, forces = load_rows(b, first + t * INPUTS * LANES, INPUTS), zero_rows(b, INPUTS)
+        for i in range(0, n - 1, 2):
+            both = derivative(join(project(particles, x, i * INPUTS), project(particles, x, (i + 1) * INPUTS)))
+            forces = spread(forces, at(slope, i) * lower(both), x, i * INPUTS, 1)
+            forces = spread(forces, at(slope, i + 1) * upper(both), x, (i + 1) * INPUTS, 1)
+        if n % 2:
+            last = at(slope, n - 1) * derivative(project(particles, x, (n - 1) * INPUTS))
+            forces = spread(forces, last, x, (n - 1) * INPUTS, 1)
+        store_rows(force, into + t * INPUTS * LANES, forces)
+        if with_output:  # a loop of its own: asking inside the other one took twice the time
+            outputs = zeros(b)
+            for i in range(n):
+                outputs = fma(at(slope, i), sigma(project(particles, x, i * INPUTS)), outputs)
+            store(output, o + t * LANES, outputs)
 
 
 def weigh_slopes(z, begin, slope, start, m, into, to):
@@ -63,24 +66,30 @@ def weigh_slopes(z, begin, slope, start, m, into, to):
         store(into, to + (m - 1) * LANES, at(slope, start + m - 1) * derivative(v))
 
 
-def wide_force(b, first, d, x, slope, with_output, keep, kept, place, force, into, output, o, z):
-    """The same for any d and TILES tiles; with `keep` their pre-activations are at kept[place + (tile n + i) lanes]."""
+def wide_force(b, first, d, x, slope, tiles, with_output, keep, kept, place, force, into, output, o, z):
+    """The same for any d; with `keep`, tile t's pre-activations are at kept[place + (t n + i) lanes].
+
+    Samples outside, so that a few of them stay in the cache while all tiles go by. Up to a whole panel of tiles: what
+    is beyond the last is padding.
+    """
     n = slope.size
     few = z.size // (TILES * LANES)
     for start in range(0, n, few):
         m = min(few, n - start)
-        if not keep:
-            product(m, z, 0, few * LANES, b, first, d * LANES, x, start * d, d, 1, d, True)
-        for u in range(TILES):
-            row, last = u * few * LANES, o + u * LANES
-            here, begin = (kept, place + (u * n + start) * LANES) if keep else (z, row)
-            if with_output:
-                outputs = zeros(b) if start == 0 else load(output, last)
-                for i in range(m):
-                    outputs = fma(at(slope, start + i), sigma(load(here, begin + i * LANES)), outputs)
-                store(output, last, outputs)
-            weigh_slopes(here, begin, slope, start, m, z, row)
-        product(d, force, into, d * LANES, z, 0, few * LANES, x, start * d, 1, d, m, start == 0)
+        for t in range(0, tiles, TILES):
+            tile, to = first + t * d * LANES, into + t * d * LANES
+            if not keep:
+                product(m, z, 0, few * LANES, b, tile, d * LANES, x, start * d, d, 1, d, True)
+            for u in range(TILES):
+                row, last = u * few * LANES, o + (t + u) * LANES
+                here, begin = (kept, place + ((t + u) * n + start) * LANES) if keep else (z, row)
+                if with_output:
+                    outputs = zeros(b) if start == 0 else load(output, last)
+                    for i in range(m):
+                        outputs = fma(at(slope, start + i), sigma(load(here, begin + i * LANES)), outputs)
+                    store(output, last, outputs)
+                weigh_slopes(here, begin, slope, start, m, z, row)
+            product(d, force, to, d * LANES, z, 0, few * LANES, x, start * d, 1, d, m, start == 0)
 
 
 def velocity_blocks(b, s, d, x, slope, scale, with_output, last_tiles, first, last, keep, kept, v, vs):
@@ -95,13 +104,11 @@ def velocity_blocks(b, s, d, x, slope, scale, with_output, last_tiles, first, la
     for block in range(first, last):
         row = row_of(s, block, K)
         tiles = last_tiles if block == K - 1 else BLOCK // LANES
-        for t in range(0, tiles, TILES):  # up to a whole panel: what is beyond the last tile is padding
-            tile, j = (block * BLOCK + t * LANES) * d, ((block - first) * BLOCK + t * LANES) * d
-            place, o = (block * BLOCK + t * LANES) * n, (block - first) * BLOCK + t * LANES
-            tile_force(b, tile, d, x, slope, with_output, keep, kept, place, v, j, vs, o, z)
-            for u in range(min(TILES, tiles - t)):
-                sign = load(s[row], (t + u) * LANES) * -scale
-                for k in range(u * d, (u + 1) * d):
-                    store(v, j + k * LANES, load(v, j + k * LANES) * sign)
-                last = o + u * LANES
-                store(vs, last, load(vs, last) * -scale if with_output else zeros(b))
+        j, o = (block - first) * BLOCK * d, (block - first) * BLOCK
+        block_force(b, block * BLOCK * d, d, x, slope, tiles, with_output, keep, kept, block * BLOCK * n, v, j, vs, o, z)
+        for t in range(tiles):
+            sign = load(s[row], t * LANES) * -scale
+            for k in range(j + t * d * LANES, j + (t + 1) * d * LANES, LANES):
+                store(v, k, load(v, k) * sign)
+            last = o + t * LANES
+            store(vs, last, load(vs, last) * -scale if with_output else zeros(b))
