@@ -5,13 +5,16 @@ medians, and medians of ratios. Roofline: the flops of a step over the peak of a
 activation and its slope applied to numbers in the L1, also measured here, on as many threads.
 
     pip install ".[peers]"
-    python drivers/benchmark.py [--quick] [--only step online gram threads costs memory] [--out FOLDER]
+    python drivers/benchmark.py [--quick] [--only step online gram threads costs memory] [--cases TEXT] [--out FOLDER]
+
+Kept are FOLDER/PROCESSOR.h5 and, of the full-batch step, a picture: one pair for each family of processors.
 """
 
 import argparse
 import datetime
 import itertools
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -38,7 +41,8 @@ from particles.population.messages import Drift, OnlineRun, Update, population_s
 from particles.population.population import cores
 
 N = 1000
-SHAPES = [(102400, 2), (102400, 10), (51200, 50), (10240, 784)]
+SHAPES = [(102400, 2), (102400, 10), (51200, 50), (20480, 200), (10240, 784)]
+TYPES = "float64", "float32"
 SWEEPS = [(1000, 10, 3000), (10000, 10, 1200), (100000, 10, 120), (1000, 50, 3000)]
 GRAMS = [(1000, 2**18), (4000, 2**17)]
 
@@ -143,11 +147,12 @@ def peak(dtype):
     return 2 * 1024**3 / min(times)
 
 
-def steps(quick, rounds):
+def steps(quick, rounds, cases):
     """The full-batch step at every shape, activation and float type."""
     rows = []
-    for dtype, name, (M, d) in itertools.product(("float64", "float32"), ("sigmoid", "relu", "tanh", "gelu"), SHAPES):
-        if quick and (dtype, name) != ("float64", "sigmoid"):
+    for dtype, name, (M, d) in itertools.product(TYPES, ("sigmoid", "relu", "tanh", "gelu"), SHAPES):
+        case = f"{dtype} {name} d={d}"
+        if not cases.search(case) or (quick and (dtype, name) != ("float64", "sigmoid")):
             continue
         random = np.random.default_rng(0)
         b, x = random.standard_normal((M, d)).astype(dtype), random.standard_normal((N, d)).astype(dtype) / d**0.5
@@ -160,10 +165,9 @@ def steps(quick, rounds):
             ),
             "torch": torch_peer.step(name, b, x, y.astype(dtype), 512, compiled=False),
             "torch, compiled": torch_peer.step(name, b, x, y.astype(dtype), 512, compiled=True),
+            "torch, kept": torch_peer.kept_step(name, b, x, y.astype(dtype), M),
+            "torch, kept in chunks": torch_peer.kept_step(name, b, x, y.astype(dtype), 512),
         }
-        if name in torch_peer.IN_PLACE:
-            contestants["torch, kept"] = torch_peer.kept_step(name, b, x, y.astype(dtype), M)
-            contestants["torch, kept in chunks"] = torch_peer.kept_step(name, b, x, y.astype(dtype), 512)
         if d > 64:
             contestants["jax, kept"] = jax_peer.step(name, b, x, y.astype(dtype), 512, keep=True)
         seconds = race(contestants, rounds)
@@ -172,40 +176,48 @@ def steps(quick, rounds):
         flops = (4 if d >= 96 and M * N * itemsize <= 2**28 else 6) * d
         roof = flops / peak(dtype) + elementwise(name, dtype, cores())
         mine = ours / (M * N)
-        rows.append((f"{dtype} {name} d={d}", mine * 1e9, ratio, roof / mine, best))
+        rows.append((case, mine * 1e9, ratio, roof / mine, best))
         summary = f"{mine * 1e9:7.3f} ns   {ratio:5.2f} x {best:20s} {100 * roof / mine:4.0f}% of the roofline"
         print(f"  {rows[-1][0]:24s} {summary}")
     return rows
 
 
-def online(quick, rounds):
+def online(quick, rounds, cases):
     """One-sample averaged SGD with the pull to the start."""
     rows = []
-    for M, d, T in SWEEPS[:1] if quick else SWEEPS:
+    for dtype, (M, d, T) in itertools.product(TYPES, SWEEPS):
+        case = f"{dtype} M={M} d={d}"
+        if not cases.search(case) or (quick and rows):
+            continue
         random = np.random.default_rng(0)
         b, x, y = random.standard_normal((M, d)), random.standard_normal((T, d)), random.standard_normal(T)
         start = mf.Measure(b, np.ones(M), np.full(M, 1 / M))
         contestants = {}
         for label, threads in (("ours", None), ("ours, one thread", 1)):
-            cloud = population_spec(mf.Network("sigmoid"), start, averaged=True, anchored=True)
+            cloud = population_spec(mf.Network("sigmoid"), start, dtype, averaged=True, anchored=True)
             population = mf.Local(threads).populate(cloud)
             run = OnlineRun(x, y, np.full(T, 0.1), "squared", L2(0.01, about="start"), 1)
             contestants[label] = lambda population=population, run=run: population.sweep(run)
-        contestants["jax, (M, d)"] = jax_peer.online(b, x, y, rows=True)
-        contestants["jax, (d, M)"] = jax_peer.online(b, x, y, rows=False)
-        contestants["torch"] = torch_peer.online(b, x, y)
+        theirs = [a.astype(dtype) for a in (b, x, y)]
+        contestants["jax, (M, d)"] = jax_peer.online(*theirs, rows=True)
+        contestants["jax, (d, M)"] = jax_peer.online(*theirs, rows=False)
+        contestants["torch"] = torch_peer.online(*theirs)
         seconds = race(contestants, rounds)
         best, ratio = against(seconds)
         ours, alone = (median(seconds[name]) / T * 1e6 for name in ("ours", "ours, one thread"))
-        rows.append((f"M={M} d={d}", ours, ratio, best))
-        print(f"  {rows[-1][0]:24s} {ours:8.2f} us ({alone:.2f} on one thread)   {ratio:5.2f} x {best}")
+        spread = median(seconds["ours"]) / min(seconds["ours"])
+        rows.append((case, ours, ratio, spread, best))
+        summary = f"{ours:8.2f} us ({alone:.2f} on one thread, median / minimum {spread:.2f})   {ratio:5.2f} x {best}"
+        print(f"  {case:24s} {summary}")
     return rows
 
 
-def grams(quick, rounds):
+def grams(quick, rounds, cases):
     """ReLU's tangent Gram matrix, from weights and inputs."""
     rows = []
     for n, M in GRAMS[:1] if quick else GRAMS:
+        if not cases.search(f"n={n} M={M}"):
+            continue
         random = np.random.default_rng(0)
         b, x = random.standard_normal((M, 10)), random.standard_normal((n, 10))
         measure, net = mf.Measure(b, np.ones(M), np.full(M, 1 / M)), mf.Network("relu")
@@ -233,7 +245,7 @@ def grams(quick, rounds):
     return rows
 
 
-def thread_gain(quick, rounds):
+def thread_gain(quick, rounds, cases):
     """All cores over one, on the full-batch step, and on multiply-adds in registers: what the machine gives."""
     rows = []
     for M, d in SHAPES:
@@ -260,7 +272,7 @@ def _spin(count):
     return a + b + c + d
 
 
-def costs(quick, rounds):
+def costs(quick, rounds, cases):
     """The exponents of cost in M, n and d over two decades; ReLU, so that the products are what costs.
 
     In d twice: below about 100 inputs pre-activations are made again for the push (6 d flops), above kept (4 d).
@@ -312,7 +324,7 @@ print(int(peak.split()[1]) * 1024, min(times[1:]))
 """
 
 
-def memory(quick, rounds):
+def memory(quick, rounds, cases):
     """Peak memory of a process that takes steps with very many particles, over the particles' own."""
     count = 10**7 if quick else 10**8
     for size in (1000, count):  # first a small one, which compiles
@@ -368,6 +380,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer shapes and rounds: two minutes")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument(
+        "--cases",
+        type=re.compile,
+        default=re.compile(""),
+        help="of step, online and gram those in whose name this is found, such as 'float64 .* d=784'",
+    )
     parser.add_argument("--rounds", type=int, default=None)
     parser.add_argument("--json", action="store_true", help="print the results once more, as one line of JSON")
     parser.add_argument("--out", type=Path, default=Path("results/benchmark"))
@@ -378,7 +396,7 @@ def main():
     for part in args.only:
         print(part + ":", PARTS[part].__doc__.splitlines()[0])
         with threadpool_limits(cores()):
-            results[part] = PARTS[part](args.quick, rounds)
+            results[part] = PARTS[part](args.quick, rounds, args.cases)
     args.out.mkdir(parents=True, exist_ok=True)
     arrays = {}
     for part, rows in results.items():
@@ -388,9 +406,9 @@ def main():
         )
         arrays[f"{part}_name"] = ((f"{part}_case",), np.array([row[0] for row in rows]))
     about |= {"peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
-    xr.Dataset(arrays, attrs=about).to_netcdf(args.out / "benchmark.h5", engine="h5netcdf")
+    xr.Dataset(arrays, attrs=about).to_netcdf(args.out / f"{about['family']}.h5", engine="h5netcdf")
     if "step" in results:
-        draw(results, args.out / "benchmark")
+        draw(results, args.out / about["family"])
     print(f"kept in {args.out}")
     if args.json:
         print(json.dumps({"machine": about, **results}))

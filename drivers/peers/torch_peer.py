@@ -14,12 +14,13 @@ ACTIVATIONS = {
     "gelu": (torch.nn.functional.gelu, lambda z: torch.ops.aten.gelu_backward(torch.ones_like(z), z)),
 }
 
-# Of an activation in place: sigma, and what autograd calls for its slope, which wants sigma's values; gelu's wants z.
+# sigma, in place where the slope can be had from sigma's values, and what autograd calls for the slope.
 _aten = torch.ops.aten
-IN_PLACE = {
+KEPT = {
     "sigmoid": (torch.sigmoid_, lambda grad, s, out: _aten.sigmoid_backward(grad, s, grad_input=out)),
     "tanh": (torch.tanh_, lambda grad, s, out: _aten.tanh_backward(grad, s, grad_input=out)),
     "relu": (torch.relu_, lambda grad, s, out: _aten.threshold_backward(grad, s, 0, grad_input=out)),
+    "gelu": (torch.nn.functional.gelu, lambda grad, z, out: _aten.gelu_backward(grad, z, grad_input=out)),
 }
 
 
@@ -50,10 +51,10 @@ def step(name, b, x, y, chunk, compiled):
 
 
 def kept_step(name, b, x, y, chunk):
-    """A full-batch step that allocates nothing: activations stay in memory from the sum to the push, in place."""
+    """A full-batch step whose activations stay in memory from the sum to the push, in place where that can be."""
     b, x, y = (torch.from_numpy(a.copy()) for a in (b, x, y))
     (M, _), n, xt = b.shape, len(x), x.T.contiguous()
-    sigma, backward = IN_PLACE[name]
+    sigma, backward = KEPT[name]
     parts = [b[first : first + chunk] for first in range(0, M, chunk)]
     kept = [torch.empty((len(part), n), dtype=b.dtype) for part in parts]
     ones, total = torch.ones((1, chunk), dtype=b.dtype), torch.empty((1, n), dtype=b.dtype)
@@ -62,8 +63,7 @@ def kept_step(name, b, x, y, chunk):
         total.zero_()
         for part, s in zip(parts, kept, strict=True):
             torch.mm(part, xt, out=s)
-            sigma(s)
-            total.addmm_(ones[:, : len(s)], s)
+            total.addmm_(ones[:, : len(s)], sigma(s))
         slope = (total / M - y) / n
         for part, s in zip(parts, kept, strict=True):
             backward(slope.expand_as(s), s, s)
