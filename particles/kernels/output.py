@@ -85,7 +85,7 @@ def sum_groups(b, s, w, d, x, last_tiles, size, first, last, keep, kept, totals)
     """totals[j] = sum over the blocks of group j, j in [first, last), each group a subtree of `size` = 2^g blocks.
 
     b : flat, (K, BLOCK / LANES, d, LANES); s, w : (K, BLOCK) or fewer rows (`row_of`); x : flat (n, d)
-    totals : (groups, n) float64; kept : flat (K, BLOCK / LANES, n, LANES), written where `keep`
+    totals : (groups, n) float64; kept : flat (blocks, BLOCK / LANES, n, LANES), of blocks before `keep`
 
     A stack of partial sums, merged like the carries of a binary counter, adds the blocks in tree order while
     holding only g + 1 of them.
@@ -106,7 +106,8 @@ def sum_groups(b, s, w, d, x, last_tiles, size, first, last, keep, kept, totals)
             for r in range(BLOCK):
                 c[r] = s[s_row, r] * w[w_row, r]
             tiles = last_tiles if block == K - 1 else BLOCK // LANES
-            block_sums(b, block * per_block, d, c, x, tiles, keep, kept, block * BLOCK * n, stack, depth * n)
+            place = block * BLOCK * n
+            block_sums(b, block * per_block, d, c, x, tiles, block < keep, kept, place, stack, depth * n)
             depth += 1
             done = block - begin + 1
             while done % 2 == 0:

@@ -96,7 +96,7 @@ def velocity_blocks(b, s, d, x, slope, scale, with_output, last_tiles, first, la
     """The data term of the velocity of blocks [first, last).
 
     b : flat, (K, BLOCK / LANES, d, LANES); s : (K, BLOCK) or fewer rows (`row_of`); x : flat (n, d)
-    slope : (n,) = l'(g_i, y_i) / n; scale = 1 / alpha; kept : pre-activations as `sum_groups` kept them, if `keep`
+    slope : (n,) = l'(g_i, y_i) / n; scale = 1 / alpha; kept : pre-activations of the blocks before `keep`, by `sum_groups`
     v : flat (last - first, BLOCK / LANES, d, LANES); vs : flat (last - first, BLOCK), zero where it is not trained
     """
     n, K = slope.size, b.size // (BLOCK * d)
@@ -105,7 +105,8 @@ def velocity_blocks(b, s, d, x, slope, scale, with_output, last_tiles, first, la
         row = row_of(s, block, K)
         tiles = last_tiles if block == K - 1 else BLOCK // LANES
         j, o = (block - first) * BLOCK * d, (block - first) * BLOCK
-        block_force(b, block * BLOCK * d, d, x, slope, tiles, with_output, keep, kept, block * BLOCK * n, v, j, vs, o, z)
+        block_force(b, block * BLOCK * d, d, x, slope, tiles, with_output, block < keep, kept, block * BLOCK * n,
+                    v, j, vs, o, z)  # fmt: skip
         for t in range(tiles):
             sign = load(s[row], t * LANES) * -scale
             for k in range(j + t * d * LANES, j + (t + 1) * d * LANES, LANES):

@@ -21,7 +21,7 @@ from particles.population.threads import Threads
 _CHUNK_BYTES = 2**20  # velocities are made this much at a time, a thread: they stay in the L2 and never fill memory
 # From this many inputs on, reading a pre-activation costs less than making it again (measured: drivers/benchmark.py),
 _KEEP_FROM = 96
-_KEEP_BYTES = 2**28  # as long as all of them fit in this; no bit depends on either.
+_KEEP_BYTES = 2**28  # for as many blocks as fit in this, or in an eighth of the particles' own; no bit depends on it.
 
 
 class Shard:
@@ -58,7 +58,7 @@ class Shard:
             Layer(self.kernels, self.cloud.s, self.start_s, 1, d, tiles, self.first),
         ]
         self._layers = [layer for layer, trains in zip(layers, self.trains, strict=True) if trains]
-        # Pre-activations of the last sum, and the inputs they belong to.
+        # Pre-activations of the last sum, of the first blocks, and the inputs they belong to.
         self._kept: Floats = empty
         self._kept_of: Array | None = None
 
@@ -98,18 +98,21 @@ class Shard:
         size = 1 << level
         groups = -(-K // size)
         b, inputs, totals = cloud.b.reshape(-1), self.floats(x), np.empty((groups, len(x)))
-        keep = keep and not averaged and d >= _KEEP_FROM and K * BLOCK * len(x) * b.itemsize <= _KEEP_BYTES
-        if keep and self._kept.size != K * BLOCK * len(x):
-            self._kept = np.empty(K * BLOCK * len(x), self.dtype)
+        block = BLOCK * len(x)
+        keeps = 0
+        if keep and not averaged and d >= _KEEP_FROM:
+            keeps = min(K, max(_KEEP_BYTES, b.nbytes // 8) // (block * b.itemsize))
+            if self._kept.size != keeps * block:
+                self._kept = np.empty(keeps * block, self.dtype)
         kept = self._kept
 
         def work(first: int, last: int) -> None:
             self.kernels.sum_groups(
-                b, cloud.s, cloud.w, d, inputs, cloud.last_tiles, size, first, last, keep, kept, totals
+                b, cloud.s, cloud.w, d, inputs, cloud.last_tiles, size, first, last, keeps, kept, totals
             )
 
         self.threads.share(work, groups)
-        if keep:
+        if keeps:
             self._kept_of = x
         return climb(totals, level, self.first >> level, self.all_blocks)
 
@@ -132,11 +135,12 @@ class Shard:
         if len(slope) != len(x):  # the loops trust it
             rule = "the `slope` of an update must have one entry a sample"
             raise InputError(rule, f"{len(slope)} for {len(x)}", "Replace it by an array of the same shape.")
-        keep, outputs = x is self._kept_of, outputs or self.trains[1]
+        keeps = self._kept.size // (BLOCK * len(x)) if x is self._kept_of else 0
+        outputs = outputs or self.trains[1]
         for begin in range(first, last, self._chunk):
             end = min(begin + self._chunk, last)
             self.kernels.velocity_blocks(
-                b, cloud.s, d, inputs, slope, scale, outputs, cloud.last_tiles, begin, end, keep, self._kept,
+                b, cloud.s, d, inputs, slope, scale, outputs, cloud.last_tiles, begin, end, keeps, self._kept,
                 v.reshape(-1), vs.reshape(-1),
             )  # fmt: skip
             yield begin, end, v, vs

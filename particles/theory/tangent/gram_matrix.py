@@ -235,7 +235,7 @@ def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None 
                     cloud.last_tiles,
                     block,
                     block + 1,
-                    False,
+                    0,
                     none,
                     force,
                     output,
