@@ -11,6 +11,7 @@ from references import stored
 from references.special import TOP, grid
 
 from particles.kernels import special
+from particles.kernels.elementwise import lanewise
 from particles.kernels.lanes import LANES, load, store
 
 ROOT_TAU = math.sqrt(2 * math.pi)
@@ -27,9 +28,13 @@ DOUBLE = {
     "erf_slope": lambda v: 2 / math.sqrt(math.pi) * np.exp(-v * v),
     "gelu": lambda v: v * scipy.special.ndtr(v),
     "gelu_slope": lambda v: scipy.special.ndtr(v) + v * np.exp(-v * v / 2) / ROOT_TAU,
+    "sin": np.sin,
+    "cos": np.cos,
 }
 # Where the true value is a normal number of float32.
 TOP_SINGLE = dict.fromkeys(DOUBLE, 87.0) | {"tanh_slope": 43.0, "erf_slope": 9.2, "gelu": 12.9, "gelu_slope": 12.9}
+TOP_SINGLE |= {"sin": 256.0, "cos": 256.0}
+CROSSES_ZERO = "gelu_slope", "sin", "cos"
 ULPS = 2.0
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 NAMES = pytest.mark.parametrize("name", DOUBLE)
@@ -98,12 +103,12 @@ def test_special__is_within_two_ulp(name, dtype):
 @NAMES
 @DTYPES
 def test_special__as_plain_python_is_the_same_formula(name, dtype):
-    """Where nothing is compiled a multiply-add rounds twice, so only nearly (and not where gelu's slope crosses 0)."""
+    """Where nothing is compiled a multiply-add rounds twice, so only nearly (and not where a function crosses 0)."""
     points = points_of(name, dtype)
     compiled, plain = on_lanes(name, dtype)(points), getattr(special, name)(points)
     near = 1e-12 if dtype == np.float64 else 1e-5
     assert plain.dtype == dtype
-    zero = near if name == "gelu_slope" else near * np.finfo(dtype).tiny
+    zero = near if name in CROSSES_ZERO else near * np.finfo(dtype).tiny
     np.testing.assert_allclose(plain, compiled, rtol=near, atol=zero)
 
 
@@ -128,7 +133,7 @@ ENDS = {
 }  # fmt: skip
 
 
-@NAMES
+@pytest.mark.parametrize("name", ENDS)
 @DTYPES
 def test_special__saturates_at_infinity(name, dtype):
     found = on_lanes(name, dtype)([-math.inf, math.inf, -1e30, 1e30])
@@ -145,14 +150,34 @@ def test_special__saturates_at_infinity(name, dtype):
 
 
 @DTYPES
-@pytest.mark.parametrize("name", ["tanh", "erf"])
+@pytest.mark.parametrize("name", ["tanh", "erf", "sin"])
 def test_odd_functions__are_odd_and_keep_the_sign_of_zero(name, dtype):
     f, points = on_lanes(name, dtype), np.linspace(0, 25, 301)
     assert (f(-points) == -f(points)).all()
     assert np.signbit(f([-0.0]))[0]
 
 
+@DTYPES
 @pytest.mark.parametrize("name", ["sin", "cos"])
+def test_sin_and_cos__far_from_zero_are_libms_on_the_lanes_that_are_there(name, dtype):
+    random = np.random.default_rng(0)
+    near, far = random.uniform(-200, 200, 64).astype(dtype), random.uniform(2e6, 1e12, 64).astype(dtype)
+    mixed = np.stack([near, far], axis=1).reshape(-1)
+    values = on_lanes(name, dtype)(mixed)
+    assert values[::2].tobytes() == on_lanes(name, dtype)(near).tobytes()
+    np.testing.assert_allclose(values[1::2], DOUBLE[name](far.astype(np.float64)), rtol=0, atol=np.finfo(dtype).eps)
+    assert np.isnan(on_lanes(name, dtype)([math.inf, -math.inf])).all()
+
+
+@pytest.mark.parametrize("name", ["sin", "log1p"])
 def test_lanewise__is_the_scalar_formula_on_every_lane(name):
-    points = np.linspace(-40, 40, 96)
-    assert (on_lanes(name, np.float64)(points) == [getattr(math, name)(v) for v in points]).all()
+    f, points = lanewise(getattr(math, name)), np.linspace(0, 40, 96)
+
+    @numba.njit
+    def run(a, out):
+        for j in range(0, a.size, 8):
+            store(out, j, f(load(a, j)))
+
+    values = np.empty_like(points)
+    run(points, values)
+    assert (values == [getattr(math, name)(v) for v in points]).all()

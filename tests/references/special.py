@@ -17,19 +17,22 @@ TRUTH = {
     "erf_slope": lambda v: 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-v * v),
     "gelu": lambda v: v * mpmath.erfc(-v / mpmath.sqrt(2)) / 2,
     "gelu_slope": lambda v: mpmath.erfc(-v / mpmath.sqrt(2)) / 2 + v * mpmath.npdf(v),
+    "sin": mpmath.sin,
+    "cos": mpmath.cos,
 }
 # Where the true value is a normal number of float64, and so where 2 ulp are promised.
 TOP = dict.fromkeys(TRUTH, 708.0) | {"tanh_slope": 354.0, "erf_slope": 26.5, "gelu": 37.4, "gelu_slope": 37.4}
+TOP |= {"sin": 2.0**20, "cos": 2.0**20}  # as far as they are ours
 WORST = [0.3626745296484639, 0.2201837265470818, -1.1329167700861749, -0.829162, -1.86115, 0.323059, -12.8846]
 
 
 def points() -> np.ndarray:
-    """Random ones, near 0 on both sides, where digits cancel; half-way points of the reduction by ln 2."""
+    """Random ones, near 0 on both sides, where digits cancel; half-way points of the reduction by ln 2, and multiples of pi/4."""
     random = np.random.default_rng(0)
     small = np.logspace(-30, 0, 91)
     halves = (np.arange(-40, 40) + 0.5) * math.log(2.0)
     parts = [random.uniform(-2, 2, 1500), random.uniform(-6, 6, 1200), np.linspace(0.17, 0.4, 500),
-             halves, small, -small, WORST, [0.0]]  # fmt: skip
+             halves, np.arange(-200, 200) * (math.pi / 4), small, -small, WORST, [0.0]]  # fmt: skip
     return np.concatenate(parts)
 
 

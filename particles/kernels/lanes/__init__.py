@@ -10,7 +10,9 @@ Python (in the tests) and compiled. The formulas also take single numbers, so ea
 """
 
 from particles.kernels.lanes.arithmetic import (
+    any_beyond as any_beyond,
     at_most as at_most,
+    by_bit as by_bit,
     by_type as by_type,
     capped as capped,
     clamp as clamp,

@@ -178,6 +178,38 @@ def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return builder.bitcast(builder.and_(builder.bitcast(args[0], kind), mask), args[0].type)
 
 
+def by_bit(n: Any, bit: int, a: Any, b: Any) -> Any:
+    """a where bit `bit` of n's fraction is set (0 is the last), else b; `bit` is a constant."""
+    n = np.asarray(n)
+    whole = np.uint32 if n.dtype == np.float32 else np.uint64
+    return np.where(n.view(whole) & whole(1 << bit), a, b).astype(n.dtype)
+
+
+@primitive(lambda n, bit, a, b: n if isinstance(bit, types.IntegerLiteral) else None, 4)(by_bit)
+def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    kind, _, width = _integers(signature.return_type)
+    n, a, b = (lift(context, builder, args[k], signature.args[k], signature.return_type) for k in (0, 2, 3))
+    size = float_of(signature.return_type).bitwidth
+    moved = builder.shl(builder.bitcast(n, kind), _same(kind, size - 1 - signature.args[1].literal_value, width))
+    return builder.select(builder.icmp_signed("<", moved, _same(kind, 0, width)), a, b)  # the bit as the sign
+
+
+def any_beyond(v: Any, top: Any) -> bool:
+    """Whether |v| > top in any lane."""
+    return bool(np.any(abs(np.asarray(v)) > top))
+
+
+@primitive(lambda v, top: types.boolean, 2)(any_beyond)
+def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    kind = signature.args[0]
+    top = lift(context, builder, args[1], signature.args[1], kind)
+    beyond = builder.fcmp_ordered(">", intrinsic(builder, "fabs", args[0]), top)
+    if isinstance(kind, Lanes):
+        bits = ir.IntType(kind.width)
+        beyond = builder.icmp_unsigned("!=", builder.bitcast(beyond, bits), ir.Constant(bits, 0))
+    return beyond
+
+
 def _operator(plain: Any, name: str) -> None:
     def type_of(a: Any, b: Any) -> Any:
         if (isinstance(a, Lanes) and isinstance(b, (Lanes, types.Number))) or (

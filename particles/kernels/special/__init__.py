@@ -6,9 +6,6 @@ Numba has no vector math library: a loop over `math.exp` costs 5 ns an element a
 The polynomials are Chebyshev fits in 50 digits (mpmath.chebyfit), highest power first; the stated errors are theirs.
 """
 
-import math
-
-from particles.kernels.elementwise import lanewise
 from particles.kernels.special.exponential import (
     exp as exp,
     expm1 as expm1,
@@ -25,6 +22,4 @@ from particles.kernels.special.normal import (
     gelu as gelu,
     gelu_slope as gelu_slope,
 )
-
-sin = lanewise(math.sin)
-cos = lanewise(math.cos)
+from particles.kernels.special.trigonometric import cos as cos, sin as sin
