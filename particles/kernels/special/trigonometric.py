@@ -14,9 +14,9 @@ _TWO_OVER_PI = 2.0 / math.pi
 # 1.5 * 2^52 (2^23): adding it rounds to an integer, whose low bits are the sum's.
 _ROUND, _ROUND_32 = 1.5 * 2.0**52, 1.5 * 2.0**23
 # pi/2 in three pieces (Cody and Waite), the first with enough trailing zero bits that n times it is exact.
-_HIGH, _HIGH_32 = from_hex("0x1.921fb54400000p+0", "0x1.9220000000000p+0")
-_MIDDLE, _MIDDLE_32 = from_hex("0x1.0b4611a626331p-34", "-0x1.2aeef40000000p-18")
-_LOW, _LOW_32 = from_hex("0x1.1701b839a2520p-88", "-0x1.73dcb40000000p-43")
+_HIGH, _HIGH_32 = from_hex("0x1.921fb54400000p+0", "0x1.921e000000000p+0")
+_MIDDLE, _MIDDLE_32 = from_hex("0x1.0b4611a626331p-34", "0x1.b544420000000p-16")
+_LOW, _LOW_32 = from_hex("0x1.1701b839a2520p-88", "0x1.a308d20000000p-41")
 _TOP, _TOP_32 = 2.0**20, 2.0**8
 # (sin r - r) / r^3 in r^2, |r| <= pi/4: 2.0e-17, 2.0e-8
 _SIN = from_hex(
