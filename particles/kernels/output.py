@@ -23,20 +23,30 @@ TILES = 1
 NEAR = 1 << 18
 INPUTS = 2
 sigma: Any = None
+derivative: Any = None
 block_sums: Any = None
 
 
-def narrow_sums(b, first, d, c, x, tiles, keep, kept, place, total, begin):
-    """total[begin + i] = sum_r c_r sigma(b_r . x_i) over one block, d = INPUTS."""
+def narrow_sums(b, first, d, c, x, tiles, keep, values, kept, place, total, begin):
+    """total[begin + i] = sum_r c_r sigma(b_r . x_i) over one block, d = INPUTS; keeps what `wide_sums` does."""
     n = x.size // INPUTS
     for i in range(0, n - 1, 2):
         even, odd = zeros(b), zeros(b)
-        for t in range(tiles):
-            rows = load_rows(b, first + t * INPUTS * LANES, INPUTS)
-            weight = load(c, t * LANES)
-            both = sigma(join(project(rows, x, i * INPUTS), project(rows, x, (i + 1) * INPUTS)))
-            even = fma(weight, lower(both), even)
-            odd = fma(weight, upper(both), odd)
+        if keep:
+            for t in range(tiles):
+                rows = load_rows(b, first + t * INPUTS * LANES, INPUTS)
+                weight = load(c, t * LANES)
+                z = join(project(rows, x, i * INPUTS), project(rows, x, (i + 1) * INPUTS))
+                both = keep_both(z, values, kept, place + (t * n + i) * LANES, BLOCK * n)
+                even = fma(weight, lower(both), even)
+                odd = fma(weight, upper(both), odd)
+        else:
+            for t in range(tiles):
+                rows = load_rows(b, first + t * INPUTS * LANES, INPUTS)
+                weight = load(c, t * LANES)
+                both = sigma(join(project(rows, x, i * INPUTS), project(rows, x, (i + 1) * INPUTS)))
+                even = fma(weight, lower(both), even)
+                odd = fma(weight, upper(both), odd)
         total[begin + i] = fold(even)
         total[begin + i + 1] = fold(odd)
     for i in range(n - n % 2, n):
@@ -44,7 +54,29 @@ def narrow_sums(b, first, d, c, x, tiles, keep, kept, place, total, begin):
         for t in range(tiles):
             z = project(load_rows(b, first + t * INPUTS * LANES, INPUTS), x, i * INPUTS)
             one = fma(load(c, t * LANES), sigma(z), one)
+            if keep:
+                keep_one(z, values, kept, place + (t * n + i) * LANES, BLOCK * n)
         total[begin + i] = fold(one)
+
+
+def keep_both(z, values, kept, place, beyond):
+    """sigma(z) of two samples; sigma'(z) is kept from `place` on and, if asked, sigma(z) from place + beyond on."""
+    both, slopes = sigma(z), derivative(z)
+    store(kept, place, lower(slopes))
+    store(kept, place + LANES, upper(slopes))
+    if values:
+        store(kept, place + beyond, lower(both))
+        store(kept, place + beyond + LANES, upper(both))
+    return both
+
+
+def keep_one(z, values, kept, place, beyond):
+    """The same of one sample."""
+    value = sigma(z)
+    store(kept, place, derivative(z))
+    if values:
+        store(kept, place + beyond, value)
+    return value
 
 
 def samples_at_once(d, itemsize):
@@ -63,8 +95,24 @@ def add_outputs(z, begin, m, weight, sums):
         store(sums, j, fma(weight, sigma(load(z, begin + j)), load(sums, j)))
 
 
-def wide_sums(b, first, d, c, x, tiles, keep, kept, place, total, begin):
-    """The same for any d; with `keep`, tile t's pre-activations go to kept[place + (t n + i) lanes]."""
+def keep_outputs(z, begin, m, weight, sums, values, kept, place, beyond):
+    """The same, and what `keep_both` keeps."""
+    for j in range(0, (m - 1) * LANES, 2 * LANES):
+        pair = join(load(z, begin + j), load(z, begin + j + LANES))
+        both = keep_both(pair, values, kept, place + j, beyond)
+        store(sums, j, fma(weight, lower(both), load(sums, j)))
+        store(sums, j + LANES, fma(weight, upper(both), load(sums, j + LANES)))
+    if m % 2:
+        j = (m - 1) * LANES
+        store(sums, j, fma(weight, keep_one(load(z, begin + j), values, kept, place + j, beyond), load(sums, j)))
+
+
+def wide_sums(b, first, d, c, x, tiles, keep, values, kept, place, total, begin):
+    """The same for any d.
+
+    With `keep`, tile t's slopes sigma'(b . x_i) go to kept[place + (t n + i) lanes], with `values` sigma(b . x_i) to
+    BLOCK n numbers further on.
+    """
     n = x.size // d
     few = samples_at_once(d, b.itemsize)
     z, sums = np.empty(TILES * few * LANES, b.dtype), np.empty(few * LANES, b.dtype)
@@ -73,19 +121,24 @@ def wide_sums(b, first, d, c, x, tiles, keep, kept, place, total, begin):
         for j in range(0, m * LANES, LANES):
             store(sums, j, zeros(b))
         for t in range(0, tiles, TILES):  # the last tiles of a panel may be padding: their products are not used
-            into, at, apart = (kept, place + (t * n + start) * LANES, n * LANES) if keep else (z, 0, few * LANES)
-            product(m, into, at, apart, b, first + t * d * LANES, d * LANES, x, start * d, d, 1, d, True)
+            product(m, z, 0, few * LANES, b, first + t * d * LANES, d * LANES, x, start * d, d, 1, d, True)
             for u in range(t, min(t + TILES, tiles)):
-                add_outputs(into, at + (u - t) * apart, m, load(c, u * LANES), sums)
+                row, weight = (u - t) * few * LANES, load(c, u * LANES)
+                if keep:
+                    to = place + (u * n + start) * LANES
+                    keep_outputs(z, row, m, weight, sums, values, kept, to, BLOCK * n)
+                else:
+                    add_outputs(z, row, m, weight, sums)
         for i in range(m):
             total[begin + start + i] = fold(load(sums, i * LANES))
 
 
-def sum_groups(b, s, w, d, x, last_tiles, size, first, last, keep, kept, totals):
+def sum_groups(b, s, w, d, x, last_tiles, size, first, last, keep, values, kept, totals):
     """totals[j] = sum over the blocks of group j, j in [first, last), each group a subtree of `size` = 2^g blocks.
 
     b : flat, (K, BLOCK / LANES, d, LANES); s, w : (K, BLOCK) or fewer rows (`row_of`); x : flat (n, d)
-    totals : (groups, n) float64; kept : flat (blocks, BLOCK / LANES, n, LANES), of blocks before `keep`
+    totals : (groups, n) float64
+    kept : flat (blocks, 1 or 2, BLOCK / LANES, n, LANES), slopes and, if asked, `values` of the blocks before `keep`
 
     A stack of partial sums, merged like the carries of a binary counter, adds the blocks in tree order while
     holding only g + 1 of them.
@@ -106,8 +159,8 @@ def sum_groups(b, s, w, d, x, last_tiles, size, first, last, keep, kept, totals)
             for r in range(BLOCK):
                 c[r] = s[s_row, r] * w[w_row, r]
             tiles = last_tiles if block == K - 1 else BLOCK // LANES
-            place = block * BLOCK * n
-            block_sums(b, block * per_block, d, c, x, tiles, block < keep, kept, place, stack, depth * n)
+            place = block * BLOCK * n * (2 if values else 1)
+            block_sums(b, block * per_block, d, c, x, tiles, block < keep, values, kept, place, stack, depth * n)
             depth += 1
             done = block - begin + 1
             while done % 2 == 0:

@@ -22,6 +22,11 @@ TILES = {
     "neon": 1,  # 24 + 4 + 1 of 32, a tile's vector is four
 }
 
+# From how many inputs on a slope that is kept in memory costs less than making pre-activation and slope again; fewer
+# where sigma and sigma' have most of their arithmetic in common, so that made together they cost hardly more than one.
+KEEP_FROM = {"gelu": 1}
+_KEEP_FROM = 96
+
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _L2 = 512, 2048  # KB where the system does not say, and at most: a virtual machine may be shown more than it has
 
@@ -30,6 +35,11 @@ def tiles_for(features: str) -> int:
     """Tiles of a panel for a processor with these features, written as LLVM does: `+avx2,-avx512f`."""
     has = features.split(",")
     return next((tiles for name, tiles in TILES.items() if f"+{name}" in has), 1)
+
+
+def keep_from(activation: str) -> int:
+    """Inputs from which on the slopes of an activation are kept from the sum to the push."""
+    return KEEP_FROM.get(activation, _KEEP_FROM)
 
 
 @cache

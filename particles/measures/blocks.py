@@ -184,6 +184,6 @@ def total(kernels: BlockKernels, cloud: Cloud, x: Array) -> Array:
     out, none = np.empty((1, len(x))), np.empty(0, cloud.b.dtype)
     inputs = np.array(x, dtype=cloud.b.dtype, order="C").reshape(-1)
     kernels.sum_groups(
-        cloud.b.reshape(-1), cloud.s, cloud.w, cloud.d, inputs, cloud.last_tiles, size, 0, 1, 0, none, out
+        cloud.b.reshape(-1), cloud.s, cloud.w, cloud.d, inputs, cloud.last_tiles, size, 0, 1, 0, False, none, out
     )
     return np.asarray(out[0])

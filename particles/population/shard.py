@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from particles.errors import InputError
+from particles.kernels import panels
 from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.blocks import Branches, Floats, climb
@@ -19,9 +20,9 @@ from particles.population.samples import Samples, Which
 from particles.population.threads import Threads
 
 _CHUNK_BYTES = 2**20  # velocities are made this much at a time, a thread: they stay in the L2 and never fill memory
-# From this many inputs on, reading a pre-activation costs less than making it again (measured: drivers/benchmark.py),
-_KEEP_FROM = 96
-_KEEP_BYTES = 2**28  # for as many blocks as fit in this, or in an eighth of the particles' own; no bit depends on it.
+# Slopes are kept from the sum to the push for as many blocks as fit in this, or in an eighth of the particles' own
+# bytes. No bit depends on it.
+_KEEP_BYTES = 2**28
 
 
 class Shard:
@@ -58,7 +59,9 @@ class Shard:
             Layer(self.kernels, self.cloud.s, self.start_s, 1, d, tiles, self.first),
         ]
         self._layers = [layer for layer, trains in zip(layers, self.trains, strict=True) if trains]
-        # Pre-activations of the last sum, of the first blocks, and the inputs they belong to.
+        # What the last sum kept: slopes of the first blocks, and values where output weights move; of which inputs.
+        self._keeps = self.cloud.d >= panels.keep_from(net.activation.name)
+        self._values = self.trains[1] or weighing
         self._kept: Floats = empty
         self._kept_of: Array | None = None
 
@@ -90,7 +93,7 @@ class Shard:
     def branches(self, which: Which, averaged: bool = False, keep: bool = False) -> Branches:
         """The shard's part of int s sigma(b.x) dmu at n inputs, values (r, n) float64.
 
-        keep: a push with these very inputs follows, so pre-activations may stay in memory where that pays.
+        keep: a push with these very inputs follows, so slopes may stay in memory where that pays.
         """
         cloud = self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud
         K, d, x = len(cloud.b), cloud.d, self.inputs(which)
@@ -98,9 +101,8 @@ class Shard:
         size = 1 << level
         groups = -(-K // size)
         b, inputs, totals = cloud.b.reshape(-1), self.floats(x), np.empty((groups, len(x)))
-        block = BLOCK * len(x)
-        keeps = 0
-        if keep and not averaged and d >= _KEEP_FROM:
+        block, keeps = BLOCK * len(x) * (1 + self._values), 0
+        if keep and not averaged and self._keeps:
             keeps = min(K, max(_KEEP_BYTES, b.nbytes // 8) // (block * b.itemsize))
             if self._kept.size != keeps * block:
                 self._kept = np.empty(keeps * block, self.dtype)
@@ -108,8 +110,8 @@ class Shard:
 
         def work(first: int, last: int) -> None:
             self.kernels.sum_groups(
-                b, cloud.s, cloud.w, d, inputs, cloud.last_tiles, size, first, last, keeps, kept, totals
-            )
+                b, cloud.s, cloud.w, d, inputs, cloud.last_tiles, size, first, last, keeps, self._values, kept, totals
+            )  # fmt: skip
 
         self.threads.share(work, groups)
         if keeps:
@@ -135,13 +137,15 @@ class Shard:
         if len(slope) != len(x):  # the loops trust it
             rule = "the `slope` of an update must have one entry a sample"
             raise InputError(rule, f"{len(slope)} for {len(x)}", "Replace it by an array of the same shape.")
-        keeps = self._kept.size // (BLOCK * len(x)) if x is self._kept_of else 0
         outputs = outputs or self.trains[1]
+        keeps = 0
+        if x is self._kept_of and (self._values or not outputs):
+            keeps = self._kept.size // (BLOCK * len(x) * (1 + self._values))
         for begin in range(first, last, self._chunk):
             end = min(begin + self._chunk, last)
             self.kernels.velocity_blocks(
-                b, cloud.s, d, inputs, slope, scale, outputs, cloud.last_tiles, begin, end, keeps, self._kept,
-                v.reshape(-1), vs.reshape(-1),
+                b, cloud.s, d, inputs, slope, scale, outputs, cloud.last_tiles, begin, end, keeps, self._values,
+                self._kept, v.reshape(-1), vs.reshape(-1),
             )  # fmt: skip
             yield begin, end, v, vs
 

@@ -52,22 +52,23 @@ class Case:
         self.b, self.s, self.w = b.astype(self.dtype).astype(float), s.astype(self.dtype).astype(float), w
         self.cloud = blocks.pack(mf.Measure(self.b, self.s, w), self.dtype)
 
-    def sums(self, keep=0):
-        """The sums of every block, and the pre-activations of those that are kept."""
+    def sums(self, keep=0, values=False):
+        """The sums of every block, and what was kept of the first `keep`."""
         c, K, n = self.cloud, len(self.cloud.b), len(self.x)
-        totals, kept = np.full((K, n), np.nan), np.full(keep * BLOCK * n, np.nan, self.dtype)
+        totals, kept = np.full((K, n), np.nan), np.full(keep * BLOCK * n * (1 + values), np.nan, self.dtype)
         self.kernels.sum_groups(
-            c.b.reshape(-1), c.s, c.w, c.d, self.x.reshape(-1), c.last_tiles, 1, 0, K, keep, kept, totals
+            c.b.reshape(-1), c.s, c.w, c.d, self.x.reshape(-1), c.last_tiles, 1, 0, K, keep, values, kept, totals
         )
         return totals, kept
 
-    def velocities(self, train_output, kept=None):
+    def velocities(self, train_output, kept=None, values=False):
         c, K = self.cloud, len(self.cloud.b)
         kept = self.x[:0].reshape(-1) if kept is None else kept
+        keep = kept.size // (BLOCK * len(self.x) * (1 + values))
         v, vs = np.full(c.b.shape, np.nan, self.dtype), np.full((K, BLOCK), np.nan, self.dtype)
         self.kernels.velocity_blocks(
             c.b.reshape(-1), c.s, c.d, self.x.reshape(-1), self.slope, c.b.dtype.type(1 / ALPHA), train_output,
-            c.last_tiles, 0, K, kept.size // (BLOCK * len(self.x)), kept, v.reshape(-1), vs.reshape(-1),
+            c.last_tiles, 0, K, keep, values, kept, v.reshape(-1), vs.reshape(-1),
         )  # fmt: skip
         return blocks.unpack(v, c.M), vs.reshape(-1)[: c.M]
 
@@ -103,16 +104,14 @@ def test_velocity_blocks__is_the_velocity(problem):
 
 
 @CASES
-def test_velocity_blocks__has_the_same_bits_from_kept_preactivations(problem):
-    if problem.cloud.d <= NARROW:
-        pytest.skip("the narrow way keeps none")
+def test_velocity_blocks__has_the_same_bits_from_what_was_kept(problem):
     plain_totals, _ = problem.sums()
-    made = {trained: problem.velocities(trained) for trained in (False, True)}
-    for blocks_kept in (1, len(problem.cloud.b)):
-        totals, kept = problem.sums(blocks_kept)
-        assert totals.tobytes() == plain_totals.tobytes()
-        for trained, parts in made.items():
-            for one, other in zip(parts, problem.velocities(trained, kept), strict=True):
+    for values in (False, True):
+        made = problem.velocities(train_output=values)
+        for keep in (1, len(problem.cloud.b)):
+            totals, kept = problem.sums(keep, values)
+            assert totals.tobytes() == plain_totals.tobytes()
+            for one, other in zip(made, problem.velocities(values, kept, values), strict=True):
                 assert one.tobytes() == other.tobytes()
 
 
@@ -136,12 +135,14 @@ PANELS_DAILY = [("tanh", "float64", 4, d) for d in (5, 31, 300)]
 
 
 def everything(problem):
-    """All bits that the loops of one step make, with pre-activations kept and not."""
-    totals, kept = problem.sums(len(problem.cloud.b))
-    whole = problem.cloud.last_tiles * LANES[problem.dtype] * len(problem.x)  # of the last block, the rest is padding
-    kept = kept[: (len(problem.cloud.b) - 1) * BLOCK * len(problem.x) + whole]
-    velocities = [v for keep in (None, problem.sums(len(problem.cloud.b))[1]) for v in problem.velocities(True, keep)]
-    return [a.tobytes() for a in (totals, problem.sums()[0], kept, *velocities)]
+    """All bits that the loops of one step make, with what is kept and without."""
+    K, parts = len(problem.cloud.b), [*problem.velocities(True)]
+    padded = LANES[problem.dtype] * len(problem.x) * (BLOCK // LANES[problem.dtype] - problem.cloud.last_tiles)
+    for values in (False, True):
+        totals, kept = problem.sums(K, values)
+        parts += [totals, *problem.velocities(values, kept, values)]
+        parts += list(kept.reshape(K, -1)[:, : kept.size // K - padded])
+    return [a.tobytes() for a in (problem.sums()[0], *parts)]
 
 
 @pytest.mark.parametrize("case", some(PANELS, *PANELS_DAILY), ids=lambda case: "-".join(map(str, case)))

@@ -27,7 +27,9 @@ WORST = [0.3626745296484639, 0.2201837265470818, -1.1329167700861749, -0.829162,
 
 
 def points() -> np.ndarray:
-    """Random ones, near 0 on both sides, where digits cancel; half-way points of the reduction by ln 2, and multiples of pi/4."""
+    """Random ones, near 0 on both sides, where digits cancel; half-way points of the reduction by ln 2; multiples
+    of pi/4.
+    """
     random = np.random.default_rng(0)
     small = np.logspace(-30, 0, 91)
     halves = (np.arange(-40, 40) + 0.5) * math.log(2.0)

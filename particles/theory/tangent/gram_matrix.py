@@ -236,6 +236,7 @@ def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None 
                     block,
                     block + 1,
                     0,
+                    False,
                     none,
                     force,
                     output,
