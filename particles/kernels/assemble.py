@@ -39,12 +39,12 @@ def block_kernels(
     lanes, narrow = LANES[dtype], inputs is not None
     tiles = 1 if narrow else tiles or panels.tiles_here()
     settled: dict[str, Any] = {"LANES": lanes, "TILES": tiles, "sigma": sigma, "derivative": derivative}
-    settled["keep_both"], settled["keep_one"] = join(output.keep_both, **settled), join(output.keep_one, **settled)
     if narrow:
         settled["INPUTS"] = inputs
     else:
         settled["product"] = product.product_loops(lanes, tiles, make, join)
         settled["add_outputs"] = join(output.add_outputs, **settled)
+        settled |= {part.__name__: join(part, **settled) for part in (output.keep_both, output.keep_one)}
         settled["keep_outputs"] = join(output.keep_outputs, **settled)
         settled["weigh_kept"] = join(velocity.weigh_kept, **settled)
         settled["weigh_slopes"] = join(velocity.weigh_slopes, **settled)

@@ -28,25 +28,16 @@ block_sums: Any = None
 
 
 def narrow_sums(b, first, d, c, x, tiles, keep, values, kept, place, total, begin):
-    """total[begin + i] = sum_r c_r sigma(b_r . x_i) over one block, d = INPUTS; keeps what `wide_sums` does."""
+    """total[begin + i] = sum_r c_r sigma(b_r . x_i) over one block, d = INPUTS; keeps nothing."""
     n = x.size // INPUTS
     for i in range(0, n - 1, 2):
         even, odd = zeros(b), zeros(b)
-        if keep:
-            for t in range(tiles):
-                rows = load_rows(b, first + t * INPUTS * LANES, INPUTS)
-                weight = load(c, t * LANES)
-                z = join(project(rows, x, i * INPUTS), project(rows, x, (i + 1) * INPUTS))
-                both = keep_both(z, values, kept, place + (t * n + i) * LANES, BLOCK * n)
-                even = fma(weight, lower(both), even)
-                odd = fma(weight, upper(both), odd)
-        else:
-            for t in range(tiles):
-                rows = load_rows(b, first + t * INPUTS * LANES, INPUTS)
-                weight = load(c, t * LANES)
-                both = sigma(join(project(rows, x, i * INPUTS), project(rows, x, (i + 1) * INPUTS)))
-                even = fma(weight, lower(both), even)
-                odd = fma(weight, upper(both), odd)
+        for t in range(tiles):
+            rows = load_rows(b, first + t * INPUTS * LANES, INPUTS)
+            weight = load(c, t * LANES)
+            both = sigma(join(project(rows, x, i * INPUTS), project(rows, x, (i + 1) * INPUTS)))
+            even = fma(weight, lower(both), even)
+            odd = fma(weight, upper(both), odd)
         total[begin + i] = fold(even)
         total[begin + i + 1] = fold(odd)
     for i in range(n - n % 2, n):
@@ -54,8 +45,6 @@ def narrow_sums(b, first, d, c, x, tiles, keep, values, kept, place, total, begi
         for t in range(tiles):
             z = project(load_rows(b, first + t * INPUTS * LANES, INPUTS), x, i * INPUTS)
             one = fma(load(c, t * LANES), sigma(z), one)
-            if keep:
-                keep_one(z, values, kept, place + (t * n + i) * LANES, BLOCK * n)
         total[begin + i] = fold(one)
 
 

@@ -22,9 +22,10 @@ TILES = {
     "neon": 1,  # 24 + 4 + 1 of 32, a tile's vector is four
 }
 
-# From how many inputs on a slope that is kept in memory costs less than making pre-activation and slope again; fewer
+# From how many inputs on a slope that is kept in memory costs less than making pre-activation and slope again: fewer
 # where sigma and sigma' have most of their arithmetic in common, so that made together they cost hardly more than one.
-KEEP_FROM = {"gelu": 1}
+# On AVX2 gelu's step takes 0.9 of the time at 10 inputs, 0.75 at 50; with up to 3 nothing is kept, it saves a tenth.
+KEEP_FROM = {"gelu": 4}
 _KEEP_FROM = 96
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")

@@ -1,8 +1,8 @@
 """The velocity of every particle: v = -scale s sum_i slope_i sigma'(b.x_i) x_i, and that of its output weight.
 
 Sums run over the samples in order, so tiles, chunks and threads change no bit. The same two ways as in forward.py:
-`narrow` holds a tile's particles and forces in registers while all samples go by; `wide` makes the
-pre-activations of a few samples, their forces in the L1, and one more blocked product. Both use slopes that were kept.
+`narrow` holds a tile's particles and forces in registers while all samples go by; `wide` makes pre-activations of a few
+samples (or takes the slopes that were kept), their forces in the L1, and one more blocked product.
 """
 
 from typing import Any
@@ -40,25 +40,18 @@ def narrow_force(b, first, d, x, slope, tiles, with_output, keep, kept, place, f
     n = slope.size
     for t in range(tiles):
         particles, forces = load_rows(b, first + t * INPUTS * LANES, INPUTS), zero_rows(b, INPUTS)
-        here = place + t * n * LANES
-        if keep:
-            for i in range(n):
-                forces = spread(forces, at(slope, i) * load(kept, here + i * LANES), x, i * INPUTS, 1)
-        else:
-            for i in range(0, n - 1, 2):
-                both = derivative(join(project(particles, x, i * INPUTS), project(particles, x, (i + 1) * INPUTS)))
-                forces = spread(forces, at(slope, i) * lower(both), x, i * INPUTS, 1)
-                forces = spread(forces, at(slope, i + 1) * upper(both), x, (i + 1) * INPUTS, 1)
-            if n % 2:
-                last = at(slope, n - 1) * derivative(project(particles, x, (n - 1) * INPUTS))
-                forces = spread(forces, last, x, (n - 1) * INPUTS, 1)
+        for i in range(0, n - 1, 2):
+            both = derivative(join(project(particles, x, i * INPUTS), project(particles, x, (i + 1) * INPUTS)))
+            forces = spread(forces, at(slope, i) * lower(both), x, i * INPUTS, 1)
+            forces = spread(forces, at(slope, i + 1) * upper(both), x, (i + 1) * INPUTS, 1)
+        if n % 2:
+            last = at(slope, n - 1) * derivative(project(particles, x, (n - 1) * INPUTS))
+            forces = spread(forces, last, x, (n - 1) * INPUTS, 1)
         store_rows(force, into + t * INPUTS * LANES, forces)
         if with_output:  # a loop of its own: asking inside the other one took twice the time
             outputs = zeros(b)
             for i in range(n):
-                far = here + (BLOCK * n + i * LANES)
-                value = load(kept, far) if keep else sigma(project(particles, x, i * INPUTS))
-                outputs = fma(at(slope, i), value, outputs)
+                outputs = fma(at(slope, i), sigma(project(particles, x, i * INPUTS)), outputs)
             store(output, o + t * LANES, outputs)
 
 

@@ -105,6 +105,8 @@ def test_velocity_blocks__is_the_velocity(problem):
 
 @CASES
 def test_velocity_blocks__has_the_same_bits_from_what_was_kept(problem):
+    if problem.cloud.d <= NARROW:
+        pytest.skip("the narrow way keeps nothing")
     plain_totals, _ = problem.sums()
     for values in (False, True):
         made = problem.velocities(train_output=values)
