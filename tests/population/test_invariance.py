@@ -8,6 +8,8 @@ from hypothesis import given, strategies as st
 from support import naive
 
 import particles as mf
+from particles.kernels import panels
+from particles.measures import blocks
 from particles.measures.blocks import tree_sum
 from particles.population import shard
 
@@ -114,3 +116,37 @@ def test_local__refuses_no_threads(threads):
 def test_simulate__refuses_another_float_type(cloud, samples):
     with pytest.raises(mf.InputError, match="`dtype` must be float64 or float32: got float16"):
         mf.simulate(mf.Network("tanh"), cloud(), samples(), METHODS[0], steps=1, dtype="float16")
+
+
+@pytest.mark.parametrize("train", [("input",), ("input", "output")], ids=["input", "both"])
+def test_kept_slopes__are_of_as_many_blocks_as_there_is_room_for_and_change_no_bit(train, cloud, samples, monkeypatch):
+    n, K = 3, 12
+    block = blocks.BLOCK * n * 8 * len(train)
+    kept, ends = [], []
+    kernels = mf.Network("gelu").kernels("float64", 5)
+
+    def sum_groups(*args):
+        kept.append(args[9])
+        return kernels.sum_groups(*args)
+
+    monkeypatch.setattr(mf.Network, "kernels", lambda *_: kernels._replace(sum_groups=sum_groups))
+    for room in (0, 5 * block, 100 * block):
+        monkeypatch.setattr(shard, "_KEEP_BYTES", room)
+        net = mf.Network("gelu", train=train)
+        run = mf.simulate(net, cloud(K * blocks.BLOCK, 5), samples(n=n, d=5), mf.GradientDescent(0.3), steps=3,
+                          record=(), engine=mf.Local(2))  # fmt: skip
+        ends.append([a.tobytes() for a in run.measure])
+    share = K * 5 // 8 // n // len(train)  # of blocks in an eighth of the particles' own bytes
+    assert sorted(set(kept)) == sorted({0, share, 5, K})
+    assert ends[0] == ends[1] == ends[2]
+
+
+@pytest.mark.parametrize("method", [mf.GradientDescent(0.3), mf.FisherRao(0.3), mf.RungeKutta(0.3)], ids=type)
+def test_kept_slopes__are_those_of_the_push_whatever_the_method(method, cloud, samples, monkeypatch):
+    ends = []
+    for start in (4, 10**6):
+        monkeypatch.setattr(panels, "keep_from", lambda _, start=start: start)
+        run = mf.simulate(mf.Network("gelu"), cloud(300, 5), samples(n=9, d=5), method, steps=3,
+                          record=("dissipation",), engine=mf.Local(1))  # fmt: skip
+        ends.append([a.tobytes() for a in run.measure] + [run.dataset["dissipation"].values.tobytes()])
+    assert ends[0] == ends[1]
