@@ -406,9 +406,9 @@ def main():
         )
         arrays[f"{part}_name"] = ((f"{part}_case",), np.array([row[0] for row in rows]))
     about |= {"peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
-    xr.Dataset(arrays, attrs=about).to_netcdf(args.out / f"{about['family']}.h5", engine="h5netcdf")
+    xr.Dataset(arrays, attrs=about).to_netcdf(args.out / f"{about['family'].split()[0]}.h5", engine="h5netcdf")
     if "step" in results:
-        draw(results, args.out / about["family"])
+        draw(results, args.out / about["family"].split()[0])
     print(f"kept in {args.out}")
     if args.json:
         print(json.dumps({"machine": about, **results}))
