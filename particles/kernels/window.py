@@ -10,9 +10,10 @@ needs the positions at the window's start only: they, the anchor and the average
 in between an iteration touches one pre-activation and a few c's a particle. A particle has one slot an iteration: what
 the window began with, until its turn comes, and its part of c_t from then on. Exact algebra, not an approximation.
 
-Both passes over the particles take a panel of TILES tiles (`panels`) at once, so that a broadcast number feeds all of
-them. Six iterations fill AVX2's registers there; 4 and 8 were slower by a fifth. What a panel has beyond the last tile
-is padding, whose particles stay at zero: their signs and weights are.
+A window begins on a panel of TILES tiles (`panels`) at once, so that a broadcast number feeds all of them. It ends tile
+after tile, in the order of memory: with four tiles at once, beyond the caches, the processor fetched too little ahead.
+Six iterations fill AVX2's registers; 4 and 8 were slower by a fifth. What a panel has beyond the last tile is padding,
+whose particles stay at zero: their signs and weights are.
 """
 
 from typing import Any
@@ -26,10 +27,12 @@ from particles.kernels.lanes import (
     join,
     load,
     load_panel,
+    load_rows,
     lower,
     spread,
     store,
     store_panel,
+    store_rows,
     upper,
     zero_rows,
     zeros,
@@ -37,7 +40,7 @@ from particles.kernels.lanes import (
 from particles.kernels.output import BLOCK
 
 WINDOW = 6
-INPUTS = 2  # that a panel's end takes at once: with AVX2 four sums an input, and 3 were slower
+INPUTS = 2  # that a window's end takes at once: with AVX2 four sums an input, and 3 were slower
 LANES = 8  # settled by `specialise`, as are the names below
 TILES = 1
 SUMS = 6
@@ -94,25 +97,25 @@ def sum_iteration(slots, factors, s, c, offset, t, first, last):
 
 
 def end_inputs(b, mean, anchor, averaged, d, moves, shifts, shares, slots, tile, k):
-    """b_m and the running average, from b_0: COUNT inputs from k on of one panel's tiles.
+    """b_m and the running average, from b_0: COUNT inputs of a tile, from k on.
 
     moves, shifts : flat (d, WINDOW), what c_u's factor times x_u adds to b and to the average
     shares : P_m, 1 - P_m; of the old average, of b_0 and of the anchor in the new average
     """
-    place, apart, steps = (tile * d + k) * LANES, d * LANES, tile * WINDOW * LANES
-    now, there = load_panel(b, place, apart, TILES, COUNT), load_panel(anchor, place, apart, TILES, COUNT)
+    place, steps = (tile * d + k) * LANES, tile * WINDOW * LANES
+    now, there = load_rows(b, place, COUNT), load_rows(anchor, place, COUNT)
     new = average = fma(now, at(shares, 0), at(shares, 1) * there)
     if averaged:
         begun = fma(now, at(shares, 3), at(shares, 4) * there)
-        average = fma(load_panel(mean, place, apart, TILES, COUNT), at(shares, 2), begun)
+        average = fma(load_rows(mean, place, COUNT), at(shares, 2), begun)
     for u in range(WINDOW):
-        c = load_panel(slots, steps + u * LANES, WINDOW * LANES, TILES, 1)
+        c = load(slots, steps + u * LANES)
         new = spread(new, c, moves, k * WINDOW + u, WINDOW)
         if averaged:
             average = spread(average, c, shifts, k * WINDOW + u, WINDOW)
     if averaged:
-        store_panel(mean, place, apart, TILES, average)
-    store_panel(b, place, apart, TILES, new)
+        store_rows(mean, place, average)
+    store_rows(b, place, new)
 
 
 end_several = end_inputs
@@ -167,7 +170,8 @@ def turn_window(ended, b, mean, anchor, anchored, averaged, d, ahead, pulled, mo
     low, high = tiles_of(first, last, b.size // (BLOCK * d), last_tiles)
     for tile in range(low, high, TILES):
         if ended:
-            end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, tile)
+            for u in range(tile, tile + TILES):
+                end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, u)
         begin_window(b, anchor, anchored, d, ahead, pulled, tile, slots)
 
 
@@ -223,9 +227,8 @@ def close_window(b, mean, anchor, anchored, averaged, d, moves, shifts, shares, 
     """End the last window, of m iterations, on blocks [first, last) -> whether their particles are finite."""
     low, high = tiles_of(first, last, b.size // (BLOCK * d), last_tiles)
     held = anchor if anchored else b
-    for tile in range(low, high, TILES):
+    for tile in range(low, high):
         if m < WINDOW:
-            for u in range(tile, tile + TILES):
-                slots[(u * WINDOW + m) * LANES : (u + 1) * WINDOW * LANES] = 0.0
+            slots[(tile * WINDOW + m) * LANES : (tile + 1) * WINDOW * LANES] = 0.0
         end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, tile)
     return all_finite(b, d, low, high)  # what is lost once never comes back
