@@ -90,14 +90,14 @@ def kernel(loop: str, dtype: str, tiles: int) -> tuple[Any, tuple[Any, ...]]:
         "weigh_slopes": (a, i, a, i, i, a, i),
         "narrow_sums": (a, i, i, a, a, i, b, a, i, types.float64[::1], i),
         "narrow_force": (a, i, i, a, a, b, b, a, i, a, i, a, i, a),
-        "begin_window": (a, a, b, i, a, a, i, i, a),
+        "begin_window": (a, a, b, i, a, a, i, a),
         "sum_iteration": (a, a, a, a, i, i, i, i),
-        "end_window": (a, a, a, b, i, a, a, a, a, i, i),
+        "end_window": (a, a, a, b, i, a, a, a, a, i),
     }[loop]
     if loop == "product":
         return product.product_loops(lanes, tiles, specialise, inlined), called
     template = next(getattr(room, loop) for room in (output, velocity, window) if hasattr(room, loop))
-    settled = online._settled(row.sigma, row.derivative, row.pair, dtype, "squared", inlined)
+    settled = online._settled(row.sigma, row.derivative, row.pair, dtype, "squared", inlined, tiles)
     return specialise(template, INPUTS=2, **settled), called
 
 

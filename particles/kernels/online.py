@@ -12,21 +12,25 @@ from particles.kernels.barrier import meet
 from particles.kernels.compile import inlined, plain, specialise
 from particles.kernels.lanes import LANES
 from particles.kernels.output import BLOCK
+from particles.kernels.panels import tiles_here
 from particles.kernels.special import sigmoid
 from particles.kernels.window import (
+    INPUTS,
     WINDOW,
     all_finite,
     begin_window,
     both_apart,
     close_window,
+    end_inputs,
     end_window,
     look_ahead,
-    preactivation,
     relate,
     settle,
     sum_blocks,
     sum_iteration,
+    tiles_of,
     turn_window,
+    two_slots,
 )
 
 loss_slope: Any = None  # settled by `specialise`
@@ -112,13 +116,18 @@ class WindowKernels(NamedTuple):
     close_window: Any
 
 
-def _settled(sigma: Any, derivative: Any, pair: Any, dtype: str, loss: str, join: Any) -> dict[str, Any]:
-    """What the names in the loops above stand for."""
-    names: dict[str, Any] = {"LANES": LANES[dtype], "sigma": sigma, "derivative": derivative}
+def _settled(
+    sigma: Any, derivative: Any, pair: Any, dtype: str, loss: str, join: Any, tiles: int | None = None
+) -> dict[str, Any]:
+    """What the names in the loops above stand for. tiles : of a panel, this processor's if None."""
+    tiles = tiles or tiles_here()
+    names: dict[str, Any] = {"LANES": LANES[dtype], "TILES": tiles, "SUMS": tiles * WINDOW, "COUNT": 1}
+    names |= {"sigma": sigma, "derivative": derivative}
     names["pair"] = pair or join(both_apart, **names)
     names["loss_slope"] = join({"squared": squared_slope, "logistic": logistic_slope}[loss])
+    names["end_several"] = join(end_inputs, **names | {"COUNT": INPUTS})
     # Each may name those before it.
-    for part in (preactivation, begin_window, sum_iteration, end_window, all_finite, tree, *_PIECES):
+    for part in (tiles_of, begin_window, two_slots, sum_iteration, end_inputs, end_window, all_finite, tree, *_PIECES):
         names[part.__name__] = join(part, **names)
     return names
 

@@ -1,4 +1,4 @@
-"""The shape of the product's panels, by what the processor has. No bit of a result depends on it.
+"""The shape of panels, of the product and of the one-sample sweep, by what the processor has. No bit depends on it.
 
 A panel keeps tiles x rows sums in registers, beside them a vector of each tile and one broadcast number. A broadcast
 number feeds one multiply-add a tile, so more tiles are better as long as nothing is spilled; a block's 32 tiles are a

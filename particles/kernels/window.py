@@ -10,18 +10,41 @@ needs the positions at the window's start only: they, the anchor and the average
 in between an iteration touches one pre-activation and a few c's a particle. A particle has one slot an iteration: what
 the window began with, until its turn comes, and its part of c_t from then on. Exact algebra, not an approximation.
 
-Six iterations fill AVX2's registers in both passes over the particles; 4 and 8 were slower by a fifth.
+A window begins on a panel of TILES tiles (`panels`) at once, so that a broadcast number feeds all of them. It ends tile
+after tile, in the order of memory: with four tiles at once, beyond the caches, the processor fetched too little ahead.
+Six iterations fill AVX2's registers; 4 and 8 were slower by a fifth. What a panel has beyond the last tile is padding,
+whose particles stay at zero: their signs and weights are.
 """
 
 from typing import Any
 
 import numpy as np
 
-from particles.kernels.lanes import at, fma, fold, join, load, lower, spread, store, store_rows, upper, zero_rows, zeros
+from particles.kernels.lanes import (
+    at,
+    fma,
+    fold,
+    join,
+    load,
+    load_panel,
+    load_rows,
+    lower,
+    spread,
+    store,
+    store_panel,
+    store_rows,
+    upper,
+    zero_rows,
+    zeros,
+)
 from particles.kernels.output import BLOCK
 
 WINDOW = 6
+INPUTS = 2  # that a window's end takes at once: with AVX2 four sums an input, and 3 were slower
 LANES = 8  # settled by `specialise`, as are the names below
+TILES = 1
+SUMS = 6
+COUNT = 2
 sigma: Any = None
 derivative: Any = None
 pair: Any = None
@@ -32,80 +55,91 @@ def both_apart(v):
     return sigma(v), derivative(v)
 
 
-def begin_window(b, anchor, anchored, d, ahead, pulled, first, last, slots):
-    """slots[tile, t] = P_t b . x_t + (1 - P_t) a . x_t of the tiles [first, last).
+def begin_window(b, anchor, anchored, d, ahead, pulled, tile, slots):
+    """slots[tile, t] = P_t b . x_t + (1 - P_t) a . x_t of one panel's tiles.
 
     ahead, pulled : flat (WINDOW, d), P_t x_t and (1 - P_t) x_t
     """
-    for tile in range(first, last):
-        rows, here = zero_rows(b, WINDOW), tile * d * LANES
+    rows, here, apart = zero_rows(b, SUMS), tile * d * LANES, d * LANES
+    for k in range(d):
+        rows = spread(rows, load_panel(b, here + k * LANES, apart, TILES, 1), ahead, k, d)
+    if anchored:
         for k in range(d):
-            rows = spread(rows, load(b, here + k * LANES), ahead, k, d)
-        if anchored:
-            for k in range(d):
-                rows = spread(rows, load(anchor, here + k * LANES), pulled, k, d)
-        store_rows(slots, tile * WINDOW * LANES, rows)
+            rows = spread(rows, load_panel(anchor, here + k * LANES, apart, TILES, 1), pulled, k, d)
+    store_panel(slots, tile * WINDOW * LANES, WINDOW * LANES, TILES, rows)
 
 
-def preactivation(slots, factors, tile, t):
-    """b_t . x_t of one tile: what the window began with, and the iterations since. factors : flat (WINDOW, WINDOW)."""
-    place = tile * WINDOW * LANES
-    z = load(slots, place + t * LANES)
-    for u in range(t):
-        z = fma(load(slots, place + u * LANES), at(factors, t * WINDOW + u), z)
-    return z
+def two_slots(slots, tile, t):
+    """Slot t of a tile and of the next, joined."""
+    place = (tile * WINDOW + t) * LANES
+    return join(load(slots, place), load(slots, place + WINDOW * LANES))
 
 
 def sum_iteration(slots, factors, s, c, offset, t, first, last):
     """The block's sum of c sigma(z_t); slots[tile, t] = s sigma'(z_t) on the way, for tiles [first, last).
 
-    offset : from a tile's own place to its place in s and c
+    z_t = b_t . x_t is what the window began with, and the iterations since.
+
+    factors : flat (WINDOW, WINDOW); offset : from a tile's own place to its place in s and c
     """
     total = zeros(slots)
-    for tile in range(first, last - 1, 2):
-        both = join(preactivation(slots, factors, tile, t), preactivation(slots, factors, tile + 1, t))
-        values, slopes = pair(both)
+    for tile in range(first, last, 2):
+        z = two_slots(slots, tile, t)
+        for u in range(t):
+            z = fma(two_slots(slots, tile, u), at(factors, t * WINDOW + u), z)
+        values, slopes = pair(z)
         place, j = (tile * WINDOW + t) * LANES, tile * LANES + offset
         store(slots, place, load(s, j) * lower(slopes))
         store(slots, place + WINDOW * LANES, load(s, j + LANES) * upper(slopes))
         total = fma(load(c, j), lower(values), total)
         total = fma(load(c, j + LANES), upper(values), total)
-    if (last - first) % 2:
-        tile = last - 1
-        value, slope = pair(preactivation(slots, factors, tile, t))
-        store(slots, (tile * WINDOW + t) * LANES, load(s, tile * LANES + offset) * slope)
-        total = fma(load(c, tile * LANES + offset), value, total)
     return fold(total)
 
 
-def end_window(b, mean, anchor, averaged, d, moves, shifts, shares, slots, first, last):
-    """b_m and the running average, from b_0: tiles [first, last).
+def end_inputs(b, mean, anchor, averaged, d, moves, shifts, shares, slots, tile, k):
+    """b_m and the running average, from b_0: COUNT inputs of a tile, from k on.
 
     moves, shifts : flat (d, WINDOW), what c_u's factor times x_u adds to b and to the average
     shares : P_m, 1 - P_m; of the old average, of b_0 and of the anchor in the new average
     """
-    stay, pulled, old, begun, tied = at(shares, 0), at(shares, 1), at(shares, 2), at(shares, 3), at(shares, 4)
-    for tile in range(first, last):
-        steps = tile * WINDOW * LANES
+    place, steps = (tile * d + k) * LANES, tile * WINDOW * LANES
+    now, there = load_rows(b, place, COUNT), load_rows(anchor, place, COUNT)
+    new = average = fma(now, at(shares, 0), at(shares, 1) * there)
+    if averaged:
+        begun = fma(now, at(shares, 3), at(shares, 4) * there)
+        average = fma(load_rows(mean, place, COUNT), at(shares, 2), begun)
+    for u in range(WINDOW):
+        c = load(slots, steps + u * LANES)
+        new = spread(new, c, moves, k * WINDOW + u, WINDOW)
         if averaged:
-            for k in range(d):
-                j = (tile * d + k) * LANES
-                now, there = load(b, j), load(anchor, j)
-                new = fma(now, stay, pulled * there)
-                average = fma(load(mean, j), old, fma(now, begun, tied * there))
-                for u in range(WINDOW):
-                    c = load(slots, steps + u * LANES)
-                    new = fma(c, at(moves, k * WINDOW + u), new)
-                    average = fma(c, at(shifts, k * WINDOW + u), average)
-                store(b, j, new)
-                store(mean, j, average)
-        else:
-            for k in range(d):
-                j = (tile * d + k) * LANES
-                new = fma(load(b, j), stay, pulled * load(anchor, j))
-                for u in range(WINDOW):
-                    new = fma(load(slots, steps + u * LANES), at(moves, k * WINDOW + u), new)
-                store(b, j, new)
+            average = spread(average, c, shifts, k * WINDOW + u, WINDOW)
+    if averaged:
+        store_rows(mean, place, average)
+    store_rows(b, place, new)
+
+
+end_several = end_inputs
+
+
+def end_window(b, mean, anchor, averaged, d, moves, shifts, shares, slots, tile):
+    """`end_inputs` of all inputs; asked outside of the loops whether there is an average."""
+    several = d - d % INPUTS
+    if averaged:
+        for k in range(0, several, INPUTS):
+            end_several(b, mean, anchor, True, d, moves, shifts, shares, slots, tile, k)
+        for k in range(several, d):
+            end_inputs(b, mean, anchor, True, d, moves, shifts, shares, slots, tile, k)
+    else:
+        for k in range(0, several, INPUTS):
+            end_several(b, mean, anchor, False, d, moves, shifts, shares, slots, tile, k)
+        for k in range(several, d):
+            end_inputs(b, mean, anchor, False, d, moves, shifts, shares, slots, tile, k)
+
+
+def tiles_of(first, last, K, last_tiles):
+    """[low, high), the tiles of blocks [first, last) of K."""
+    per_block = BLOCK // LANES
+    return first * per_block, (last - 1) * per_block + (last_tiles if last == K else per_block)
 
 
 def all_finite(b, d, first, last):
@@ -130,16 +164,15 @@ def turn_window(ended, b, mean, anchor, anchored, averaged, d, ahead, pulled, mo
                 first, last, slots):  # fmt: skip
     """End one window, if `ended`, and begin the next on blocks [first, last).
 
-    A block at a time: what the one window leaves is in the cache when the other begins.
+    A panel at a time: what the one window leaves is in the cache when the other begins.
     """
-    K, per_block = b.size // (BLOCK * d), BLOCK // LANES
     held = anchor if anchored else b  # without an anchor its shares are zero
-    for block in range(first, last):
-        low = block * per_block
-        high = low + (last_tiles if block == K - 1 else per_block)
+    low, high = tiles_of(first, last, b.size // (BLOCK * d), last_tiles)
+    for tile in range(low, high, TILES):
         if ended:
-            end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, low, high)
-        begin_window(b, anchor, anchored, d, ahead, pulled, low, high, slots)
+            for u in range(tile, tile + TILES):
+                end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, u)
+        begin_window(b, anchor, anchored, d, ahead, pulled, tile, slots)
 
 
 def relate(x, sizes, pull, start, t, d, forces, factors):
@@ -156,10 +189,9 @@ def relate(x, sizes, pull, start, t, d, forces, factors):
 
 def sum_blocks(slots, factors, s, c, t, last_tiles, K, first, last, sums):
     """sums[block] of iteration t for the blocks [first, last) of K."""
-    per_block, shared = BLOCK // LANES, s.size < K * BLOCK
+    shared = s.size < K * BLOCK
     for block in range(first, last):
-        low = block * per_block
-        high = low + (last_tiles if block == K - 1 else per_block)
+        low, high = tiles_of(block, block + 1, K, last_tiles)
         offset = (block // (K - 1) - block) * BLOCK if shared else 0
         sums[block] = sum_iteration(slots, factors, s, c, offset, t, low, high)
 
@@ -193,12 +225,10 @@ def settle(x, sizes, pull, start, m, d, iterates, anchored, forces, moves, shift
 
 def close_window(b, mean, anchor, anchored, averaged, d, moves, shifts, shares, m, last_tiles, first, last, slots):
     """End the last window, of m iterations, on blocks [first, last) -> whether their particles are finite."""
-    K, per_block = b.size // (BLOCK * d), BLOCK // LANES
-    low = first * per_block
-    high = (last - 1) * per_block + (last_tiles if last == K else per_block)
-    if m < WINDOW:
-        for tile in range(low, high):
-            slots[(tile * WINDOW + m) * LANES : (tile + 1) * WINDOW * LANES] = 0.0
+    low, high = tiles_of(first, last, b.size // (BLOCK * d), last_tiles)
     held = anchor if anchored else b
-    end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, low, high)
+    for tile in range(low, high):
+        if m < WINDOW:
+            slots[(tile * WINDOW + m) * LANES : (tile + 1) * WINDOW * LANES] = 0.0
+        end_window(b, mean, held, averaged, d, moves, shifts, shares, slots, tile)
     return all_finite(b, d, low, high)  # what is lost once never comes back

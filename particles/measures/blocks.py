@@ -1,5 +1,6 @@
 """Particles in block storage, and the tree in which sums over blocks are added."""
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ from particles.kernels.assemble import BLOCK, LANES, BlockKernels
 from particles.measures.measure import Array, Measure, Source, source_of
 
 Floats = NDArray[np.floating]
+
+_LINE = 64  # bytes of a cache line; NumPy's arrays begin anywhere in one
 
 
 class Cloud(NamedTuple):
@@ -39,6 +42,21 @@ def block_shape(d: int, dtype: str) -> tuple[int, int, int]:
     """The shape of one block's positions."""
     lanes = LANES[dtype]
     return BLOCK // lanes, d, lanes
+
+
+def aligned(shape: tuple[int, ...], dtype: str) -> Floats:
+    """Zeros from the beginning of a cache line on: a vector that lies in two lines is read and written twice."""
+    size, itemsize = math.prod(shape), np.dtype(dtype).itemsize
+    whole: Floats = np.zeros(size + _LINE // itemsize, dtype)
+    first = -whole.ctypes.data % _LINE // itemsize
+    return whole[first : first + size].reshape(shape)
+
+
+def aligned_copy(a: Floats) -> Floats:
+    """A copy that begins with a cache line."""
+    copy = aligned(a.shape, str(a.dtype))
+    copy[...] = a
+    return copy
 
 
 def rows(a: Floats, dtype: str, shared: bool) -> NDArray[Any]:
@@ -78,7 +96,7 @@ def pack(
     begin, end = span or (0, blocks_of(source.count))
     offset, d = begin * BLOCK, source.dim
     count, K = min(end * BLOCK, source.count) - offset, end - begin
-    b, lanes = np.empty((K, *block_shape(d, dtype)), dtype), LANES[dtype]
+    b, lanes = aligned((K, *block_shape(d, dtype)), dtype), LANES[dtype]
     shared = shared_signs and source.equal_signs and K > 2
     s = np.zeros((2 if shared else K, BLOCK), dtype)
     for block in range(K):

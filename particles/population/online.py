@@ -33,15 +33,15 @@ def _signs(shard: Shard) -> tuple[Floats, Floats]:
         K = len(shard.cloud.b)
         if len(s) != len(w):
             s, w = (np.stack([blocks.row(a, block, K) for block in range(K)]) for a in (s, w))
-        shard.scratch["s"] = s.reshape(-1)
-        shard.scratch["w s"] = np.asarray(w * s, dtype=shard.dtype).reshape(-1)
+        shard.scratch["s"] = blocks.aligned_copy(s).reshape(-1)
+        shard.scratch["w s"] = blocks.aligned_copy(np.asarray(w * s, dtype=shard.dtype)).reshape(-1)
     return shard.scratch["s"], shard.scratch["w s"]
 
 
 def _slots(shard: Shard) -> Floats:
     """A window of numbers a particle."""
     if "slots" not in shard.scratch:
-        shard.scratch["slots"] = np.zeros(len(shard.cloud.b) * BLOCK * WINDOW, shard.dtype)
+        shard.scratch["slots"] = blocks.aligned((len(shard.cloud.b) * BLOCK * WINDOW,), shard.dtype)
     return shard.scratch["slots"]
 
 

@@ -44,9 +44,9 @@ class Shard:
         self.count = self.cloud.M
         empty = np.empty(0, dtype)
         # The pull to the start and displacements need it; otherwise the particles are all there is in memory.
-        self.start_b: Floats = self.cloud.b.copy() if anchored else empty
+        self.start_b: Floats = blocks.aligned_copy(self.cloud.b) if anchored else empty
         self.start_s: Floats = self.cloud.s.copy() if anchored else empty
-        self.mean_b = self.cloud.b.copy() if averaged else empty
+        self.mean_b = blocks.aligned_copy(self.cloud.b) if averaged else empty
         self.mean_s = self.cloud.s.copy() if averaged else empty
         K, d = len(self.cloud.b), self.cloud.d
         self.threads = Threads(min(threads, K))

@@ -46,12 +46,13 @@ def test_innermost__counts_sums_and_spills(text, bits, spills):
     assert loop[:4] == (bits, 2, 2, spills)
 
 
-CASES = list(itertools.product(inner_loops.PROCESSORS, ("float64", "float32")))
+CASES = list(itertools.product(("product", "begin_window"), inner_loops.PROCESSORS, ("float64", "float32")))
 
 
-@pytest.mark.parametrize("case", some(CASES, ("haswell", "float64")), ids="-".join)
-def test_product__spills_no_register(case):
-    (row,) = json.loads(printed("--json", "--loops", "product", "--processors", case[0], "--dtypes", case[1]))
+@pytest.mark.parametrize("case", some(CASES, ("product", "haswell", "float64")), ids="-".join)
+def test_panels__spill_no_register(case):
+    loop, name, dtype = case
+    (row,) = json.loads(printed("--json", "--loops", loop, "--processors", name, "--dtypes", dtype))
     assert row["spills"] == 0
     assert row["sums"] == (12 if row["bits"] == 256 else 24)  # the whole panel
 

@@ -6,8 +6,10 @@ import threading
 import numpy as np
 import pytest
 from support import naive
+from support.daily import some
 
 import particles as mf
+from particles.kernels import online
 from particles.kernels.online import plain_online_kernel
 from particles.kernels.window import WINDOW
 from particles.measures import blocks
@@ -85,23 +87,53 @@ def test_sweep__is_one_sample_sgd(case, rule, loss, dtype):
     population.close()
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
-@pytest.mark.parametrize("rule", RULES, ids=repr)
-def test_sweep__as_plain_python_is_one_sample_sgd(name, rule):
-    M, d, T = 40, 3, WINDOW + 2
-    (x, y), measure = samples(T, d, "squared"), start(M, d)
-    row, cloud = ACTIVATIONS[name], blocks.pack(measure, "float64")
-    kernel = plain_online_kernel(row.sigma, row.derivative, row.pair, "float64", "squared")
+def swept(kernel, measure, dtype, x, y, rule):
+    """b, its average and g by a kernel, all blocks in one call."""
+    (T, d), cloud = x.shape, blocks.pack(measure, dtype, shared_signs=False, shared_weights=False)
+    K, real = len(cloud.b), cloud.b.dtype
     b, mean, anchor, g = cloud.b.reshape(-1), cloud.b.copy().reshape(-1), cloud.b.copy().reshape(-1), np.zeros(T)
+    weights = (cloud.s * cloud.w).astype(real)
     assert kernel(
-        b, mean, anchor, rule.about == "start", True, cloud.s.reshape(-1), (cloud.s * cloud.w).reshape(-1), d,
-        x.reshape(-1), y, np.full(T, SIZE), rule.weight, 1.0, 1.0, cloud.last_tiles, 0, 1, np.zeros(256 * WINDOW),
-        np.zeros((2, 1)), g, np.zeros(1, dtype=np.int64), 1,
+        b, mean, anchor, rule.about == "start", True, cloud.s.reshape(-1), weights.reshape(-1), d,
+        x.astype(real).reshape(-1), y, np.full(T, SIZE), rule.weight, 1.0, 1.0, cloud.last_tiles, 0, K,
+        np.zeros(K * 256 * WINDOW, real), np.zeros((2, K)), g, np.zeros(1, dtype=np.int64), 1,
     )  # fmt: skip
+    return blocks.unpack(cloud.b, len(measure.b)), blocks.unpack(mean.reshape(cloud.b.shape), len(measure.b)), g
+
+
+@pytest.mark.parametrize(("name", "tiles"), [("sigmoid", 4), ("tanh", 1)])
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_sweep__as_plain_python_is_one_sample_sgd(name, tiles, rule, monkeypatch):
+    monkeypatch.setattr(online, "tiles_here", lambda: tiles)
+    M, d, T = 40, 3, WINDOW + 2
+    (x, y), measure, row = samples(T, d, "squared"), start(M, d), ACTIVATIONS[name]
+    kernel = plain_online_kernel(row.sigma, row.derivative, row.pair, "float64", "squared")
     expected = one_by_one(measure, x, y, name, "squared", rule, 1.0, np.full(T, SIZE))
-    for found, truth in zip((blocks.unpack(cloud.b, M), g), (expected[0], expected[2]), strict=True):
+    for found, truth in zip(swept(kernel, measure, "float64", x, y, rule), expected, strict=True):
         np.testing.assert_allclose(found, truth, rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(blocks.unpack(mean.reshape(cloud.b.shape), M), expected[1], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", some(TOLERANCE, "float64"))
+def test_sweep__has_the_same_bits_whatever_the_tiles_of_a_panel(dtype, monkeypatch):
+    row, kernels = ACTIVATIONS["sigmoid"], []
+    for tiles in (1, 4):
+        monkeypatch.setattr(online, "tiles_here", lambda tiles=tiles: tiles)
+        kernels.append(online.online_kernel(row.sigma, row.derivative, row.pair, dtype, "squared"))
+    for M, d in ((257, 5), (300, 2), (5, 1)):  # of the last block one tile, or not a whole panel
+        x, y = samples(2 * WINDOW + 3, d, "squared")
+        one, four = (swept(kernel, start(M, d), dtype, x, y, RULES[2]) for kernel in kernels)
+        assert [a.tobytes() for a in one] == [a.tobytes() for a in four]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("M", [5, 300, 1100])
+def test_sweep__reads_particles_from_the_beginning_of_a_cache_line(M, dtype):
+    (x, y), population = samples(1, 3, "squared"), populated(start(M, 3), "tanh", dtype)
+    sweep_blocks(population, OnlineRun(x, y, np.full(1, SIZE), "squared", mf.L2(0.0), 1))
+    arrays = [population.cloud.b, population.mean_b, population.start_b, *population.scratch.values()]
+    assert len(arrays) == 6
+    assert {a.ctypes.data % 64 for a in arrays} == {0}
+    population.close()
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import lower_builtin, type_callable
 
-from particles.kernels.lanes.types import Lanes, float_of, intrinsic, lift, lifted, primitive, widest
+from particles.kernels.lanes.types import Lanes, Rows, float_of, intrinsic, lift, lifted, mapped, primitive, widest
 
 
 def fma(a: Any, b: Any, c: Any) -> Any:
@@ -210,19 +210,20 @@ def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return beyond
 
 
+# Numbers times rows are all that the loops need of rows.
+_OPERANDS = (Lanes, Lanes), (Lanes, types.Number), (types.Number, Lanes), (types.Number, Rows)
+
+
 def _operator(plain: Any, name: str) -> None:
     def type_of(a: Any, b: Any) -> Any:
-        if (isinstance(a, Lanes) and isinstance(b, (Lanes, types.Number))) or (
-            isinstance(b, Lanes) and isinstance(a, types.Number)
-        ):
-            return widest(a, b)
-        return None
+        known = any(isinstance(a, left) and isinstance(b, right) for left, right in _OPERANDS)
+        return widest(a, b) if known else None
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return getattr(builder, name)(*lifted(context, builder, signature, args))
+        return mapped(builder, getattr(builder, name), lifted(context, builder, signature, args))
 
     type_callable(plain)(lambda context: type_of)
-    for pair in ((Lanes, Lanes), (Lanes, types.Number), (types.Number, Lanes)):
+    for pair in _OPERANDS:
         lower_builtin(plain, *pair)(emit)
 
 

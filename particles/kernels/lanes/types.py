@@ -64,13 +64,11 @@ def float_of(kind: Any) -> Any:
 
 
 def widest(*kinds: Any) -> Any:
-    """The type of arithmetic on these: lanes if any are, else the first float; numbers follow the lanes' float type."""
-    for kind in kinds:
-        if isinstance(kind, Lanes):
-            return kind
-    for kind in kinds:
-        if isinstance(kind, types.Float):
-            return kind
+    """The type of arithmetic on these: rows or lanes if any are, else the first float, whose type numbers follow."""
+    for wider in (Rows, Lanes, types.Float):
+        for kind in kinds:
+            if isinstance(kind, wider):
+                return kind
     return types.float64
 
 
@@ -90,6 +88,9 @@ def lift(context: Any, builder: Any, value: Any, kind: Any, wanted: Any) -> Any:
     """A value as `wanted`: cast, and copied into every lane."""
     if kind == wanted:
         return value
+    if isinstance(wanted, Rows):
+        row = lift(context, builder, value, kind, wanted.lanes)
+        return mapped(builder, lambda _: row, [zero(context.get_value_type(wanted))])
     if isinstance(wanted, Lanes):
         return splat(builder, context.cast(builder, value, kind, wanted.dtype), wanted.width)
     return context.cast(builder, value, kind, wanted)
@@ -99,9 +100,21 @@ def lifted(context: Any, builder: Any, signature: Any, args: Any) -> list[Any]:
     return [lift(context, builder, a, k, signature.return_type) for a, k in zip(args, signature.args, strict=True)]
 
 
+def mapped(builder: Any, emit: Callable[..., Any], args: Any) -> Any:
+    """`emit` of vectors, or of each row of rows."""
+    rows = args[0]
+    if not isinstance(rows.type, ir.ArrayType):
+        return emit(*args)
+    for q in range(rows.type.count):
+        rows = builder.insert_value(rows, emit(*(builder.extract_value(a, q) for a in args)), q)
+    return rows
+
+
 def intrinsic(builder: Any, name: str, *args: Any) -> Any:
     """An LLVM intrinsic of float arguments of one type."""
     kind = args[0].type
+    if isinstance(kind, ir.ArrayType):
+        return mapped(builder, lambda *rows: intrinsic(builder, name, *rows), args)
     element = kind.element if isinstance(kind, ir.VectorType) else kind
     bits = "f64" if isinstance(element, ir.DoubleType) else "f32"
     suffix = f"v{kind.count}{bits}" if isinstance(kind, ir.VectorType) else bits
