@@ -8,6 +8,7 @@ A file that has them still is not read again. Without the index, or where it doe
 
 import contextlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -95,7 +96,7 @@ class Records:
             self._saved = dict(self._entries)
 
     def _name(self, path: Path) -> str:
-        return str(path.absolute().relative_to(self.out.absolute()))
+        return os.path.relpath(path, self.out)
 
 
 def _read(path: Path) -> dict[str, Entry]:

@@ -15,7 +15,7 @@ from particles.experiments.records import Records
 from particles.experiments.sweep import run_file, run_path
 from particles.files.atomic import write_whole
 from particles.files.reading import size_of
-from particles.storage import forms, netcdf
+from particles.storage import forms, netcdf_writer
 from particles.storage.provenance import fingerprint, provenance
 from particles.storage.run_file import open_root
 
@@ -90,7 +90,7 @@ class Views(NamedTuple):
         for name, values in self.whole.data_vars.items():
             for dim, size in values.sizes.items():
                 if str(dim) not in file:
-                    netcdf.put_dimension(file, str(dim), size)
+                    netcdf_writer.put_dimension(file, str(dim), size)
             held = {key: self.records[key][name].shape for key in self.places.values() if name in self.records[key]}
             parts = [
                 (str(run_file(Path(), key)), (*place, *map(slice, held[key])), held[key])
@@ -98,7 +98,7 @@ class Views(NamedTuple):
                 if key in held
             ]
             sizes = {str(dim): size for dim, size in values.sizes.items()}
-            netcdf.put_view(file, str(name), sizes, parts).attrs.update(values.attrs)
+            netcdf_writer.put_view(file, str(name), sizes, parts).attrs.update(values.attrs)
 
 
 def axes_of(plan: Plan) -> list["grid.Axis"]:
@@ -199,7 +199,7 @@ def write(plan: Plan, out: Path, known: Records | None = None) -> Summary:
         groups["/limit"] = _aligned(finest, root)
         groups["/limit"].attrs = {}
     path = out / FILE
-    write_whole(path, netcdf.packed(groups, views and views.put))
+    write_whole(path, netcdf_writer.packed(groups, views and views.put))
     return Summary(path, root, setups, records)
 
 

@@ -24,7 +24,7 @@ from particles.escapes import escaped
 from particles.files.atomic import write_whole
 from particles.measures.measure import Measure
 from particles.population.observables import MOMENTS, Observable
-from particles.storage import forms, netcdf
+from particles.storage import forms, netcdf_writer
 from particles.storage.attributes import attribute
 from particles.storage.checkpoint import Row
 from particles.storage.manifest import Event
@@ -133,7 +133,7 @@ class Run:
                 f"{path} for {self.left.folder}",
                 f"Save it as {self.left.folder.parent / path.name}.",
             )
-        write_whole(path, netcdf.packed(groups, partial(_refer, self.left, path) if self.left else None))
+        write_whole(path, netcdf_writer.packed(groups, partial(_refer, self.left, path) if self.left else None))
         return path
 
     def __repr__(self) -> str:

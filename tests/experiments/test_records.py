@@ -36,11 +36,12 @@ def stamps(out):
 
 @contextlib.contextmanager
 def opened():
-    """The names of the files that HDF5 is asked for meanwhile."""
+    """The names of the files on disk that HDF5 is asked for meanwhile."""
     names, real = [], h5py.h5f.open
 
     def look(name, *arguments, **options):
-        names.append(os.path.basename(os.fsdecode(name)))
+        if os.fsdecode(name).endswith(".h5"):  # else it is in memory
+            names.append(os.path.basename(os.fsdecode(name)))
         return real(name, *arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
