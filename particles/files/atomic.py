@@ -213,7 +213,7 @@ def clear_parts(folder: Path, name: str = "*") -> None:
     names: list[str] = []
     with contextlib.suppress(OSError):  # it is not there, or nobody may look
         names = [part for part in os.listdir(folder) if part.endswith(".part")]
-    for part in fnmatch.filter(names, f".{name}.*.part"):
+    for part in fnmatch.filter(names, f".{name}.*.part") if names else ():  # to compile a pattern takes 0.2 ms
         remove(folder / part)
 
 
