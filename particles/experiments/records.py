@@ -60,7 +60,8 @@ class Records:
     """What is known of a folder's files; only for who holds the folder. datasets: what runs recorded, by hash."""
 
     def __init__(self, out: Path) -> None:
-        self.out, self.datasets = out, dict[str, "xarray.Dataset"]()
+        self.out, self._prefix = out, os.path.join(os.path.abspath(out), "")
+        self.datasets = dict[str, "xarray.Dataset"]()
         self._left = _MOST
         self._entries = _read(self.out / FILE)
         self._saved = dict(self._entries)
@@ -96,7 +97,7 @@ class Records:
             self._saved = dict(self._entries)
 
     def _name(self, path: Path) -> str:
-        return os.path.relpath(path, self.out)
+        return os.path.abspath(path).removeprefix(self._prefix)
 
 
 def _read(path: Path) -> dict[str, Entry]:

@@ -14,7 +14,7 @@ from support.configs import SMALL_TOML, planned
 from support.summaries import COUNTS, LIMIT
 from support.sweeps import Silent, all_contents, contents
 
-from particles.experiments import outputs, records, summary
+from particles.experiments import outputs, records, summary, sweep
 from particles.experiments.records import Records, stamp_of
 from particles.experiments.sweep import run_path, run_sweep
 from particles.plotting.style import described
@@ -144,6 +144,18 @@ def test_sweep__reads_a_run_again_whose_file_changed(finished, change):
     assert names.count(f"{made.cases[1].key}.h5") == 1 and len(names) == len(made.cases)
     assert all_contents(out) == wanted
     assert repeated(out)[2] is False
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_sweep__looks_at_the_particles_beside_a_run_each_time(tmp_path, monkeypatch, lost):
+    """A run's file does not change where those that it refers to do."""
+    monkeypatch.setattr(sweep, "GATHERED", 10)
+    repeated(tmp_path, COUNTS)
+    (part,) = tmp_path.rglob("*.particles/*.h5")
+    if lost:
+        part.unlink()
+    _, statuses, _ = repeated(tmp_path, COUNTS)
+    assert statuses == ["kept", "finished" if lost else "kept"] and len([*tmp_path.rglob("*.particles/*.h5")]) == 1
 
 
 def cut(path):
