@@ -198,8 +198,8 @@ def write(plan: Plan, out: Path, known: Records | None = None) -> Summary:
         finest = finest.rename({"particle": "node"} if "particle" in finest.dims else {})  # they are as many as it has
         groups["/limit"] = _aligned(finest, root)
         groups["/limit"].attrs = {}
-    path = out / FILE
-    write_whole(path, netcdf_writer.packed(groups, views and views.put))
+    path, packed = out / FILE, {name: netcdf_writer.group_of(data) for name, data in groups.items()}
+    write_whole(path, netcdf_writer.packed(packed, views and views.put))
     return Summary(path, root, setups, records)
 
 

@@ -1,4 +1,4 @@
-"""Groups of xarray datasets as one HDF5 file in memory: dimension scales and attributes as netCDF-4 has them.
+"""Datasets as one HDF5 file in memory: dimension scales and attributes as netCDF-4 has them.
 
 Through xarray's own layers writing a run takes twenty times as long: a sweep would wait longer for its files than for
 its numbers.
@@ -18,11 +18,37 @@ from particles.storage.netcdf import BARE
 
 if TYPE_CHECKING:
     import xarray
+    from numpy.typing import NDArray
 
 Part = tuple[str, tuple[Any, ...], tuple[int, ...]]  # of a view: a file's name, where it goes, its shape
 _TEXTS, _PLAIN = "OU", "iuf"  # kinds of arrays, as NumPy has them
 _TEXT, _TEXT_HERE = (h5t.py_create(h5py.string_dtype(), logical=stored) for stored in (True, False))
 _ONE = h5s.create(h5s.SCALAR)
+
+
+class Variable(NamedTuple):
+    """An array that is written, with the names of its dimensions."""
+
+    dims: tuple[str, ...]
+    values: "NDArray[Any]"
+    attrs: Mapping[Any, Any]
+
+
+class Group(NamedTuple):
+    """A dataset as what is written of it. To make one of xarray's takes as long as to write it."""
+
+    variables: Mapping[str, Variable]
+    coords: frozenset[str] = frozenset()
+    attrs: Mapping[Any, Any] = {}
+
+
+def group_of(data: "xarray.Dataset") -> Group:
+    """What is written of a dataset of xarray."""
+    variables = {
+        str(name): Variable(tuple(map(str, item.dims)), item.values, item.attrs)
+        for name, item in data.variables.items()
+    }
+    return Group(variables, frozenset(map(str, data.coords)), data.attrs)
 
 
 class _Array(NamedTuple):
@@ -44,8 +70,8 @@ class _Layout(NamedTuple):
     sizes: tuple[tuple[str, int], ...]
 
 
-def packed(groups: Mapping[str, "xarray.Dataset"], more: "Callable[[h5py.File], None] | None" = None) -> memoryview:
-    """The bytes of an HDF5 file that holds these datasets, by group path; arrays carry checksums.
+def packed(groups: Mapping[str, Group], more: "Callable[[h5py.File], None] | None" = None) -> memoryview:
+    """The bytes of an HDF5 file that holds these groups, by path; arrays carry checksums.
 
     more: what else is put into the file. The runs of a sweep differ in little but their numbers: they go into a copy of
     a file without any, which takes a quarter of the time.
@@ -56,25 +82,20 @@ def packed(groups: Mapping[str, "xarray.Dataset"], more: "Callable[[h5py.File], 
             group = file[path]
             _put_attributes(group, data.attrs)
             for name, variable in data.variables.items():
-                _fill(group, str(name), variable)
+                _fill(group, name, variable)
         if more:
             more(file)
     return page.getbuffer()
 
 
-def _layout(path: str, data: "xarray.Dataset") -> _Layout:
-    arrays = (
-        _Array(
-            str(name),
-            tuple(map(str, variable.dims)),
-            variable.shape,
-            "O" if variable.dtype.kind in _TEXTS else variable.dtype.str,
-            name in data.coords,
-            tuple((key, value) for key, value in variable.attrs.items() if isinstance(value, str)),
-        )
-        for name, variable in data.variables.items()
-    )
-    return _Layout(path, tuple(arrays), tuple((str(dim), size) for dim, size in data.sizes.items()))
+def _layout(path: str, data: Group) -> _Layout:
+    arrays, sizes = [], dict[str, int]()
+    for name, (dims, values, attrs) in data.variables.items():
+        about = tuple((key, value) for key, value in attrs.items() if isinstance(value, str))
+        kind = "O" if values.dtype.kind in _TEXTS else values.dtype.str
+        arrays.append(_Array(name, dims, values.shape, kind, name in data.coords, about))
+        sizes |= zip(dims, values.shape, strict=True)
+    return _Layout(path, tuple(arrays), tuple(sizes.items()))
 
 
 @lru_cache(maxsize=16)
@@ -114,7 +135,7 @@ def _put(group: h5py.Group, layout: _Layout) -> None:
                 group[array.name].dims[axis].attach_scale(group[dim])
 
 
-def _fill(group: h5py.Group, name: str, variable: "xarray.Variable") -> None:
+def _fill(group: h5py.Group, name: str, variable: Variable) -> None:
     """Put an array's numbers, and the attributes that are no texts, into a file without any."""
     array, item = variable.values, h5py.Dataset(h5d.open(group.id, name.encode()))
     _put_attributes(item, {key: value for key, value in variable.attrs.items() if not isinstance(value, str)})

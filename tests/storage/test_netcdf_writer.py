@@ -8,7 +8,7 @@ import pytest
 import xarray
 
 from particles.storage import netcdf_writer
-from particles.storage.netcdf_writer import packed
+from particles.storage.netcdf_writer import group_of
 
 R = np.random.default_rng(0)
 
@@ -31,6 +31,10 @@ def recorded(rows=3, seed=0, text="a run"):
         coords={"time": ("time", np.arange(rows) * 0.5, about), "iteration": ("time", np.arange(rows), {})},
         attrs={"config": text, "seed": seed, "empty": "", "parts": np.arange(2) + seed},
     )
+
+
+def packed(groups, more=None):
+    return netcdf_writer.packed({path: group_of(data) for path, data in groups.items()}, more)
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +78,7 @@ def test_packed__makes_one_layout_for_all_runs_of_one_shape():
 
 def test_packed__holds_no_numbers_in_a_layout():
     packed({"/": recorded(rows=40)})
-    (layout,) = [netcdf_writer._layout("/", recorded(rows=40))]
+    (layout,) = [netcdf_writer._layout("/", group_of(recorded(rows=40)))]
     assert recorded(rows=40).nbytes > 10**6 > 20 * len(netcdf_writer._empty((layout,)))
 
 
