@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from particles.errors import DamagedError
+from particles.errors import StorageError
 from particles.experiments import summary
 from particles.experiments.plan import Plan
 from particles.experiments.records import Records, stamp_of
@@ -28,7 +28,7 @@ def update(
     path, origin = out / summary.FILE, _origin(plan, out, records)
     for state in (origin + _DRAWN, *([] if draw else [origin])) if origin else ():
         if path in (files := records.made_of(state)):
-            with contextlib.suppress(DamagedError):  # then it is written anew
+            with contextlib.suppress(StorageError):  # then it is written anew
                 return _read(path), files if draw else [path], False
     result = summary.write(plan, out, records)
     figures = draw(result) if draw else None

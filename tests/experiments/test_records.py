@@ -192,6 +192,14 @@ def test_sweep__writes_its_file_anew_where_it_changed(finished, harm):
     assert repeated(out)[2] is False
 
 
+def test_sweep__writes_its_file_anew_where_it_cannot_be_read_now(finished, unreadable):
+    _, out = finished
+    wanted = contents(out / summary.FILE)
+    with unreadable(errno.EIO, lambda path: path.name == summary.FILE):
+        assert repeated(out)[2]
+    assert contents(out / summary.FILE) == wanted
+
+
 def test_sweep__that_grows_opens_each_older_file_once(finished):
     _, out = finished
     larger = ("start.count=[8, 16, 24]", LIMIT)
