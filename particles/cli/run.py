@@ -5,8 +5,9 @@ import contextlib
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from particles.cli import json_output, tables
 from particles.cli.json_output import Answer
@@ -17,10 +18,14 @@ from particles.experiments import placement
 from particles.experiments.folder import settle
 from particles.experiments.parts import alone, beside_others, part_of
 from particles.experiments.plan import Case, Plan
-from particles.experiments.sweep import Outcome, Recorded, earlier, run_path, run_sweep
+from particles.experiments.records import Records
+from particles.experiments.sweep import Outcome, earlier, run_path, run_sweep
 from particles.files.atomic import write_whole
 from particles.population.population import Engine, Local
 from particles.population.ray.engine import Ray
+
+if TYPE_CHECKING:
+    from particles.experiments.summary import Summary
 
 _NAMED = 5  # missing runs that are named
 
@@ -34,11 +39,12 @@ def run(console: Console, plan: Plan, chosen: argparse.Namespace) -> Answer:
         engines = _placed(stack, console, todo, chosen)
         with moment:
             whole = _settled(plan, out)  # not before all options were found good
-        outcomes, caught = _swept(console, todo, out, chosen, engines)
+        records = None if chosen.part else Records(out)
+        outcomes, caught = _swept(console, todo, out, chosen, engines, records)
         if caught:
             console.print(f"stopped; run the same command again to continue. Results so far: {out}")
             return _answer(plan, out, outcomes, CODES[signal.Signals(caught[0])], "stopped", {})
-        concluded = {} if chosen.part else _conclude(console, whole, out, chosen.no_figure)
+        concluded = _conclude(console, whole, out, chosen.no_figure, records) if records else {}
     return _judged(plan, out, outcomes, concluded)
 
 
@@ -47,15 +53,15 @@ def gather(console: Console, plan: Plan, chosen: argparse.Namespace) -> Answer:
     out: Path = chosen.out / plan.name
     if file := next((path for path in (chosen.out, out) if path.exists() and not path.is_dir()), None):
         raise StorageError(f"{file} is no folder. Give the folder that `particles run` got as --out.")
-    recorded: Recorded = {}
-    outcomes = [earlier(case, out, recorded) or Outcome(case, "missing") for case in plan.cases]
+    records = Records(out)
+    outcomes = [earlier(case, out, records) or Outcome(case, "missing") for case in plan.cases]
     missing = [outcome.case for outcome in outcomes if outcome.status == "missing"]
     if missing:
         print(f"particles: {_lacking(missing, len(outcomes), out)}", file=sys.stderr)
         return _answer(plan, out, outcomes, FAILED, "missing", {})
     _writable(out)
     with alone(out):
-        concluded = _conclude(console, _settled(plan, out), out, chosen.no_figure, recorded)
+        concluded = _conclude(console, _settled(plan, out), out, chosen.no_figure, records)
     return _judged(plan, out, outcomes, concluded)
 
 
@@ -91,7 +97,12 @@ def _settled(plan: Plan, out: Path) -> Plan | None:
 
 
 def _swept(
-    console: Console, todo: Plan, out: Path, chosen: argparse.Namespace, engines: tuple[Engine | None, Engine | None]
+    console: Console,
+    todo: Plan,
+    out: Path,
+    chosen: argparse.Namespace,
+    engines: tuple[Engine | None, Engine | None],
+    records: Records | None,
 ) -> tuple[list[Outcome], list[int]]:
     """What became of the runs, and the signals that came meanwhile, which end them so that they can go on."""
     from particles.cli.progress import Ticker
@@ -105,7 +116,7 @@ def _swept(
     before = {number: signal.signal(number, ask_to_stop) for number in CODES}
     ticker, settings = Ticker(console, chosen.quiet), (chosen.threads, chosen.checkpoint, stop)
     try:
-        outcomes = run_sweep(todo, out, ticker, *settings, *engines, chosen.keep, bool(chosen.part))
+        outcomes = run_sweep(todo, out, ticker, *settings, *engines, chosen.keep, bool(chosen.part), records)
     finally:
         ticker.close()
         for number, handler in before.items():
@@ -151,29 +162,31 @@ def _placed(
     return None, None
 
 
-def _conclude(
-    console: Console, plan: Plan | None, out: Path, no_figure: bool, recorded: Recorded | None = None
-) -> dict[str, Any]:
+def _conclude(console: Console, plan: Plan | None, out: Path, no_figure: bool, records: Records) -> dict[str, Any]:
     """The sweep's file, its tables and its figure; nothing of a plan that cannot be made again."""
-    from particles.experiments import summary
-    from particles.plotting import style
+    from particles.experiments import outputs
 
     if plan is None:
         return {}
-    result = summary.write(plan, out, recorded)
+    result, files, written = outputs.update(plan, out, records, None if no_figure else partial(_figures, plan, out))
     if result.table.data_vars:
         tables.swept(console, result.table, f"{plan.name}, at the last recorded time, seeds averaged")
     for setting, compared in result.setups:
         tables.comparison(console, setting, compared)
-    files = [result.path]
-    if not no_figure:
-        with style.optional("the figure"):
-            from particles.experiments import figures
-
-            files += figures.draw(plan, out, result)
     for file in files:
-        console.print(f"wrote {file}")
+        console.print(f"wrote {file}" if written else f"{file} is up to date")
     return {"files": files, "comparison": [json_output.comparison(*pair) for pair in result.setups]}
+
+
+def _figures(plan: Plan, out: Path, result: "Summary") -> list[Path] | None:
+    """The figures that were drawn; None where one could not be."""
+    from particles.plotting import style
+
+    with style.optional("the figure"):
+        from particles.experiments import figures
+
+        return figures.draw(plan, out, result)
+    return None
 
 
 def _writable(out: Path) -> None:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from particles.checks import numpy_settings
 from particles.data.dataset import Dataset, Stream
-from particles.experiments import summary
+from particles.experiments import outputs
 from particles.experiments.folder import settle
 from particles.experiments.object_plan import object_plan
 from particles.experiments.parts import alone, work_of
 from particles.experiments.plan import Case
+from particles.experiments.records import Records
 from particles.experiments.sweep import Outcome, run_sweep
 from particles.experiments.sweep_dataset import open_planned
 from particles.files.atomic import make_folder
@@ -144,12 +145,13 @@ def sweep(
         whole, notice = settle(plan, folder)
         if notice:
             warnings.warn(notice, stacklevel=2)
+        records = Records(folder)
         held = engine.held() if isinstance(engine, Ray) else nullcontext()
         with held, _Bar(progress) as bar, interruptible() as stop:
-            outcomes = run_sweep(plan, folder, bar, threads, stop=stop, tasks=tasks, engine=particles)
+            outcomes = run_sweep(plan, folder, bar, threads, stop=stop, tasks=tasks, engine=particles, records=records)
         _warn(outcomes)
         if whole and not stop.is_set():
-            summary.write(whole, folder)
+            outputs.update(whole, folder, records)
     return open_planned(plan, folder)
 
 

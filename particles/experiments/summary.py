@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from particles.analysis.convergence import compare
 from particles.errors import StorageError
 from particles.experiments.plan import Case, Plan
-from particles.experiments.sweep import Recorded, run_file, run_path
+from particles.experiments.records import Records
+from particles.experiments.sweep import run_file, run_path
 from particles.files.atomic import write_whole
 from particles.files.reading import size_of
-from particles.storage import forms, netcdf
+from particles.storage import forms, netcdf_writer
 from particles.storage.provenance import fingerprint, provenance
 from particles.storage.run_file import open_root
 
@@ -30,17 +31,17 @@ FILE = "sweep.h5"
 VIEWED = 500
 
 
-def gather(plan: Plan, out: Path, known: Recorded | None = None) -> Recorded:
+def gather(plan: Plan, out: Path, known: Records | None = None) -> "dict[str, xarray.Dataset]":
     """The recorded datasets of the sweep's runs that are there, by hash; a warning for each that cannot be read.
 
-    known: those that were read already.
+    known: of which those that are in memory are not read.
     """
-    records = {}
+    held, records = known.datasets if known else {}, {}
     for case in plan.cases:
         path = run_path(out, case)
         try:
-            if known and case.key in known:
-                records[case.key] = forms.checked_run(path, known[case.key])
+            if case.key in held:
+                records[case.key] = forms.checked_run(path, held[case.key])
             elif size_of(path) is not None:
                 records[case.key] = forms.checked_run(path, open_root(path))
         except StorageError as error:
@@ -89,7 +90,7 @@ class Views(NamedTuple):
         for name, values in self.whole.data_vars.items():
             for dim, size in values.sizes.items():
                 if str(dim) not in file:
-                    netcdf.put_dimension(file, str(dim), size)
+                    netcdf_writer.put_dimension(file, str(dim), size)
             held = {key: self.records[key][name].shape for key in self.places.values() if name in self.records[key]}
             parts = [
                 (str(run_file(Path(), key)), (*place, *map(slice, held[key])), held[key])
@@ -97,7 +98,7 @@ class Views(NamedTuple):
                 if key in held
             ]
             sizes = {str(dim): size for dim, size in values.sizes.items()}
-            netcdf.put_view(file, str(name), sizes, parts).attrs.update(values.attrs)
+            netcdf_writer.put_view(file, str(name), sizes, parts).attrs.update(values.attrs)
 
 
 def axes_of(plan: Plan) -> list["grid.Axis"]:
@@ -161,7 +162,7 @@ def _aligned(group: "xarray.Dataset", root: "xarray.Dataset") -> "xarray.Dataset
     return group.reindex({dim: root[dim].values for dim in shared})
 
 
-def _times_of(records: Recorded) -> dict[str, str]:
+def _times_of(records: "dict[str, xarray.Dataset]") -> dict[str, str]:
     """The names of the times of predictions in the file, by those that a comparison has."""
     data = next(data for data in records.values() if "prediction" in data)
     dim = next(str(dim) for dim in data["prediction"].dims if forms.timed(dim))
@@ -176,7 +177,7 @@ def attributes_of(plan: Plan) -> dict[str, str]:
     return about | provenance()
 
 
-def write(plan: Plan, out: Path, known: Recorded | None = None) -> Summary:
+def write(plan: Plan, out: Path, known: Records | None = None) -> Summary:
     """Write sweep.h5: / the table and views of the runs, /comparison the distance from the limit, /limit its record."""
     import xarray
 
@@ -197,8 +198,8 @@ def write(plan: Plan, out: Path, known: Recorded | None = None) -> Summary:
         finest = finest.rename({"particle": "node"} if "particle" in finest.dims else {})  # they are as many as it has
         groups["/limit"] = _aligned(finest, root)
         groups["/limit"].attrs = {}
-    path = out / FILE
-    write_whole(path, netcdf.packed(groups, views and views.put))
+    path, packed = out / FILE, {name: netcdf_writer.group_of(data) for name, data in groups.items()}
+    write_whole(path, netcdf_writer.packed(packed, views and views.put))
     return Summary(path, root, setups, records)
 
 

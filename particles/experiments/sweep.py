@@ -11,15 +11,15 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from particles.errors import DamagedError, DivergedError, ParticlesError, StorageError
 from particles.experiments.jobs import split
 from particles.experiments.parts import sole_maker
 from particles.experiments.plan import Case, Plan
+from particles.experiments.records import Records, Stamp, stamp_of
 from particles.experiments.spec import KnownData
 from particles.files.atomic import clear_parts, make_folder, write_whole
-from particles.files.reading import size_of
 from particles.population.population import Engine, Local, Watch, cores
 from particles.simulation.checkpoints import Checkpoints
 from particles.simulation.simulate import simulate
@@ -27,10 +27,8 @@ from particles.storage import netcdf
 from particles.storage.run import Run
 from particles.storage.run_file import verified
 
-if TYPE_CHECKING:
-    import xarray
-
 GATHERED = 2**24  # particles up to which a run's file holds them itself; more are left where they live, and referred to
+_ENDS = ("finished", "diverged")  # of runs that have a file
 
 
 class Outcome(NamedTuple):
@@ -61,28 +59,34 @@ def particles_path(out: Path, case: Case) -> Path:
     return out / "runs" / f"{case.key}.particles"
 
 
-Recorded = dict[str, "xarray.Dataset"]  # what runs recorded, by hash
-
-
-def ended(out: Path, case: Case, recorded: Recorded | None = None) -> str | None:
+def ended(out: Path, case: Case, records: Records | None = None) -> str | None:
     """How this run ended, "finished" or "diverged", if its file is there, reads back whole and belongs to it.
 
-    recorded: what the run recorded is put there. Raises StorageError where the file cannot be read now.
+    records: what is known already, and gets to know the rest. Raises StorageError where the file cannot be read now.
     """
     path = run_path(out, case)
-    if size_of(path) is None:
+    if records and (entry := records.known(path)) and entry.state in _ENDS:
+        return entry.state
+    if (stamp := stamp_of(path)) is None:
         return None
     try:
-        data = None if recorded is None else verified(path, netcdf.dataset)
-        attrs = verified(path, netcdf.attributes) if data is None else data.attrs
+        data = verified(path, netcdf.dataset) if records else None
+        attrs = data.attrs if data is not None else verified(path, netcdf.attributes)
     except DamagedError:
         return None  # it is written anew
     status = str(attrs.get("status"))
-    if attrs.get("config_hash") != case.key or status not in ("finished", "diverged"):
+    if attrs.get("config_hash") != case.key or status not in _ENDS:
         return None
-    if recorded is not None and data is not None:
-        recorded[case.key] = data
+    if records and data is not None:
+        records.keep(case.key, data)
+        _note(records, case, status, stamp)
     return status
+
+
+def _note(records: Records, case: Case, status: str, stamp: Stamp | None) -> None:
+    """Remember how a run ended, unless it refers to files of particles: they may change while its own does not."""
+    if case.particles <= GATHERED:
+        records.note(run_path(records.out, case), status, stamp)
 
 
 class Monitor(Protocol):
@@ -98,7 +102,8 @@ class Errand(NamedTuple):
 
     engine: where the run's particles go. mark: a file in `out` that must be seen, or the folder is not the same one.
     data: what is sent along instead of being read by every process. shared: whether other processes make runs in `out`
-    as well. notice: what each run's events must hold of the machines.
+    as well. notice: what each run's events must hold of the machines. records: where tasks in this process keep what
+    runs recorded.
     """
 
     out: Path
@@ -109,6 +114,7 @@ class Errand(NamedTuple):
     data: KnownData = {}
     shared: bool = False
     notice: str = ""
+    records: Records | None = None
 
 
 def run_sweep(
@@ -122,30 +128,32 @@ def run_sweep(
     engine: Engine | None = None,
     keep_every: int = 0,
     shared: bool = False,
+    records: Records | None = None,
 ) -> list[Outcome]:
     """Run what is not there yet, the largest first, each a task; each run's file is whole or not there.
 
     tasks: whose tasks the runs are, this machine's threads by default. engine: where each run's particles go, by
     default an equal share of those threads. `stop`: set it to end after the iterations under way; the runs' states are
     kept and the next call goes on from them. shared: other processes make runs in the same folder, perhaps the same.
+    records: what is known of the folder's files, so that those that did not change are not opened.
     """
     stop, out = stop or threading.Event(), out.absolute()
     make_folder(out / "runs")
     if not shared:
         clear_parts(out / "runs")
         clear_parts(out)
-    before = {case.key: earlier(case, out) for case in plan.cases}
+    before = {case.key: earlier(case, out, records) for case in plan.cases}
     todo = sorted((case for case in plan.cases if not before[case.key]), key=lambda case: -case.particles)
     monitor.begin(plan.cases, todo)
     workers = max(1, min(threads or cores(), len(todo)))
     tasks, engine = tasks or Local(workers), engine or Local((threads or cores()) // workers)
     outcomes = [outcome for outcome in before.values() if outcome]
     mark = f".seen-{secrets.token_hex(8)}"
-    data, jobs = ({}, todo) if isinstance(tasks, Local) else split(todo)
+    (data, jobs), here = (({}, todo), records) if isinstance(tasks, Local) else (split(todo), None)
     notice = tasks.notice() if todo else ""
     if notice:
         warnings.warn(f"{plan.name}: {notice}", stacklevel=2)
-    errand = Errand(out, engine, checkpoint_seconds, keep_every, mark, data, shared, notice)
+    errand = Errand(out, engine, checkpoint_seconds, keep_every, mark, data, shared, notice, here)
     watch = Watch(lambda number, iteration: monitor.step(todo[number], iteration, todo[number].spec.steps), stop.is_set)
     write_whole(out / mark, b"")
     try:
@@ -153,6 +161,9 @@ def run_sweep(
             outcome = result if isinstance(result, Outcome) else Outcome(todo[number], "failed", str(result))
             outcome = outcome._replace(case=todo[number])  # a job may lack what runs share
             outcomes.append(outcome)
+            if records and outcome.status in _ENDS:
+                with contextlib.suppress(StorageError):  # then its file is read next time
+                    _note(records, outcome.case, outcome.status, stamp_of(run_path(out, outcome.case)))
             monitor.end(outcome)
             if not isinstance(tasks, Local):  # in this process it was told when it happened
                 for event in outcome.events:
@@ -165,14 +176,16 @@ def run_sweep(
         if not shared:  # another task may be about to begin in it
             with contextlib.suppress(OSError):  # it has states of runs that were stopped
                 (out / "checkpoints").rmdir()
+        if records:
+            records.save()
     reported = {outcome.case.key for outcome in outcomes}
     return [*outcomes, *(Outcome(case, "stopped") for case in todo if case.key not in reported)]
 
 
-def earlier(case: Case, out: Path, recorded: Recorded | None = None) -> Outcome | None:
-    """What became of a run in an earlier call, and in `recorded` what it recorded; None where it is to be run."""
+def earlier(case: Case, out: Path, records: Records | None = None) -> Outcome | None:
+    """What became of a run in an earlier call; None where it is to be run."""
     try:
-        status = ended(out, case, recorded)
+        status = ended(out, case, records)
     except StorageError as error:
         warnings.warn(f"{error}", stacklevel=3)
         return Outcome(case, "failed", str(error))
@@ -222,6 +235,8 @@ def _run_to_file(errand: Errand, case: Case, note: Callable[[int], bool]) -> Out
     if errand.notice:
         run.dataset.attrs["events"] = json.dumps([{"iteration": 0, "what": errand.notice}, *run.events])
     run.save(run_path(out, case))
+    if errand.records:
+        errand.records.keep(case.key, run.dataset)
     shutil.rmtree(keep, ignore_errors=True)
     return Outcome(case, status, message, tuple(str(event["what"]) for event in events))
 

@@ -8,6 +8,7 @@ is to be: nothing is written through one. `particles/files/reading.py` is the ot
 import contextlib
 import errno
 import fcntl
+import fnmatch
 import os
 import secrets
 import stat
@@ -209,8 +210,11 @@ def clear_parts(folder: Path, name: str = "*") -> None:
 
     Only who holds those files' lock may: a part may be another process's that is writing it.
     """
-    for part in folder.glob(f".{name}.*.part"):
-        remove(part)
+    names: list[str] = []
+    with contextlib.suppress(OSError):  # it is not there, or nobody may look
+        names = [part for part in os.listdir(folder) if part.endswith(".part")]
+    for part in fnmatch.filter(names, f".{name}.*.part") if names else ():  # to compile a pattern takes 0.2 ms
+        remove(folder / part)
 
 
 def remove(path: Path) -> None:

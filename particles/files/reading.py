@@ -29,8 +29,15 @@ _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a de
 
 
 def size_of(path: Path) -> int | None:
-    """The bytes of a file; None where there is no file. Raises StorageError where that cannot be known now, and for a
-    pipe, a socket or a device.
+    """The bytes of a file; None where there is no file. Raises StorageError as `status_of`."""
+    status = status_of(path)
+    return None if status is None else status.st_size
+
+
+def status_of(path: Path) -> os.stat_result | None:
+    """What the system says of a file; None where there is no file.
+
+    Raises StorageError where that cannot be known now, and for a pipe, a socket or a device.
     """
     try:
         about = path.stat()
@@ -42,7 +49,7 @@ def size_of(path: Path) -> int | None:
         raise StorageError(f"{path!r} is no file's name: {error}.") from error
     if kind := _KINDS.get(stat.S_IFMT(about.st_mode)):
         raise StorageError(f"{path} is no file: it is {kind}. Give a regular file.")
-    return None if stat.S_ISDIR(about.st_mode) else about.st_size
+    return None if stat.S_ISDIR(about.st_mode) else about
 
 
 def content_of(path: Path, remedy: str = "") -> bytes:

@@ -45,6 +45,7 @@ from particles.storage.virtual_dataset import create_virtual, format_of
 
 Row = tuple[int, Values]  # what was recorded at one iteration
 _MANIFEST_NAME = re.compile(r"checkpoint-\d{12}-\w+\.json")
+_NAME = re.compile(r"(checkpoint|particles|rows)-(\d{12})-([^-.]+)[-.].*")
 _MEMORY = "memory"
 _KEPT = 2
 
@@ -68,7 +69,6 @@ class CheckpointFolder:
 
     def __init__(self, folder: Path, config_hash: str, keep_every: int = 0) -> None:
         self.folder, self.config_hash, self.keep_every = folder, config_hash, keep_every
-        self._own = re.compile(rf"(checkpoint|particles|rows)-(\d{{12}})-{config_hash}[-.].*")
         self._pages: list[Page] = []  # that the newest checkpoint stands on
         self._number = 0
         self.left_out: list[str] = []  # what to know of the last resumption, such as checkpoints that were unusable
@@ -153,8 +153,8 @@ class CheckpointFolder:
 
     def _files(self) -> dict[str, tuple[str, int]]:
         """The names of this run's files with their kind and iteration."""
-        matches = map(self._own.fullmatch, names_in(self.folder))
-        return {match[0]: (match[1], int(match[2])) for match in matches if match}
+        matches = map(_NAME.fullmatch, names_in(self.folder))
+        return {match[0]: (match[1], int(match[2])) for match in matches if match and match[3] == self.config_hash}
 
     def _read(self, path: Path, done: bool = True) -> Manifest:
         if not done:

@@ -1,17 +1,13 @@
-"""Groups of xarray datasets as one HDF5 file, in memory and back: dimension scales and attributes as netCDF-4 has them.
+"""xarray datasets from an HDF5 file of ours: dimension scales and attributes as netCDF-4 has them.
 
-xarray opens such a file itself (`open_datatree(path, engine="h5netcdf")`), and that is how a user reads it. Through the
-same layers, writing a run took 120 ms here and reading it 95: a sweep of a hundred runs waited longer for its files
-than for its numbers. This takes 20 and 17, and verifies checksums without building anything.
+xarray opens such a file itself (`open_datatree(path, engine="h5netcdf")`), and that is how a user reads it. Through its
+layers reading a run takes five times as long. Here checksums are verified without building anything.
 """
 
-import io
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-
-import h5py
 
 from particles.files.hdf5_file import Hdf5File
 from particles.files.hdf5_member import Member
@@ -20,75 +16,11 @@ if TYPE_CHECKING:
     import xarray
 
 # What marks a dimension without coordinate, and what these layers add to the attributes; xarray hides both.
-_BARE = "This is a netCDF dimension but not a netCDF variable."
+BARE = "This is a netCDF dimension but not a netCDF variable."
 _INTERNAL = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_FillValue", "coordinates", "_NCProperties"}
 FINAL = "/final"
-Part = tuple[str, tuple[Any, ...], tuple[int, ...]]  # of a view: a file's name, where it goes, its shape
 _RUN_FILE = re.compile(r"runs/[0-9a-f]{16}\.h5")
 _KNOWN = re.compile(r"/(final|limit|comparison(/\d+)?)")
-
-
-def packed(groups: Mapping[str, "xarray.Dataset"], more: "Callable[[h5py.File], None] | None" = None) -> memoryview:
-    """The bytes of an HDF5 file that holds these datasets, by group path; arrays carry checksums.
-
-    more: what else is put into the file.
-    """
-    page = io.BytesIO()
-    with h5py.File(page, "w") as file:
-        for path, data in groups.items():
-            _put(file.require_group(path), data)
-        if more:
-            more(file)
-    return page.getbuffer()
-
-
-def _put(group: h5py.Group, data: "xarray.Dataset") -> None:
-    group.attrs.update(data.attrs)
-    extra = " ".join(str(name) for name in data.coords if name not in data.dims)
-    if extra and not data.data_vars:
-        group.attrs["coordinates"] = extra
-    for name, variable in data.variables.items():
-        array = variable.values
-        text = array.dtype.kind in "OU"
-        item = group.create_dataset(
-            str(name),
-            data=array.astype(object) if text else array,
-            dtype=h5py.string_dtype() if text else None,
-            fletcher32=True if array.ndim and array.size and not text else None,
-        )
-        item.attrs.update(variable.attrs)
-        if extra and name in data.data_vars:
-            item.attrs["coordinates"] = extra
-    for dim, size in data.sizes.items():
-        if dim in data.coords:
-            group[str(dim)].make_scale(str(dim))
-        else:
-            put_dimension(group, str(dim), size)
-    for name, variable in data.variables.items():
-        for axis, dim in enumerate(variable.dims):
-            if name != dim:
-                group[str(name)].dims[axis].attach_scale(group[str(dim)])
-
-
-def put_dimension(group: h5py.Group, name: str, size: int) -> None:
-    """A dimension without coordinate."""
-    group.create_dataset(name, shape=(size,), dtype=">f4").make_scale(f"{_BARE}{size:10d}")
-
-
-def put_view(
-    group: h5py.Group, name: str, dims: Mapping[str, int], parts: "Iterable[Part]", dtype: str = "float64"
-) -> h5py.Dataset:
-    """The array of this name in other files as one virtual array over dimensions of the group, NaN between its parts.
-
-    Names of files are relative to the folder of the file that holds the view.
-    """
-    layout = h5py.VirtualLayout(shape=tuple(dims.values()), dtype=dtype)
-    for file, place, shape in parts:
-        layout[place] = h5py.VirtualSource(file, name, shape=shape, dtype=dtype)
-    item = group.create_virtual_dataset(name, layout, fillvalue=math.nan)
-    for axis, dim in enumerate(dims):
-        item.dims[axis].attach_scale(group[dim])
-    return item
 
 
 def everything(file: Hdf5File) -> dict[str, "xarray.Dataset"]:
@@ -142,7 +74,7 @@ def _words(file: Hdf5File, item: Member) -> list[str]:
 
 def dims_of(file: Hdf5File, name: str, item: Member) -> tuple[str, ...] | None:
     """The dimensions of an array; None for a group, and for what marks a dimension without coordinate."""
-    if item.shape is None or str(item.attribute("NAME", "")).startswith(_BARE):
+    if item.shape is None or str(item.attribute("NAME", "")).startswith(BARE):
         return None
     if item.array.is_scale:
         return (name,)

@@ -24,10 +24,11 @@ from particles.escapes import escaped
 from particles.files.atomic import write_whole
 from particles.measures.measure import Measure
 from particles.population.observables import MOMENTS, Observable
-from particles.storage import forms, netcdf
+from particles.storage import forms
 from particles.storage.attributes import attribute
 from particles.storage.checkpoint import Row
 from particles.storage.manifest import Event
+from particles.storage.netcdf_writer import Group, Variable, group_of, packed
 from particles.storage.provenance import fingerprint, provenance
 from particles.storage.virtual_dataset import StoredMeasure, create_virtual
 
@@ -124,16 +125,16 @@ class Run:
         >>> run.save("run.h5").name
         'run.h5'
         """
-        path, groups = Path(path), {"/": self.dataset}
+        path, groups = Path(path), {"/": group_of(self.dataset)}
         if self.left is None:
-            groups["/final"] = _measure_dataset(self)
+            groups["/final"] = _measure_group(self)
         elif not self.left.folder.absolute().is_relative_to(path.absolute().parent):
             raise InputError(
                 "a run's file must be beside or above the folder of its particles, and moves with it",
                 f"{path} for {self.left.folder}",
                 f"Save it as {self.left.folder.parent / path.name}.",
             )
-        write_whole(path, netcdf.packed(groups, partial(_refer, self.left, path) if self.left else None))
+        write_whole(path, packed(groups, partial(_refer, self.left, path) if self.left else None))
         return path
 
     def __repr__(self) -> str:
@@ -225,11 +226,10 @@ def _refer(left: StoredMeasure, path: Path, file: h5py.File) -> None:
     group.attrs["files"] = json.dumps([[files[part], part.bytes, part.sha256] for part in left.segments])
 
 
-def _measure_dataset(run: Run) -> "xarray.Dataset":
-    import xarray
-
-    data: dict[str, Any] = {}
+def _measure_group(run: Run) -> Group:
+    variables = {}
     for prefix, measure in (("", run.last), ("averaged_", run.average)):
         for values, (name, (text, equation, dims)) in zip(measure or (), LAST_MEASURE.items(), strict=False):
-            data[prefix + name] = (dims, values, {"long_name": text, "units": "1", "equation": equation})
-    return xarray.Dataset(data)
+            about = {"long_name": text, "units": "1", "equation": equation}
+            variables[prefix + name] = Variable(dims, values, about)
+    return Group(variables)

@@ -10,7 +10,7 @@ import numpy as np
 from particles.files.atomic import clear_parts, remove
 from particles.population.population import Population
 from particles.population.shard import Shard
-from particles.storage.netcdf import put_dimension, put_view
+from particles.storage.netcdf_writer import put_dimension, put_view
 from particles.storage.particle_files import Segment, checked_seen, write_segments
 
 

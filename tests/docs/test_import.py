@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from support.commands import LIMIT
+from support.configs import SMALL_TOML
 
 import particles as mf
 
@@ -84,3 +86,14 @@ def test_face__keeps_a_function_when_its_file_is_loaded():
         stub = ast.parse(Path(package.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
         lines = [node for node in stub.body if isinstance(node, ast.ImportFrom) and node.module]
         assert lines and not [line.module for line in lines if line.module in {name.name for name in line.names}]
+
+
+def test_run__of_a_sweep_on_this_machine_loads_neither_ray_nor_what_draws(tmp_path):
+    (tmp_path / "small.toml").write_text(SMALL_TOML)
+    words = ["run", f"{tmp_path}/small.toml", "--out", f"{tmp_path}/out", "--quiet", "--json", *LIMIT[:2]]
+    loaded = modules_after(
+        "import contextlib, io\nfrom particles.cli.main import main\n"
+        f"with contextlib.redirect_stdout(io.StringIO()):\n    assert main({words!r}) == 0"
+    )
+    assert not loaded & {"ray", "matplotlib", "dask", "h5netcdf", "netCDF4", "IPython", "tqdm"}
+    assert (tmp_path / "out" / "small" / "sweep.h5").is_file()

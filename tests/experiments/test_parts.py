@@ -56,7 +56,7 @@ def test_run__of_a_part_of_the_folder_s_sweep_leaves_it_there(cli, out):
     )
     assert len(err.splitlines()) == 1 and "--out or another name" in err
     assert content(out).identical(whole) and (out / "small.png").read_bytes() == figure
-    assert "wrote out/small/sweep.h5" in printed
+    assert "out/small/sweep.h5 is up to date" in printed
 
 
 def test_run__of_a_part_of_a_sweep_that_is_not_complete_fills_its_place(cli, out):

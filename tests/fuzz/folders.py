@@ -111,7 +111,7 @@ def _parent_key(folder: Path) -> None:
 
 DOES: dict[str, Do] = {
     **{f"{file.replace('*', 'one').replace('/', '.')}-{name}": _instead(file, make)
-       for file in ("sweep.h5", "plan.json", "runs/*.h5", "small.svg") for name, make in THINGS.items()},
+       for file in ("sweep.h5", "plan.json", "index.json", "runs/*.h5", "small.svg") for name, make in THINGS.items()},
     **{f"plan-{name}": _plan(value) for name, value in VALUES.items() if isinstance(value, str)},
     "plan-list": _plan([1]), "plan-types": _plan({"config": 5, "folder": [], "runs": {}}),
     "plan-keys": _plan_with(runs=[5, None, {"a": 1}, "../../outside/secret"]),
