@@ -1,12 +1,13 @@
 """Reductions over the particles: what they see of each block, its sums and maxima, and those of all shards together."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
-from particles.measures.blocks import Branches, climb, root
+from particles.measures.blocks import Branches, Floats, climb, root
 from particles.measures.measure import Array
 from particles.population.messages import BlockView, Drift, Reduction
 from particles.population.shard import Shard
@@ -19,42 +20,43 @@ def fold_blocks(shard: Shard, reductions: Sequence[Reduction], drift: Drift | No
         for values, reduction in zip(columns, reductions, strict=True):
             values.append(np.atleast_1d(np.asarray(reduction.of(view), dtype=np.float64)))
     return [
-        climb(np.stack(values), 0, shard.first, shard.all_blocks)
+        climb(np.array(values), 0, shard.first, shard.all_blocks)
         if reduction.how == "sum"
-        else np.max(np.stack(values), axis=0)
+        else np.array(values).max(axis=0)
         for values, reduction in zip(columns, reductions, strict=True)
     ]
 
 
 def _views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:
-    cloud, d = shard.cloud, shard.cloud.d
-    K, x = len(cloud.b), shard.samples.x if shard.samples else np.empty((0, shard.cloud.d))
+    cloud, K = shard.cloud, len(shard.cloud.b)
+    x = shard.samples.x if shard.samples else np.empty((0, cloud.d))
     # Where the start was not kept, or no velocity computed, nothing may look at it: NaN shows who did.
-    unknown, unknown_s = np.full(cloud.b.shape[1:], np.nan), np.full(BLOCK, np.nan)
-    chunks = (
-        ((k, k + 1, unknown[None], unknown_s[None]) for k in range(K))
-        if drift is None
-        else shard.velocity_chunks(drift, shard.inputs(drift.which), 0, K)
-    )
-    for begin, end, v, vs in chunks:
-        for k in range(begin, end):
-            m = min(BLOCK, shard.count - k * BLOCK)
-            start_b = shard.start_b[k] if shard.start_b.size else unknown
-            start_s = blocks.row(shard.start_s, k, K) if shard.start_s.size else unknown_s
-            b, start_b, velocity = (
-                np.asarray(a, np.float64).transpose(1, 0, 2).reshape(d, BLOCK)[:, :m]
-                for a in (cloud.b[k], start_b, v[k - begin])
-            )
-            s, w = blocks.row(cloud.s, k, K), blocks.row(cloud.w, k, K)
-            flat = (np.asarray(a, dtype=np.float64)[:m] for a in (s, w, start_s, vs[k - begin]))
-            s, w, start_s, velocity_s = flat
-            yield _trained(shard, BlockView(b, s, w, start_b, start_s, velocity, velocity_s, x), drift)
+    unknown = np.full((cloud.d, BLOCK), np.nan), np.full(BLOCK, np.nan)
+    velocities = itertools.repeat(unknown, K) if drift is None else _velocities(shard, drift)
+    for k, (v, vs) in enumerate(velocities):
+        m = min(BLOCK, shard.count - k * BLOCK)
+        start_b = _by_input(shard.start_b[k]) if shard.start_b.size else unknown[0]
+        start_s = blocks.row(shard.start_s, k, K) if shard.start_s.size else unknown[1]
+        s, w = blocks.row(cloud.s, k, K), blocks.row(cloud.w, k, K)
+        s, w, start_s, vs = (np.asarray(a, np.float64)[:m] for a in (s, w, start_s, vs))
+        view = BlockView(_by_input(cloud.b[k])[:, :m], s, w, start_b[:, :m], start_s, v[:, :m], vs, x)
+        yield view if drift is None else _trained(shard, view, drift)
 
 
-def _trained(shard: Shard, view: BlockView, drift: Drift | None) -> BlockView:
+def _velocities(shard: Shard, drift: Drift) -> Iterator[tuple[Array, Floats]]:
+    """The data term of the velocity, block by block: (d, BLOCK), (BLOCK,)."""
+    for begin, end, v, vs in shard.velocity_chunks(drift)(0, len(shard.cloud.b)):
+        for block, speed in zip(v.reshape(-1, *shard.cloud.b.shape[1:])[: end - begin], vs.reshape(-1, BLOCK), strict=False):
+            yield _by_input(block), speed
+
+
+def _by_input(block: Floats) -> Array:
+    """(BLOCK / LANES, d, LANES) -> (d, BLOCK) in float64."""
+    return block.transpose(1, 0, 2).reshape(-1, BLOCK).astype(np.float64, copy=False)
+
+
+def _trained(shard: Shard, view: BlockView, drift: Drift) -> BlockView:
     """The view with the regulariser's pull in its velocities, and none for a layer that is not trained."""
-    if drift is None:
-        return view
     velocity, velocity_s = np.zeros_like(view.velocity), np.zeros_like(view.velocity_s)
     if "input" in shard.net.train:
         velocity = -drift.regulariser.gradient(-view.velocity, view.b, view.start_b)
@@ -64,9 +66,9 @@ def _trained(shard: Shard, view: BlockView, drift: Drift | None) -> BlockView:
 
 
 def combined(parts: Sequence[Sequence[Branches | Array]], K: int) -> list[Array]:
-    """What each shard made of each reduction, put together."""
+    """Each reduction over all shards, from what each shard has of it."""
     together = []
     for shards in zip(*parts, strict=True):
-        sums = [part for part in shards if isinstance(part, Branches)]
-        together.append(root(sums, K) if sums else np.max(np.stack([np.asarray(part) for part in shards]), axis=0))
+        sums = [part for part in shards if isinstance(part, dict)]
+        together.append(root(sums, K) if sums else np.max([np.asarray(part) for part in shards], axis=0))
     return together

@@ -34,19 +34,19 @@ class Layer:
             self.stages = np.zeros((update.stage.of, *self.place.shape), self.place.dtype)
 
     def go(self, update: Update, speed: Floats, begin: int, end: int) -> int:
-        """Move blocks [begin, end) by the data term of their velocities, `speed`; how many of them stay finite."""
+        """Move blocks [begin, end) by the data term of their velocities, `speed`, flat; how many of them stay finite."""
         rule, stage, step, real = update.drift.regulariser, update.stage, update.step, self.place.dtype.type
         pull, threshold, anchored = rule.pull, step * rule.threshold, rule.anchored
-        place, anchor, v = (a.reshape(-1) for a in (self.place, self.anchor, speed))
+        place, anchor = self.place.reshape(-1), self.anchor.reshape(-1)
         if stage:
             weights = np.array(stage.weights, dtype=place.dtype)
             finite = self.kernels.stage_blocks(
-                place, self.base.reshape(-1), v, anchor, anchored, self.stages.reshape(-1), stage.number, weights,
+                place, self.base.reshape(-1), speed, anchor, anchored, self.stages.reshape(-1), stage.number, weights,
                 real(pull), self.d, self.tiles, begin, end,
             )  # fmt: skip
         else:
             finite = self.kernels.move_blocks(
-                place, v, anchor, anchored, real(step), real(pull), real(threshold), self.d, self.tiles, begin, end
+                place, speed, anchor, anchored, real(step), real(pull), real(threshold), self.d, self.tiles, begin, end
             )
         if update.noise:
             self._shake(update.noise, begin, end)

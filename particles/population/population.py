@@ -181,11 +181,19 @@ class LocalPopulation:
         self.shard.close()
 
 
-def measure_of(population: Population, averaged: bool = False) -> Measure:
-    """All particles as one measure in float64, gathered here; or their average over the iterates."""
-    return Measure(*(np.concatenate(parts) for parts in zip(*population.each(Shard.measure, averaged), strict=True)))
+def measure_of(population: Population, averaged: bool = False, last: bool = False) -> Measure:
+    """All particles as one measure in float64, gathered here; or their average over the iterates.
+
+    last: the population is not used again, so that its memory may become the measure's.
+    """
+    return _together(population.each(Shard.measure, averaged, last))
 
 
 def positions_of(population: Population, first: int) -> Measure:
     """The first particles, with the weights they have in the measure."""
-    return Measure(*(np.concatenate(parts) for parts in zip(*population.each(Shard.positions, first), strict=True)))
+    return _together(population.each(Shard.positions, first))
+
+
+def _together(parts: list[Measure]) -> Measure:
+    """One measure of the shards' parts."""
+    return parts[0] if len(parts) == 1 else Measure(*map(np.concatenate, zip(*parts, strict=True)))

@@ -4,7 +4,7 @@ One step is `push` (every block moves its own particles) and `branches` (every b
 returns branches of the one tree of sums, so it does not matter how blocks are distributed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from particles.population.layer import Layer
 from particles.population.messages import Drift, PopulationSpec, State, Update
 from particles.population.samples import Samples, Which
 from particles.population.threads import Threads
+
+Chunks = Iterator[tuple[int, int, Floats, Floats]]  # of velocities: blocks [first, last), v and vs, flat
 
 _CHUNK_BYTES = 2**20  # velocities are made this much at a time, a thread: they stay in the L2 and never fill memory
 # From this many inputs on, reading a pre-activation costs less than making it again (measured: drivers/benchmark.py),
@@ -49,7 +51,10 @@ class Shard:
         self.mean_s = self.cloud.s.copy() if averaged else empty
         K, d = len(self.cloud.b), self.cloud.d
         self.threads = Threads(min(threads, K))
-        self._chunk = max(1, _CHUNK_BYTES // (BLOCK * (d + 1) * self.cloud.b.itemsize))
+        self._level = self._level_of(K)
+        self._chunk = min(K, max(1, _CHUNK_BYTES // (BLOCK * (d + 1) * self.cloud.b.itemsize)))
+        self._speeds: dict[int, tuple[Floats, Floats]] = {}  # a chunk's velocities, by the thread's first block
+        self._scale = self.cloud.b.dtype.type(1.0 / self.alpha)
         self.scratch: dict[str, Floats] = {}  # of one-sample sweeps, kept from one to the next
         self._held: State | None = None
         tiles = self.cloud.last_tiles
@@ -75,7 +80,7 @@ class Shard:
 
     def floats(self, a: Array) -> Floats:
         """Numbers as the kernels read them: flat, of this float type."""
-        flat = np.ascontiguousarray(a, dtype=self.dtype).reshape(-1)
+        flat = np.ascontiguousarray(a, self.cloud.b.dtype).reshape(-1)
         return flat if flat.flags.writeable else flat.copy()  # read-only ones would be compiled for once more
 
     def advance(self, update: Update | None, which: Which, keep: bool = False) -> tuple[Branches, bool]:
@@ -94,75 +99,83 @@ class Shard:
         """
         cloud = self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud
         K, d, x = len(cloud.b), cloud.d, self.inputs(which)
-        level = self._level(K)
-        size = 1 << level
+        size = 1 << self._level
         groups = -(-K // size)
         b, inputs, totals = cloud.b.reshape(-1), self.floats(x), np.empty((groups, len(x)))
         keep = keep and not averaged and d >= _KEEP_FROM and K * BLOCK * len(x) * b.itemsize <= _KEEP_BYTES
         if keep and self._kept.size != K * BLOCK * len(x):
             self._kept = np.empty(K * BLOCK * len(x), self.dtype)
-        kept = self._kept
+        kept, tiles = self._kept, cloud.last_tiles
 
         def work(first: int, last: int) -> None:
-            self.kernels.sum_groups(
-                b, cloud.s, cloud.w, d, inputs, cloud.last_tiles, size, first, last, keep, kept, totals
-            )
+            self.kernels.sum_groups(b, cloud.s, cloud.w, d, inputs, tiles, size, first, last, keep, kept, totals)
 
         self.threads.share(work, groups)
         if keep:
             self._kept_of = x
-        return climb(totals, level, self.first >> level, self.all_blocks)
+        return climb(totals, self._level, self.first >> self._level, self.all_blocks)
 
-    def _level(self, K: int) -> int:
+    def _level_of(self, K: int) -> int:
         """Of the nodes that are summed in one go: about 16 a thread, and whole ones of the tree."""
         level = max(0, (K - 1) // (16 * self.threads.count)).bit_length()
         edges = [self.first] if self.last == self.all_blocks else [self.first, self.last]
         return min([level, *((edge & -edge).bit_length() - 1 for edge in edges if edge)])
 
-    def velocity_chunks(
-        self, drift: Drift, x: Array, first: int, last: int, outputs: bool = False
-    ) -> Iterator[tuple[int, int, Floats, Floats]]:
-        """The data term of the velocity at inputs x, a chunk of blocks at a time; outputs: of s in any case."""
-        cloud = self.cloud
-        b, d = cloud.b.reshape(-1), cloud.d
-        scale = b.dtype.type(1.0 / self.alpha)
-        size = min(self._chunk, last - first)
-        v, vs = np.zeros((size, *cloud.b.shape[1:]), self.dtype), np.zeros((size, BLOCK), self.dtype)
+    def velocity_chunks(self, drift: Drift, outputs: bool = False) -> Callable[[int, int], Chunks]:
+        """The data term of the velocity: of a run of blocks, a chunk at a time, in arrays good until the next chunk.
+
+        outputs: of s in any case.
+        """
+        cloud, x = self.cloud, self.inputs(drift.which)
+        b, d, tiles = cloud.b.reshape(-1), cloud.d, cloud.last_tiles
         inputs, slope = self.floats(x), self.floats(drift.slope)
         if len(slope) != len(x):  # the loops trust it
             rule = "the `slope` of an update must have one entry a sample"
             raise InputError(rule, f"{len(slope)} for {len(x)}", "Replace it by an array of the same shape.")
         keep, outputs = x is self._kept_of, outputs or self.trains[1]
-        for begin in range(first, last, self._chunk):
-            end = min(begin + self._chunk, last)
-            self.kernels.velocity_blocks(
-                b, cloud.s, d, inputs, slope, scale, outputs, cloud.last_tiles, begin, end, keep, self._kept,
-                v.reshape(-1), vs.reshape(-1),
-            )  # fmt: skip
-            yield begin, end, v, vs
+
+        def chunks(first: int, last: int) -> Chunks:
+            v, vs = self._speed(first)
+            for begin in range(first, last, self._chunk):
+                end = min(begin + self._chunk, last)
+                self.kernels.velocity_blocks(
+                    b, cloud.s, d, inputs, slope, self._scale, outputs, tiles, begin, end, keep, self._kept, v, vs
+                )
+                yield begin, end, v, vs
+
+        return chunks
+
+    def _speed(self, first: int) -> tuple[Floats, Floats]:
+        """Room for a chunk's velocities, of the thread whose run begins at block `first`; kept from step to step."""
+        if first not in self._speeds:
+            size = self._chunk * BLOCK
+            self._speeds[first] = np.zeros(size * self.cloud.d, self.dtype), np.zeros(size, self.dtype)
+        return self._speeds[first]
 
     def velocities(self, drift: Drift) -> tuple[Array, Array]:
         """The data term of the velocity of every particle here, (m, d), and of its output weight, (m,); float64."""
-        K = len(self.cloud.b)
-        v_all, vs_all = np.empty((K, *self.cloud.b.shape[1:])), np.empty((K, BLOCK))
-        x = self.inputs(drift.which)
+        shape = self.cloud.b.shape
+        per_block = BLOCK * self.cloud.d
+        v_all, vs_all = np.empty(shape[0] * per_block), np.empty(shape[0] * BLOCK)
+        chunks = self.velocity_chunks(drift)
 
         def work(first: int, last: int) -> None:
-            for begin, end, v, vs in self.velocity_chunks(drift, x, first, last):  # in the same arrays: copied at once
-                v_all[begin:end], vs_all[begin:end] = v[: end - begin], vs[: end - begin]
+            for begin, end, v, vs in chunks(first, last):
+                v_all[begin * per_block : end * per_block] = v[: (end - begin) * per_block]
+                vs_all[begin * BLOCK : end * BLOCK] = vs[: (end - begin) * BLOCK]
 
-        self.threads.share(work, K)
-        return blocks.unpack(v_all, self.count), vs_all.reshape(-1)[: self.count]
+        self.threads.share(work, shape[0])
+        return blocks.unpack(v_all.reshape(shape), self.count, in_place=True), vs_all[: self.count]
 
     def push(self, update: Update) -> bool:
         """Move every particle by one step, or one stage of one; whether all are still finite."""
-        x = self.inputs(update.drift.which)
         for layer in self._layers:
             layer.ready(update)
+        chunks = self.velocity_chunks(update.drift, bool(update.growth))
 
         def work(first: int, last: int) -> int:
             finite = 0
-            for begin, end, v, vs in self.velocity_chunks(update.drift, x, first, last, outputs=bool(update.growth)):
+            for begin, end, v, vs in chunks(first, last):
                 if update.growth:
                     self._grow(update, begin, end, vs)
                 for layer in self._layers:
@@ -177,7 +190,8 @@ class Shard:
         """Weights of blocks [begin, end); V over alpha^2 is h less s times the velocity that s would have."""
         cloud, rule = self.cloud, update.drift.regulariser
         for block in range(begin, end):
-            potential = -blocks.row(cloud.s, block, len(cloud.b)).astype(np.float64) * vs[block - begin]
+            speed = vs[(block - begin) * BLOCK : (block - begin + 1) * BLOCK]
+            potential = -blocks.row(cloud.s, block, len(cloud.b)).astype(np.float64) * speed
             if rule.weight:
                 b = np.asarray(cloud.b[block], dtype=np.float64)  # (tiles, d, lanes)
                 potential = potential + rule.weight * rule.value(b, 1).reshape(-1)
@@ -214,15 +228,19 @@ class Shard:
 
         self.threads.share(work, len(cloud.b))
 
-    def measure(self, averaged: bool = False) -> Measure:
-        """The shard's particles, or their average over the iterates, in float64 (their w sum to 1 over all shards)."""
-        return blocks.measure_of(self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud)
+    def measure(self, averaged: bool = False, last: bool = False) -> Measure:
+        """The shard's particles, or their average over the iterates, in float64 (their w sum to 1 over all shards).
+
+        last: in the memory that they have here, after which the shard is of no more use.
+        """
+        cloud = self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud
+        return blocks.measure_of(cloud, in_place=last)
 
     def positions(self, first: int) -> Measure:
         """Those of the first particles of the measure that are here; float64."""
         count = min(max(0, first - self.first * BLOCK), self.count)
         K = -(-count // BLOCK)
-        s, w = (blocks.flat(a, len(self.cloud.b), self.count)[:count] for a in (self.cloud.s, self.cloud.w))
+        s, w = (blocks.flat(a, len(self.cloud.b), count) for a in (self.cloud.s, self.cloud.w))
         return Measure(blocks.unpack(self.cloud.b[:K], count), s, w)
 
     def state(self) -> State:
