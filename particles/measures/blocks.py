@@ -103,9 +103,9 @@ def blocks_of(count: int) -> int:
 
 
 def unpack(b: Floats, count: int, in_place: bool = False) -> Array:
-    """(K, BLOCK / LANES, d, LANES) -> (M, d) in float64; in_place: in b's own memory if it is float64, b is then lost."""
+    """(K, BLOCK / LANES, d, LANES) -> (M, d) in float64; in_place: in the memory of b, if it is float64, which is lost."""
     d = b.shape[2]
-    out: Array = b if in_place and b.dtype == np.float64 else np.empty(b.shape)
+    out = np.asarray(b, np.float64) if in_place else np.empty(b.shape)
     for block, to in zip(b, out.reshape(len(b), BLOCK, d), strict=True):
         to[...] = block.transpose(0, 2, 1).reshape(BLOCK, d)
     return out.reshape(-1, d)[:count]

@@ -46,7 +46,9 @@ def _views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:
 def _velocities(shard: Shard, drift: Drift) -> Iterator[tuple[Array, Floats]]:
     """The data term of the velocity, block by block: (d, BLOCK), (BLOCK,)."""
     for begin, end, v, vs in shard.velocity_chunks(drift)(0, len(shard.cloud.b)):
-        for block, speed in zip(v.reshape(-1, *shard.cloud.b.shape[1:])[: end - begin], vs.reshape(-1, BLOCK), strict=False):
+        for block, speed in zip(
+            v.reshape(-1, *shard.cloud.b.shape[1:])[: end - begin], vs.reshape(-1, BLOCK), strict=False
+        ):
             yield _by_input(block), speed
 
 

@@ -34,7 +34,7 @@ class Layer:
             self.stages = np.zeros((update.stage.of, *self.place.shape), self.place.dtype)
 
     def go(self, update: Update, speed: Floats, begin: int, end: int) -> int:
-        """Move blocks [begin, end) by the data term of their velocities, `speed`, flat; how many of them stay finite."""
+        """Move blocks [begin, end) by the data term of their velocities, flat `speed`; how many of them stay finite."""
         rule, stage, step, real = update.drift.regulariser, update.stage, update.step, self.place.dtype.type
         pull, threshold, anchored = rule.pull, step * rule.threshold, rule.anchored
         place, anchor = self.place.reshape(-1), self.anchor.reshape(-1)
