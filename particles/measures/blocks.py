@@ -103,7 +103,7 @@ def blocks_of(count: int) -> int:
 
 
 def unpack(b: Floats, count: int, in_place: bool = False) -> Array:
-    """(K, BLOCK / LANES, d, LANES) -> (M, d) in float64; in_place: in the memory of b, if it is float64, which is lost."""
+    """(K, BLOCK / LANES, d, LANES) -> (M, d) in float64; in_place: in the memory of a float64 b, which is then lost."""
     d = b.shape[2]
     out = np.asarray(b, np.float64) if in_place else np.empty(b.shape)
     for block, to in zip(b, out.reshape(len(b), BLOCK, d), strict=True):

@@ -28,10 +28,10 @@ def fold_blocks(shard: Shard, reductions: Sequence[Reduction], drift: Drift | No
 
 
 def _views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:
-    cloud, K = shard.cloud, len(shard.cloud.b)
-    x = shard.samples.x if shard.samples else np.empty((0, cloud.d))
+    cloud, K = shard.cloud, shard.K
+    x = shard.samples.x if shard.samples else np.empty((0, shard.d))
     # Where the start was not kept, or no velocity computed, nothing may look at it: NaN shows who did.
-    unknown = np.full((cloud.d, BLOCK), np.nan), np.full(BLOCK, np.nan)
+    unknown = np.full((shard.d, BLOCK), np.nan), np.full(BLOCK, np.nan)
     velocities = itertools.repeat(unknown, K) if drift is None else _velocities(shard, drift)
     for k, (v, vs) in enumerate(velocities):
         m = min(BLOCK, shard.count - k * BLOCK)
@@ -45,7 +45,7 @@ def _views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:
 
 def _velocities(shard: Shard, drift: Drift) -> Iterator[tuple[Array, Floats]]:
     """The data term of the velocity, block by block: (d, BLOCK), (BLOCK,)."""
-    for begin, end, v, vs in shard.velocity_chunks(drift)(0, len(shard.cloud.b)):
+    for begin, end, v, vs in shard.velocity_chunks(drift)(0, shard.K):
         for block, speed in zip(
             v.reshape(-1, *shard.cloud.b.shape[1:])[: end - begin], vs.reshape(-1, BLOCK), strict=False
         ):

@@ -14,7 +14,7 @@ import numpy as np
 
 from particles import machine
 from particles.checks import whole
-from particles.measures.blocks import Branches, root
+from particles.measures.blocks import tree_sum
 from particles.measures.measure import Array, Measure
 from particles.population.fold import combined, fold_blocks
 from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update
@@ -156,14 +156,11 @@ class LocalPopulation:
         self.notice = ""
 
     def advance(self, update: Update | None, which: Which, keep: bool = False) -> tuple[Array, bool]:
-        branches, finite = self.shard.advance(update, which, keep)
-        return self._whole(branches), finite
+        finite = update is None or self.shard.move(update)
+        return self.alpha * tree_sum(self.shard.sums(which, keep=keep)), finite
 
     def sum(self, which: Which, averaged: bool = False) -> Array:
-        return self._whole(self.shard.branches(which, averaged))
-
-    def _whole(self, branches: Branches) -> Array:
-        return self.alpha * root([branches], self.shard.all_blocks)
+        return self.alpha * tree_sum(self.shard.sums(which, averaged))
 
     def sweep(self, run: OnlineRun) -> tuple[Array, bool]:
         return sweep_blocks(self.shard, run)

@@ -18,15 +18,11 @@ class Samples:
 
     def __init__(self, net: Network, batches: Batches, train: Dataset, test: Dataset | None = None) -> None:
         self.net, self.batches = net, batches
+        self.whole = batches.batch is None  # every step is on all training samples
         self.x, self.y = net.inputs(train.x), train.y
         nothing = np.empty((0, self.x.shape[1])), np.empty(0)
         self.x_test, self.y_test = (net.inputs(test.x), test.y) if test else nothing
         self._last: tuple[int, Array, Array] | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether every step is on all training samples."""
-        return self.batches.batch is None
 
     def inputs(self, which: Which) -> Array:
         """The inputs, (n, d); the same array each time."""
@@ -59,6 +55,7 @@ class Samples:
             source = Dataset(source.x, source.y)
         mine = object.__new__(Samples)
         mine.net, mine.batches = self.net, Batches(source, self.batches.batch, self.batches.seed)
+        mine.whole = self.whole
         mine.x, mine.y, mine.x_test, mine.y_test = (
             np.array(a, order="C") for a in (self.x, self.y, self.x_test, self.y_test)
         )

@@ -1,7 +1,7 @@
 """A shard: consecutive blocks of particles on this process's threads. It alone changes particles, and only its own.
 
-One step is `push` (every block moves its own particles) and `branches` (every block adds up its outputs). A shard
-returns branches of the one tree of sums, so it does not matter how blocks are distributed.
+One step is `move` (every block moves its own particles) and `sums` (every block adds up its outputs). What it sends to
+others are `branches` of the one tree of sums, so it does not matter how blocks are distributed.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,18 +49,19 @@ class Shard:
         self.start_s: Floats = self.cloud.s.copy() if anchored else empty
         self.mean_b = self.cloud.b.copy() if averaged else empty
         self.mean_s = self.cloud.s.copy() if averaged else empty
-        K, d = len(self.cloud.b), self.cloud.d
-        self.threads = Threads(min(threads, K))
-        self._level = self._level_of(K)
-        self._chunk = min(K, max(1, _CHUNK_BYTES // (BLOCK * (d + 1) * self.cloud.b.itemsize)))
+        self.K, self.d, self.tiles = len(self.cloud.b), self.cloud.d, self.cloud.last_tiles
+        self.b, self.mean = self.cloud.b.reshape(-1), self.mean_b.reshape(-1)  # as the kernels take them
+        self.threads = Threads(min(threads, self.K))
+        self._level = self._level_of()
+        self._chunk = min(self.K, max(1, _CHUNK_BYTES // (BLOCK * (self.d + 1) * self.b.itemsize)))
+        self._inputs: tuple[Array | None, Floats] = None, empty  # of the samples, as given and as the kernels take them
         self._speeds: dict[int, tuple[Floats, Floats]] = {}  # a chunk's velocities, by the thread's first block
-        self._scale = self.cloud.b.dtype.type(1.0 / self.alpha)
+        self._scale = self.b.dtype.type(1.0 / self.alpha)
         self.scratch: dict[str, Floats] = {}  # of one-sample sweeps, kept from one to the next
         self._held: State | None = None
-        tiles = self.cloud.last_tiles
         layers = [
-            Layer(self.kernels, self.cloud.b, self.start_b, d, 0, tiles, self.first),
-            Layer(self.kernels, self.cloud.s, self.start_s, 1, d, tiles, self.first),
+            Layer(self.kernels, self.cloud.b, self.start_b, self.d, 0, self.tiles, self.first),
+            Layer(self.kernels, self.cloud.s, self.start_s, 1, self.d, self.tiles, self.first),
         ]
         self._layers = [layer for layer, trains in zip(layers, self.trains, strict=True) if trains]
         # Pre-activations of the last sum, and the inputs they belong to.
@@ -71,53 +72,57 @@ class Shard:
         """End the threads."""
         self.threads.close()
 
-    def inputs(self, which: Which) -> Array:
-        """The inputs themselves: (n, d)."""
-        if self.samples is None:
-            assert isinstance(which, np.ndarray)
-            return which
-        return self.samples.inputs(which)
+    def inputs(self, which: Which) -> tuple[Array, Floats]:
+        """The inputs, (n, d), and the same as the kernels take them; those of the samples are converted once."""
+        if isinstance(which, np.ndarray):
+            return which, self.floats(which)
+        assert self.samples is not None
+        x = self.samples.inputs(which)
+        if x is not self._inputs[0]:
+            self._inputs = x, self.floats(x)
+        return x, self._inputs[1]
 
     def floats(self, a: Array) -> Floats:
-        """Numbers as the kernels read them: flat, of this float type."""
-        flat = np.ascontiguousarray(a, self.cloud.b.dtype).reshape(-1)
+        """Numbers as the kernels take them: flat, of this float type."""
+        flat = np.ascontiguousarray(a, self.b.dtype).reshape(-1)
         return flat if flat.flags.writeable else flat.copy()  # read-only ones would be compiled for once more
 
-    def advance(self, update: Update | None, which: Which, keep: bool = False) -> tuple[Branches, bool]:
-        """One step's work: the update, if there is one, then the sums at the next inputs; whether all stayed finite."""
-        finite = True
-        if update is not None:
-            finite = self.push(update)
-            if update.share is not None:
-                self.average(update.share)
-        return self.branches(which, keep=keep), finite
+    def move(self, update: Update) -> bool:
+        """One update of the particles, and of their average if it has a share in that; whether all are still finite."""
+        finite = self.push(update)
+        if update.share is not None:
+            self.average(update.share)
+        return finite
 
     def branches(self, which: Which, averaged: bool = False, keep: bool = False) -> Branches:
-        """The shard's part of int s sigma(b.x) dmu at n inputs, values (r, n) float64.
+        """The shard's part of int s sigma(b.x) dmu at n inputs, in branches of the tree of all blocks."""
+        return climb(self.sums(which, averaged, keep), self._level, self.first >> self._level, self.all_blocks)
+
+    def sums(self, which: Which, averaged: bool = False, keep: bool = False) -> Array:
+        """int s sigma(b.x) dmu at n inputs over each group of 2^g consecutive blocks: (groups, n).
 
         keep: a push with these very inputs follows, so pre-activations may stay in memory where that pays.
         """
-        cloud = self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud
-        K, d, x = len(cloud.b), cloud.d, self.inputs(which)
-        size = 1 << self._level
-        groups = -(-K // size)
-        b, inputs, totals = cloud.b.reshape(-1), self.floats(x), np.empty((groups, len(x)))
-        keep = keep and not averaged and d >= _KEEP_FROM and K * BLOCK * len(x) * b.itemsize <= _KEEP_BYTES
-        if keep and self._kept.size != K * BLOCK * len(x):
-            self._kept = np.empty(K * BLOCK * len(x), self.dtype)
-        kept, tiles = self._kept, cloud.last_tiles
+        b, s = (self.mean, self.mean_s) if averaged else (self.b, self.cloud.s)
+        w, d, tiles = self.cloud.w, self.d, self.tiles
+        x, inputs = self.inputs(which)
+        size, each = 1 << self._level, self.K * BLOCK * len(x)
+        totals = np.empty((-(-self.K // size), len(x)))
+        keep = keep and not averaged and d >= _KEEP_FROM and each * b.itemsize <= _KEEP_BYTES
+        if keep and self._kept.size != each:
+            self._kept = np.empty(each, self.dtype)
 
         def work(first: int, last: int) -> None:
-            self.kernels.sum_groups(b, cloud.s, cloud.w, d, inputs, tiles, size, first, last, keep, kept, totals)
+            self.kernels.sum_groups(b, s, w, d, inputs, tiles, size, first, last, keep, self._kept, totals)
 
-        self.threads.share(work, groups)
+        self.threads.share(work, len(totals))
         if keep:
             self._kept_of = x
-        return climb(totals, self._level, self.first >> self._level, self.all_blocks)
+        return totals
 
-    def _level_of(self, K: int) -> int:
+    def _level_of(self) -> int:
         """Of the nodes that are summed in one go: about 16 a thread, and whole ones of the tree."""
-        level = max(0, (K - 1) // (16 * self.threads.count)).bit_length()
+        level = max(0, (self.K - 1) // (16 * self.threads.count)).bit_length()
         edges = [self.first] if self.last == self.all_blocks else [self.first, self.last]
         return min([level, *((edge & -edge).bit_length() - 1 for edge in edges if edge)])
 
@@ -126,9 +131,8 @@ class Shard:
 
         outputs: of s in any case.
         """
-        cloud, x = self.cloud, self.inputs(drift.which)
-        b, d, tiles = cloud.b.reshape(-1), cloud.d, cloud.last_tiles
-        inputs, slope = self.floats(x), self.floats(drift.slope)
+        x, inputs = self.inputs(drift.which)
+        b, s, d, tiles, slope = self.b, self.cloud.s, self.d, self.tiles, self.floats(drift.slope)
         if len(slope) != len(x):  # the loops trust it
             rule = "the `slope` of an update must have one entry a sample"
             raise InputError(rule, f"{len(slope)} for {len(x)}", "Replace it by an array of the same shape.")
@@ -139,7 +143,7 @@ class Shard:
             for begin in range(first, last, self._chunk):
                 end = min(begin + self._chunk, last)
                 self.kernels.velocity_blocks(
-                    b, cloud.s, d, inputs, slope, self._scale, outputs, tiles, begin, end, keep, self._kept, v, vs
+                    b, s, d, inputs, slope, self._scale, outputs, tiles, begin, end, keep, self._kept, v, vs
                 )
                 yield begin, end, v, vs
 
@@ -149,14 +153,13 @@ class Shard:
         """Room for a chunk's velocities, of the thread whose run begins at block `first`; kept from step to step."""
         if first not in self._speeds:
             size = self._chunk * BLOCK
-            self._speeds[first] = np.zeros(size * self.cloud.d, self.dtype), np.zeros(size, self.dtype)
+            self._speeds[first] = np.zeros(size * self.d, self.dtype), np.zeros(size, self.dtype)
         return self._speeds[first]
 
     def velocities(self, drift: Drift) -> tuple[Array, Array]:
         """The data term of the velocity of every particle here, (m, d), and of its output weight, (m,); float64."""
-        shape = self.cloud.b.shape
-        per_block = BLOCK * self.cloud.d
-        v_all, vs_all = np.empty(shape[0] * per_block), np.empty(shape[0] * BLOCK)
+        per_block = BLOCK * self.d
+        v_all, vs_all = np.empty(self.K * per_block), np.empty(self.K * BLOCK)
         chunks = self.velocity_chunks(drift)
 
         def work(first: int, last: int) -> None:
@@ -164,8 +167,8 @@ class Shard:
                 v_all[begin * per_block : end * per_block] = v[: (end - begin) * per_block]
                 vs_all[begin * BLOCK : end * BLOCK] = vs[: (end - begin) * BLOCK]
 
-        self.threads.share(work, shape[0])
-        return blocks.unpack(v_all.reshape(shape), self.count, in_place=True), vs_all[: self.count]
+        self.threads.share(work, self.K)
+        return blocks.unpack(v_all.reshape(self.cloud.b.shape), self.count, in_place=True), vs_all[: self.count]
 
     def push(self, update: Update) -> bool:
         """Move every particle by one step, or one stage of one; whether all are still finite."""
@@ -179,10 +182,10 @@ class Shard:
                 if update.growth:
                     self._grow(update, begin, end, vs)
                 for layer in self._layers:
-                    finite += layer.go(update, v if layer.place is self.cloud.b else vs, begin, end)
+                    finite += layer.go(update, vs if layer.coordinate else v, begin, end)
             return finite
 
-        fine = self.threads.share(work, len(self.cloud.b)) == len(self._layers) * len(self.cloud.b)
+        fine = self.threads.share(work, self.K) == len(self._layers) * self.K
         self._kept_of = None
         return fine
 
@@ -191,7 +194,7 @@ class Shard:
         cloud, rule = self.cloud, update.drift.regulariser
         for block in range(begin, end):
             speed = vs[(block - begin) * BLOCK : (block - begin + 1) * BLOCK]
-            potential = -blocks.row(cloud.s, block, len(cloud.b)).astype(np.float64) * speed
+            potential = -blocks.row(cloud.s, block, self.K).astype(np.float64) * speed
             if rule.weight:
                 b = np.asarray(cloud.b[block], dtype=np.float64)  # (tiles, d, lanes)
                 potential = potential + rule.weight * rule.value(b, 1).reshape(-1)
@@ -210,23 +213,22 @@ class Shard:
 
     def probe(self, update: Update, weights: tuple[float, ...]) -> tuple[Branches, bool]:
         """A last stage, then int |sum_i weights_i k_i|^2 dmu, the square of a step's error; whether all are finite."""
-        finite, K = self.push(update), len(self.cloud.b)
-        squares = np.zeros((K, 1))
-        for block in range(K):
+        finite, squares = self.push(update), np.zeros((self.K, 1))
+        for block in range(self.K):
             for layer in self._layers:
-                squares[block] += np.sum(blocks.row(self.cloud.w, block, K) * layer.errors(weights, block))
+                squares[block] += np.sum(blocks.row(self.cloud.w, block, self.K) * layer.errors(weights, block))
         return climb(squares, 0, self.first, self.all_blocks), finite
 
     def average(self, share: float) -> None:
         """mean += share (iterate - mean): share = 1/(t + 1) keeps the mean of t + 1 iterates [15]."""
-        part, cloud = self.cloud.b.dtype.type(share), self.cloud
+        part = self.b.dtype.type(share)
 
         def work(first: int, last: int) -> None:
-            self.kernels.average_blocks(self.mean_b.reshape(-1), cloud.b.reshape(-1), part, cloud.d, first, last)
+            self.kernels.average_blocks(self.mean, self.b, part, self.d, first, last)
             if self.trains[1]:
-                self.kernels.average_blocks(self.mean_s.reshape(-1), cloud.s.reshape(-1), part, 1, first, last)
+                self.kernels.average_blocks(self.mean_s.reshape(-1), self.cloud.s.reshape(-1), part, 1, first, last)
 
-        self.threads.share(work, len(cloud.b))
+        self.threads.share(work, self.K)
 
     def measure(self, averaged: bool = False, last: bool = False) -> Measure:
         """The shard's particles, or their average over the iterates, in float64 (their w sum to 1 over all shards).
@@ -240,7 +242,7 @@ class Shard:
         """Those of the first particles of the measure that are here; float64."""
         count = min(max(0, first - self.first * BLOCK), self.count)
         K = -(-count // BLOCK)
-        s, w = (blocks.flat(a, len(self.cloud.b), count) for a in (self.cloud.s, self.cloud.w))
+        s, w = (blocks.flat(a, self.K, count) for a in (self.cloud.s, self.cloud.w))
         return Measure(blocks.unpack(self.cloud.b[:K], count), s, w)
 
     def state(self) -> State:

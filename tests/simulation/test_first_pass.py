@@ -8,8 +8,8 @@ from particles.population.shard import Shard
 
 
 def test_run__passes_forward_once_an_iteration(samples, cloud, monkeypatch):
-    passes, branches = [], Shard.branches
-    monkeypatch.setattr(Shard, "branches", lambda *given, **options: passes.append(1) or branches(*given, **options))
+    passes, sums = [], Shard.sums
+    monkeypatch.setattr(Shard, "sums", lambda *given, **options: passes.append(1) or sums(*given, **options))
     mf.simulate(mf.Network("tanh"), cloud(), samples(), mf.GradientDescent(0.1), steps=4, engine=mf.Local(1))
     assert len(passes) == 5
 
