@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -30,8 +31,7 @@ def fold_blocks(shard: Shard, reductions: Sequence[Reduction], drift: Drift | No
 def _views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:
     cloud, K = shard.cloud, shard.K
     x = shard.samples.x if shard.samples else np.empty((0, shard.d))
-    # Where the start was not kept, or no velocity computed, nothing may look at it: NaN shows who did.
-    unknown = np.full((shard.d, BLOCK), np.nan), np.full(BLOCK, np.nan)
+    unknown = _unknown(shard.d)
     velocities = itertools.repeat(unknown, K) if drift is None else _velocities(shard, drift)
     for k, (v, vs) in enumerate(velocities):
         m = min(BLOCK, shard.count - k * BLOCK)
@@ -41,6 +41,12 @@ def _views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:
         s, w, start_s, vs = (np.asarray(a, np.float64)[:m] for a in (s, w, start_s, vs))
         view = BlockView(_by_input(cloud.b[k])[:, :m], s, w, start_b[:, :m], start_s, v[:, :m], vs, x)
         yield view if drift is None else _trained(shard, view, drift)
+
+
+@cache
+def _unknown(d: int) -> tuple[Array, Array]:
+    """For where the start was not kept, or no velocity computed: nothing may look at it, and NaN shows who did."""
+    return np.full((d, BLOCK), np.nan), np.full(BLOCK, np.nan)
 
 
 def _velocities(shard: Shard, drift: Drift) -> Iterator[tuple[Array, Floats]]:

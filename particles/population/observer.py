@@ -52,7 +52,7 @@ class Observer:
                 checked_labels(np.concatenate([samples.y, samples.y_test]) if row.test else samples.y)
         self.rule, self.averaged, self.positions = rule, averaged, positions
         self.setting = Setting(samples.y, samples.y_test, loss, rule, positions, penalty(rule, net.train), kernel)
-        self._warned: set[str] = set()
+        self._checked: set[str] = set()
         self.sizes = {"sample": len(samples.y), "test_sample": len(samples.y_test), "dim": samples.x.shape[1]}
 
     @property
@@ -76,18 +76,18 @@ class Observer:
             values |= {f"averaged_{row.name}": self._finished(row, mean) for row in rows if row.outputs}
         return values
 
-    def _warn_of_nan(self, row: Observable, at: Scene) -> None:
-        """Say once what a sum that looks at the start or at velocities needs: both are NaN where nobody needs them."""
+    def _check_sums(self, row: Observable, at: Scene) -> None:
+        """Warn of a sum that looks at the start or at velocities and needs neither: both are then NaN, at all times."""
+        self._checked.add(row.name)
         sums = [at.integral[part] for part in row.integrals if not (part.start or part.velocity)]
-        if row.name not in self._warned and any(np.isnan(total).any() for total in sums):
-            self._warned.add(row.name)
+        if any(np.isnan(total).any() for total in sums):
             remedy = "One that looks at start_b or start_s needs start=True, at velocities velocity=True."
             warnings.warn(f"a sum over particles of the observable {row.name!r} is NaN. {remedy}", stacklevel=2)
 
     def _finished(self, row: Observable, at: Scene) -> Array:
         """The quantity; InputError where it is not over the dimensions that it says."""
-        if row.integrals and not at.averaged:
-            self._warn_of_nan(row, at)
+        if row.integrals and row.name not in self._checked:
+            self._check_sums(row, at)
         values = np.asarray(row.finish(at), dtype=np.float64)
         sizes = [self.sizes.get(dim) for dim in row.dims]
         if len(values.shape) != len(sizes) or any(s not in (None, n) for s, n in zip(sizes, values.shape, strict=True)):
