@@ -68,8 +68,7 @@ class Observer:
     def measure(self, iteration: int, population: Population, g: Array | None) -> Values:
         """What is due now; `g` are the outputs at the training samples where they are known already."""
         rows = [row for row, iterations in self.due if iteration in iterations]
-        parts = list(dict.fromkeys(part for row in rows for part in row.integrals))
-        at = Scene(self.setting, population, iteration, parts, g)
+        at = Scene(self.setting, population, iteration, rows, g)
         values = {row.name: self._finished(row, at) for row in rows}
         if self.averaged:
             mean = Scene(self.setting, population, iteration, averaged=True)
@@ -89,8 +88,7 @@ class Observer:
         if row.integrals and row.name not in self._checked:
             self._check_sums(row, at)
         values = np.asarray(row.finish(at), dtype=np.float64)
-        sizes = [self.sizes.get(dim) for dim in row.dims]
-        if len(values.shape) != len(sizes) or any(s not in (None, n) for s, n in zip(sizes, values.shape, strict=True)):
+        if len(values.shape) != len(row.dims) or values.shape != tuple(map(self.sizes.get, row.dims, values.shape)):
             known = ", ".join(f"{dim}: {size}" for dim, size in self.sizes.items())
             rule = f"the observable {row.name!r} must be over its `dims` {row.dims}"
             raise InputError(rule, f"shape {values.shape}", f"The sizes here are {known}; () is one number.")

@@ -22,7 +22,9 @@ class Samples:
         self.x, self.y = net.inputs(train.x), train.y
         nothing = np.empty((0, self.x.shape[1])), np.empty(0)
         self.x_test, self.y_test = (net.inputs(test.x), test.y) if test else nothing
+        # Of the last iteration and the last run of iterations that were asked for.
         self._last: tuple[int, Array, Array] | None = None
+        self._run: tuple[tuple[int, int], Array, Array] | None = None
 
     def inputs(self, which: Which) -> Array:
         """The inputs, (n, d); the same array each time."""
@@ -34,8 +36,10 @@ class Samples:
 
     def run(self, first: int, last: int) -> tuple[Array, Array]:
         """The samples of iterations [first, last), one after another."""
-        x, y = self.batches.run(first, last)
-        return self.net.inputs(x), y
+        if self._run is None or self._run[0] != (first, last):
+            x, y = self.batches.run(first, last)
+            self._run = (first, last), self.net.extended(x), y
+        return self._run[1:]
 
     def _pair(self, which: int | str) -> tuple[Array, Array]:
         if which == "train" or (self.whole and isinstance(which, int)):
@@ -45,7 +49,7 @@ class Samples:
             return self.x_test, self.y_test
         if self._last is None or self._last[0] != which:
             x, y = self.batches.at(which)
-            self._last = which, self.net.inputs(x), y
+            self._last = which, self.net.extended(x), y
         return self._last[1:]
 
     def owned(self) -> "Samples":
@@ -59,5 +63,5 @@ class Samples:
         mine.x, mine.y, mine.x_test, mine.y_test = (
             np.array(a, order="C") for a in (self.x, self.y, self.x_test, self.y_test)
         )
-        mine._last = None
+        mine._last = mine._run = None
         return mine

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from particles.model.losses import Loss
 from particles.model.regularisers import Regulariser
 from particles.population.messages import BlockView, Drift, Reduction
 from particles.population.population import Population
+
+if TYPE_CHECKING:
+    from particles.population.observables import Observable
 
 
 class Kernel(Protocol):
@@ -49,7 +52,7 @@ class Scene:
     """All that a finished quantity may look at, at one recorded time.
 
     g : (n,), g_test : the outputs at the samples, of the average iterate if `averaged`; y, y_test : their targets
-    integral : the value of each of the reductions. kernel : the tangent kernel's Gram matrix
+    integral : the value of each reduction of the rows. kernel : the tangent kernel's Gram matrix
     """
 
     def __init__(
@@ -57,12 +60,12 @@ class Scene:
         setting: Setting,
         population: Population,
         iteration: int,
-        reductions: Sequence[Reduction] = (),
+        rows: "Sequence[Observable]" = (),
         g: Array | None = None,
         averaged: bool = False,
     ) -> None:
         self.setting, self.population, self.iteration = setting, population, iteration
-        self.reductions, self.averaged = reductions, averaged
+        self.rows, self.averaged = rows, averaged
         self.y, self.y_test, self.loss = setting.y, setting.y_test, setting.loss
         if g is not None:  # known already
             self.g = g
@@ -77,11 +80,12 @@ class Scene:
 
     @cached_property
     def integral(self) -> dict[Reduction, Array]:
-        sums = [self.setting.penalty if part == PENALTY else part for part in self.reductions]
+        parts = list(dict.fromkeys(part for row in self.rows for part in row.integrals))
+        sums = [self.setting.penalty if part == PENALTY else part for part in parts]
         drift = None
         if any(part.velocity for part in sums):
             drift = Drift("train", self.loss.slope(self.g, self.y) / len(self.y), self.setting.regulariser)
-        return dict(zip(self.reductions, self.population.fold(sums, drift), strict=True))
+        return dict(zip(parts, self.population.fold(sums, drift), strict=True))
 
     @cached_property
     def kernel(self) -> Kernel:

@@ -255,7 +255,7 @@ def test_save__removes_nothing_while_a_manifest_cannot_be_read(run, tmp_path, mo
 def test_checkpoint__of_another_version_is_left_to_it(run, tmp_path, monkeypatch):
     run(folder=tmp_path, stop_at=3)
     before = contents(tmp_path)
-    monkeypatch.setattr("particles.storage.manifest.FORMAT", 2)
+    monkeypatch.setattr("particles.storage.manifest.FORMAT", 0)
     with pytest.raises(mf.StorageError, match="was written by another version of this program"):
         run(folder=tmp_path)
     assert contents(tmp_path) == before
