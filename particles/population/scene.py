@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Kernel(Protocol):
-    """The tangent kernel's Gram matrix at the training samples, now and at the start (`theory/tangent`)."""
+    """The tangent kernel's Gram matrix at the training samples, now and at the start: a `KernelSnapshot`."""
 
     @property
     def smallest(self) -> float: ...

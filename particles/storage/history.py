@@ -57,13 +57,14 @@ class Table:
     def put(self, first: int, last: int, columns: Columns) -> None:
         """Rows as `between` gave them, after those before; ValueError where they are others."""
         rows = self._rows(first, last)
-        wanted = {ITERATION, *self.names} if rows.start < rows.stop else set()
-        length = {values.shape[:1] for values in columns.values()} - {(rows.stop - rows.start,)}
-        if columns.keys() != wanted or length or self.count != rows.start:
-            raise ValueError(f"it has other rows than {rows.stop - rows.start} of {sorted(wanted)}")
-        if wanted and (columns[ITERATION] != self.iterations[rows]).any():
+        count = rows.stop - rows.start
+        if self.count != rows.start or columns.keys() != ({ITERATION, *self.names} if count else set()):
+            raise ValueError(f"{count} rows of {sorted(self.names)} are wanted, and it has {sorted(columns)}")
+        if count and not np.array_equal(columns[ITERATION], self.iterations[rows]):
             raise ValueError("its rows are of other iterations")
-        for name in self.names if wanted else ():
+        for name in self.names if count else ():
+            if columns[name].shape[:1] != (count,) or columns[name].dtype != np.float64:
+                raise ValueError(f"{name!r} is not {count} rows of float64")
             self._column(name, columns[name].shape[1:])[rows] = columns[name]
         self.count = rows.stop
 
