@@ -38,7 +38,7 @@ class Samples:
         """The samples of iterations [first, last), one after another."""
         if self._run is None or self._run[0] != (first, last):
             x, y = self.batches.run(first, last)
-            self._run = (first, last), self.net.extended(x), y
+            self._run = (first, last), self.net.with_bias(x), y
         return self._run[1:]
 
     def _pair(self, which: int | str) -> tuple[Array, Array]:
@@ -49,7 +49,7 @@ class Samples:
             return self.x_test, self.y_test
         if self._last is None or self._last[0] != which:
             x, y = self.batches.at(which)
-            self._last = which, self.net.extended(x), y
+            self._last = which, self.net.with_bias(x), y
         return self._last[1:]
 
     def owned(self) -> "Samples":
