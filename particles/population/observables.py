@@ -80,25 +80,25 @@ MOMENTS = np.array([1, 2, 4])
 
 
 def _speed(block: BlockView) -> Array:
-    return np.atleast_1d(np.sum(block.w * (np.sum(block.velocity**2, axis=0) + block.velocity_s**2)))
+    return np.asarray((block.w * ((block.velocity**2).sum(axis=0) + block.velocity_s**2)).sum())
 
 
 def _moved(block: BlockView) -> Array:
-    return np.atleast_1d(np.sum(block.w * np.sum((block.b - block.start_b) ** 2, axis=0)))
+    return np.asarray((block.w * ((block.b - block.start_b) ** 2).sum(axis=0)).sum())
 
 
 def _farthest(block: BlockView) -> Array:
-    return np.atleast_1d(np.max(np.sum((block.b - block.start_b) ** 2, axis=0)))
+    return np.asarray(((block.b - block.start_b) ** 2).sum(axis=0).max())
 
 
 def _moments(block: BlockView) -> Array:
-    size = np.sqrt(np.sum(block.b**2, axis=0))
-    return np.asarray(np.sum(block.w * size ** MOMENTS[:, None], axis=1))
+    size = np.sqrt((block.b**2).sum(axis=0))
+    return np.asarray((block.w * size ** MOMENTS[:, None]).sum(axis=1))
 
 
 def _flipped(block: BlockView) -> Array:
     active, before = (block.x @ b > 0.0 for b in (block.b, block.start_b))
-    return np.atleast_1d(np.sum(block.w * np.mean(active != before, axis=0)))
+    return np.asarray((block.w * (active != before).mean(axis=0)).sum())
 
 
 def _mean(block: BlockView) -> Array:
