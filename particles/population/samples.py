@@ -26,9 +26,9 @@ class Samples:
         self._last: tuple[int, Array, Array] | None = None
         self._run: tuple[tuple[int, int], Array, Array] | None = None
 
-    def inputs(self, which: Which) -> Array:
+    def inputs(self, which: int | str) -> Array:
         """The inputs, (n, d); the same array each time."""
-        return which if isinstance(which, np.ndarray) else self._pair(which)[0]
+        return self._pair(which)[0]
 
     def targets(self, which: int | str) -> Array:
         """The targets, (n,)."""
