@@ -129,6 +129,14 @@ def tree_sum(parts: Array) -> Array:
     return np.asarray(parts[0])
 
 
+def group_level(span: tuple[int, int], K: int, parts: int) -> int:
+    """The level of the tree of K blocks of which about so many nodes are the blocks [first, last), none cut in two."""
+    first, last = span
+    edges = [edge for edge in (first, last) if 0 < edge < K]
+    level = max(0, (last - first - 1) // parts).bit_length()
+    return min([level, *((edge & -edge).bit_length() - 1 for edge in edges)])
+
+
 def climb(values: Array, level: int, index: int, K: int) -> Branches:
     """Consecutive nodes of one level, the first of them `index`, added up as far as the tree of K blocks allows.
 

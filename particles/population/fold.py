@@ -1,34 +1,39 @@
 """Reductions over the particles: what they see of each block, its sums and maxima, and those of all shards together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
 from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
-from particles.measures.blocks import Branches, Floats, climb, root, tree_sum
+from particles.measures.blocks import Branches, Floats, climb, root
 from particles.measures.measure import Array
 from particles.population.messages import BlockView, Drift, Reduction
 from particles.population.shard import Shard
 
+T = TypeVar("T")
 
-def fold(shard: Shard, reductions: Sequence[Reduction], drift: Drift | None) -> list[Array]:
-    """Each reduction over a shard that has all blocks; `drift` None leaves velocities NaN."""
-    columns = _columns(shard, reductions, drift)
+
+def fold_with(
+    join: Callable[[Array], T], shard: Shard, reductions: Sequence[Reduction], drift: Drift | None
+) -> list[T | Array]:
+    """Each reduction over a shard's blocks: what `join` makes of a sum's parts (K, ...), or the max.
+
+    drift: None leaves velocities NaN.
+    """
+    rows = [[np.array(part.of(view), np.float64, ndmin=1) for part in reductions] for view in _views(shard, drift)]
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
     return [
-        tree_sum(values) if reduction.how == "sum" else values.max(axis=0)
+        join(values) if reduction.how == "sum" else values.max(axis=0)
         for values, reduction in zip(columns, reductions, strict=True)
     ]
 
 
 def fold_blocks(shard: Shard, reductions: Sequence[Reduction], drift: Drift | None) -> list[Branches | Array]:
-    """The same over a shard that has some of the blocks: branches of a sum, or the max."""
-    columns = _columns(shard, reductions, drift)
-    return [
-        climb(values, 0, shard.first, shard.all_blocks) if reduction.how == "sum" else values.max(axis=0)
-        for values, reduction in zip(columns, reductions, strict=True)
-    ]
+    """The same in branches of a sum, where others may have the rest of the blocks."""
+    return fold_with(lambda values: climb(values, 0, shard.first, shard.all_blocks), shard, reductions, drift)
 
 
 def combined(parts: Sequence[Sequence[Branches | Array]], K: int) -> list[Array]:
@@ -38,12 +43,6 @@ def combined(parts: Sequence[Sequence[Branches | Array]], K: int) -> list[Array]
         sums = [part for part in shards if isinstance(part, dict)]
         together.append(root(sums, K) if sums else np.max([np.asarray(part) for part in shards], axis=0))
     return together
-
-
-def _columns(shard: Shard, reductions: Sequence[Reduction], drift: Drift | None) -> list[Array]:
-    """What each block contributes to each reduction: (K, ...)."""
-    rows = [[np.array(part.of(view), np.float64, ndmin=1) for part in reductions] for view in _views(shard, drift)]
-    return [np.array(column) for column in zip(*rows, strict=True)]
 
 
 def _views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:

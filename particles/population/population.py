@@ -16,7 +16,7 @@ from particles import machine
 from particles.checks import whole
 from particles.measures.blocks import tree_sum
 from particles.measures.measure import Array, Measure
-from particles.population.fold import fold
+from particles.population.fold import fold_with
 from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update
 from particles.population.online import sweep_blocks
 from particles.population.samples import Samples, Which
@@ -166,7 +166,7 @@ class LocalPopulation:
         return sweep_blocks(self.shard, run)
 
     def fold(self, reductions: Sequence[Reduction], drift: Drift | None) -> list[Array]:
-        return fold(self.shard, reductions, drift)
+        return fold_with(tree_sum, self.shard, reductions, drift)
 
     def each(self, work: Callable[Concatenate[Shard, P], T], *args: P.args, **named: P.kwargs) -> list[T]:
         return [work(self.shard, *args, **named)]

@@ -33,14 +33,12 @@ class Shard:
         self, spec: PopulationSpec, threads: int, samples: Samples | None = None, span: tuple[int, int] | None = None
     ) -> None:
         net, start, dtype, averaged, anchored, weighing = spec
-        self.net, self.dtype, self.samples = net, dtype, samples
-        self.alpha = spec.alpha
+        self.net, self.dtype, self.samples, self.alpha = net, dtype, samples, spec.alpha
         self.all_blocks = blocks.blocks_of(start.count)
-        self.first, self.last = span or (0, self.all_blocks)
+        self.first, self.last = span = span or (0, self.all_blocks)
         self.trains = "input" in net.train, "output" in net.train
-        self.equal_weights = start.equal_weights and not weighing
-        self.weighing = weighing
-        self.cloud = blocks.pack(start, dtype, not self.trains[1], (self.first, self.last), not weighing)
+        self.weighing, self.equal_weights = weighing, start.equal_weights and not weighing
+        self.cloud = blocks.pack(start, dtype, not self.trains[1], span, not weighing)
         self.kernels = net.kernels(dtype, self.cloud.d)
         self.count = self.cloud.M
         empty = np.empty(0, dtype)
@@ -52,18 +50,16 @@ class Shard:
         self.K, self.d, self.tiles = len(self.cloud.b), self.cloud.d, self.cloud.last_tiles
         self.b, self.mean = self.cloud.b.reshape(-1), self.mean_b.reshape(-1)  # as the kernels take them
         self.threads = Threads(min(threads, self.K))
-        self._level = self._level_of()
+        self._level = blocks.group_level(span, self.all_blocks, 16 * self.threads.count)  # of what is summed in one go
         self._chunk = min(self.K, max(1, _CHUNK_BYTES // (BLOCK * (self.d + 1) * self.b.itemsize)))
         self._inputs: tuple[Array | None, Floats] = None, empty  # of the samples, as given and as the kernels take them
         self._speeds: dict[int, tuple[Floats, Floats]] = {}  # a chunk's velocities, by the thread's first block
         self._scale = self.b.dtype.type(1.0 / self.alpha)
         self.scratch: dict[str, Floats] = {}  # of one-sample sweeps, kept from one to the next
         self._held: State | None = None
-        layers = [
-            Layer(self.kernels, self.cloud.b, self.start_b, self.d, 0, self.tiles, self.first),
-            Layer(self.kernels, self.cloud.s, self.start_s, 1, self.d, self.tiles, self.first),
-        ]
-        self._layers = [layer for layer, trains in zip(layers, self.trains, strict=True) if trains]
+        parts = (self.cloud.b, self.start_b, self.d, 0), (self.cloud.s, self.start_s, 1, self.d)
+        trained = [part for part, trains in zip(parts, self.trains, strict=True) if trains]
+        self._layers = [Layer(self.kernels, *part, self.tiles, self.first) for part in trained]
         # Pre-activations of the last sum, and the inputs they belong to.
         self._kept: Floats = empty
         self._kept_of: Array | None = None
@@ -120,12 +116,6 @@ class Shard:
             self._kept_of = x
         return totals
 
-    def _level_of(self) -> int:
-        """Of the nodes that are summed in one go: about 16 a thread, and whole ones of the tree."""
-        level = max(0, (self.K - 1) // (16 * self.threads.count)).bit_length()
-        edges = [self.first] if self.last == self.all_blocks else [self.first, self.last]
-        return min([level, *((edge & -edge).bit_length() - 1 for edge in edges if edge)])
-
     def velocity_chunks(self, drift: Drift, outputs: bool = False) -> Callable[[int, int], Chunks]:
         """The data term of the velocity: of a run of blocks, a chunk at a time, in arrays good until the next chunk.
 
@@ -158,17 +148,17 @@ class Shard:
 
     def velocities(self, drift: Drift) -> tuple[Array, Array]:
         """The data term of the velocity of every particle here, (m, d), and of its output weight, (m,); float64."""
-        per_block = BLOCK * self.d
-        v_all, vs_all = np.empty(self.K * per_block), np.empty(self.K * BLOCK)
+        v_all, vs_all = np.empty((self.K, BLOCK * self.d)), np.empty((self.K, BLOCK))
         chunks = self.velocity_chunks(drift)
 
         def work(first: int, last: int) -> None:
-            for begin, end, v, vs in chunks(first, last):
-                v_all[begin * per_block : end * per_block] = v[: (end - begin) * per_block]
-                vs_all[begin * BLOCK : end * BLOCK] = vs[: (end - begin) * BLOCK]
+            for begin, end, *both in chunks(first, last):
+                for whole, part in zip((v_all, vs_all), both, strict=True):
+                    whole[begin:end] = part.reshape(-1, whole.shape[1])[: end - begin]
 
         self.threads.share(work, self.K)
-        return blocks.unpack(v_all.reshape(self.cloud.b.shape), self.count, in_place=True), vs_all[: self.count]
+        v = blocks.unpack(v_all.reshape(self.cloud.b.shape), self.count, in_place=True)
+        return v, vs_all.reshape(-1)[: self.count]
 
     def push(self, update: Update) -> bool:
         """Move every particle by one step, or one stage of one; whether all are still finite."""
@@ -185,9 +175,8 @@ class Shard:
                     finite += layer.go(update, vs if layer.coordinate else v, begin, end)
             return finite
 
-        fine = self.threads.share(work, self.K) == len(self._layers) * self.K
         self._kept_of = None
-        return fine
+        return self.threads.share(work, self.K) == len(self._layers) * self.K
 
     def _grow(self, update: Update, begin: int, end: int, vs: Floats) -> None:
         """Weights of blocks [begin, end); V over alpha^2 is h less s times the velocity that s would have."""
