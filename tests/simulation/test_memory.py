@@ -46,6 +46,13 @@ def test_recorded_arrays__are_there_once(simulate, samples):
     assert most < 1.3 * run.dataset["prediction"].nbytes
 
 
+def test_samples__are_not_copied(simulate, samples):
+    """A few numbers a sample are allocated, none for each of its inputs."""
+    data = samples(n=20_000, d=50)
+    most, _ = peak(lambda: simulate(mf.Gaussian(50).sample(1, seed=0), data, steps=1, record="loss"))
+    assert most < 0.3 * data.x.nbytes
+
+
 def test_step__allocates_nothing_that_grows_with_the_particles(simulate, samples):
     """Velocities stay in one array a thread, from the first step on: those of 2^18 particles would be 20 MB."""
     seen = []
