@@ -46,6 +46,7 @@ from particles.storage.virtual_dataset import create_virtual, format_of
 _MANIFEST_NAME = re.compile(r"checkpoint-\d{12}-\w+\.json")
 _MEMORY = "memory"
 _KEPT = 2
+_SMALL = 2**24  # bytes: larger pages are left as they are, since a new page is made in memory first
 
 
 class Resumed(NamedTuple):
@@ -193,13 +194,13 @@ class CheckpointFolder:
             remove(self.folder / name)
 
     def _written_rows(self, iteration: int, history: History, memory: Memory) -> list[Page]:
-        """The pages of a checkpoint, the last one new. It takes in those before it of at most twice its iterations.
+        """The pages of a checkpoint, the last one new. It takes in small ones before it with at most twice its rows.
 
         So there are few of them however many checkpoints, and a row is written again as often as their number doubles.
         """
-        pages, first, end = list(self._pages), self._end, self._end
-        while pages and end - pages[-1].first <= 2 * (iteration - end):
-            end = first = pages.pop().first
+        pages, first = list(self._pages), self._end
+        while pages and first - pages[-1].first <= 2 * (iteration - first) and pages[-1].bytes <= _SMALL:
+            first = pages.pop().first
         page = io.BytesIO()
         with h5py.File(page, "w") as file:
             for group, columns in {**history.between(first, iteration), _MEMORY: memory}.items():

@@ -448,6 +448,18 @@ def test_rows__take_few_bytes_in_few_files_however_many_checkpoints(tmp_path):
     assert again.tables["time"].recorded()["loss"].tolist() == list(range(128))
 
 
+def test_rows__in_large_files_are_not_written_again(tmp_path, monkeypatch):
+    """A file is made in memory first: all rows in one would take their bytes once more."""
+    monkeypatch.setattr(checkpoint, "_SMALL", 0)
+    population = mf.Local(1).populate(population_spec(NET, mf.Gaussian(3).sample(4, 0, lazy=True)))
+    keeper, history = CheckpointFolder(tmp_path, "hash"), recorded(range(6), 6)
+    for iteration in range(1, 7):
+        keeper.save(iteration, population, history, [], {})
+        with h5py.File(newest(tmp_path, "rows")) as file:
+            assert file["time/loss"][:].tolist() == [iteration - 1]
+    assert keeper.resume(population, history).iteration == 6 and history.tables["time"].count == 6
+
+
 def test_rows__take_at_most_four_times_their_bytes(run, tmp_path):
     run(folder=tmp_path, steps=2000, record=("loss", "displacement_max"), record_every=1, stop_at=1999, seconds=1e9)
     assert newest(tmp_path, "rows").stat().st_size <= 4 * 1999 * 2 * 8
