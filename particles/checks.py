@@ -81,7 +81,8 @@ def _refuse_masked(name: str, values: Any, *rows: int) -> None:
 def in_range(name: str, values: NDArray[np.float64], dtype: str) -> None:
     """InputError for finite numbers (n,) or (n, d) that overflow in a float type."""
     most = float(np.finfo(dtype).max)
-    if (large := np.abs(values) > most).any():
+    if values.size and max(values.max(), -values.min()) > most:  # without an array of their size
+        large = np.abs(values) > most
         got = f"{values[large][0]:g} in {_place(large)}"
         raise InputError(f"{name} must be at most {most:.3g} in {dtype}", got, "Scale it, or use float64.")
 

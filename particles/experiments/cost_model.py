@@ -92,7 +92,7 @@ def sharded(work: Work, known: Constants, shards: int, threads: int) -> Cost:
     K = blocks_of(work.M)
     runs = spans(K, shards)
     largest = max(last - first for first, last in runs) * BLOCK
-    branches = sum(len(climb(np.zeros(last - first), 0, first, K).level) for first, last in runs)
+    branches = sum(len(climb(np.zeros(last - first), 0, first, K)) for first, last in runs)
     traffic = 8 * work.n * (shards + branches)
     arithmetic = min(largest, work.M) * work.n * known.particle_sample / min(threads, -(-largest // BLOCK))
     meet = known.meet if threads > 1 else 0.0

@@ -11,6 +11,8 @@ from particles.kernels.assemble import BLOCK, LANES, BlockKernels
 from particles.measures.measure import Array, Measure, Source, source_of
 
 Floats = NDArray[np.floating]
+# Subtrees of the tree of sums: [level, place] is the sum of blocks [place 2^level, (place + 1) 2^level).
+Branches = dict[tuple[int, int], Array]
 
 _LINE = 64  # bytes of a cache line; NumPy's arrays begin anywhere in one
 
@@ -76,9 +78,8 @@ def row(a: Floats, block: int, K: int) -> Floats:
 
 
 def flat(a: Floats, K: int, count: int) -> Array:
-    """What `rows` stored, as (M,) float64."""
-    whole = a if len(a) == K else np.concatenate([np.broadcast_to(a[0], (K - 1, BLOCK)), a[1:]])
-    return np.array(whole.reshape(-1)[:count], dtype=np.float64)
+    """The first `count` numbers of what `rows` stored, as float64."""
+    return np.array(a.reshape(-1)[:count], np.float64) if len(a) == K else np.full(count, a[0, 0], np.float64)
 
 
 def pack(
@@ -119,16 +120,19 @@ def blocks_of(count: int) -> int:
     return -(-count // BLOCK)
 
 
-def unpack(b: Floats, count: int) -> Array:
-    """(K, BLOCK / LANES, d, LANES) -> (M, d) in float64."""
-    by_particle = b.transpose(0, 1, 3, 2).reshape(-1, b.shape[2])[:count]
-    return np.ascontiguousarray(by_particle, dtype=np.float64)
+def unpack(b: Floats, count: int, in_place: bool = False) -> Array:
+    """(K, BLOCK / LANES, d, LANES) -> (M, d) in float64; in_place: in the memory of a float64 b, which is then lost."""
+    d = b.shape[2]
+    out = np.asarray(b, np.float64) if in_place else np.empty(b.shape)
+    for block, to in zip(b, out.reshape(len(b), BLOCK, d), strict=True):
+        to[...] = block.transpose(0, 2, 1).reshape(BLOCK, d)
+    return out.reshape(-1, d)[:count]
 
 
-def measure_of(cloud: Cloud) -> Measure:
-    """The cloud as a measure, in float64."""
+def measure_of(cloud: Cloud, in_place: bool = False) -> Measure:
+    """The cloud as a measure, in float64; in_place: its positions in the cloud's memory, which is then lost."""
     s, w = (flat(a, len(cloud.b), cloud.M) for a in (cloud.s, cloud.w))
-    return Measure(unpack(cloud.b, cloud.M), s, w)
+    return Measure(unpack(cloud.b, cloud.M, in_place), s, w)
 
 
 def tree_sum(parts: Array) -> Array:
@@ -143,48 +147,37 @@ def tree_sum(parts: Array) -> Array:
     return np.asarray(parts[0])
 
 
-class Branches(NamedTuple):
-    """Subtrees of the tree of sums: node `place` of `level` is the sum of blocks [place 2^level, (place + 1) 2^level).
-
-    level, place : (r,) int64; values : (r, ...)
-    """
-
-    level: NDArray[np.int64]
-    place: NDArray[np.int64]
-    values: Array
+def group_level(span: tuple[int, int], K: int, parts: int) -> int:
+    """The level of the tree of K blocks of which about so many nodes are the blocks [first, last), none cut in two."""
+    first, last = span
+    edges = [edge for edge in (first, last) if 0 < edge < K]
+    level = max(0, (last - first - 1) // parts).bit_length()
+    return min([level, *((edge & -edge).bit_length() - 1 for edge in edges)])
 
 
 def climb(values: Array, level: int, index: int, K: int) -> Branches:
     """Consecutive nodes of one level, the first of them `index`, added up as far as the tree of K blocks allows.
 
-    (r, ...) -> at most two branches a level: all that a shard need tell of its blocks.
+    (r, ...) -> at most two branches a level: all that a shard sends of its blocks.
     """
-    branches: list[tuple[int, int, Array]] = []
-    values = np.asarray(values)
-    while True:
+    branches: Branches = {}
+    while len(values):
         at_end = (index + len(values)) << level >= K  # beyond the last block nothing is missing
         if index % 2:
-            branches.append((level, index, values[0]))
+            branches[level, index] = values[0]
             values, index = values[1:], index + 1
         if len(values) % 2 and (not at_end or (len(values) == 1 and index == 0)):
-            branches.append((level, index + len(values) - 1, values[-1]))
+            branches[level, index + len(values) - 1] = values[-1]
             values = values[:-1]
-        if not len(values):
-            break
         paired = values[0 : len(values) - len(values) % 2 : 2] + values[1::2]
         values = np.concatenate([paired, values[-1:]]) if len(values) % 2 else paired
         level, index = level + 1, index // 2
-    levels, indices, sums = zip(*branches, strict=True)
-    return Branches(np.array(levels), np.array(indices), np.stack(sums))
+    return branches
 
 
 def root(parts: Iterable[Branches], K: int) -> Array:
     """The sum over all K blocks from branches that together hold each block once."""
-    nodes = {
-        (int(level), int(index)): value
-        for part in parts
-        for level, index, value in zip(part.level, part.place, part.values, strict=True)
-    }
+    nodes = {node: value for part in parts for node, value in part.items()}
     level = 0
     while len(nodes) > 1 or (level, 0) not in nodes:
         for here, index in sorted(node for node in nodes if node[0] == level):

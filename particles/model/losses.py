@@ -63,6 +63,11 @@ class Loss(NamedTuple):
         return reduced(self, LOSSES, loss, Loss)
 
 
+def mean_loss(loss: Loss, g: Array, y: Array) -> float:
+    """The mean loss over samples."""
+    return float(np.add.reduce(loss.value(g, y)) / len(y))
+
+
 def _logistic_slope(z: Array, y: Array) -> Array:
     """-y / (1 + exp(y z)); exp of a positive number only, so that nothing overflows."""
     e = np.exp(-np.abs(z))

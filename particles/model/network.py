@@ -193,6 +193,11 @@ class Network:
         x = real_array("inputs", x)
         if x.ndim != 2 or x.shape[0] < 1 or x.shape[1] < 1:
             raise InputError("inputs must have shape (n, d), n >= 1, d >= 1", str(x.shape), "Reshape them.")
+        return self.with_bias(x)
+
+    # Inputs that were checked: (n, inputs) -> (n, d).
+
+    def with_bias(self, x: Array) -> Array:
         return np.concatenate([x, np.ones((len(x), 1))], axis=1) if self.bias else x
 
     # The compiled loops for this activation: over blocks for d inputs (a bias counted in); the one-sample sweep; the

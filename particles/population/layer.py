@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from particles.kernels.assemble import BlockKernels
+from particles.kernels.assemble import BLOCK, BlockKernels
 from particles.measures.blocks import Floats
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose
@@ -12,7 +12,7 @@ _WORD = 2**32 - 1
 
 
 class Layer:
-    """One trained array of a shard, in block storage, with d coordinates a particle.
+    """One trained array of a shard, in block storage, with d coordinates a particle; flat here, in the same memory.
 
     anchor: its start, empty where that is not kept. coordinate: the first one's number, for the noise. tiles: how many
     of the last block hold particles. first: the number of the first block in the measure.
@@ -21,32 +21,33 @@ class Layer:
     def __init__(
         self, kernels: BlockKernels, place: Floats, anchor: Floats, d: int, coordinate: int, tiles: int, first: int
     ) -> None:
-        self.kernels, self.place, self.anchor, self.d = kernels, place, anchor, d
+        self.kernels, self.place, self.anchor, self.d = kernels, place.reshape(-1), anchor.reshape(-1), d
         self.coordinate, self.tiles, self.first = coordinate, tiles, first
         # Of a Runge-Kutta step: where it began, and the velocities at its stages.
         self.base: Floats = np.empty(0, place.dtype)
         self.stages: Floats = np.empty((0, 0), place.dtype)
+        self._lanes = place.shape[-1]
 
     def ready(self, update: Update) -> None:
         """Make room for what an update needs, before the threads begin."""
         if update.stage and len(self.stages) != update.stage.of:
             self.base = np.zeros_like(self.place)
-            self.stages = np.zeros((update.stage.of, *self.place.shape), self.place.dtype)
+            self.stages = np.zeros((update.stage.of, self.place.size), self.place.dtype)
 
     def go(self, update: Update, speed: Floats, begin: int, end: int) -> int:
-        """Move blocks [begin, end) by the data term of their velocities, `speed`; how many of them stay finite."""
+        """Move blocks [begin, end) by the data term of their velocities, flat `speed`; how many of them stay finite."""
         rule, stage, step, real = update.drift.regulariser, update.stage, update.step, self.place.dtype.type
         pull, threshold, anchored = rule.pull, step * rule.threshold, rule.anchored
-        place, anchor, v = (a.reshape(-1) for a in (self.place, self.anchor, speed))
+        place, anchor = self.place, self.anchor
         if stage:
             weights = np.array(stage.weights, dtype=place.dtype)
             finite = self.kernels.stage_blocks(
-                place, self.base.reshape(-1), v, anchor, anchored, self.stages.reshape(-1), stage.number, weights,
+                place, self.base, speed, anchor, anchored, self.stages.reshape(-1), stage.number, weights,
                 real(pull), self.d, self.tiles, begin, end,
             )  # fmt: skip
         else:
             finite = self.kernels.move_blocks(
-                place, v, anchor, anchored, real(step), real(pull), real(threshold), self.d, self.tiles, begin, end
+                place, speed, anchor, anchored, real(step), real(pull), real(threshold), self.d, self.tiles, begin, end
             )
         if update.noise:
             self._shake(update.noise, begin, end)
@@ -56,7 +57,7 @@ class Layer:
         seed, iteration = int(noise.seed), int(noise.iteration)
         words = (seed & _WORD, seed >> 32, iteration & _WORD, Purpose.NOISE << 16 | iteration >> 32)
         self.kernels.shake_blocks(
-            self.place.reshape(-1), self.place.dtype.type(noise.size), *map(np.uint64, words), self.first,
+            self.place, self.place.dtype.type(noise.size), *map(np.uint64, words), self.first,
             self.coordinate, self.d, self.tiles, begin, end,
         )  # fmt: skip
 
@@ -66,7 +67,8 @@ class Layer:
 
     def errors(self, weights: tuple[float, ...], block: int) -> Array:
         """|sum_i weights_i k_i|^2 of every particle of a block: (BLOCK,)."""
-        parts = [weight * k[block].astype(np.float64) for weight, k in zip(weights, self.stages, strict=True)]
+        own = slice(block * BLOCK * self.d, (block + 1) * BLOCK * self.d)
+        parts = [weight * k[own].astype(np.float64) for weight, k in zip(weights, self.stages, strict=True)]
         with np.errstate(all="ignore"):
-            squares = np.asarray(np.square(sum(parts)))
-        return squares.sum(axis=1).reshape(-1) if squares.ndim == 3 else squares
+            squares = np.square(np.asarray(sum(parts))).reshape(-1, self.d, self._lanes)
+        return np.asarray(squares.sum(axis=1).reshape(-1))

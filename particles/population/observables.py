@@ -6,55 +6,21 @@ To add one: append a row to `OBSERVABLES`, with the `Reduction` of a new sum ove
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.model.losses import Loss
+from particles.model.losses import mean_loss
 from particles.model.regularisers import Regulariser
 from particles.model.tables import described, reduced, resolved
 from particles.population.messages import BlockView, Reduction
-from particles.population.population import Population, positions_of
+from particles.population.population import positions_of
+from particles.population.scene import PENALTY, Scene
 
 Values = dict[str, NDArray[Any]]
-
-
-class Kernel(Protocol):
-    """The tangent kernel's Gram matrix at the training samples, now and at the start (`theory/watched.py`)."""
-
-    @property
-    def smallest(self) -> float: ...
-    @property
-    def largest(self) -> float: ...
-    @property
-    def drift(self) -> float: ...
-    @property
-    def distance(self) -> float: ...
-
-
-KernelNow = Callable[[int, Population, Array], Kernel]  # of an iteration, the particles after it and their outputs g
-
-
-class Scene(NamedTuple):
-    """All that a finished quantity may look at, at one recorded time; integral: the value of each of its reductions."""
-
-    g: Array
-    y: Array
-    g_test: Array
-    y_test: Array
-    loss: Loss
-    integral: dict[Reduction, Array]
-    population: Population
-    positions: int
-    kernel: Kernel | None
-
-    @property
-    def alpha(self) -> float:
-        """The output scale M^(1 - beta)."""
-        return self.population.alpha
 
 
 class Observable(NamedTuple):
@@ -114,33 +80,29 @@ MOMENTS = np.array([1, 2, 4])
 
 
 def _speed(block: BlockView) -> Array:
-    return np.atleast_1d(np.sum(block.w * (np.sum(block.velocity**2, axis=0) + block.velocity_s**2)))
+    return np.asarray((block.w * ((block.velocity**2).sum(axis=0) + block.velocity_s**2)).sum())
 
 
 def _moved(block: BlockView) -> Array:
-    return np.atleast_1d(np.sum(block.w * np.sum((block.b - block.start_b) ** 2, axis=0)))
+    return np.asarray((block.w * ((block.b - block.start_b) ** 2).sum(axis=0)).sum())
 
 
 def _farthest(block: BlockView) -> Array:
-    return np.atleast_1d(np.max(np.sum((block.b - block.start_b) ** 2, axis=0)))
+    return np.asarray(((block.b - block.start_b) ** 2).sum(axis=0).max())
 
 
 def _moments(block: BlockView) -> Array:
-    size = np.sqrt(np.sum(block.b**2, axis=0))
-    return np.asarray(np.sum(block.w * size ** MOMENTS[:, None], axis=1))
+    size = np.sqrt((block.b**2).sum(axis=0))
+    return np.asarray((block.w * size ** MOMENTS[:, None]).sum(axis=1))
 
 
 def _flipped(block: BlockView) -> Array:
     active, before = (block.x @ b > 0.0 for b in (block.b, block.start_b))
-    return np.atleast_1d(np.sum(block.w * np.mean(active != before, axis=0)))
+    return np.asarray((block.w * (active != before).mean(axis=0)).sum())
 
 
 def _mean(block: BlockView) -> Array:
     return np.asarray(block.b @ block.w)
-
-
-def _unpenalised(block: BlockView) -> Array:
-    return np.zeros(1)
 
 
 SPEED = Reduction(_speed, "sum", velocity=True)
@@ -148,22 +110,17 @@ MOVED = Reduction(_moved, "sum", start=True)
 FARTHEST = Reduction(_farthest, "max", start=True)
 FLIPPED = Reduction(_flipped, "sum", start=True)
 MOMENT, MEAN = Reduction(_moments, "sum"), Reduction(_mean, "sum")
-PENALTY = Reduction(_unpenalised, "sum")  # the Observer has the run's regulariser in its place
-
-
-def _mean_loss(loss: Loss, g: Array, y: Array) -> float:
-    return float(np.mean(loss.value(g, y)))
 
 
 OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
     row.name: row
     for row in (
         Observable("loss", "mean loss over the training samples (a stream's held-out ones)", "(1), (2) with h = 0", (),
-                   lambda at: _mean_loss(at.loss, at.g, at.y), outputs=True),
+                   lambda at: mean_loss(at.loss, at.g, at.y), outputs=True),
         Observable("objective", "regularised loss L_n", "(2)", (),
-                   lambda at: _mean_loss(at.loss, at.g, at.y) + at.alpha**2 * at.integral[PENALTY][0], (PENALTY,)),
+                   lambda at: mean_loss(at.loss, at.g, at.y) + at.alpha**2 * at.integral[PENALTY][0], (PENALTY,)),
         Observable("test_loss", "mean loss over the test samples", "(1)", (),
-                   lambda at: _mean_loss(at.loss, at.g_test, at.y_test), test=True, outputs=True),
+                   lambda at: mean_loss(at.loss, at.g_test, at.y_test), test=True, outputs=True),
         Observable("misclassification", "share of training samples with y g(x) <= 0", "Theorem 3", (),
                    lambda at: float(np.mean(at.y * at.g <= 0)), binary=True, outputs=True),
         Observable("test_misclassification", "share of test samples with y g(x) <= 0", "Theorem 3", (),
@@ -193,13 +150,13 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
         Observable("pattern_flips", "share of pairs (particle, sample) whose b.x changed its sign since the start",
                    "3.1 [5]", (), lambda at: float(at.integral[FLIPPED][0]), (FLIPPED,)),
         Observable("lambda_min", "smallest eigenvalue of the Gram matrix K_w, flow time", "(5)", (),
-                   lambda at: _kernel(at).smallest, kernel=True),
+                   lambda at: at.kernel.smallest, kernel=True),
         Observable("lambda_max", "largest eigenvalue of the Gram matrix K_w, flow time", "(5)", (),
-                   lambda at: _kernel(at).largest, kernel=True),
+                   lambda at: at.kernel.largest, kernel=True),
         Observable("kernel_drift", "|K_w - K_w1|_F / |K_w1|_F since the start", "3.1 [5]", (),
-                   lambda at: _kernel(at).drift, kernel=True),
+                   lambda at: at.kernel.drift, kernel=True),
         Observable("kernel_distance", "rms over samples of g less what the same steps do under the start's kernel",
-                   "3.1 [5]", (), lambda at: _kernel(at).distance, kernel=True),
+                   "3.1 [5]", (), lambda at: at.kernel.distance, kernel=True),
         Observable("mean_position", "int b dmu", "3.4", ("dim",), lambda at: at.integral[MEAN], (MEAN,)),
     )
 })  # fmt: skip
@@ -218,11 +175,6 @@ def _check(row: Observable) -> None:
     if not isinstance(row.integrals, tuple) or not all(known):
         rule = f'`integrals` of the observable {row.name!r} must be a tuple of mf.Reductions, each a "sum" or a "max"'
         raise InputError(rule, repr(row.integrals), "Give (mf.Reduction(function of a block, how),).")
-
-
-def _kernel(at: Scene) -> Kernel:
-    assert at.kernel is not None
-    return at.kernel
 
 
 def needs_start(rows: Iterable[Observable], rule: Regulariser) -> bool:

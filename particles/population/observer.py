@@ -1,7 +1,7 @@
 """What a run records: the observables that are due, measured on a population and fixed samples."""
 
 import warnings
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 
 import numpy as np
 
@@ -11,10 +11,11 @@ from particles.measures.measure import Array
 from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
-from particles.population.messages import BlockView, Drift, Reduction
-from particles.population.observables import PENALTY, KernelNow, Observable, Scene, Values, needs_start
+from particles.population.messages import BlockView, Reduction
+from particles.population.observables import Observable, Values, needs_start
 from particles.population.population import Population
 from particles.population.samples import Samples
+from particles.population.scene import Kernel, Scene, Setting
 
 
 def penalty(rule: Regulariser, train: tuple[str, ...]) -> Reduction:
@@ -40,19 +41,18 @@ class Observer:
         samples: Samples,
         averaged: bool,
         positions: int,
-        kernel: KernelNow | None = None,
+        kernel: Callable[[Scene], Kernel] | None = None,
     ) -> None:
-        self.rows, self.due = list(due), due
+        self.rows, self.due = list(due), list(due.items())
         tested = len(samples.y_test) > 0
         for row in self.rows:
             if row.test and not tested:
                 raise InputError(f"`record` asks for {row.name}, which needs test samples", "test=None", "Give `test`.")
             if row.binary:
                 checked_labels(np.concatenate([samples.y, samples.y_test]) if row.test else samples.y)
-        self.loss, self.rule, self.averaged, self.positions = loss, rule, averaged, positions
-        self.kernel = kernel if any(row.kernel for row in self.rows) else None
-        self.y, self.y_test = samples.y, samples.y_test
-        self.penalty, self._warned = penalty(rule, net.train), set[str]()
+        self.rule, self.averaged, self.positions = rule, averaged, positions
+        self.setting = Setting(samples.y, samples.y_test, loss, rule, positions, penalty(rule, net.train), kernel)
+        self._checked: set[str] = set()
         self.sizes = {"sample": len(samples.y), "test_sample": len(samples.y_test), "dim": samples.x.shape[1]}
 
     @property
@@ -67,45 +67,29 @@ class Observer:
 
     def measure(self, iteration: int, population: Population, g: Array | None) -> Values:
         """What is due now; `g` are the outputs at the training samples where they are known already."""
-        rows = [row for row in self.rows if iteration in self.due[row]]
-        at = self._scene(rows, iteration, population, g, averaged=False)
+        rows = [row for row, iterations in self.due if iteration in iterations]
+        at = Scene(self.setting, population, iteration, rows, g)
         values = {row.name: self._finished(row, at) for row in rows}
         if self.averaged:
-            mean = self._scene(rows, iteration, population, None, averaged=True)
+            mean = Scene(self.setting, population, iteration, averaged=True)
             values |= {f"averaged_{row.name}": self._finished(row, mean) for row in rows if row.outputs}
         return values
 
-    def _warn_of_nan(self, rows: list[Observable], integral: dict[Reduction, Array]) -> None:
-        """Say once what a sum that looks at the start or at velocities needs: both are NaN where nobody needs them."""
-        for row in rows:
-            sums = [integral[part] for part in row.integrals if part in integral and not (part.start or part.velocity)]
-            if row.name not in self._warned and any(np.isnan(total).any() for total in sums):
-                self._warned.add(row.name)
-                remedy = "One that looks at start_b or start_s needs start=True, at velocities velocity=True."
-                warnings.warn(f"a sum over particles of the observable {row.name!r} is NaN. {remedy}", stacklevel=2)
+    def _check_sums(self, row: Observable, at: Scene) -> None:
+        """Warn of a sum that looks at the start or at velocities and needs neither: both are then NaN, at all times."""
+        self._checked.add(row.name)
+        sums = [at.integral[part] for part in row.integrals if not (part.start or part.velocity)]
+        if any(np.isnan(total).any() for total in sums):
+            remedy = "One that looks at start_b or start_s needs start=True, at velocities velocity=True."
+            warnings.warn(f"a sum over particles of the observable {row.name!r} is NaN. {remedy}", stacklevel=2)
 
     def _finished(self, row: Observable, at: Scene) -> Array:
         """The quantity; InputError where it is not over the dimensions that it says."""
+        if row.integrals and row.name not in self._checked:
+            self._check_sums(row, at)
         values = np.asarray(row.finish(at), dtype=np.float64)
-        sizes = [self.sizes.get(dim) for dim in row.dims]
-        if len(values.shape) != len(sizes) or any(s not in (None, n) for s, n in zip(sizes, values.shape, strict=True)):
+        if len(values.shape) != len(row.dims) or values.shape != tuple(map(self.sizes.get, row.dims, values.shape)):
             known = ", ".join(f"{dim}: {size}" for dim, size in self.sizes.items())
             rule = f"the observable {row.name!r} must be over its `dims` {row.dims}"
             raise InputError(rule, f"shape {values.shape}", f"The sizes here are {known}; () is one number.")
         return values
-
-    def _scene(
-        self, rows: list[Observable], iteration: int, population: Population, g: Array | None, averaged: bool
-    ) -> Scene:
-        g = population.sum("train", averaged) if g is None else g
-        g_test = population.sum("test", averaged) if any(row.test for row in rows) else np.empty(0)
-        parts = [] if averaged else list(dict.fromkeys(part for row in rows for part in row.integrals))
-        drift = None
-        if any(part.velocity for part in parts):
-            drift = Drift("train", self.loss.slope(g, self.y) / len(self.y), self.rule)
-        sums = [self.penalty if part == PENALTY else part for part in parts]
-        integral = dict(zip(parts, population.fold(sums, drift) if sums else [], strict=True))
-        self._warn_of_nan(rows, integral)
-        watched = self.kernel and not averaged and any(row.kernel for row in rows)
-        kernel = self.kernel(iteration, population, g) if self.kernel and watched else None
-        return Scene(g, self.y, g_test, self.y_test, self.loss, integral, population, self.positions, kernel)

@@ -14,9 +14,9 @@ import numpy as np
 
 from particles import machine
 from particles.checks import whole
-from particles.measures.blocks import Branches, root
+from particles.measures.blocks import tree_sum
 from particles.measures.measure import Array, Measure
-from particles.population.fold import combined, fold_blocks
+from particles.population.fold import fold_with
 from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update
 from particles.population.online import sweep_blocks
 from particles.population.samples import Samples, Which
@@ -156,20 +156,17 @@ class LocalPopulation:
         self.notice = ""
 
     def advance(self, update: Update | None, which: Which, keep: bool = False) -> tuple[Array, bool]:
-        branches, finite = self.shard.advance(update, which, keep)
-        return self._whole(branches), finite
+        finite = update is None or self.shard.move(update)
+        return self.alpha * tree_sum(self.shard.sums(which, keep=keep)), finite
 
     def sum(self, which: Which, averaged: bool = False) -> Array:
-        return self._whole(self.shard.branches(which, averaged))
-
-    def _whole(self, branches: Branches) -> Array:
-        return self.alpha * root([branches], self.shard.all_blocks)
+        return self.alpha * tree_sum(self.shard.sums(which, averaged))
 
     def sweep(self, run: OnlineRun) -> tuple[Array, bool]:
         return sweep_blocks(self.shard, run)
 
     def fold(self, reductions: Sequence[Reduction], drift: Drift | None) -> list[Array]:
-        return combined([fold_blocks(self.shard, reductions, drift)], self.shard.all_blocks)
+        return fold_with(tree_sum, self.shard, reductions, drift)
 
     def each(self, work: Callable[Concatenate[Shard, P], T], *args: P.args, **named: P.kwargs) -> list[T]:
         return [work(self.shard, *args, **named)]
@@ -181,11 +178,19 @@ class LocalPopulation:
         self.shard.close()
 
 
-def measure_of(population: Population, averaged: bool = False) -> Measure:
-    """All particles as one measure in float64, gathered here; or their average over the iterates."""
-    return Measure(*(np.concatenate(parts) for parts in zip(*population.each(Shard.measure, averaged), strict=True)))
+def measure_of(population: Population, averaged: bool = False, last: bool = False) -> Measure:
+    """All particles as one measure in float64, gathered here; or their average over the iterates.
+
+    last: the population is not used again, so that its memory may become the measure's.
+    """
+    return _together(population.each(Shard.measure, averaged, last))
 
 
 def positions_of(population: Population, first: int) -> Measure:
     """The first particles, with the weights they have in the measure."""
-    return Measure(*(np.concatenate(parts) for parts in zip(*population.each(Shard.positions, first), strict=True)))
+    return _together(population.each(Shard.positions, first))
+
+
+def _together(parts: list[Measure]) -> Measure:
+    """One measure of the shards' parts."""
+    return parts[0] if len(parts) == 1 else Measure(*map(np.concatenate, zip(*parts, strict=True)))

@@ -18,19 +18,17 @@ class Samples:
 
     def __init__(self, net: Network, batches: Batches, train: Dataset, test: Dataset | None = None) -> None:
         self.net, self.batches = net, batches
+        self.whole = batches.batch is None  # every step is on all training samples
         self.x, self.y = net.inputs(train.x), train.y
         nothing = np.empty((0, self.x.shape[1])), np.empty(0)
         self.x_test, self.y_test = (net.inputs(test.x), test.y) if test else nothing
+        # Of the last iteration and the last run of iterations that were asked for.
         self._last: tuple[int, Array, Array] | None = None
+        self._run: tuple[tuple[int, int], Array, Array] | None = None
 
-    @property
-    def whole(self) -> bool:
-        """Whether every step is on all training samples."""
-        return self.batches.batch is None
-
-    def inputs(self, which: Which) -> Array:
+    def inputs(self, which: int | str) -> Array:
         """The inputs, (n, d); the same array each time."""
-        return which if isinstance(which, np.ndarray) else self._pair(which)[0]
+        return self._pair(which)[0]
 
     def targets(self, which: int | str) -> Array:
         """The targets, (n,)."""
@@ -38,8 +36,10 @@ class Samples:
 
     def run(self, first: int, last: int) -> tuple[Array, Array]:
         """The samples of iterations [first, last), one after another."""
-        x, y = self.batches.run(first, last)
-        return self.net.inputs(x), y
+        if self._run is None or self._run[0] != (first, last):
+            x, y = self.batches.run(first, last)
+            self._run = (first, last), self.net.with_bias(x), y
+        return self._run[1:]
 
     def _pair(self, which: int | str) -> tuple[Array, Array]:
         if which == "train" or (self.whole and isinstance(which, int)):
@@ -49,7 +49,7 @@ class Samples:
             return self.x_test, self.y_test
         if self._last is None or self._last[0] != which:
             x, y = self.batches.at(which)
-            self._last = which, self.net.inputs(x), y
+            self._last = which, self.net.with_bias(x), y
         return self._last[1:]
 
     def owned(self) -> "Samples":
@@ -59,8 +59,9 @@ class Samples:
             source = Dataset(source.x, source.y)
         mine = object.__new__(Samples)
         mine.net, mine.batches = self.net, Batches(source, self.batches.batch, self.batches.seed)
+        mine.whole = self.whole
         mine.x, mine.y, mine.x_test, mine.y_test = (
             np.array(a, order="C") for a in (self.x, self.y, self.x_test, self.y_test)
         )
-        mine._last = None
+        mine._last = mine._run = None
         return mine

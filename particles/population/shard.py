@@ -1,10 +1,10 @@
 """A shard: consecutive blocks of particles on this process's threads. It alone changes particles, and only its own.
 
-One step is `push` (every block moves its own particles) and `branches` (every block adds up its outputs). A shard
-returns branches of the one tree of sums, so it does not matter how blocks are distributed.
+One step is `move` (every block moves its own particles) and `sums` (every block adds up its outputs). What it sends to
+others are `branches` of the one tree of sums, so it does not matter how blocks are distributed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from particles.population.messages import Drift, PopulationSpec, State, Update
 from particles.population.samples import Samples, Which
 from particles.population.threads import Threads
 
+Chunks = Iterator[tuple[int, int, Floats, Floats]]  # of velocities: blocks [first, last), v and vs, flat
+
 _CHUNK_BYTES = 2**20  # velocities are made this much at a time, a thread: they stay in the L2 and never fill memory
 # Slopes are kept from the sum to the push for as many blocks as fit in this, or in an eighth of the particles' own
 # bytes. No bit depends on it.
@@ -32,14 +34,12 @@ class Shard:
         self, spec: PopulationSpec, threads: int, samples: Samples | None = None, span: tuple[int, int] | None = None
     ) -> None:
         net, start, dtype, averaged, anchored, weighing = spec
-        self.net, self.dtype, self.samples = net, dtype, samples
-        self.alpha = spec.alpha
+        self.net, self.dtype, self.samples, self.alpha = net, dtype, samples, spec.alpha
         self.all_blocks = blocks.blocks_of(start.count)
-        self.first, self.last = span or (0, self.all_blocks)
+        self.first, self.last = span = span or (0, self.all_blocks)
         self.trains = "input" in net.train, "output" in net.train
-        self.equal_weights = start.equal_weights and not weighing
-        self.weighing = weighing
-        self.cloud = blocks.pack(start, dtype, not self.trains[1], (self.first, self.last), not weighing)
+        self.weighing, self.equal_weights = weighing, start.equal_weights and not weighing
+        self.cloud = blocks.pack(start, dtype, not self.trains[1], span, not weighing)
         self.kernels = net.kernels(dtype, self.cloud.d)
         self.count = self.cloud.M
         empty = np.empty(0, dtype)
@@ -48,19 +48,21 @@ class Shard:
         self.start_s: Floats = self.cloud.s.copy() if anchored else empty
         self.mean_b = blocks.aligned_copy(self.cloud.b) if averaged else empty
         self.mean_s = self.cloud.s.copy() if averaged else empty
-        K, d = len(self.cloud.b), self.cloud.d
-        self.threads = Threads(min(threads, K))
-        self._chunk = max(1, _CHUNK_BYTES // (BLOCK * (d + 1) * self.cloud.b.itemsize))
+        self.K, self.d, self.tiles = len(self.cloud.b), self.cloud.d, self.cloud.last_tiles
+        self.b, self.mean = self.cloud.b.reshape(-1), self.mean_b.reshape(-1)  # as the kernels take them
+        self.threads = Threads(min(threads, self.K))
+        self._level = blocks.group_level(span, self.all_blocks, 16 * self.threads.count)  # of what is summed in one go
+        self._chunk = min(self.K, max(1, _CHUNK_BYTES // (BLOCK * (self.d + 1) * self.b.itemsize)))
+        self._inputs: tuple[Array | None, Floats] = None, empty  # of the samples, as given and as the kernels take them
+        self._speeds: dict[int, tuple[Floats, Floats]] = {}  # a chunk's velocities, by the thread's first block
+        self._scale = self.b.dtype.type(1.0 / self.alpha)
         self.scratch: dict[str, Floats] = {}  # of one-sample sweeps, kept from one to the next
         self._held: State | None = None
-        tiles = self.cloud.last_tiles
-        layers = [
-            Layer(self.kernels, self.cloud.b, self.start_b, d, 0, tiles, self.first),
-            Layer(self.kernels, self.cloud.s, self.start_s, 1, d, tiles, self.first),
-        ]
-        self._layers = [layer for layer, trains in zip(layers, self.trains, strict=True) if trains]
+        parts = (self.cloud.b, self.start_b, self.d, 0), (self.cloud.s, self.start_s, 1, self.d)
+        trained = [part for part, trains in zip(parts, self.trains, strict=True) if trains]
+        self._layers = [Layer(self.kernels, *part, self.tiles, self.first) for part in trained]
         # What the last sum kept: slopes of the first blocks, and values where output weights move; of which inputs.
-        self._keeps = self.cloud.d >= panels.keep_from(net.activation.name)
+        self._keeps = self.d >= panels.keep_from(net.activation.name)
         self._values = self.trains[1] or weighing
         self._kept: Floats = empty
         self._kept_of: Array | None = None
@@ -69,123 +71,130 @@ class Shard:
         """End the threads."""
         self.threads.close()
 
-    def inputs(self, which: Which) -> Array:
-        """The inputs themselves: (n, d)."""
-        if self.samples is None:
-            assert isinstance(which, np.ndarray)
-            return which
-        return self.samples.inputs(which)
+    def inputs(self, which: Which) -> tuple[Array, Floats]:
+        """The inputs, (n, d), and the same as the kernels take them; those of the samples are converted once."""
+        if isinstance(which, np.ndarray):
+            return which, self.floats(which)
+        assert self.samples is not None
+        x = self.samples.inputs(which)
+        if x is not self._inputs[0]:
+            self._inputs = x, self.floats(x)
+        return x, self._inputs[1]
 
     def floats(self, a: Array) -> Floats:
-        """Numbers as the kernels read them: flat, of this float type."""
-        flat = np.ascontiguousarray(a, dtype=self.dtype).reshape(-1)
+        """Numbers as the kernels take them: flat, of this float type."""
+        flat = np.ascontiguousarray(a, self.b.dtype).reshape(-1)
         return flat if flat.flags.writeable else flat.copy()  # read-only ones would be compiled for once more
 
-    def advance(self, update: Update | None, which: Which, keep: bool = False) -> tuple[Branches, bool]:
-        """One step's work: the update, if there is one, then the sums at the next inputs; whether all stayed finite."""
-        finite = True
-        if update is not None:
-            finite = self.push(update)
-            if update.share is not None:
-                self.average(update.share)
-        return self.branches(which, keep=keep), finite
+    def move(self, update: Update) -> bool:
+        """One update of the particles, and of their average if it has a share in that; whether all are still finite."""
+        finite = self.push(update)
+        if update.share is not None:
+            self.average(update.share)
+        return finite
 
     def branches(self, which: Which, averaged: bool = False, keep: bool = False) -> Branches:
-        """The shard's part of int s sigma(b.x) dmu at n inputs, values (r, n) float64.
+        """The shard's part of int s sigma(b.x) dmu at n inputs, in branches of the tree of all blocks."""
+        return climb(self.sums(which, averaged, keep), self._level, self.first >> self._level, self.all_blocks)
+
+    def sums(self, which: Which, averaged: bool = False, keep: bool = False) -> Array:
+        """int s sigma(b.x) dmu at n inputs over each group of 2^g consecutive blocks: (groups, n).
 
         keep: a push with these very inputs follows, so slopes may stay in memory where that pays.
         """
-        cloud = self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud
-        K, d, x = len(cloud.b), cloud.d, self.inputs(which)
-        level = self._level(K)
-        size = 1 << level
-        groups = -(-K // size)
-        b, inputs, totals = cloud.b.reshape(-1), self.floats(x), np.empty((groups, len(x)))
-        block, keeps = BLOCK * len(x) * (1 + self._values), 0
-        if keep and not averaged and self._keeps:
-            keeps = min(K, max(_KEEP_BYTES, b.nbytes // 8) // (block * b.itemsize))
-            if self._kept.size != keeps * block:
-                self._kept = np.empty(keeps * block, self.dtype)
-        kept = self._kept
+        b, s = (self.mean, self.mean_s) if averaged else (self.b, self.cloud.s)
+        w, d, tiles = self.cloud.w, self.d, self.tiles
+        x, inputs = self.inputs(which)
+        size, totals = 1 << self._level, np.empty((-(-self.K >> self._level), len(x)))
+        keeps = self._room(len(x)) if keep and self._keeps and not averaged else 0
+        values, kept = self._values, self._kept
 
         def work(first: int, last: int) -> None:
-            self.kernels.sum_groups(
-                b, cloud.s, cloud.w, d, inputs, cloud.last_tiles, size, first, last, keeps, self._values, kept, totals
-            )  # fmt: skip
+            self.kernels.sum_groups(b, s, w, d, inputs, tiles, size, first, last, keeps, values, kept, totals)
 
-        self.threads.share(work, groups)
+        self.threads.share(work, len(totals))
         if keeps:
             self._kept_of = x
-        return climb(totals, level, self.first >> level, self.all_blocks)
+        return totals
 
-    def _level(self, K: int) -> int:
-        """Of the nodes that are summed in one go: about 16 a thread, and whole ones of the tree."""
-        level = max(0, (K - 1) // (16 * self.threads.count)).bit_length()
-        edges = [self.first] if self.last == self.all_blocks else [self.first, self.last]
-        return min([level, *((edge & -edge).bit_length() - 1 for edge in edges if edge)])
+    def _room(self, n: int) -> int:
+        """Room for what is kept at n inputs: of how many blocks."""
+        block = BLOCK * n * (1 + self._values)
+        keeps = min(self.K, max(_KEEP_BYTES, self.b.nbytes // 8) // (block * self.b.itemsize))
+        if self._kept.size != keeps * block:
+            self._kept = blocks.aligned((keeps * block,), self.dtype)
+        return int(keeps)
 
-    def velocity_chunks(
-        self, drift: Drift, x: Array, first: int, last: int, outputs: bool = False
-    ) -> Iterator[tuple[int, int, Floats, Floats]]:
-        """The data term of the velocity at inputs x, a chunk of blocks at a time; outputs: of s in any case."""
-        cloud = self.cloud
-        b, d = cloud.b.reshape(-1), cloud.d
-        scale = b.dtype.type(1.0 / self.alpha)
-        size = min(self._chunk, last - first)
-        v, vs = np.zeros((size, *cloud.b.shape[1:]), self.dtype), np.zeros((size, BLOCK), self.dtype)
-        inputs, slope = self.floats(x), self.floats(drift.slope)
+    def velocity_chunks(self, drift: Drift, outputs: bool = False) -> Callable[[int, int], Chunks]:
+        """The data term of the velocity: of a run of blocks, a chunk at a time, in arrays good until the next chunk.
+
+        outputs: of s in any case.
+        """
+        x, inputs = self.inputs(drift.which)
+        b, s, d, tiles, slope = self.b, self.cloud.s, self.d, self.tiles, self.floats(drift.slope)
         if len(slope) != len(x):  # the loops trust it
             rule = "the `slope` of an update must have one entry a sample"
             raise InputError(rule, f"{len(slope)} for {len(x)}", "Replace it by an array of the same shape.")
-        outputs = outputs or self.trains[1]
-        keeps = 0
-        if x is self._kept_of and (self._values or not outputs):
-            keeps = self._kept.size // (BLOCK * len(x) * (1 + self._values))
-        for begin in range(first, last, self._chunk):
-            end = min(begin + self._chunk, last)
-            self.kernels.velocity_blocks(
-                b, cloud.s, d, inputs, slope, scale, outputs, cloud.last_tiles, begin, end, keeps, self._values,
-                self._kept, v.reshape(-1), vs.reshape(-1),
-            )  # fmt: skip
-            yield begin, end, v, vs
+        outputs, values, kept, keeps = outputs or self.trains[1], self._values, self._kept, 0
+        if x is self._kept_of and (values or not outputs):
+            keeps = kept.size // (BLOCK * len(x) * (1 + values))
+
+        def chunks(first: int, last: int) -> Chunks:
+            v, vs = self._speed(first)
+            for begin in range(first, last, self._chunk):
+                end = min(begin + self._chunk, last)
+                self.kernels.velocity_blocks(
+                    b, s, d, inputs, slope, self._scale, outputs, tiles, begin, end, keeps, values, kept, v, vs
+                )
+                yield begin, end, v, vs
+
+        return chunks
+
+    def _speed(self, first: int) -> tuple[Floats, Floats]:
+        """Room for a chunk's velocities, of the thread whose run begins at block `first`; kept from step to step."""
+        if first not in self._speeds:
+            size = self._chunk * BLOCK
+            self._speeds[first] = blocks.aligned((size * self.d,), self.dtype), np.zeros(size, self.dtype)
+        return self._speeds[first]
 
     def velocities(self, drift: Drift) -> tuple[Array, Array]:
         """The data term of the velocity of every particle here, (m, d), and of its output weight, (m,); float64."""
-        K = len(self.cloud.b)
-        v_all, vs_all = np.empty((K, *self.cloud.b.shape[1:])), np.empty((K, BLOCK))
-        x = self.inputs(drift.which)
+        v_all, vs_all = np.empty((self.K, BLOCK * self.d)), np.empty((self.K, BLOCK))
+        chunks = self.velocity_chunks(drift)
 
         def work(first: int, last: int) -> None:
-            for begin, end, v, vs in self.velocity_chunks(drift, x, first, last):  # in the same arrays: copied at once
-                v_all[begin:end], vs_all[begin:end] = v[: end - begin], vs[: end - begin]
+            for begin, end, *both in chunks(first, last):
+                for whole, part in zip((v_all, vs_all), both, strict=True):
+                    whole[begin:end] = part.reshape(-1, whole.shape[1])[: end - begin]
 
-        self.threads.share(work, K)
-        return blocks.unpack(v_all, self.count), vs_all.reshape(-1)[: self.count]
+        self.threads.share(work, self.K)
+        v = blocks.unpack(v_all.reshape(self.cloud.b.shape), self.count, in_place=True)
+        return v, vs_all.reshape(-1)[: self.count]
 
     def push(self, update: Update) -> bool:
         """Move every particle by one step, or one stage of one; whether all are still finite."""
-        x = self.inputs(update.drift.which)
         for layer in self._layers:
             layer.ready(update)
+        chunks = self.velocity_chunks(update.drift, bool(update.growth))
 
         def work(first: int, last: int) -> int:
             finite = 0
-            for begin, end, v, vs in self.velocity_chunks(update.drift, x, first, last, outputs=bool(update.growth)):
+            for begin, end, v, vs in chunks(first, last):
                 if update.growth:
                     self._grow(update, begin, end, vs)
                 for layer in self._layers:
-                    finite += layer.go(update, v if layer.place is self.cloud.b else vs, begin, end)
+                    finite += layer.go(update, vs if layer.coordinate else v, begin, end)
             return finite
 
-        fine = self.threads.share(work, len(self.cloud.b)) == len(self._layers) * len(self.cloud.b)
         self._kept_of = None
-        return fine
+        return self.threads.share(work, self.K) == len(self._layers) * self.K
 
     def _grow(self, update: Update, begin: int, end: int, vs: Floats) -> None:
         """Weights of blocks [begin, end); V over alpha^2 is h less s times the velocity that s would have."""
         cloud, rule = self.cloud, update.drift.regulariser
         for block in range(begin, end):
-            potential = -blocks.row(cloud.s, block, len(cloud.b)).astype(np.float64) * vs[block - begin]
+            speed = vs[(block - begin) * BLOCK : (block - begin + 1) * BLOCK]
+            potential = -blocks.row(cloud.s, block, self.K).astype(np.float64) * speed
             if rule.weight:
                 b = np.asarray(cloud.b[block], dtype=np.float64)  # (tiles, d, lanes)
                 potential = potential + rule.weight * rule.value(b, 1).reshape(-1)
@@ -204,33 +213,36 @@ class Shard:
 
     def probe(self, update: Update, weights: tuple[float, ...]) -> tuple[Branches, bool]:
         """A last stage, then int |sum_i weights_i k_i|^2 dmu, the square of a step's error; whether all are finite."""
-        finite, K = self.push(update), len(self.cloud.b)
-        squares = np.zeros((K, 1))
-        for block in range(K):
+        finite, squares = self.push(update), np.zeros((self.K, 1))
+        for block in range(self.K):
             for layer in self._layers:
-                squares[block] += np.sum(blocks.row(self.cloud.w, block, K) * layer.errors(weights, block))
+                squares[block] += np.sum(blocks.row(self.cloud.w, block, self.K) * layer.errors(weights, block))
         return climb(squares, 0, self.first, self.all_blocks), finite
 
     def average(self, share: float) -> None:
         """mean += share (iterate - mean): share = 1/(t + 1) keeps the mean of t + 1 iterates [15]."""
-        part, cloud = self.cloud.b.dtype.type(share), self.cloud
+        part = self.b.dtype.type(share)
 
         def work(first: int, last: int) -> None:
-            self.kernels.average_blocks(self.mean_b.reshape(-1), cloud.b.reshape(-1), part, cloud.d, first, last)
+            self.kernels.average_blocks(self.mean, self.b, part, self.d, first, last)
             if self.trains[1]:
-                self.kernels.average_blocks(self.mean_s.reshape(-1), cloud.s.reshape(-1), part, 1, first, last)
+                self.kernels.average_blocks(self.mean_s.reshape(-1), self.cloud.s.reshape(-1), part, 1, first, last)
 
-        self.threads.share(work, len(cloud.b))
+        self.threads.share(work, self.K)
 
-    def measure(self, averaged: bool = False) -> Measure:
-        """The shard's particles, or their average over the iterates, in float64 (their w sum to 1 over all shards)."""
-        return blocks.measure_of(self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud)
+    def measure(self, averaged: bool = False, last: bool = False) -> Measure:
+        """The shard's particles, or their average over the iterates, in float64 (their w sum to 1 over all shards).
+
+        last: in the memory that they have here, after which the shard is of no more use.
+        """
+        cloud = self.cloud._replace(b=self.mean_b, s=self.mean_s) if averaged else self.cloud
+        return blocks.measure_of(cloud, in_place=last)
 
     def positions(self, first: int) -> Measure:
         """Those of the first particles of the measure that are here; float64."""
         count = min(max(0, first - self.first * BLOCK), self.count)
         K = -(-count // BLOCK)
-        s, w = (blocks.flat(a, len(self.cloud.b), self.count)[:count] for a in (self.cloud.s, self.cloud.w))
+        s, w = (blocks.flat(a, self.K, count) for a in (self.cloud.s, self.cloud.w))
         return Measure(blocks.unpack(self.cloud.b[:K], count), s, w)
 
     def state(self) -> State:

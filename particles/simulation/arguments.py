@@ -22,6 +22,7 @@ from particles.population.population import Engine, Local
 from particles.population.samples import Samples
 from particles.simulation.kernel_observer import KernelObserver
 from particles.simulation.record import Cadences, Entry, planned
+from particles.storage.history import History, Table
 from particles.storage.provenance import array_hash
 
 _HASHED = 4096  # atoms of a start that is not in memory
@@ -35,6 +36,13 @@ class Prepared(NamedTuple):
     plan: Cadences
     observer: Observer
     data: Dataset | Stream
+
+    def history(self) -> History:
+        """Where what is recorded goes, by cadence."""
+        names, groups = self.observer.names(), self.plan.groups
+        return History(
+            {dim: Table(at, [name for name, row in names if row in rows]) for dim, (at, rows) in groups.items()}
+        )
 
     def config(self) -> dict[str, Any]:
         """A configuration for a run that was started from Python: what was passed, arrays by their hash."""

@@ -20,7 +20,7 @@ from particles.kernels.window import WINDOW
 from particles.measures.measure import Array
 from particles.methods.base import Abandoned, Memory, Method, Problem, Stepper, Stop
 from particles.methods.descent import Euler
-from particles.model.losses import LOSSES, Loss
+from particles.model.losses import LOSSES, Loss, mean_loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.messages import OnlineRun, Update
@@ -95,7 +95,7 @@ def _steps(
         g, finite = population.advance(update, iteration, keep=iteration < steps)
         if not finite:
             raise DivergedError(f"a particle is no longer finite after iteration {iteration}", iteration)
-        risk = mean_loss(problem.loss, g, problem.samples.targets(iteration))
+        risk = _risk(problem, g, iteration)
         ceiling = _ceiling(risk) if ceiling is None else ceiling
         if not risk <= ceiling:
             raise DivergedError(f"the loss is {risk:.3g} at iteration {iteration}", iteration)
@@ -144,7 +144,7 @@ def _sweeps(
 
 def first_loss(problem: Problem, population: Population) -> float:
     """The loss at the samples of the first step, of a population at its start."""
-    return mean_loss(problem.loss, population.sum(0), problem.samples.targets(0))
+    return _risk(problem, population.sum(0), 0)
 
 
 def _ceiling(first: float) -> float:
@@ -154,10 +154,10 @@ def _ceiling(first: float) -> float:
     return _CEILING * (first + 1.0)
 
 
-def mean_loss(loss: Loss, g: Array, y: Array) -> float:
-    """The mean loss over samples; overflow gives inf, which the caller reports as divergence."""
+def _risk(problem: Problem, g: Array, iteration: int) -> float:
+    """The mean loss over an iteration's samples; overflow gives inf, which the caller reports as divergence."""
     with np.errstate(all="ignore"):
-        return float(np.mean(loss.value(g, y)))
+        return mean_loss(problem.loss, g, problem.samples.targets(iteration))
 
 
 def _sweep(problem: Problem, population: Population, first: int, last: int, ceiling: float) -> None:

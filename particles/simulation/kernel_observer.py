@@ -12,6 +12,7 @@ from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.population import Local, Population, measure_of
 from particles.population.samples import Samples
+from particles.population.scene import Scene
 from particles.theory.tangent.gram_matrix import gram
 from particles.theory.tangent.kernel_flow import descend, eigen
 
@@ -47,8 +48,8 @@ class KernelObserver:
             rule = "kernel_distance knows no regulariser but the pull to the start"
             raise InputError(rule, repr(self.rule), "Leave it out of `record`.")
 
-    def __call__(self, iteration: int, population: Population, g: Array) -> "KernelSnapshot":
-        return KernelSnapshot(self, iteration, population, g)
+    def __call__(self, at: Scene) -> "KernelSnapshot":
+        return KernelSnapshot(self, at)
 
     @cached_property
     def first(self) -> Array:
@@ -77,12 +78,12 @@ class KernelObserver:
 class KernelSnapshot:
     """The kernel at one recorded time."""
 
-    def __init__(self, observer: KernelObserver, iteration: int, population: Population, g: Array) -> None:
-        self._observer, self._iteration, self._population, self._g = observer, iteration, population, g
+    def __init__(self, observer: KernelObserver, at: Scene) -> None:
+        self._observer, self._at = observer, at
 
     @cached_property
     def _gram(self) -> Array:
-        return self._observer.now(self._population)
+        return self._observer.now(self._at.population)
 
     @cached_property
     def _ends(self) -> tuple[float, float]:
@@ -104,4 +105,4 @@ class KernelSnapshot:
 
     @property
     def distance(self) -> float:
-        return float(np.sqrt(np.mean((self._g - self._observer.alone[self._iteration]) ** 2)))
+        return float(np.sqrt(np.mean((self._at.g - self._observer.alone[self._at.iteration]) ** 2)))

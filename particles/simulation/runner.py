@@ -1,4 +1,4 @@
-"""The way of one run through stops and faults: recorded rows, checkpoints, and going on where something was lost."""
+"""The way of one run through stops and faults: what it records, checkpoints, and going on where something was lost."""
 
 import contextlib
 import threading
@@ -14,9 +14,10 @@ from particles.measures.measure import Measure
 from particles.methods.base import Memory, Problem
 from particles.population.observer import Observer
 from particles.population.population import Population, measure_of
-from particles.simulation.flow import Snapshot, first_loss, flow
+from particles.simulation.flow import first_loss, flow
 from particles.simulation.interrupt import interruptible
-from particles.storage.checkpoint import CheckpointFolder, Row
+from particles.storage.checkpoint import CheckpointFolder
+from particles.storage.history import History
 from particles.storage.manifest import Event
 from particles.storage.virtual_dataset import StoredMeasure, store_measure
 
@@ -52,7 +53,7 @@ def own_files(keeper: CheckpointFolder | None, final: Path | None, name: str) ->
 
 
 class Runner:
-    """One run: `rows` and `events` grow as it goes; `memory` is what its method knows besides the particles."""
+    """One run: `history` and `events` grow as it goes; `memory` is what its method knows besides the particles."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Runner:
         population: Population,
         observer: Observer,
         plan: list[int],
+        history: History,
         keeper: CheckpointFolder | None,
         seconds: float,
         progress: Progress | None,
@@ -69,7 +71,7 @@ class Runner:
         self.problem, self.population, self.observer = problem, population, observer
         self.plan, self.keeper, self.seconds, self.progress = frozenset(plan), keeper, seconds, progress
         self.final, self.name = final, name
-        self.rows: list[Row] = []
+        self.history = history
         self.events: list[Event] = []
         self.memory: Memory = {}
         self._at = 0
@@ -133,8 +135,8 @@ class Runner:
             left = store_measure(self.population, self.final, self.name) if status != "stopped" else None
             return RunOutcome(status, None, None, left, error)
         try:
-            mean = measure_of(self.population, True) if self.problem.method.average else None
-            return RunOutcome(status, measure_of(self.population), mean, None, error)
+            mean = measure_of(self.population, True, last=True) if self.problem.method.average else None
+            return RunOutcome(status, measure_of(self.population, last=True), mean, None, error)
         except LostError:
             if status != "stopped":
                 raise
@@ -144,7 +146,7 @@ class Runner:
         if self._first is None and self.keeper and self.keeper.begun:
             self._first = first_loss(self.problem, self.population)
         (begin, memory), steps, stopping = self._resume(), len(self.problem.sizes), False
-        saved, kept, last = len(self.rows), begin, time.monotonic()
+        kept, last = begin, time.monotonic()
 
         def end() -> bool:
             nonlocal stopping
@@ -156,10 +158,10 @@ class Runner:
             stop = end() and snapshot.whole and snapshot.iteration < steps
             due = snapshot.whole and snapshot.iteration > kept
             if self.keeper and due and (stop or time.monotonic() - last > self.seconds):
-                self._save(self.keeper, snapshot, saved)
-                saved, kept, last = len(self.rows), snapshot.iteration, time.monotonic()
+                self.keeper.save(snapshot.iteration, self.population, self.history, self.events, snapshot.memory)
+                kept, last = snapshot.iteration, time.monotonic()
             if snapshot.values is not None:
-                self.rows.append((snapshot.iteration, snapshot.values))
+                self.history.add(snapshot.iteration, snapshot.values)
             if stop:
                 return "stopped"
         return "finished"
@@ -171,16 +173,11 @@ class Runner:
         except KeyboardInterrupt:
             return True
 
-    def _save(self, keeper: CheckpointFolder, snapshot: Snapshot, saved: int) -> None:
-        """The rows before this iteration's: a resumed run records it again, and a step given up has done so already."""
-        rows = [row for row in self.rows[saved:] if row[0] < snapshot.iteration]
-        keeper.save(snapshot.iteration, self.population, rows, self.events, snapshot.memory)
-
     def _resume(self) -> tuple[int, Memory]:
-        """The iteration to begin at and the method's memory, the state in place and the rows before it in `rows`."""
-        state = self.keeper.resume(self.population) if self.keeper else None
+        """The iteration to begin at and the method's memory, the state in place and the rows before it in `history`."""
+        self.history.clear()
+        state = self.keeper.resume(self.population, self.history) if self.keeper else None
         begin = state.iteration if state else 0
-        self.rows[:] = state.rows if state else []
         if state:
             self.events[:] = [*state.events, *(event for event in self.events if event not in state.events)]
         if self.keeper:

@@ -141,24 +141,24 @@ def simulate(
     last = Path(final).absolute() if final else None
     if keeper and last == keeper.folder:
         raise InputError("`final` and `checkpoints` must be two folders", f"{last} for both", "Name another.")
+    history = ready.history()
     population = (engine or Local()).populate(ready.spec, problem.samples)
     try:
         with watched(progress) as callback:
             seconds = saves.every if saves else 0.0
-            runner = Runner(problem, population, observer, plan.iterations, keeper, seconds, callback, last, key)
+            given = problem, population, observer, plan.iterations, history
+            runner = Runner(*given, keeper, seconds, callback, last, key)
             with own_files(keeper, last, key):
                 outcome = runner.run()
     finally:
         population.close()
     targets = {"target": problem.samples.y} | ({"test_target": problem.samples.y_test} if test else {})
-    dataset = dataset_of(
-        runner.rows, problem.times, observer.names(), targets, config, outcome.status, runner.events, plan.groups
-    )
+    dataset = dataset_of(history, problem.times, observer.names(), targets, config, outcome.status, runner.events)
     if "parts" in runner.memory:
         dataset.attrs |= dict(zip(("accepted_parts", "rejected_parts"), runner.memory["parts"].tolist(), strict=True))
     run = Run(dataset, outcome.measure, outcome.average, outcome.left)
     if outcome.error:
-        remedy = outcome.error.remedy or advice(problem, ready.spec.start, bool(runner.rows))
+        remedy = outcome.error.remedy or advice(problem, ready.spec.start, history.begun)
         diverged = DivergedError(f"the run diverged: {outcome.error}. {remedy}", outcome.error.iteration, remedy)
         diverged.run = run
         raise diverged from outcome.error

@@ -1,7 +1,7 @@
 """Checkpoints of a run: immutable files in a folder, enough to go on to the bits it would have had.
 
     particles-<iteration>-<run>-<chance>-<first>.h5   the particles, written by whoever holds them (`particle_files.py`)
-    rows-<iteration>-<run>.h5                         what was recorded since the checkpoint before
+    rows-<iteration>-<run>.h5                         what was recorded before, from where the file before it ends
     checkpoint-<iteration>-<run>.h5                   all particles as one virtual dataset, for xarray
     checkpoint-<iteration>-<run>.json                 the manifest, written last: every file, its size and SHA-256
 
@@ -31,8 +31,8 @@ from particles.files.hdf5_member import Member
 from particles.files.reading import names_in
 from particles.machine import processor
 from particles.methods.base import Memory
-from particles.population.observables import Values
 from particles.population.population import Population
+from particles.storage.history import Columns, History
 from particles.storage.manifest import Event, Manifest, Page, read_manifest
 from particles.storage.particle_files import (
     check_segments,
@@ -43,20 +43,19 @@ from particles.storage.particle_files import (
 )
 from particles.storage.virtual_dataset import create_virtual, format_of
 
-Row = tuple[int, Values]  # what was recorded at one iteration
 _MANIFEST_NAME = re.compile(r"checkpoint-\d{12}-\w+\.json")
 _NAME = re.compile(r"(checkpoint|particles|rows)-(\d{12})-([^-.]+)[-.].*")
 _MEMORY = "memory"
 _KEPT = 2
+_SMALL = 2**24  # bytes: larger pages are left as they are, since a new page is made in memory first
 
 
 class Resumed(NamedTuple):
-    """Where a run goes on: after `iteration` steps, with the rows recorded before, all that happened to it, and what
-    its method knows besides the particles.
+    """Where a run goes on: after `iteration` steps, with all that happened to it, and what its method knows besides the
+    particles.
     """
 
     iteration: int
-    rows: list[Row]
     events: list[Event]
     memory: Memory
 
@@ -70,6 +69,7 @@ class CheckpointFolder:
     def __init__(self, folder: Path, config_hash: str, keep_every: int = 0) -> None:
         self.folder, self.config_hash, self.keep_every = folder, config_hash, keep_every
         self._pages: list[Page] = []  # that the newest checkpoint stands on
+        self._end = 0  # the iteration up to which they reach
         self._number = 0
         self.left_out: list[str] = []  # what to know of the last resumption, such as checkpoints that were unusable
 
@@ -85,22 +85,19 @@ class CheckpointFolder:
             yield
 
     def save(
-        self, iteration: int, population: Population, rows: list[Row], events: list[Event], memory: Memory | None = None
+        self, iteration: int, population: Population, history: History, events: list[Event], memory: Memory
     ) -> None:
-        """Keep the rows recorded since the last save and the state after `iteration` steps."""
+        """Keep the rows recorded before this iteration, which a resumed run records again, and the state after it."""
         make_folder(self.folder)
         # A shard that was given up for lost may still write: under another name than its successor's.
         stem = f"particles-{iteration:012d}-{self.config_hash}-{secrets.token_hex(3)}"
         segments = [part for parts in population.each(write_segments, self.folder, stem) for part in parts]
         checked_seen(self.folder, segments)
-        page = self._write_rows(iteration, rows, memory or {})
-        manifest = Manifest(
-            self.config_hash, iteration, self._number, segments, [*self._pages, page], events, processor().family
-        )
+        pages = self._written_rows(iteration, history, memory)
+        manifest = Manifest(self.config_hash, iteration, self._number, segments, pages, events, processor().family)
         write_whole(self._path(iteration, "h5"), self._view(manifest, population))
         write_whole(self._path(iteration, "json"), manifest.packed())
-        self._pages.append(page)
-        self._number += 1
+        self._pages, self._end, self._number = pages, iteration, self._number + 1
         self._prune(iteration)
 
     @property
@@ -108,19 +105,20 @@ class CheckpointFolder:
         """Whether a run of this configuration left files here, whole or not."""
         return self.folder.is_dir() and bool(self._files())
 
-    def resume(self, population: Population) -> Resumed | None:
-        """Put the newest whole checkpoint of this run in place; None where there is none.
+    def resume(self, population: Population, history: History) -> Resumed | None:
+        """Put the newest whole checkpoint of this run in place, its rows in `history`; None where there is none.
 
         Raises StorageError where one cannot be read now: an older one would be taken, and the newer be lost.
         """
         self.left_out.clear()
-        self._pages, self._number = [], 0
+        self._pages, self._end, self._number = [], 0, 0
+        history.clear()
         if not self.folder.is_dir():
             return None
         clear_parts(self.folder, f"*-{self.config_hash}[-.]*")
         for manifest in self._newest_first():
             try:
-                pages = [self._read_rows(page) for page in manifest.pages]
+                memory = self._read_rows(manifest, history)
                 population.each(check_segments, self.folder, manifest.segments)
                 population.each(read_segments, self.folder, manifest.segments)
             except DamagedError as error:
@@ -131,9 +129,9 @@ class CheckpointFolder:
                     f"the run began on the processor {manifest.processor} and goes on on {here}: its bits may differ "
                     "from those of a run on one of them"
                 )
-            self._pages, self._number = list(manifest.pages), manifest.number + 1
-            rows = [row for recorded, _ in pages for row in recorded]
-            return Resumed(manifest.iteration, rows, list(manifest.events), pages[-1][1])
+            self._pages, self._end, self._number = manifest.pages, manifest.iteration, manifest.number + 1
+            return Resumed(manifest.iteration, list(manifest.events), memory)
+        history.clear()
         return None
 
     def _newest_first(self) -> Iterator[Manifest]:
@@ -195,27 +193,38 @@ class CheckpointFolder:
         for name in own.keys() - files:
             remove(self.folder / name)
 
-    def _write_rows(self, iteration: int, rows: list[Row], memory: Memory) -> Page:
+    def _written_rows(self, iteration: int, history: History, memory: Memory) -> list[Page]:
+        """The pages of a checkpoint, the last one new. It takes in small ones before it with at most twice its rows.
+
+        So there are few of them however many checkpoints, and a row is written again as often as their number doubles.
+        """
+        pages, first = list(self._pages), self._end
+        while pages and first - pages[-1].first <= 2 * (iteration - first) and pages[-1].bytes <= _SMALL:
+            first = pages.pop().first
         page = io.BytesIO()
         with h5py.File(page, "w") as file:
-            for at, values in rows:
-                for name, value in values.items():
-                    file.create_dataset(f"{at:020d}/{name}", data=value)
-            for name, value in memory.items():
-                file.create_dataset(f"{_MEMORY}/{name}", data=value)
+            for group, columns in {**history.between(first, iteration), _MEMORY: memory}.items():
+                for name, values in columns.items():
+                    file.create_dataset(f"{group}/{name}", data=values)
         content, name = page.getbuffer(), f"rows-{iteration:012d}-{self.config_hash}.h5"
         write_whole(self.folder / name, content)
-        return Page(name, len(content), hashlib.sha256(content).hexdigest())
+        return [*pages, Page(name, first, len(content), hashlib.sha256(content).hexdigest())]
 
-    def _read_rows(self, page: Page) -> tuple[list[Row], Memory]:
-        content = verified_bytes(self.folder, page.file, page.bytes, page.sha256)
-        try:
-            with opened_bytes(content) as file:
-                groups = {at: _values(file, group) for at, group in file.members().items()}
+    def _read_rows(self, manifest: Manifest, history: History) -> Memory:
+        """What was recorded before a checkpoint, into `history`; the memory of its method."""
+        history.clear()
+        memory: Memory = {}
+        ends = [page.first for page in manifest.pages[1:]] + [manifest.iteration]
+        for page, end in zip(manifest.pages, ends, strict=True):
+            content = verified_bytes(self.folder, page.file, page.bytes, page.sha256)
+            try:
+                with opened_bytes(content) as file:
+                    groups = {name: _values(file, group) for name, group in file.members().items()}
+            except (OSError, RuntimeError, ValueError) as error:
+                raise DamagedError(f"{self.folder / page.file} does not hold what was recorded: {error}") from error
             memory = groups.pop(_MEMORY, {})
-            return [(int(at), values) for at, values in groups.items()], memory
-        except (OSError, RuntimeError, ValueError) as error:
-            raise DamagedError(f"{self.folder / page.file} does not hold what was recorded: {error}") from error
+            history.put(page.first, end, groups)
+        return memory
 
     def _view(self, manifest: Manifest, population: Population) -> memoryview:
         """All particles as one dataset that stands for the files beside it."""
@@ -230,5 +239,5 @@ class CheckpointFolder:
         return self.folder / f"checkpoint-{iteration:012d}-{self.config_hash}.{ending}"
 
 
-def _values(file: Hdf5File, group: Member) -> Values:
+def _values(file: Hdf5File, group: Member) -> Columns:
     return {name: file.values(item) for name, item in file.members(group).items()}

@@ -11,13 +11,14 @@ from particles.files.reading import content_of
 from particles.storage.particle_files import Segment
 
 Event = dict[str, Any]  # what happened to a run: iteration, what
-FORMAT = 1
+FORMAT = 2
 
 
 class Page(NamedTuple):
-    """A file of recorded rows, and what tells that it is whole."""
+    """A file of rows recorded from iteration `first` to that of the next file, and what tells that it is whole."""
 
     file: str
+    first: int
     bytes: int
     sha256: str
 

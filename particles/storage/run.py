@@ -10,7 +10,6 @@ its hash and where the numbers came from.
 import html
 import json
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from particles.measures.measure import Measure
 from particles.population.observables import MOMENTS, Observable
 from particles.storage import forms
 from particles.storage.attributes import attribute
-from particles.storage.checkpoint import Row
+from particles.storage.history import History
 from particles.storage.manifest import Event
 from particles.storage.netcdf_writer import Group, Variable, group_of, packed
 from particles.storage.provenance import fingerprint, provenance
@@ -168,36 +167,35 @@ class Run:
 
 
 def dataset_of(
-    rows: list[Row],
+    history: History,
     times: np.ndarray[Any, Any],
     names: list[tuple[str, Observable]],
     targets: dict[str, np.ndarray[Any, Any]],
     config: dict[str, Any],
     status: str,
     events: list[Event],
-    groups: Mapping[str, tuple[Sequence[int], Sequence[Observable]]],
 ) -> "xarray.Dataset":
-    """The recorded rows as one dataset over flow time; groups: iterations and observables of each time dimension."""
+    """What was recorded as one dataset over flow time, in the same arrays."""
     from particles.xarray import Dataset
 
-    dims = {row.name: dim for dim, (_, observables) in groups.items() for row in observables}
+    time = {"long_name": "flow time, the sum of the step sizes", "units": "1", "equation": "3.4"}
+    step = {"long_name": "number of steps taken", "units": "1", "equation": "(3)"}
+    coords: dict[str, Any] = {}
+    recorded: dict[str, tuple[str, Any]] = {}
+    for dim, table in history.tables.items():
+        iterations = table.iterations[: table.count]
+        coords |= {dim: (dim, times[iterations], time), dim.replace("time", "iteration", 1): (dim, iterations, step)}
+        recorded |= {name: (dim, values) for name, values in table.recorded().items()}
     data: dict[str, Any] = {}
     for name, row in names:
         about = "of the average iterate: " if name.startswith("averaged_") else ""
         labels = {"long_name": about + row.long_name, "units": "1", "equation": row.equation}
-        if rows:
-            recorded = np.stack([values[name] for _, values in rows if name in values])
-            data[name] = ((dims[row.name], *row.dims), recorded, labels)
+        if name in recorded:
+            dim, values = recorded[name]
+            data[name] = ((dim, *row.dims), values, labels)
     for name, values in targets.items():
         dim = "test_sample" if name.startswith("test_") else "sample"
         data[name] = (dim, values, {"long_name": "targets y_i", "units": "1", "equation": "section 2"})
-    time = {"long_name": "flow time, the sum of the step sizes", "units": "1", "equation": "3.4"}
-    step = {"long_name": "number of steps taken", "units": "1", "equation": "(3)"}
-    coords: dict[str, Any] = {}
-    for dim, (planned, _) in groups.items():
-        due = frozenset(planned)
-        iterations = np.array([at for at, _ in rows if at in due], dtype=np.int64)
-        coords |= {dim: (dim, times[iterations], time), dim.replace("time", "iteration", 1): (dim, iterations, step)}
     if "weight_moment" in data:
         coords["moment"] = ("moment", MOMENTS, {"long_name": "order p of the moment", "units": "1", "equation": "3.4"})
     attrs: dict[str, Any] = {

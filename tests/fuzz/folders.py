@@ -235,6 +235,10 @@ INSIDE: dict[str, tuple[str, Callable[[h5py.File], object]]] = {
     "rows-name": ("rows", lambda file: file.create_group("x")),
     "rows-array": ("rows", lambda file: file.create_dataset("00000000000000000009", data=1)),
     "rows-empty": ("rows", lambda file: [file.__delitem__(name) for name in list(file)]),
+    "rows-shape": ("rows", lambda file: (
+        file.__delitem__("time/loss"), file.create_dataset("time/loss", data=np.zeros((1, 2))))),
+    "rows-type": ("rows", lambda file: (
+        file.__delitem__("time/loss"), file.create_dataset("time/loss", data=[b"x"]))),
     "rows-soft": ("rows", lambda file: file.__setitem__("00000000000000000009", h5py.SoftLink("/"))),
     "rows-external": ("rows", lambda file: file.__setitem__(
         "00000000000000000003", h5py.ExternalLink("../outside/secret.h5", "/final"))),

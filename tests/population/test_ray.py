@@ -105,7 +105,7 @@ def test_root__of_any_sharing_out_is_the_tree_sum(K, shards):
     parts = np.random.default_rng(K).standard_normal((K, 2))
     branches = [climb(parts[first:last], 0, first, K) for first, last in spans(K, shards)]
     assert root(branches, K).tobytes() == tree_sum(parts).tobytes()
-    assert max(len(branch.level) for branch in branches) <= 2 * max(1, K.bit_length())
+    assert max(len(branch) for branch in branches) <= 2 * max(1, K.bit_length())
 
 
 @pytest.mark.parametrize("method", some(METHODS, "SGD-1"))

@@ -4,7 +4,9 @@ import errno
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -16,6 +18,7 @@ from particles.machine import Processor
 from particles.population.messages import population_spec
 from particles.storage import checkpoint, particle_files
 from particles.storage.checkpoint import CheckpointFolder
+from particles.storage.history import History, Table
 
 STEPS = 20
 NET = mf.Network("tanh", train=("input", "output"))
@@ -45,7 +48,7 @@ def run(cloud, samples):
             "checkpoints": folder and mf.Checkpoints(folder, seconds, keep),
             "progress": lambda iteration, steps: iteration == stop_at,
         }
-        return mf.simulate(NET, cloud(M=300), samples(n=9), method, steps=STEPS, **defaults | more | settings)
+        return mf.simulate(NET, cloud(M=300), samples(n=9), method, **{"steps": STEPS} | defaults | more | settings)
 
     return make
 
@@ -255,7 +258,7 @@ def test_save__removes_nothing_while_a_manifest_cannot_be_read(run, tmp_path, mo
 def test_checkpoint__of_another_version_is_left_to_it(run, tmp_path, monkeypatch):
     run(folder=tmp_path, stop_at=3)
     before = contents(tmp_path)
-    monkeypatch.setattr("particles.storage.manifest.FORMAT", 2)
+    monkeypatch.setattr("particles.storage.manifest.FORMAT", 0)
     with pytest.raises(mf.StorageError, match="was written by another version of this program"):
         run(folder=tmp_path)
     assert contents(tmp_path) == before
@@ -411,12 +414,76 @@ def test_checkpoint__that_cannot_be_written_is_an_error(run, tmp_path):
 @pytest.mark.filterwarnings("ignore:checkpoint .* left out")
 def test_checkpoints__that_begin_anew_stand_on_no_rows_from_before(samples, tmp_path):
     population = mf.Local(1).populate(population_spec(NET, mf.Gaussian(3).sample(300, 0, lazy=True)))
-    keeper = CheckpointFolder(tmp_path, "hash")
-    keeper.save(3, population, [(0, {"loss": np.ones(1)})], [])
+    keeper, history = CheckpointFolder(tmp_path, "hash"), recorded([0, 4], 3)
+    keeper.save(3, population, history, [], {})
     newest(tmp_path, "particles").unlink()
-    assert keeper.resume(population) is None
-    keeper.save(5, population, [(0, {"loss": np.ones(1)}), (4, {"loss": np.ones(1)})], [])
-    assert [at for at, _ in keeper.resume(population).rows] == [0, 4]
+    assert keeper.resume(population, history) is None and not history.begun
+    keeper.save(5, population, recorded([0, 4], 5), [], {})
+    assert keeper.resume(population, history).iteration == 5
+    assert history.tables["time"].recorded()["loss"].tolist() == [0.0, 4.0]
+
+
+def recorded(iterations, last):
+    """Numbers recorded at these iterations, as far as before the last."""
+    history = History({"time": Table(iterations, ["loss"])})
+    for iteration in range(last):
+        history.add(iteration, {"loss": np.float64(iteration)})
+    return history
+
+
+def test_rows__take_few_bytes_in_few_files_however_many_checkpoints(tmp_path):
+    """A file an iteration would be 128 files, each of them in every manifest; all rows each time 128^2 / 2 rows."""
+    population = mf.Local(1).populate(population_spec(NET, mf.Gaussian(3).sample(4, 0, lazy=True)))
+    keeper, history, written = CheckpointFolder(tmp_path, "hash"), recorded(range(128), 0), []
+    for iteration in range(128):
+        history.add(iteration, {"loss": np.float64(iteration)})
+        keeper.save(iteration + 1, population, history, [], {})
+        page = newest(tmp_path, "rows")
+        with h5py.File(page) as file:
+            written.append(file["time/loss"].size)
+        assert len(json.loads(states(tmp_path)[-1].read_text())["pages"]) <= 8
+    assert sum(written) <= 128 * 8
+    again = recorded(range(128), 0)
+    assert keeper.resume(population, again).iteration == 128
+    assert again.tables["time"].recorded()["loss"].tolist() == list(range(128))
+
+
+def test_rows__in_large_files_are_not_written_again(tmp_path, monkeypatch):
+    """A file is made in memory first: all rows in one would take their bytes once more."""
+    monkeypatch.setattr(checkpoint, "_SMALL", 0)
+    population = mf.Local(1).populate(population_spec(NET, mf.Gaussian(3).sample(4, 0, lazy=True)))
+    keeper, history = CheckpointFolder(tmp_path, "hash"), recorded(range(6), 6)
+    for iteration in range(1, 7):
+        keeper.save(iteration, population, history, [], {})
+        with h5py.File(newest(tmp_path, "rows")) as file:
+            assert file["time/loss"][:].tolist() == [iteration - 1]
+    assert keeper.resume(population, history).iteration == 6 and history.tables["time"].count == 6
+
+
+def test_rows__take_at_most_four_times_their_bytes(run, tmp_path):
+    run(folder=tmp_path, steps=2000, record=("loss", "displacement_max"), record_every=1, stop_at=1999, seconds=1e9)
+    assert newest(tmp_path, "rows").stat().st_size <= 4 * 1999 * 2 * 8
+
+
+@pytest.mark.filterwarnings("ignore:checkpoint .* left out")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda part: {"time": {}},
+        lambda part: {"time_loss": part},
+        lambda part: {"time": part | {"loss": part["loss"][1:]}},
+        lambda part: {"time": part | {"loss": part["loss"].astype(int)}},
+        lambda part: {"time": part | {"more": part["loss"]}},
+        lambda part: {"time": part | {"iteration": part["iteration"] + 1}},
+    ],
+)
+def test_rows__that_are_not_of_the_run_are_left_out(tmp_path, change):
+    """Whoever can write the folder can sign it as well: it is the contents that are wrong."""
+    population = mf.Local(1).populate(population_spec(NET, mf.Gaussian(3).sample(4, 0, lazy=True)))
+    keeper, history = CheckpointFolder(tmp_path, "hash"), recorded([0, 2, 4], 5)
+    wrong = change(history.between(0, 5)["time"])
+    keeper.save(5, population, SimpleNamespace(between=lambda *_: wrong), [], {})
+    assert keeper.resume(population, history) is None and not history.begun
 
 
 def test_checkpoints__leave_files_of_others_alone(run, tmp_path):

@@ -44,7 +44,8 @@ class ShardActor:
 
     def _advance(self, update: Update | None, which: Which, keep: bool) -> Any:
         assert self.shard is not None
-        return self.shard.advance(update, which, keep)
+        finite = update is None or self.shard.move(update)
+        return self.shard.branches(which, keep=keep), finite
 
     def _sum(self, which: Which, averaged: bool) -> Any:
         assert self.shard is not None
