@@ -3,7 +3,8 @@
 import pytest
 
 from particles.kernels import panels
-from particles.kernels.assemble import BLOCK, LANES
+from particles.kernels.assemble import BLOCK, LANES, NARROW
+from particles.model.activations import ACTIVATIONS
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,8 @@ def test_near_bytes__is_half_of_the_second_cache(tmp_path, sizes, near):
         (folder / "level").write_text(f"{level}\n")
         (folder / "size").write_text(f"{size}\n")
     assert panels.near_bytes.__wrapped__(tmp_path) == near
+
+
+def test_keep_from__is_beyond_the_narrow_way_which_keeps_nothing():
+    assert min(panels.keep_from(name) for name in ACTIVATIONS) > NARROW
+    assert panels.keep_from("a user's own") == panels.keep_from("tanh")
