@@ -173,7 +173,8 @@ def steps(quick, rounds, cases):
         seconds = race(contestants, rounds)
         ours, (best, ratio) = median(seconds["ours"]), against(seconds)
         itemsize = np.dtype(dtype).itemsize
-        flops = (4 if d >= 96 and M * N * itemsize <= 2**28 else 6) * d
+        kept = min(1.0, 2**28 / (M * N * itemsize)) if d >= panels.keep_from(name) else 0.0
+        flops = (6 - 2 * kept) * d
         roof = flops / peak(dtype) + elementwise(name, dtype, cores())
         mine = ours / (M * N)
         rows.append((case, mine * 1e9, ratio, roof / mine, best))
@@ -275,7 +276,7 @@ def _spin(count):
 def costs(quick, rounds, cases):
     """The exponents of cost in M, n and d over two decades; ReLU, so that the products are what costs.
 
-    In d twice: below about 100 inputs pre-activations are made again for the push (6 d flops), above kept (4 d).
+    In d twice: below about 100 inputs pre-activations are made again for the push (6 d flops), above slopes are kept (4 d).
     """
     sizes = [("M", (10240, 102400, 1024000)), ("n", (1000, 10000, 100000))]
     sizes += [("d", (10, 100, 1000)), ("d", (100, 1000, 10000))]
