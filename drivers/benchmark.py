@@ -276,7 +276,8 @@ def _spin(count):
 def costs(quick, rounds, cases):
     """The exponents of cost in M, n and d over two decades; ReLU, so that the products are what costs.
 
-    In d twice: below about 100 inputs pre-activations are made again for the push (6 d flops), above slopes are kept (4 d).
+    In d twice: below about 100 inputs pre-activations are made again for the push (6 d flops), above slopes are kept
+    (4 d).
     """
     sizes = [("M", (10240, 102400, 1024000)), ("n", (1000, 10000, 100000))]
     sizes += [("d", (10, 100, 1000)), ("d", (100, 1000, 10000))]

@@ -24,8 +24,8 @@ TILES = {
 
 # From how many inputs on a slope that is kept in memory costs less than making pre-activation and slope again: fewer
 # where sigma and sigma' have most of their arithmetic in common, so that made together they cost hardly more than one.
-# On AVX2 gelu's step takes 0.9 of the time at 10 inputs and 0.75 at 50, sin's 0.7 to 0.8 at 20; sigmoid's and tanh's are
-# the same at 50. With up to 3 inputs nothing is kept: it would save gelu a tenth.
+# On AVX2 gelu's step takes 0.9 of the time at 10 inputs and 0.75 at 50, sin's 0.7 to 0.8 at 20; sigmoid's and tanh's
+# are the same at 50. With up to 3 inputs nothing is kept: it would save gelu a tenth.
 KEEP_FROM = {"gelu": 4, "sin": 16, "cos": 16}
 _KEEP_FROM = 96
 
