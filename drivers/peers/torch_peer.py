@@ -37,6 +37,7 @@ def step(name, b, x, y, chunk, compiled):
         return part - 0.1 * ((slope_of(part @ xt) * slope) @ x)
 
     if compiled:
+        torch._dynamo.reset()  # after eight activations and shapes it would compile no more
         forward, push = torch.compile(forward), torch.compile(push)
 
     def run():
