@@ -44,7 +44,7 @@ def block_kernels(
     else:
         settled["product"] = product.product_loops(lanes, tiles, make, join)
         settled["add_outputs"] = join(output.add_outputs, **settled)
-        settled |= {part.__name__: join(part, **settled) for part in (output.keep_both, output.keep_one)}
+        settled["keep_slopes"] = join(output.keep_slopes, **settled)
         settled["keep_outputs"] = join(output.keep_outputs, **settled)
         settled["weigh_kept"] = join(velocity.weigh_kept, **settled)
         settled["weigh_slopes"] = join(velocity.weigh_slopes, **settled)

@@ -48,19 +48,8 @@ def narrow_sums(b, first, d, c, x, tiles, keep, values, kept, place, total, begi
         total[begin + i] = fold(one)
 
 
-def keep_both(z, values, kept, place, beyond):
-    """sigma(z) of two samples; sigma'(z) is kept from `place` on and, if asked, sigma(z) from place + beyond on."""
-    both, slopes = sigma(z), derivative(z)
-    store(kept, place, lower(slopes))
-    store(kept, place + LANES, upper(slopes))
-    if values:
-        store(kept, place + beyond, lower(both))
-        store(kept, place + beyond + LANES, upper(both))
-    return both
-
-
-def keep_one(z, values, kept, place, beyond):
-    """The same of one sample."""
+def keep_slopes(z, values, kept, place, beyond):
+    """sigma(z) of one sample, or of two joined; sigma'(z) is kept from `place` on, and sigma(z) `beyond`, if asked."""
     value = sigma(z)
     store(kept, place, derivative(z))
     if values:
@@ -85,15 +74,16 @@ def add_outputs(z, begin, m, weight, sums):
 
 
 def keep_outputs(z, begin, m, weight, sums, values, kept, place, beyond):
-    """The same, and what `keep_both` keeps."""
+    """The same, and what `keep_slopes` keeps."""
     for j in range(0, (m - 1) * LANES, 2 * LANES):
         pair = join(load(z, begin + j), load(z, begin + j + LANES))
-        both = keep_both(pair, values, kept, place + j, beyond)
+        both = keep_slopes(pair, values, kept, place + j, beyond)
         store(sums, j, fma(weight, lower(both), load(sums, j)))
         store(sums, j + LANES, fma(weight, upper(both), load(sums, j + LANES)))
     if m % 2:
         j = (m - 1) * LANES
-        store(sums, j, fma(weight, keep_one(load(z, begin + j), values, kept, place + j, beyond), load(sums, j)))
+        value = keep_slopes(load(z, begin + j), values, kept, place + j, beyond)
+        store(sums, j, fma(weight, value, load(sums, j)))
 
 
 def wide_sums(b, first, d, c, x, tiles, keep, values, kept, place, total, begin):

@@ -1,6 +1,6 @@
 """The velocity of every particle: v = -scale s sum_i slope_i sigma'(b.x_i) x_i, and that of its output weight.
 
-Sums run over the samples in order, so tiles, chunks and threads change no bit. The same two ways as in forward.py:
+Sums run over the samples in order, so tiles, chunks and threads change no bit. The same two ways as in output.py:
 `narrow` holds a tile's particles and forces in registers while all samples go by; `wide` makes pre-activations of a few
 samples (or takes the slopes that were kept), their forces in the L1, and one more blocked product.
 """

@@ -50,8 +50,8 @@ def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 
 def store(a: Any, place: Any, v: Any) -> None:
-    """Put the lanes at `place`."""
-    a[place : place + LANES[a.dtype.name]] = v
+    """Put the lanes at `place`: those of a vector, or of joined ones."""
+    a[place : place + len(v)] = v
 
 
 @primitive(lambda a, place, v: types.none, 3)(store)
