@@ -69,20 +69,23 @@ def _cos_near(r, lost):
 
 
 @inline
+def _turned(n, r, lost):
+    """sin(n pi/2 + r + lost), n in the low bits of a sum's fraction."""
+    near = by_bit(n, 0, _cos_near(r, lost), _sin_near(r, lost))
+    return by_bit(n, 1, -near, near)
+
+
+@inline
 def sin(v):
     """The sine."""
     n, r, lost = _reduced(v)
-    near = by_bit(n, 0, _cos_near(r, lost), _sin_near(r, lost))
-    value = by_bit(n, 1, -near, near)
-    top = by_type(v, _TOP, _TOP_32)
+    value, top = _turned(n, r, lost), by_type(v, _TOP, _TOP_32)
     return at_most(magnitude(v), top, value, _libm_sin(v)) if any_beyond(v, top) else value
 
 
 @inline
 def cos(v):
-    """The cosine."""
+    """The cosine: the sine a quarter further on; the sum's last bit is 1, so nothing is rounded."""
     n, r, lost = _reduced(v)
-    s = _sin_near(r, lost)
-    value = by_bit(n, 1, by_bit(n, 0, s, -_cos_near(r, lost)), by_bit(n, 0, -s, _cos_near(r, lost)))
-    top = by_type(v, _TOP, _TOP_32)
+    value, top = _turned(n + 1.0, r, lost), by_type(v, _TOP, _TOP_32)
     return at_most(magnitude(v), top, value, _libm_cos(v)) if any_beyond(v, top) else value
