@@ -400,7 +400,7 @@ def main():
         with threadpool_limits(cores()):
             results[part] = PARTS[part](args.quick, rounds, args.cases)
     args.out.mkdir(parents=True, exist_ok=True)
-    arrays = {}
+    arrays, stem = {}, args.out / about["family"].split()[0]
     for part, rows in results.items():
         arrays[part] = (
             (f"{part}_case", f"{part}_figure"),
@@ -408,9 +408,9 @@ def main():
         )
         arrays[f"{part}_name"] = ((f"{part}_case",), np.array([row[0] for row in rows]))
     about |= {"peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
-    xr.Dataset(arrays, attrs=about).to_netcdf(args.out / f"{about['family'].split()[0]}.h5", engine="h5netcdf")
+    xr.Dataset(arrays, attrs=about).to_netcdf(stem.with_suffix(".h5"), engine="h5netcdf")
     if "step" in results:
-        draw(results, args.out / about["family"].split()[0])
+        draw(results, stem)
     print(f"kept in {args.out}")
     if args.json:
         print(json.dumps({"machine": about, **results}))
