@@ -175,6 +175,18 @@ def test_command__imports_from_the_working_folder(own, command, capsys):
     assert "3 runs" not in capsys.readouterr().out
 
 
+def test_command__imports_a_file_by_its_path(own, command, tmp_path, capsys):
+    """From another folder than the working one; a name that another module has, and no file, are refused."""
+    (tmp_path / "rows").mkdir()
+    (tmp_path / f"{own}.py").rename(tmp_path / "rows" / f"{own}.py")
+    assert command("check", "--import", f"rows/{own}.py") == 0
+    (tmp_path / "json.py").touch()
+    (tmp_path / "a-b.py").touch()
+    for name, message in (("json.py", "another module"), ("none.py", "is no file"), ("a-b.py", "Rename it: letters")):
+        assert command("check", "--import", name) == 2
+        assert message in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_results__open_without_the_module(own, command, tmp_path, monkeypatch, capsys):
     assert command("run", "--import", own, "--quiet", "--no-figure") == 0
