@@ -62,7 +62,7 @@ def parser() -> Parser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     new = commands.add_parser("new", help="write a configuration for a data file of your own")
     run = commands.add_parser("run", help="run a configuration; run it again to continue where it stopped")
-    gather = commands.add_parser("gather", help="combine the runs of a job array")
+    gather = commands.add_parser("gather", help="combine the runs of a job array whose last task could not")
     check = commands.add_parser("check", help="check a configuration and list what it would run")
     show = commands.add_parser("show", help="print the content of a result file or folder")
     ls = commands.add_parser("ls", help="list the results in a folder")
@@ -125,9 +125,7 @@ def _run(run: argparse.ArgumentParser) -> None:
     )
     run.add_argument("--shards", type=_positive, help="with --ray: processes that share the particles of one run")
     run.add_argument("--keep", type=_positive, default=0, metavar="K", help="never delete each K-th checkpoint")
-    run.add_argument(
-        "--part", type=_part, metavar="I/N", help="make only part I of N of the runs, I from 0 or from 1; then `gather`"
-    )
+    run.add_argument("--part", type=_part, metavar="I/N", help="make only part I of N of the runs, I from 0 or from 1")
     run.add_argument("--threads", type=_positive, help="number of cores (default: all); results do not depend on it")
     run.add_argument(
         "--checkpoint", type=_seconds, default=30.0, metavar="SECONDS", help="minimal time between checkpoints"

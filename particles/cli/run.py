@@ -16,9 +16,10 @@ from particles.console import Console
 from particles.errors import InputError, StorageError
 from particles.experiments import placement
 from particles.experiments.folder import settle
-from particles.experiments.parts import alone, beside_others, part_of
+from particles.experiments.parts import alone, beside_others, once_alone, part_of
 from particles.experiments.plan import Case, Plan
 from particles.experiments.records import Records
+from particles.experiments.summary import FILE as SWEEP
 from particles.experiments.sweep import Outcome, earlier, run_path, run_sweep
 from particles.files.atomic import write_whole
 from particles.population.population import Engine, Local
@@ -31,7 +32,7 @@ _NAMED = 5  # missing runs that are named
 
 
 def run(console: Console, plan: Plan, chosen: argparse.Namespace) -> Answer:
-    """Run what is not there yet and conclude; a part of a job array leaves that to `gather`."""
+    """Run what is not there yet and conclude; of the parts of a job array the last one does."""
     out: Path = chosen.out / plan.name
     _writable(out)
     with contextlib.ExitStack() as stack:
@@ -45,6 +46,8 @@ def run(console: Console, plan: Plan, chosen: argparse.Namespace) -> Answer:
             console.print(f"stopped; run the same command again to continue. Results so far: {out}")
             return _answer(plan, out, outcomes, CODES[signal.Signals(caught[0])], "stopped", {})
         concluded = _conclude(console, whole, out, chosen.no_figure, records) if records else {}
+    if chosen.part:
+        concluded = _concluded_by_last(console, plan, out, chosen)
     return _judged(plan, out, outcomes, concluded)
 
 
@@ -85,8 +88,28 @@ def _entered(
     moment = stack.enter_context(beside_others(out))
     todo = plan._replace(cases=part_of(plan, *chosen.part))
     part = f"part {chosen.part.number} of {chosen.part.parts}: {len(todo.cases)} of {len(plan.cases)} runs"
-    console.print(f"{part}; then: particles gather {chosen.config}")
+    console.print(part)
     return todo, moment
+
+
+def _concluded_by_last(console: Console, plan: Plan, out: Path, chosen: argparse.Namespace) -> dict[str, Any]:
+    """Conclude a sweep of which this was the last part to end; parts that end together take turns.
+
+    Each part looks after it has left the folder, so that the last of them sees the runs of all.
+    """
+    left = sum(not run_path(out, case).is_file() for case in plan.cases)
+    if left:
+        console.print(f"{left} of {len(plan.cases)} runs are missing: the part that makes the last one writes {SWEEP}")
+        return {}
+    with contextlib.ExitStack() as stack:
+        if not once_alone(stack, out):
+            console.print(f"other tasks are at work in {out}; then: particles gather {chosen.config}")
+            return {}
+        records = Records(out)
+        if not all(earlier(case, out, records) for case in plan.cases):  # a file is damaged
+            console.print(f"a run is missing; then: particles gather {chosen.config}")
+            return {}
+        return _conclude(console, _settled(plan, out), out, chosen.no_figure, records)
 
 
 def _settled(plan: Plan, out: Path) -> Plan | None:
