@@ -143,15 +143,15 @@ def _placed(
     stack: contextlib.ExitStack, console: Console, plan: Plan, chosen: argparse.Namespace
 ) -> tuple[Engine | None, Engine | None]:
     """Whose tasks the runs are, and where each one's particles go; None is this machine."""
+    out = chosen.out / plan.name
+    left = [case for case in plan.cases if not run_path(out, case).is_file()]
     if chosen.ray is None:
         if chosen.shards or chosen.engine != "auto":
             raise InputError("--shards and --engine need a cluster", "no --ray", 'Add --ray ADDRESS, or --ray "local".')
-        return None, None
+        return _here(left, chosen)
     ray = Ray(shards=chosen.shards, address=chosen.ray)
     machines = stack.enter_context(ray.held())
-    out = chosen.out / plan.name
-    left = [case for case in plan.cases if not run_path(out, case).is_file()] or plan.cases
-    place = placement.place(plan, left, ray, machines, chosen.threads, chosen.engine)
+    place = placement.place(plan, left or plan.cases, ray, machines, chosen.threads, chosen.engine)
     where = {"here": "on this machine", "tasks": f"as tasks on {sum(m.cpus for m in machines)} cores of the cluster"}
     where["shards"] = f"in {place.shards} shards of {place.threads} threads on the cluster"
     console.print(f"runs go {where[place.kind]}: {place.why}")
@@ -159,7 +159,13 @@ def _placed(
         return ray, Local(1)
     if place.kind == "shards":
         return Local(1), Ray(place.shards, place.threads, chosen.ray)
-    return None, None
+    return _here(left, chosen)
+
+
+def _here(left: list[Case], chosen: argparse.Namespace) -> tuple[Engine | None, Engine | None]:
+    """The same on this machine."""
+    engine = placement.processes(left, chosen.threads)
+    return engine, Local(1) if engine else None
 
 
 def _conclude(console: Console, plan: Plan | None, out: Path, no_figure: bool, records: Records) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from particles import machine
 from particles.errors import ClusterError
 from particles.experiments import build
 from particles.experiments.cost_model import Constants, Work, best, here, probed, sharded, work_of
+from particles.experiments.parts import work_of as iterations_of
 from particles.experiments.plan import Case, Plan
 from particles.measures.blocks import blocks_of
 from particles.model.network import Network
-from particles.population.population import cores
+from particles.population.population import Engine, cores
+from particles.population.processes import Processes
 from particles.population.ray.connection import Node
 from particles.population.ray.engine import Ray
 
@@ -21,6 +23,10 @@ KINDS = ("auto", "here", "tasks", "shards")
 _WORTH = 0.8  # the cluster's estimate must be below this share of this machine's
 _START = 3.0  # seconds until a process on a cluster has begun
 _ROOM = 0.7  # of a machine's memory that particles may take
+# A short run is 14 ms of Python, and two threads do no more of it than one. Processes take about 1.5 s to start.
+_SHORT = 2**20  # particle-iterations up to which a run is called short
+_MANY = 300  # short runs from which processes are quicker
+_MODULES = ("particles.experiments.sweep", "particles.xarray")
 
 
 class Placement(NamedTuple):
@@ -39,6 +45,13 @@ def work_in(plan: Plan, case: Case) -> tuple[Network, Work]:
     rule = parts.method.rule(parts.regulariser)
     what = parts.net, case.particles, parts.train, parts.method, rule, config.steps, config.dtype
     return parts.net, work_of(*what, build.rows(config, case.identity), build.named(config.loss, case.identity))
+
+
+def processes(todo: list[Case], threads: int | None) -> Engine | None:
+    """Processes of this machine for many short runs; None where threads do as well."""
+    count = threads or cores()
+    pays = count > 1 and len(todo) >= _MANY and all(iterations_of(case) <= _SHORT for case in todo)
+    return Processes(count, _MODULES) if pays else None
 
 
 def place(plan: Plan, todo: list[Case], engine: Ray, machines: list[Node], threads: int | None, kind: str) -> Placement:
