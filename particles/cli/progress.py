@@ -70,6 +70,7 @@ class Ticker:
         """A run has ended."""
         with self.lock:
             self.ended += 1
+            self.at[outcome.case.key] = work_of(outcome.case)  # of a short run no step may have been seen
         if outcome.status in ("diverged", "failed"):
             self.console.print(f"{outcome.status}: {outcome.case}")
             self.console.print(outcome.message)

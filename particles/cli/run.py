@@ -9,31 +9,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from particles.cli import json_output, tables
-from particles.cli.doctor import kernel_words, starting
+from particles.cli import engines, json_output, tables
 from particles.cli.json_output import Answer
 from particles.cli.main import CODES, FAILED, OK
 from particles.console import Console
 from particles.errors import InputError, StorageError
-from particles.experiments import placement
-from particles.experiments.cost_model import here, probed
 from particles.experiments.folder import settle
-from particles.experiments.kernel_cost import kernel_cost
 from particles.experiments.parts import alone, beside_others, once_alone, part_of
 from particles.experiments.plan import Case, Plan
 from particles.experiments.records import Records
 from particles.experiments.summary import FILE as SWEEP
 from particles.experiments.sweep import Outcome, earlier, run_path, run_sweep
 from particles.files.atomic import write_whole
-from particles.population.population import Engine, Local
-from particles.population.ray.connection import PRIVATE
-from particles.population.ray.engine import Ray
+from particles.population.population import Engine
 
 if TYPE_CHECKING:
     from particles.experiments.summary import Summary
 
 _NAMED = 5  # missing runs that are named
-_LONG, _MANY_TIMES = 5.0, 3.0  # seconds of one thread, times the steps: what the kernel's quantities may cost unsaid
 
 
 def run(console: Console, plan: Plan, chosen: argparse.Namespace) -> Answer:
@@ -42,12 +35,12 @@ def run(console: Console, plan: Plan, chosen: argparse.Namespace) -> Answer:
     _writable(out)
     with contextlib.ExitStack() as stack:
         todo, moment = _entered(stack, console, plan, out, chosen)
-        _announced(console, todo, chosen)
-        engines = _placed(stack, console, todo, chosen)
+        engines.announce(console, todo, chosen)
+        where = engines.engines_of(stack, console, todo, chosen)
         with moment:
             whole = _settled(plan, out)  # not before all options were found good
         records = None if chosen.part else Records(out)
-        outcomes, caught = _swept(console, todo, out, chosen, engines, records)
+        outcomes, caught = _swept(console, todo, out, chosen, where, records)
         if caught:
             console.print(f"stopped; run the same command again to continue. Results so far: {out}")
             return _answer(plan, out, outcomes, CODES[signal.Signals(caught[0])], "stopped", {})
@@ -130,7 +123,7 @@ def _swept(
     todo: Plan,
     out: Path,
     chosen: argparse.Namespace,
-    engines: tuple[Engine | None, Engine | None],
+    where: tuple[Engine | None, Engine | None],
     records: Records | None,
 ) -> tuple[list[Outcome], list[int]]:
     """What became of the runs, and the signals that came meanwhile, which end them so that they can go on."""
@@ -145,7 +138,7 @@ def _swept(
     before = {number: signal.signal(number, ask_to_stop) for number in CODES}
     ticker, settings = Ticker(console, chosen.quiet), (chosen.threads, chosen.checkpoint, stop)
     try:
-        outcomes = run_sweep(todo, out, ticker, *settings, *engines, chosen.keep, bool(chosen.part), records)
+        outcomes = run_sweep(todo, out, ticker, *settings, *where, chosen.keep, bool(chosen.part), records)
     finally:
         ticker.close()
         for number, handler in before.items():
@@ -166,50 +159,6 @@ def _answer(
     document = {"name": plan.name, "folder": out, "status": status, "exit_code": code}
     document["runs"] = json_output.outcomes(outcomes, out)
     return Answer(code, document | {"files": [], "comparison": []} | concluded)
-
-
-def _left(plan: Plan, chosen: argparse.Namespace) -> list[Case]:
-    """The runs that have no file yet."""
-    out: Path = chosen.out / plan.name
-    return [case for case in plan.cases if not run_path(out, case).is_file()]
-
-
-def _announced(console: Console, plan: Plan, chosen: argparse.Namespace) -> None:
-    """Say what the tangent kernel's quantities cost, where that is many times the steps."""
-    left = _left(plan, chosen)
-    cost = kernel_cost(plan, left)
-    if cost.seconds > _LONG:
-        known = probed(*placement.work_in(plan, placement.largest_of(left)))
-        steps = sum(here(work, known, 1).step * work.steps for work in placement.works_in(plan, left))
-        if cost.seconds > _MANY_TIMES * steps:
-            console.print(kernel_words(cost, steps))
-
-
-def _placed(
-    stack: contextlib.ExitStack, console: Console, plan: Plan, chosen: argparse.Namespace
-) -> tuple[Engine | None, Engine | None]:
-    """Whose tasks the runs are, and where each one's particles go; None is this machine."""
-    if chosen.ray is None:
-        if chosen.shards or chosen.engine != "auto":
-            raise InputError("--shards and --engine need a cluster", "no --ray", 'Add --ray ADDRESS, or --ray "local".')
-        return None, None
-    left = _left(plan, chosen) or plan.cases
-    private = chosen.ray == PRIVATE and chosen.engine == "auto" and chosen.shards is None
-    if private and (why := placement.not_worth_starting(plan, left, chosen.threads)):
-        console.print(f"runs go on this machine: {why}")
-        return None, None
-    ray = Ray(shards=chosen.shards, address=chosen.ray)
-    console.print(f"{starting(chosen.ray)} ...")
-    machines = stack.enter_context(ray.held())
-    place = placement.place(plan, left, ray, machines, chosen.threads, chosen.engine)
-    where = {"here": "on this machine", "tasks": f"as tasks on {sum(m.cpus for m in machines)} cores of the cluster"}
-    where["shards"] = f"in {place.shards} shards of {place.threads} threads on the cluster"
-    console.print(f"runs go {where[place.kind]}: {place.why}")
-    if place.kind == "tasks":
-        return ray, Local(1)
-    if place.kind == "shards":
-        return Local(1), Ray(place.shards, place.threads, chosen.ray)
-    return None, None
 
 
 def _conclude(console: Console, plan: Plan | None, out: Path, no_figure: bool, records: Records) -> dict[str, Any]:

@@ -11,10 +11,12 @@ from particles import machine
 from particles.errors import ClusterError
 from particles.experiments import build
 from particles.experiments.cost_model import Constants, Work, best, here, probed, sharded, work_of
+from particles.experiments.parts import work_of as iterations_of
 from particles.experiments.plan import Case, Plan
 from particles.measures.blocks import blocks_of
 from particles.model.network import Network
-from particles.population.population import cores
+from particles.population.population import Engine, cores
+from particles.population.processes import Processes
 from particles.population.ray.connection import Node
 from particles.population.ray.engine import Ray
 
@@ -23,6 +25,10 @@ _WORTH = 0.8  # the cluster's estimate must be below this share of this machine'
 _START = 3.0  # seconds until a process on a cluster has begun
 _PRIVATE = 5.0  # seconds until a cluster on this machine has started and ended, about
 _ROOM = 0.7  # of a machine's memory that particles may take
+# A short run is 14 ms of Python, and two threads do no more of it than one. Processes take about 1.5 s to start.
+_SHORT = 2**20  # particle-iterations up to which a run is called short
+_MANY = 300  # short runs from which processes are quicker
+_MODULES = ("particles.experiments.sweep", "particles.xarray")
 
 
 class Placement(NamedTuple):
@@ -80,19 +86,15 @@ def not_worth_starting(plan: Plan, todo: list[Case], threads: int | None) -> str
     return f"expected: {mine:.3g} s, and {least:.3g} s at least with a cluster on these cores, which is not started"
 
 
-def place(
-    plan: Plan,
-    todo: list[Case],
-    engine: Ray,
-    machines: list[Node],
-    threads: int | None,
-    kind: str,
-    known: Constants | None = None,
-) -> Placement:
-    """The quickest place for the runs that are left. kind: "auto", or the one the user wants.
+def processes(todo: list[Case], threads: int | None) -> Engine | None:
+    """Processes of this machine for many short runs; None where threads do as well."""
+    count = threads or cores()
+    pays = count > 1 and len(todo) >= _MANY and all(iterations_of(case) <= _SHORT for case in todo)
+    return Processes(count, _MODULES) if pays else None
 
-    known: the constants of this machine and of the cluster, where they have been measured.
-    """
+
+def place(plan: Plan, todo: list[Case], engine: Ray, machines: list[Node], threads: int | None, kind: str) -> Placement:
+    """The quickest place for the runs that are left. kind: "auto", or the one the user wants."""
     if not machines:
         raise ClusterError("no machine of the Ray cluster offers a core. Start one with --num-cpus.")
     net, largest = work_in(plan, largest_of(todo))
@@ -104,7 +106,7 @@ def place(
     each = engine.threads or max(1, fewest // -(-most // len(machines)))
     if kind != "auto":
         return Placement(kind, most, each, "chosen by --engine")
-    known = known or probed(net, largest, engine)
+    known = probed(net, largest, engine)
     cost = sharded(largest, known, most, each) if engine.shards else best(largest, known, most, each)
     shards = cost.shards
     return quickest(plan, todo, known, mine, all_cores, Placement("shards", shards, each, ""), cost.step)
