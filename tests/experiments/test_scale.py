@@ -6,7 +6,7 @@ from support.configs import planned
 
 import particles as mf
 from particles.cli.main import main
-from particles.data.dataset import Batches
+from particles.data.batches import Batches
 from particles.experiments import placement
 from particles.experiments.cost_model import Constants, Work, best, here, probed, sharded, work_of
 from particles.experiments.placement import Placement, quickest, work_in
