@@ -216,10 +216,9 @@ class Run:
         lines.append(f"  recorded  {', '.join(names) or 'nothing'}")
         if self.events:
             lines.append(f"  events    {len(self.events)}, see run.events")
-        plain = [name for name in names if data[name].dims == ("time",)]
+        plots = [f'run.dataset.mf.plot("{name}")' for name in names if data[name].dims == ("time",)][:1]
         nexts = {
-            "finished": (f'run.dataset.mf.plot("{plain[0]}"), ' if plain else "")
-            + 'run.predict(x), run.save("run.h5")',
+            "finished": ", ".join([*plots, *(["run.predict(x)"] if self.last else []), 'run.save("run.h5")']),
             "stopped": "call mf.simulate again with the same `checkpoints` to go on; run.dataset has what was recorded",
             "diverged": "a smaller step; run.dataset has what was recorded before",
         }
