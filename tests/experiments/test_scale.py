@@ -8,7 +8,7 @@ from support.configs import SMALL_TOML, planned
 
 import particles as mf
 from particles.cli.main import main
-from particles.data.dataset import Batches
+from particles.data.batches import Batches
 from particles.experiments import kernel_cost, placement
 from particles.experiments.cost_model import Constants, Work, best, here, probed, sharded, work_of
 from particles.experiments.memory import needs
