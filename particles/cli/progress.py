@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn
@@ -12,6 +13,8 @@ from particles.experiments.plan import Case
 from particles.experiments.sweep import Outcome
 
 LINE_SECONDS = 5.0
+_LATELY = 60.0  # seconds over which the rate is taken
+_SURE = 0.01  # of all work: less says little about the time that is left
 
 
 class Ticker:
@@ -22,7 +25,7 @@ class Ticker:
         self.bar: Progress | None = None
         self.lock = threading.Lock()
         self.at: dict[str, int] = {}
-        self.resumed: dict[str, int] = {}  # what of a run an earlier command had done
+        self.seen: deque[tuple[float, int]] = deque()  # when, and the particle-iterations done by then, lately
         self.total = self.runs = self.ended = 0
         self.began = self.spoke = time.monotonic()
         self.task: Any = None
@@ -31,6 +34,7 @@ class Ticker:
         """The sweep starts: what there is to do."""
         self.total, self.runs = sum(map(work_of, todo)), len(todo)
         self.began = self.spoke = time.monotonic()
+        self.seen.append((self.began, 0))
         if self.quiet:
             return
         kept = f", {len(cases) - len(todo)} finished before" if len(todo) < len(cases) else ""
@@ -47,20 +51,27 @@ class Ticker:
         now = time.monotonic()
         with self.lock:
             done = case.particles * iteration
-            self.resumed.setdefault(case.key, done - case.particles)
             self.at[case.key] = done
             if self.quiet or now - self.spoke < (0.2 if self.bar else LINE_SECONDS):
                 return
-            self.spoke = now
-            done, new = sum(self.at.values()), sum(self.at.values()) - sum(self.resumed.values())
-        rate = new / (now - self.began) if now > self.began else 0.0
+            self.spoke, done = now, sum(self.at.values())
+            rate = self._rate(now, done)
         share = done / self.total if self.total else 1.0
-        left = f", {duration((self.total - done) / rate)} left" if rate > 0 and done < self.total else ""
+        known = rate > 0 and done < self.total and (share > _SURE or now - self.began > _LATELY)
+        left = f", {duration((self.total - done) / rate)} left" if known else ""
         words = self._words(rate, left)
         if self.bar:
             self.bar.update(self.task, completed=share, description=words)
         else:
             self.console.print(f"{words} ({share:.0%})")
+
+    def _rate(self, now: float, done: int) -> float:
+        """Particle-iterations a second, lately: without compiling, and without what an earlier command had done."""
+        self.seen.append((now, done))
+        while len(self.seen) > 2 and now - self.seen[1][0] > _LATELY:
+            self.seen.popleft()
+        began, before = self.seen[0]
+        return (done - before) / (now - began) if now > began else 0.0
 
     def _words(self, rate: float, left: str) -> str:
         speed = f", {rate:.2e} particle-steps/s" if rate else ""

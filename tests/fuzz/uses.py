@@ -39,6 +39,8 @@ def result(path: Path) -> Iterator[tuple[str, Use]]:
     yield "show", command("show", path, "--plots")
     yield "show --json", command("show", path, "--json")
     yield "report", command("report", path, "--out", path.parent / "page.html")
+    yield "ls", command("ls", path.parent)
+    yield "compare", command("compare", path, path, "--json")
     yield "mf.open_run", lambda: _looked_at(path)
     if path.name == "sweep.h5":
         yield "mf.open_sweep", lambda: _loaded(path)
@@ -57,6 +59,8 @@ def sweep(path: Path) -> Iterator[tuple[str, Use]]:
     yield "show", command("show", path, "--plots")
     yield "show --json", command("show", path, "--json")
     yield "report", command("report", path, "--out", path.parent / "page.html")
+    yield "ls", command("ls", path.parent)
+    yield "compare", command("compare", path, path)
     yield "mf.open_sweep", lambda: _loaded(path)
     yield "run", command("run", path.parents[1] / f"{path.name}.toml", "--out", path.parent, "--quiet", "--no-figure")
 
