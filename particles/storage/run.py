@@ -141,8 +141,9 @@ class Run:
         Examples
         --------
         >>> data = mf.Dataset([[10.0, 0.0], [0.0, 10.0], [20.0, 10.0]], [300.0, 100.0, 200.0])
-        >>> start, descent = mf.Gaussian(2).sample(64, seed=0, signs="random"), mf.GradientDescent(0.5)
-        >>> run = mf.simulate(mf.Network("tanh"), start, data.scaled("standard", "standard"), descent, steps=200)
+        >>> net, start = mf.Network("tanh", bias=True), mf.Gaussian(3).sample(64, seed=0, signs="random")
+        >>> descent = mf.GradientDescent(1.0)
+        >>> run = mf.simulate(net, start, data.scaled("standard", "standard"), descent, steps=500)
         >>> run.predict([[10.0, 0.0], [0.0, 10.0]]).round(-1)
         array([300., 100.])
         >>> again = mf.open_run(run.save("run.h5"))
