@@ -7,16 +7,17 @@ to `SETS`.
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from particles.checks import whole
-from particles.data import array_file, table_file
+from particles.data.classes import two_classes
+from particles.data.columns import choice_of
+from particles.data.data_file import RELATIVE, checked_kind, parsed
 from particles.data.dataset import Dataset, Stream
 from particles.data.scaling import scaled
-from particles.errors import InputError, StorageError, nearest
+from particles.errors import InputError, nearest
 from particles.files.reading import content_of
 from particles.measures.laws import Gaussian, Law, Sphere
 from particles.measures.measure import Array
@@ -24,8 +25,6 @@ from particles.measures.random_streams import Purpose, checked_seed
 
 __all__ = ["load", "read"]
 
-KINDS = (".csv", ".npz", ".h5", ".hdf5", ".nc")
-RELATIVE = "Paths are relative to the configuration's folder."
 _TEACHER_NEURONS = 4
 
 
@@ -57,27 +56,6 @@ def _shipped(loader: str) -> tuple[Array, Array]:
 
     x, y = getattr(sklearn.datasets, loader)(return_X_y=True)
     return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-
-
-def two_classes(
-    x: Array, y: NDArray[np.generic], positive: Sequence[int | str], negative: Sequence[int | str]
-) -> Dataset:
-    """The samples of two groups of classes, labelled 1 and -1; classes are whole numbers, or texts where y is text."""
-    text = y.dtype.kind == "U"
-    known = sorted(set(y.tolist()))
-    groups = [[str(label) if text else label for label in group] for group in (positive, negative)]
-    for group in groups:
-        if not group or not set(group) <= set(known):
-            names = ", ".join(repr(label) if text else f"{label:g}" for label in known[:20])
-            raise InputError(
-                "`positive` and `negative` must name classes of the set",
-                str(group),
-                f"It has {names}{', ...' if len(known) > 20 else ''}.",
-            )
-    if set(groups[0]) & set(groups[1]):
-        raise InputError("`positive` and `negative` must not share a class", str(sorted(groups[0])), "")
-    kept = np.isin(y, groups[0] + groups[1])
-    return Dataset(x[kept], np.where(np.isin(y[kept], groups[0]), 1.0, -1.0))
 
 
 def _digits(positive: list[int] | None = None, negative: list[int] | None = None) -> Dataset:
@@ -167,22 +145,33 @@ def read(
     y: str = "y",
     positive: Sequence[int | str] | None = None,
     negative: Sequence[int | str] | None = None,
+    drop: str | Sequence[str] | None = None,
+    one_hot: str | Sequence[str] | None = None,
+    missing: Literal["drop", "mean"] | None = None,
 ) -> Dataset:
-    """A data set from a file: CSV with a header line, NPZ, or HDF5/netCDF, with variables by name.
+    """A data set from a file: a table with a header line, NPZ, or HDF5/netCDF, with variables by name.
 
     Parameters
     ----------
     path
-        The file; its suffix .csv, .npz, .h5, .hdf5 or .nc says how it is read.
+        The file. Its ending says how it is read: .csv, .tsv, .csv.gz, .tsv.gz and .parquet are tables, .npz, .h5, .hdf5
+        and .nc hold arrays. Parquet needs pyarrow.
     x
-        CSV: the inputs' columns, by default all but `y`. Else the name of one array (n, d), "x" by default.
+        Table: the inputs' columns, by default all but `y`. Else the name of one array (n, d), "x" by default.
     y
-        CSV: the target's column. Else the name of one array (n,).
+        Table: the target's column. Else the name of one array (n,).
     positive
-        The classes whose targets become 1: whole numbers, or in a CSV any text. Samples that are in neither list are
+        The classes whose targets become 1: whole numbers, or in a table any text. Samples that are in neither list are
         left out. By default targets are numbers and stay as they are.
     negative
         The classes whose targets become -1.
+    drop
+        Table: columns that are no inputs, such as an identifier.
+    one_hot
+        Table: columns of text. Each of their values, in alphabetical order, becomes a column of 0 and 1.
+    missing
+        Table: what is done where a cell is missing. "drop" leaves the row out. "mean" gives an input its column's mean
+        over the rows that are used, and leaves out rows without a target. By default missing cells are refused.
 
     Returns
     -------
@@ -194,61 +183,22 @@ def read(
     StorageError
         For a file that cannot be read.
     InputError
-        For another suffix, a name that is not in the file, and values that are missing or no numbers.
+        For another ending, names that are not in the file, and cells that are missing or no numbers: all of them.
 
     Notes
     -----
-    Separators and decimal commas of a CSV are detected; True and False are 1 and 0. Packed numbers of netCDF are
-    decoded.
+    Separators and decimal commas of text are detected; True and False are 1 and 0. Empty cells, NA, n/a, nan, null,
+    none, ?, - and . are missing; in a column of `one_hot` "none" is a value. Packed numbers of netCDF are decoded.
 
     Examples
     --------
     >>> np.savetxt("mine.csv", np.eye(4)[:, :3], delimiter=",", header="age,dose,effect", comments="")
     >>> mf.datasets.read("mine.csv", y="effect")
     Dataset(n=4, d=2)
+    >>> mf.datasets.read("mine.csv", y="effect", drop="age", one_hot="dose")
+    Dataset(n=4, d=2)
     """
     path = Path(path)
     checked_kind(path)
-    return parsed(content_of(path, RELATIVE), path, x, y, positive, negative)
-
-
-def checked_kind(path: Path) -> str:
-    """The ending of a data file's name, which tells how it is read."""
-    kind = path.suffix.lower()
-    if kind not in KINDS:
-        raise InputError("a data file must end in .csv, .npz, .h5, .hdf5 or .nc", repr(str(path)), "")
-    return kind
-
-
-def parsed(
-    content: bytes,
-    path: Path,
-    x: str | Sequence[str] | None,
-    y: str,
-    positive: Sequence[int | str] | None,
-    negative: Sequence[int | str] | None,
-) -> Dataset:
-    """The data set that a file's bytes are; its name tells the kind."""
-    if positive is None or negative is None:
-        if positive is not None or negative is not None:
-            raise InputError("a file's classes need both `positive` and `negative`", "one of them", "Give both.")
-        return Dataset(*arrays(content, path, x, y))
-    return two_classes(*arrays(content, path, x, y, text=True), positive, negative)
-
-
-def arrays(
-    content: bytes, path: Path, x: str | Sequence[str] | None, y: str, text: bool = False
-) -> tuple[Array, NDArray[np.generic]]:
-    """Inputs and targets as a file has them; text: the targets' column of a CSV may be of words."""
-    kind = checked_kind(path)
-    try:
-        if kind == ".csv":
-            return table_file.read(content, path, x, y, text)
-        if x is not None and not isinstance(x, str):
-            raise InputError("`x` must be one array's name here", str(x), "Lists of columns are for CSV files.")
-        data = Dataset(*array_file.read(content, path, x, y))
-        return data.x, data.y
-    except (InputError, StorageError):
-        raise
-    except Exception as error:
-        raise StorageError(f"{path} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}") from error
+    choice = choice_of(x, y, drop, one_hot, missing)
+    return parsed(content_of(path, RELATIVE), path, choice, positive, negative)

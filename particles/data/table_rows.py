@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from particles.data.columns import is_number
 from particles.errors import InputError, StorageError
 
 Row = tuple[int, list[str]]  # its line in the file, from 1, and its cells
@@ -100,13 +101,17 @@ def _headed(path: Path, content: bytes) -> Table:
         elif words.strip(SEPARATORS.encode()):
             break
         lines, begin = lines + 1, stream.tell()
-    separator = separator or _separator(path, content, begin)
+    separator = separator or ("\t" if _is_tabbed(path) else _separator(path, content, begin))
     above = next(_split(io.BytesIO(comment), separator), (0, []))[1]
     stream.seek(begin)
     used, names = next(_split(stream, separator), (0, []))
     if len(names) > 1 and len(above) == len(names) and any(map(is_number, names)):
         return Table(path, content, separator, above, begin, lines)
     return Table(path, content, separator, names, stream.tell(), lines + used)
+
+
+def _is_tabbed(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith(".tsv")
 
 
 def _stream(content: bytes, begin: int) -> io.BytesIO:
@@ -134,11 +139,3 @@ def _separator(path: Path, content: bytes, begin: int) -> str:
         got = f"{' or '.join(map(repr, even))} in {path}"
         raise InputError("one separator must split a table", got, f"Put a line sep={even[0]} above the header.")
     return even[0] if even else ","
-
-
-def is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from particles.checks import settings_of
+from particles.data.data_file import RELATIVE, parsed
 from particles.data.dataset import Dataset, checked_labels
-from particles.data.datasets import RELATIVE, load, parsed
+from particles.data.datasets import load
 from particles.data.scaling import refuse_marks, scaled, standard_targets
 from particles.errors import ParticlesError, StorageError
 from particles.experiments.references import Modules, is_reference, modules_of, resolve
@@ -90,7 +91,7 @@ def _data(text: str, folder: Path, sha256: str) -> Data:
     config = DataConfig.model_validate_json(text)
     if config.file is not None:
         path = folder / config.file
-        whole = parsed(_verified(path, sha256), path, config.x, config.y, config.positive, config.negative)
+        whole = parsed(_verified(path, sha256), path, config.choice(), config.positive, config.negative)
         for scale, name, values in ((config.scale, "x", whole.x), (config.target_scale, "y", whole.y[:, None])):
             if scale == "standard":  # before the split, so that rows are the file's
                 refuse_marks(name, values)

@@ -14,6 +14,7 @@ from particles.population.observables import OBSERVABLES, observable
 from particles.simulation.record import Record, planned
 
 _SET_OPTIONS = ("n", "dim", "noise", "seed")
+_FILE_OPTIONS = ("x", "y", "drop", "one_hot", "missing")
 
 
 def misfits(raw: dict[str, Any], own: Kinds) -> list[str]:
@@ -62,7 +63,7 @@ def _data(raw: dict[str, Any]) -> list[str]:
     if "data" in raw and ("name" in data) == ("file" in data):
         faults.append("data: give either `name` (a known set) or `file` (your own)")
     if "name" in data:
-        faults += [f"data: `{key}` belongs to a file, not to a known set" for key in ("x", "y") if key in data]
+        faults += [f"data: `{key}` belongs to a file, not to a known set" for key in _FILE_OPTIONS if key in data]
     if "file" in data:
         faults += [f"data: `{key}` belongs to a known set, not to a file" for key in _SET_OPTIONS if key in data]
         if ("positive" in data) != ("negative" in data):
@@ -78,8 +79,8 @@ def _counts(raw: dict[str, Any]) -> list[str]:
 
 
 def _records(raw: dict[str, Any], own: Kinds) -> list[str]:
-    """Of one section or of several: test samples that are missing, more particles than there are, a name twice."""
-    record, count = raw.get("record"), _section(raw, "start").get("count", 0)
+    """Of one section or of several: test samples that are missing, a name twice."""
+    record = raw.get("record")
     faults, records = [], []
     for number, section in enumerate(record if isinstance(record, list) else [_section(raw, "record")]):
         dotted, config = f"record.{number}" if isinstance(record, list) else "record", _valid(RecordConfig, section)
@@ -88,9 +89,6 @@ def _records(raw: dict[str, Any], own: Kinds) -> list[str]:
         rows = [observable(own.get(name, name)) for name in words if name in OBSERVABLES or name in own]
         if "test" not in _section(raw, "data") and any(row.test for row in rows):
             faults.append(f"`{dotted}.variables` asks for test_ quantities: give `data.test`, a share such as 0.2")
-        positions: Any = section.get("positions") if isinstance(section, dict) else None
-        if _numbers(positions, count) and positions > count > 0:
-            faults.append(f"`{dotted}.positions` must not exceed `start.count`: got {positions} for {count}")
         records += [Record(rows, config.every, config.positions)] if config and rows else []
     try:
         planned(records or "loss", 1, None, 0)
