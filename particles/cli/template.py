@@ -19,7 +19,7 @@ COUNTS, SEEDS = (64, 256, 1024), tuple(range(6))  # fewer seeds make intervals t
 _BUDGET = 2e10  # particle-sample-inputs in all: some seconds on one core
 _TESTED = 20  # samples from which some are held out
 _RECORDS = 20  # times that are recorded
-_PATHS, _PATH_BYTES = 256, 2**26  # particles whose paths are recorded where those of all take more bytes
+_PATHS, _PATH_BYTES = 256, 2**25  # particles whose paths are recorded where those of all take more bytes
 
 TEMPLATE = """\
 # Finite networks beside their mean-field limit, on your data ({samples} samples, {inputs} inputs).

@@ -7,9 +7,10 @@ to `SETS`.
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from particles.checks import whole
 from particles.data.classes import two_classes
@@ -20,11 +21,12 @@ from particles.data.scaling import scaled
 from particles.errors import InputError, nearest
 from particles.files.reading import content_of
 from particles.measures.laws import Gaussian, Law, Sphere
-from particles.measures.measure import Array
-from particles.measures.random_streams import Purpose, checked_seed
+from particles.measures.measure import Array, Measure
+from particles.measures.random_streams import ROWS, Purpose, checked_seed, generator, rows_of
 
-__all__ = ["load", "read"]
+__all__ = ["load", "read", "teacher"]
 
+TEACHER, TEACHER_SIGNS = "teacher", ("positive", "random")
 _TEACHER_NEURONS = 4
 
 
@@ -90,9 +92,82 @@ SETS: dict[str, Callable[..., Dataset]] = {
 }
 
 
+class _Network(Protocol):
+    """What gives targets: `mf.Network`."""
+
+    @property
+    def bias(self) -> bool: ...
+
+    def predict(self, measure: Measure, x: ArrayLike) -> Array: ...
+
+
+def teacher(
+    net: _Network,
+    law: Law,
+    inputs: Law,
+    count: int,
+    n: int = 256,
+    noise: float = 0.0,
+    seed: int = 0,
+    signs: Literal["positive", "random"] = "positive",
+) -> Dataset:
+    """Samples whose targets are the outputs of another network, the teacher.
+
+    Parameters
+    ----------
+    net
+        The teacher's activation, output scale and bias, an `mf.Network`.
+    law
+        The law of its neurons, in as many dimensions as `inputs`, and one more with a bias.
+    inputs
+        The law of the inputs.
+    count
+        The number of its neurons.
+    n
+        The number of samples, 256 by default.
+    noise
+        Standard deviation of normal noise that is added to the targets, 0 by default.
+    seed
+        Of neurons, inputs and noise. No student has the teacher's neurons, also one of the same law and seed.
+    signs
+        Of its output weights: "positive", the default, or "random", -1 and 1.
+
+    Returns
+    -------
+    Dataset
+        The samples.
+
+    Raises
+    ------
+    InputError
+        For a `count` or `n` below 1, a negative `noise`, and laws whose dimensions do not fit.
+
+    References
+    ----------
+    Section 2, the samples of (2), with targets that a network represents exactly where there is no noise.
+
+    Examples
+    --------
+    >>> net = mf.Network("relu")
+    >>> mf.datasets.teacher(net, mf.Sphere(5), mf.Gaussian(5), count=4, n=100, noise=0.1)
+    Dataset(n=100, d=5)
+    """
+    count, n, seed = whole("count", count, 1), whole("n", n, 1), checked_seed(seed)
+    if law.dim != inputs.dim + net.bias:
+        got = f"{law.dim} for {inputs.dim} inputs{' and the bias' if net.bias else ''}"
+        raise InputError("the teacher's `law` must have the inputs' dimension", got, "Count a bias in.")
+    if signs not in TEACHER_SIGNS:
+        raise InputError('`signs` must be "positive" or "random"', repr(signs), nearest(str(signs), TEACHER_SIGNS))
+    s = np.ones(count)
+    if signs == "random":
+        s -= 2.0 * rows_of(lambda k: generator(seed, Purpose.TEACHER_SIGN, k).integers(0, 2, ROWS), 0, count)
+    neurons = Measure(law.rows(seed, 0, count, Purpose.TEACHER), s, np.full(count, 1.0 / count))
+    return Stream(inputs, lambda x: net.predict(neurons, x), noise, seed).rows(0, n)
+
+
 def shape_of(name: str, options: Mapping[str, Any]) -> tuple[int, int] | None:
     """Samples and inputs of a drawn set before it is drawn; None of a set that ships."""
-    makers = inspect.signature(SETS[name]).parameters
+    makers = inspect.signature((SETS | {TEACHER: teacher})[name]).parameters
     if "n" not in makers:
         return None
     given = {"dim": 2} | {key: maker.default for key, maker in makers.items()} | dict(options)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from particles.checks import settings_of
 from particles.data.data_file import RELATIVE, parsed
 from particles.data.dataset import Dataset, checked_labels
-from particles.data.datasets import load
+from particles.data.datasets import load, teacher
 from particles.data.scaling import refuse_marks, scaled, standard_targets
 from particles.errors import ParticlesError, StorageError
 from particles.experiments.references import Modules, is_reference, modules_of, resolve
-from particles.experiments.schema import Config, DataConfig
-from particles.experiments.sections import LAWS, AtomsFile, Kinds, OwnConfig, built, own_section
+from particles.experiments.schema import Config, DataConfig, TeacherConfig
+from particles.experiments.sections import DRAWN_LAWS, LAWS, AtomsFile, Kinds, OwnConfig, built, own_section
 from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
-from particles.measures.laws import Atoms, Law
+from particles.measures.laws import Atoms, Law, Sphere
 from particles.measures.measure import check_dim
 from particles.methods.base import Method
 from particles.methods.registry import METHODS
@@ -95,12 +95,24 @@ def _data(text: str, folder: Path, sha256: str) -> Data:
         for scale, name, values in ((config.scale, "x", whole.x), (config.target_scale, "y", whole.y[:, None])):
             if scale == "standard":  # before the split, so that rows are the file's
                 refuse_marks(name, values)
+    elif config.teacher is not None:
+        whole = _taught(config, config.teacher)
     else:
         whole = load(str(config.name), **config.options())
     train, test = whole.split(config.test, config.split_seed) if config.test is not None else (whole, None)
     if config.target_scale is not None:
         train, test = standard_targets(train, test)
     return scaled(train, test, config.scale)
+
+
+def _taught(config: DataConfig, taught: TeacherConfig) -> Dataset:
+    """The samples of the set `teacher`."""
+    dim = config.dim or 1
+    net = Network(taught.activation, taught.beta, taught.bias)
+    law = built(taught.law, DRAWN_LAWS, dim=dim + taught.bias)
+    inputs = built(config.inputs, DRAWN_LAWS, dim=dim) if config.inputs else Sphere(dim)
+    options = {key: value for key, value in config.options().items() if key != "dim"}
+    return teacher(net, law, inputs, taught.count, signs=taught.signs, **options)
 
 
 def data_key(config: Config) -> str:

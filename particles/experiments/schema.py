@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, create_model
 
 from particles.data.columns import Choice, choice_of
-from particles.data.datasets import SETS
-from particles.experiments.sections import LAWS, MOST, Section, name_in, or_own, own_section, section
+from particles.data.datasets import SETS, TEACHER, TEACHER_SIGNS
+from particles.experiments.sections import DRAWN_LAWS, LAWS, MOST, Section, name_in, or_own, own_section, section
 from particles.measures.measure import SIGNS
 from particles.methods.registry import METHODS
 from particles.model.activations import ACTIVATIONS
@@ -30,10 +30,34 @@ Names = Annotated[list[str], Field(fail_fast=True)]
 Classes = Annotated[list[int | str], Field(fail_fast=True)]
 
 
+DrawnLawConfig = section(
+    "DrawnLawConfig",
+    "The law of a teacher's neurons or of its inputs.",
+    DRAWN_LAWS,
+    Field(description="which law"),
+    module=__name__,
+)
+
+
+class TeacherConfig(Section):
+    """The network that gives the targets of the set `teacher`."""
+
+    activation: Literal[tuple(ACTIVATIONS)] = Field(description="sigma")  # type: ignore[valid-type]
+    count: Annotated[int, Field(ge=1, le=2**32)] = Field(description="the number of its neurons")
+    law: DrawnLawConfig = Field(  # type: ignore[valid-type]
+        default=DrawnLawConfig(name="sphere"), description="the law of its neurons; the unit sphere if left out"
+    )
+    beta: Annotated[float, Field(ge=0, le=1)] = Field(1.0, description="its output's scale count^-beta")
+    bias: bool = Field(False, description="whether its inputs have a constant 1")
+    signs: Literal[TEACHER_SIGNS] = Field(  # type: ignore[valid-type]
+        default="positive", description="its output weights: all 1, or drawn from -1 and 1"
+    )
+
+
 class DataConfig(Section):
     """A set by name, or a file with named variables."""
 
-    name: Literal[tuple(SETS)] | None = Field(None, description="a known set")  # type: ignore[valid-type]
+    name: Literal[(*SETS, TEACHER)] | None = Field(None, description="a known set")  # type: ignore[valid-type]
     file: str | None = Field(
         None, description="your own CSV (with a header), TSV, Parquet, NPZ or HDF5; relative to this file's folder"
     )
@@ -45,6 +69,10 @@ class DataConfig(Section):
     )
     missing: Literal["drop", "mean"] | None = Field(
         None, description="of a table: leave out rows with a missing cell, or use the column's mean; left out: refuse"
+    )
+    teacher: TeacherConfig | None = Field(None, description="of the set teacher: the network that gives the targets")
+    inputs: DrawnLawConfig | None = Field(  # type: ignore[valid-type]
+        None, description="of the set teacher: the law of the inputs; the unit sphere if left out"
     )
     n: Annotated[int, Field(ge=1, le=2**32)] | None = Field(None, description="of a drawn set: number of samples")
     dim: Annotated[int, Field(ge=1)] | None = Field(None, description="of a drawn set: number of inputs d")
