@@ -87,7 +87,7 @@ def _built(part: Any, kinds: Kinds, identity: Identity, **more: Any) -> Any:
 
 
 @lru_cache(maxsize=8)
-def _data(text: str, folder: Path, sha256: str) -> Data:
+def _data(text: str, folder: Path, sha256: str, modules: tuple[tuple[str, str], ...]) -> Data:
     config = DataConfig.model_validate_json(text)
     if config.file is not None:
         path = folder / config.file
@@ -96,7 +96,7 @@ def _data(text: str, folder: Path, sha256: str) -> Data:
             if scale == "standard":  # before the split, so that rows are the file's
                 refuse_marks(name, values)
     elif config.teacher is not None:
-        whole = _taught(config, config.teacher)
+        whole = _taught(config, config.teacher, dict(modules))
     else:
         whole = load(str(config.name), **config.options())
     train, test = whole.split(config.test, config.split_seed) if config.test is not None else (whole, None)
@@ -105,10 +105,10 @@ def _data(text: str, folder: Path, sha256: str) -> Data:
     return scaled(train, test, config.scale)
 
 
-def _taught(config: DataConfig, taught: TeacherConfig) -> Dataset:
+def _taught(config: DataConfig, taught: TeacherConfig, modules: Modules) -> Dataset:
     """The samples of the set `teacher`."""
     dim = config.dim or 1
-    net = Network(taught.activation, taught.beta, taught.bias)
+    net = Network(named(taught.activation, {"modules": modules}), taught.beta, taught.bias)
     law = built(taught.law, DRAWN_LAWS, dim=dim + taught.bias)
     inputs = built(config.inputs, DRAWN_LAWS, dim=dim) if config.inputs else Sphere(dim)
     options = {key: value for key, value in config.options().items() if key != "dim"}
@@ -122,7 +122,8 @@ def data_key(config: Config) -> str:
 
 def data(config: DataConfig, folder: Path, identity: Identity) -> Data:
     """The samples (train, test); the runs of a sweep share one copy."""
-    return _data(config.model_dump_json(), folder, identity["data"].get("sha256", ""))
+    modules = tuple(identity.get("modules", {}).items()) if config.teacher else ()
+    return _data(config.model_dump_json(), folder, identity["data"].get("sha256", ""), modules)
 
 
 def identity(config: Config, folder: Path, hashes: dict[Path, str], modules: Modules) -> Identity:

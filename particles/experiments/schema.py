@@ -42,7 +42,7 @@ DrawnLawConfig = section(
 class TeacherConfig(Section):
     """The network that gives the targets of the set `teacher`."""
 
-    activation: Literal[tuple(ACTIVATIONS)] = Field(description="sigma")  # type: ignore[valid-type]
+    activation: name_in(ACTIVATIONS) = Field(description="sigma")  # type: ignore[valid-type]
     count: Annotated[int, Field(ge=1, le=2**32)] = Field(description="the number of its neurons")
     law: DrawnLawConfig = Field(  # type: ignore[valid-type]
         default=DrawnLawConfig(name="sphere"), description="the law of its neurons; the unit sphere if left out"
