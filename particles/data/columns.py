@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from particles.data.table_rows import is_number
 from particles.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -142,15 +143,6 @@ def categories(cells: Cells, names: Iterable[str]) -> list[str]:
 def is_text(column: "pandas.Series[Any]") -> bool:
     """Whether a column has a cell that is no number."""
     return column.dtype.kind not in "biuf"
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell is a number as Python reads it."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _words(column: "pandas.Series[Any]") -> list[str]:

@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from particles.data.columns import Cells, Choice, inputs, is_number, is_text
-from particles.data.table_rows import Table, opened
+from particles.data.columns import Cells, Choice, inputs, is_text
+from particles.data.table_rows import Table, is_number, opened
 from particles.errors import InputError, StorageError
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.data.columns import is_number
 from particles.errors import InputError, StorageError
 
 Row = tuple[int, list[str]]  # its line in the file, from 1, and its cells
@@ -139,3 +138,11 @@ def _separator(path: Path, content: bytes, begin: int) -> str:
         got = f"{' or '.join(map(repr, even))} in {path}"
         raise InputError("one separator must split a table", got, f"Put a line sep={even[0]} above the header.")
     return even[0] if even else ","
+
+
+def is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -10,7 +10,7 @@ from support.configs import CONFIGS, small
 
 import particles as mf
 from particles.checks import settings_of
-from particles.data.datasets import SETS
+from particles.data.known_sets import SETS
 from particles.experiments import schema, sections
 from particles.experiments.config import ConfigError, read_toml
 from particles.experiments.plan import plan
