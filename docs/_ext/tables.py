@@ -9,7 +9,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import particles as mf
-from particles.data.datasets import SETS
+from particles.data.known_sets import SETS
 
 Rows = tuple[tuple[str, ...], Iterable[tuple[str, ...]]]
 

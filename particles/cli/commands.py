@@ -129,7 +129,8 @@ def _doctor(console: Console, chosen: argparse.Namespace) -> Answer:
 def _new(console: Console, chosen: argparse.Namespace) -> Answer:
     from particles.cli import new
 
-    started = new.write(Path(), chosen.name, chosen.data, chosen.y, chosen.force, chosen.x)
+    asked = new.Asked(chosen.y, chosen.x, chosen.drop, chosen.one_hot, chosen.missing)
+    started = new.write(Path(), chosen.name, chosen.data, asked, chosen.force)
     console.print(f"wrote {started.file}: {started.about}")
     command = f"particles run {started.file}"
     console.print(f"next: {command}")

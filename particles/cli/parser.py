@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import shtab
 
+from particles.data.columns import HOW
 from particles.errors import ParticlesError
 from particles.experiments.placement import KINDS
 
@@ -110,12 +111,17 @@ def _changes(command: argparse.ArgumentParser) -> None:
 
 
 def _new(new: argparse.ArgumentParser) -> None:
-    new.add_argument("name", metavar="NAME", help="writes NAME.toml here; results will go to out/NAME")
-    _path(new, "--data", required=True, metavar="FILE", help="your data: CSV with a header, NPZ, HDF5 or netCDF")
+    new.add_argument("name", metavar="NAME", help="writes NAME.toml here; or your data file, which then names it")
+    _path(new, "--data", metavar="FILE", help="your data: CSV with a header, TSV, Parquet, NPZ, HDF5 or netCDF")
     new.add_argument(
         "--y", metavar="COLUMN", help="the targets' column (default: y, target, label, ... if there is one)"
     )
-    new.add_argument("--x", nargs="+", metavar="COLUMN", help="the inputs' columns (default: all others)")
+    several: dict[str, Any] = {"nargs": "+", "metavar": "COLUMN", "default": []}
+    new.add_argument("--x", help="the inputs' columns, A B or A,B (default: all others)", **several)
+    new.add_argument("--drop", help="columns that are no inputs, such as an identifier", **several)
+    text = "columns of which each value becomes a column of 0 and 1 (text of few values: without asking)"
+    new.add_argument("--one-hot", help=text, **several)
+    new.add_argument("--missing", choices=HOW, help="leave out rows with a missing cell, or use the column's mean")
     new.add_argument("--force", action="store_true", help="replace an existing NAME.toml")
 
 

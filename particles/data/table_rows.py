@@ -100,13 +100,17 @@ def _headed(path: Path, content: bytes) -> Table:
         elif words.strip(SEPARATORS.encode()):
             break
         lines, begin = lines + 1, stream.tell()
-    separator = separator or _separator(path, content, begin)
+    separator = separator or ("\t" if _is_tabbed(path) else _separator(path, content, begin))
     above = next(_split(io.BytesIO(comment), separator), (0, []))[1]
     stream.seek(begin)
     used, names = next(_split(stream, separator), (0, []))
     if len(names) > 1 and len(above) == len(names) and any(map(is_number, names)):
         return Table(path, content, separator, above, begin, lines)
     return Table(path, content, separator, names, stream.tell(), lines + used)
+
+
+def _is_tabbed(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith(".tsv")
 
 
 def _stream(content: bytes, begin: int) -> io.BytesIO:

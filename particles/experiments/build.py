@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from particles.checks import settings_of
+from particles.data.data_file import RELATIVE, parsed
 from particles.data.dataset import Dataset, checked_labels
-from particles.data.datasets import RELATIVE, load, parsed
+from particles.data.datasets import load, teacher
 from particles.data.scaling import refuse_marks
 from particles.errors import ParticlesError, StorageError
 from particles.experiments.references import Modules, is_reference, modules_of, resolve
-from particles.experiments.schema import Config, DataConfig
-from particles.experiments.sections import LAWS, AtomsFile, Kinds, OwnConfig, built, own_section
+from particles.experiments.schema import Config, DataConfig, TeacherConfig
+from particles.experiments.sections import DRAWN_LAWS, LAWS, AtomsFile, Kinds, OwnConfig, built, own_section
 from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
-from particles.measures.laws import Atoms, Law
+from particles.measures.laws import Atoms, Law, Sphere
 from particles.measures.measure import check_dim
 from particles.methods.base import Method
 from particles.methods.registry import METHODS
@@ -86,19 +87,31 @@ def _built(part: Any, kinds: Kinds, identity: Identity, **more: Any) -> Any:
 
 
 @lru_cache(maxsize=8)
-def _data(text: str, folder: Path, sha256: str) -> Data:
+def _data(text: str, folder: Path, sha256: str, modules: tuple[tuple[str, str], ...]) -> Data:
     config = DataConfig.model_validate_json(text)
     if config.file is not None:
         path = folder / config.file
-        whole = parsed(_verified(path, sha256), path, config.x, config.y, config.positive, config.negative)
+        whole = parsed(_verified(path, sha256), path, config.choice(), config.positive, config.negative)
         for scale, name, values in ((config.scale, "x", whole.x), (config.target_scale, "y", whole.y[:, None])):
             if scale == "standard":  # before the split, so that rows are the file's
                 refuse_marks(name, values)
+    elif config.teacher is not None:
+        whole = _taught(config, config.teacher, dict(modules))
     else:
         whole = load(str(config.name), **config.options())
     train, test = whole.split(config.test, config.split_seed) if config.test is not None else (whole, None)
     train = train.scaled(config.scale, config.target_scale)
     return train, test.scaled_like(train) if test else None
+
+
+def _taught(config: DataConfig, taught: TeacherConfig, modules: Modules) -> Dataset:
+    """The samples of the set `teacher`."""
+    dim = config.dim or 1
+    net = Network(named(taught.activation, {"modules": modules}), taught.beta, taught.bias)
+    law = built(taught.law, DRAWN_LAWS, dim=dim + taught.bias)
+    inputs = built(config.inputs, DRAWN_LAWS, dim=dim) if config.inputs else Sphere(dim)
+    options = {key: value for key, value in config.options().items() if key != "dim"}
+    return teacher(net, law, inputs, taught.count, signs=taught.signs, **options)
 
 
 def data_key(config: Config) -> str:
@@ -108,7 +121,8 @@ def data_key(config: Config) -> str:
 
 def data(config: DataConfig, folder: Path, identity: Identity) -> Data:
     """The samples (train, test); the runs of a sweep share one copy."""
-    return _data(config.model_dump_json(), folder, identity["data"].get("sha256", ""))
+    modules = tuple(identity.get("modules", {}).items()) if config.teacher else ()
+    return _data(config.model_dump_json(), folder, identity["data"].get("sha256", ""), modules)
 
 
 def identity(config: Config, folder: Path, hashes: dict[Path, str], modules: Modules) -> Identity:

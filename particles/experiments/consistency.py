@@ -4,33 +4,42 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from particles.data.datasets import TEACHER
 from particles.errors import InputError
 from particles.experiments.references import is_reference
-from particles.experiments.schema import LawConfig, MethodConfig, NetworkConfig, RecordConfig, RegulariserConfig
-from particles.experiments.sections import LAWS, Kinds, built, misplaced, own_section
+from particles.experiments.schema import (
+    DrawnLawConfig,
+    LawConfig,
+    MethodConfig,
+    NetworkConfig,
+    RecordConfig,
+    RegulariserConfig,
+)
+from particles.experiments.sections import DRAWN_LAWS, LAWS, Kinds, built, misplaced, own_section
 from particles.methods.registry import METHODS
 from particles.model.regularisers import REGULARISERS
 from particles.population.observables import OBSERVABLES, observable
 from particles.simulation.record import Record, planned
 
 _SET_OPTIONS = ("n", "dim", "noise", "seed")
+_FILE_OPTIONS = ("x", "y", "drop", "one_hot", "missing")
 
 
 def misfits(raw: dict[str, Any], own: Kinds) -> list[str]:
     """Every pair of values that do not belong together in one run's configuration; own: the user's objects."""
-    return [*_objects(raw, own), *_data(raw), *_counts(raw), *_records(raw, own)]
+    return [*_objects(raw, own), *_data(raw), *_teacher(raw), *_counts(raw), *_records(raw, own)]
 
 
 def _objects(raw: dict[str, Any], own: Kinds) -> list[str]:
     """What the classes refuse: options of another class, values of one object, and objects beside each other."""
     faults: list[str] = []
     if not is_reference(_section(raw, "law").get("name")):  # one of the user's own may need the data's dimension
-        _object("law", raw, LawConfig, LAWS, faults, dim=1)
+        _object("law", _section(raw, "law"), LawConfig, LAWS, faults, dim=1)
     model, kinds = MethodConfig, dict[str, Any](METHODS)
     if is_reference(kind := _section(raw, "method").get("name")) and kind in own:
         model, kinds = own_section(kind, own[kind]), {kind: own[kind]}
-    method = _object("method", raw, model, kinds, faults)
-    regulariser = _object("regulariser", raw, RegulariserConfig, REGULARISERS, faults)
+    method = _object("method", _section(raw, "method"), model, kinds, faults)
+    regulariser = _object("regulariser", _section(raw, "regulariser"), RegulariserConfig, REGULARISERS, faults)
     network = _valid(NetworkConfig, _section(raw, "network"))
     if method and method.noisy and "limit" in raw:
         name = raw["method"]["name"]
@@ -44,9 +53,8 @@ def _objects(raw: dict[str, Any], own: Kinds) -> list[str]:
     return faults
 
 
-def _object(name: str, raw: dict[str, Any], model: Any, kinds: Kinds, faults: list[str], **more: Any) -> Any:
+def _object(name: str, section: dict[str, Any], model: Any, kinds: Kinds, faults: list[str], **more: Any) -> Any:
     """The object that a section describes, or None; what is wrong with it goes to the faults."""
-    section = _section(raw, name)
     wrong = misplaced(name, section, kinds, str(section.get("name", model.model_fields["name"].default)))
     faults += wrong
     config = None if wrong else _valid(model, section)
@@ -62,11 +70,26 @@ def _data(raw: dict[str, Any]) -> list[str]:
     if "data" in raw and ("name" in data) == ("file" in data):
         faults.append("data: give either `name` (a known set) or `file` (your own)")
     if "name" in data:
-        faults += [f"data: `{key}` belongs to a file, not to a known set" for key in ("x", "y") if key in data]
+        faults += [f"data: `{key}` belongs to a file, not to a known set" for key in _FILE_OPTIONS if key in data]
     if "file" in data:
         faults += [f"data: `{key}` belongs to a known set, not to a file" for key in _SET_OPTIONS if key in data]
         if ("positive" in data) != ("negative" in data):
             faults.append("data: a file's classes need both `positive` and `negative`: got one of them")
+    return faults
+
+
+def _teacher(raw: dict[str, Any]) -> list[str]:
+    """What the set `teacher` needs, what belongs to it alone, and its laws."""
+    data = _section(raw, "data")
+    if data.get("name") != TEACHER:
+        return [f'data: `{key}` belongs to the set "{TEACHER}"' for key in ("teacher", "inputs") if key in data]
+    needed = {"teacher": "a section [data.teacher]", "dim": "the number of inputs"}
+    faults = [f"data: the set {TEACHER} needs `{key}`, {what}" for key, what in needed.items() if key not in data]
+    faults += [f"data: `{key}` does not belong to the set {TEACHER}" for key in ("positive", "negative") if key in data]
+    for dotted, part in (("data.inputs", data), ("data.teacher.law", _section(data, "teacher"))):
+        name = dotted.rpartition(".")[2]
+        if name in part:
+            _object(dotted, _section(part, name), DrawnLawConfig, DRAWN_LAWS, faults, dim=1)
     return faults
 
 
@@ -78,8 +101,8 @@ def _counts(raw: dict[str, Any]) -> list[str]:
 
 
 def _records(raw: dict[str, Any], own: Kinds) -> list[str]:
-    """Of one section or of several: test samples that are missing, more particles than there are, a name twice."""
-    record, count = raw.get("record"), _section(raw, "start").get("count", 0)
+    """Of one section or of several: test samples that are missing, a name twice."""
+    record = raw.get("record")
     faults, records = [], []
     for number, section in enumerate(record if isinstance(record, list) else [_section(raw, "record")]):
         dotted, config = f"record.{number}" if isinstance(record, list) else "record", _valid(RecordConfig, section)
@@ -88,9 +111,6 @@ def _records(raw: dict[str, Any], own: Kinds) -> list[str]:
         rows = [observable(own.get(name, name)) for name in words if name in OBSERVABLES or name in own]
         if "test" not in _section(raw, "data") and any(row.test for row in rows):
             faults.append(f"`{dotted}.variables` asks for test_ quantities: give `data.test`, a share such as 0.2")
-        positions: Any = section.get("positions") if isinstance(section, dict) else None
-        if _numbers(positions, count) and positions > count > 0:
-            faults.append(f"`{dotted}.positions` must not exceed `start.count`: got {positions} for {count}")
         records += [Record(rows, config.every, config.positions)] if config and rows else []
     try:
         planned(records or "loss", 1, None, 0)

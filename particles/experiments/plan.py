@@ -25,6 +25,7 @@ from particles.population.observables import OBSERVABLES
 from particles.storage.provenance import canonical, fingerprint
 
 MAX_RUNS = 100_000
+STARTS = (("start", "count"), ("start", "seed"))
 _LOOKED_AT = 200  # runs in which faults are looked for once there is one
 
 
@@ -38,7 +39,7 @@ class Axis(NamedTuple):
     @property
     def of_the_cloud(self) -> bool:
         """Whether it tells finite clouds of one limit apart."""
-        return self.path in (("start", "count"), ("start", "seed"))
+        return self.path in STARTS
 
 
 class Case(NamedTuple):
@@ -196,8 +197,13 @@ def axes_in(raw: dict[str, Any]) -> list[Axis]:
 
 
 def axis_name(path: tuple[str, ...], last: list[str]) -> str:
-    """The key, unless another axis or a recorded quantity has that name: `loss` the axis is `loss_setting`."""
-    if last.count(path[-1]) > 1:
+    """The key, unless another axis or a recorded quantity has that name: `loss` the axis is `loss_setting`.
+
+    `count` and `seed` are the start's, since results are compared along them: those of the data have another name.
+    """
+    if path in STARTS:
+        return path[-1]
+    if last.count(path[-1]) > 1 or (path[0] == "data" and path[-1] in ("count", "seed")):
         return "_".join(path)
     return f"{path[-1]}_setting" if path[-1] in OBSERVABLES else path[-1]
 

@@ -29,6 +29,7 @@ Modules = Mapping[str, str]  # the SHA-256 of the source of each module, by its 
 # Where a configuration may have one, and what it must be: an instance, with its check, or a subclass.
 PLACES = {
     ("network", "activation"): Activation,
+    ("data", "teacher", "activation"): Activation,
     ("loss",): Loss,
     ("record", "variables"): Observable,
     ("method", "name"): Method,

@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, create_model
 
-from particles.data.datasets import SETS
-from particles.experiments.sections import LAWS, MOST, Section, name_in, or_own, own_section, section
+from particles.data.columns import Choice, choice_of
+from particles.data.datasets import TEACHER, TEACHER_SIGNS
+from particles.data.known_sets import SETS
+from particles.experiments.sections import DRAWN_LAWS, LAWS, MOST, Section, name_in, or_own, own_section, section
 from particles.measures.measure import SIGNS
 from particles.methods.registry import METHODS
 from particles.model.activations import ACTIVATIONS
@@ -25,20 +27,54 @@ from particles.simulation.record import DEFAULT_RECORD
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Names = Annotated[list[str], Field(fail_fast=True)]
 Classes = Annotated[list[int | str], Field(fail_fast=True)]
+
+
+DrawnLawConfig = section(
+    "DrawnLawConfig",
+    "The law of a teacher's neurons or of its inputs.",
+    DRAWN_LAWS,
+    Field(description="which law"),
+    module=__name__,
+)
+
+
+class TeacherConfig(Section):
+    """The network that gives the targets of the set `teacher`."""
+
+    activation: name_in(ACTIVATIONS) = Field(description="sigma")  # type: ignore[valid-type]
+    count: Annotated[int, Field(ge=1, le=2**32)] = Field(description="the number of its neurons")
+    law: DrawnLawConfig = Field(  # type: ignore[valid-type]
+        default=DrawnLawConfig(name="sphere"), description="the law of its neurons; the unit sphere if left out"
+    )
+    beta: Annotated[float, Field(ge=0, le=1)] = Field(1.0, description="its output's scale count^-beta")
+    bias: bool = Field(False, description="whether its inputs have a constant 1")
+    signs: Literal[TEACHER_SIGNS] = Field(  # type: ignore[valid-type]
+        default="positive", description="its output weights: all 1, or drawn from -1 and 1"
+    )
 
 
 class DataConfig(Section):
     """A set by name, or a file with named variables."""
 
-    name: Literal[tuple(SETS)] | None = Field(None, description="a known set")  # type: ignore[valid-type]
+    name: Literal[(*SETS, TEACHER)] | None = Field(None, description="a known set")  # type: ignore[valid-type]
     file: str | None = Field(
-        None, description="your own CSV (with a header), NPZ or HDF5; relative to this file's folder"
+        None, description="your own CSV (with a header), TSV, Parquet, NPZ or HDF5; relative to this file's folder"
     )
-    x: str | Annotated[list[str], Field(fail_fast=True)] | None = Field(
-        None, description="of a file: the inputs' columns, or array; all others if left out"
-    )
+    x: str | Names | None = Field(None, description="of a file: the inputs' columns, or array; all others if left out")
     y: str = Field("y", description="of a file: the targets' column, or array")
+    drop: Names | None = Field(None, description="of a table: columns that are no inputs")
+    one_hot: Names | None = Field(
+        None, description="of a table: columns of text; each of their values becomes a column of 0 and 1"
+    )
+    missing: Literal["drop", "mean"] | None = Field(
+        None, description="of a table: leave out rows with a missing cell, or use the column's mean; left out: refuse"
+    )
+    teacher: TeacherConfig | None = Field(None, description="of the set teacher: the network that gives the targets")
+    inputs: DrawnLawConfig | None = Field(  # type: ignore[valid-type]
+        None, description="of the set teacher: the law of the inputs; the unit sphere if left out"
+    )
     n: Annotated[int, Field(ge=1, le=2**32)] | None = Field(None, description="of a drawn set: number of samples")
     dim: Annotated[int, Field(ge=1)] | None = Field(None, description="of a drawn set: number of inputs d")
     noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
@@ -46,10 +82,10 @@ class DataConfig(Section):
     )
     seed: Seed | None = Field(None, description="of a drawn set: seed of the samples")
     positive: Classes | None = Field(
-        None, description="classes whose label is 1, of digits, wine or a file; text in a CSV"
+        None, description="classes whose label is 1, of digits, wine or a file; text in a table"
     )
     negative: Classes | None = Field(
-        None, description="classes whose label is -1, of digits, wine or a file; text in a CSV"
+        None, description="classes whose label is -1, of digits, wine or a file; text in a table"
     )
     scale: Literal["none", "standard", "unit"] = Field(
         "none", description="inputs as they are, of mean 0 and variance 1 a column, or of length 1"
@@ -59,6 +95,10 @@ class DataConfig(Section):
     )
     test: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="share of the samples held out, 0 to 1")
     split_seed: Seed = Field(0, description="seed of the choice of held-out samples")
+
+    def choice(self) -> Choice:
+        """Which columns of a table are used, and how."""
+        return choice_of(self.x, self.y, self.drop, self.one_hot, self.missing)
 
     def options(self) -> dict[str, Any]:
         """What is passed on to the set's maker."""
@@ -125,7 +165,7 @@ class RecordConfig(Section):
         description="quantities to record; `prediction` is what the limit is compared by",
     )
     positions: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="how many particles' paths are kept"
+        default=None, description="how many particles' paths are kept, at most; all if left out"
     )
 
 

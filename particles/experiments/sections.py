@@ -77,6 +77,7 @@ class AtomsFile:
 
 
 LAWS: Kinds = {"gaussian": Gaussian, "sphere": Sphere, "ball": Ball, "uniform": Uniform, "atoms": AtomsFile}
+DRAWN_LAWS: Kinds = {name: kind for name, kind in LAWS.items() if name != "atoms"}  # those that need no file
 
 
 def section(title: str, text: str, kinds: Kinds, which: Any, tag: str = "name", module: str = __name__) -> Any:

@@ -30,6 +30,7 @@ class Purpose(IntEnum):
     NOISE = 9
     TRANSPORT = 8
     QUADRATURE = 10
+    TEACHER_SIGN = 11
 
 
 def generator(seed: int, purpose: Purpose, block: int = 0, step: int = 0) -> np.random.Generator:

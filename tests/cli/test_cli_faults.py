@@ -71,7 +71,7 @@ BAD = {
     "show another's": (["show", "other.h5"], "is no result of this program"),
     "doctor plan": (["doctor", "--plan", "none.toml"], "no such file"),
     "doctor nodes": (["doctor", "--nodes", "0"], "argument --nodes"),
-    "new without data": (["new", "mine"], "required: --data"),
+    "new without data": (["new", "mine"], "`new` needs a data file: got 'mine'"),
     "new over a file": (["new", "small", "--data", "good.csv"], "is there and is not written over"),
     "new from nothing": (["new", "mine", "--data", "none.csv"], "no such file"),
     "new from a folder": (["new", "mine", "--data", "folder"], "must end in .csv"),

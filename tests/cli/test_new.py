@@ -148,6 +148,63 @@ def test_new__writes_what_reads_the_table_again(here, capsys, text, options):
     assert tomllib.loads((here / "mine.toml").read_text(encoding="utf-8"))["data"].get("x", ["a", "b"])[0][0] == "a"
 
 
+GERMAN = ";".join(["Länge", "Breite", "Güte"]) + "\n" + "".join(
+    f"{k / 7:.3f};{(k * k % 11) / 3:.3f};{k % 5 + 0.25}\n".replace(".", ",") for k in range(30)
+)  # fmt: skip
+LABORATORY = "# lab 7\n# May\nid,a,b,y\n" + "".join(
+    f"p{k},{k % 7}.5,{'' if k % 10 == 3 else k % 4},{'NA' if k == 5 else k % 3}\n" for k in range(30)
+)
+CATEGORIES = "sex,colour,a,outcome\n" + "".join(
+    f"{'mf'[k % 2]},{('red', 'blue', 'green')[k % 3]},{k % 5},{'yes' if k % 7 < 3 else 'no'}\n" for k in range(42)
+)
+OWN = {
+    "german": (GERMAN, ("--y", "Güte"), "30 samples, 2 inputs, target 'Güte', squared loss", {}),
+    "dropped": (LABORATORY, ("--drop", "id", "--missing", "drop"), "26 samples, 2 inputs, target 'y', 4 rows with a "
+                "missing cell left out, squared loss", {"drop": ["id"], "missing": "drop"}),
+    "means": (LABORATORY, ("--x", "a,b", "--missing", "mean"), "29 samples, 2 inputs, target 'y', 4 rows with a "
+              "missing cell filled with means, squared loss", {"x": ["a", "b"], "missing": "mean"}),
+    "categories": (CATEGORIES, (), "42 samples, 6 inputs, target 'outcome', text in sex, colour, logistic loss",
+                   {"one_hot": ["sex", "colour"], "positive": ["yes"]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", some(OWN, "categories"))
+def test_new__takes_own_tables_from_the_shell_to_the_report(here, capsys, kind):
+    text, options, about, keys = OWN[kind]
+    (here / "own.csv").write_text(text, encoding="utf-8")
+    code, out, _ = called(capsys, "new", "own.csv", *options)
+    assert code == 0 and about in " ".join(out.split())
+    raw = tomllib.loads((here / "own.toml").read_text(encoding="utf-8"))
+    assert raw["data"] | keys == raw["data"] and raw["record"]["variables"][-2:] == ["position", "output_weight"]
+    assert called(capsys, "check", "own.toml")[0] == 0
+    few = ("--set", "steps=4", "--set", "record.every=2", "--set", "limit.nodes=64", "--set", "start.count=[8,16]")
+    assert called(capsys, "run", "own.toml", *few, "--no-figure", "--quiet")[0] == 0
+    assert called(capsys, "report", "out/own")[0] == 0
+    page = (here / "out/own/report.html").read_text(encoding="utf-8")
+    assert "To see the cloud move, record it" not in page and 'id="film' in page.replace("'", '"')
+
+
+@pytest.mark.parametrize(("inputs", "line"), [(2, None), (40, 256)])
+def test_new__records_some_hundred_paths_where_all_take_much_room(here, capsys, inputs, line):
+    x = np.random.default_rng(1).standard_normal((30, inputs + 1))
+    names = ",".join([*(f"c{k}" for k in range(inputs)), "y"])
+    np.savetxt("wide.csv", x, delimiter=",", header=names, comments="")
+    assert called(capsys, "new", "wide.csv")[0] == 0
+    assert tomllib.loads((here / "wide.toml").read_text())["record"].get("positions") == line
+    assert called(capsys, "check", "wide.toml")[0] == 0
+
+
+def test_new__needs_a_data_file(here, capsys):
+    code, _, err = called(capsys, "new", "mine")
+    assert code == 2 and "`new` needs a data file: got 'mine'. Say --data FILE" in err
+
+
+def test_new__takes_names_with_commas_as_they_are(here, capsys):
+    (here / "own.csv").write_text('"a,b",c,d,y\n1,2,3,4\n2,3,4,6\n')
+    assert called(capsys, "new", "own.csv", "--x", "a,b", "c,d")[0] == 0
+    assert tomllib.loads((here / "own.toml").read_text())["data"]["x"] == ["a,b", "c", "d"]
+
+
 def test_new__takes_arrays_by_other_names(here, capsys):
     np.savez(here / "arrays.npz", features=np.eye(4), labels=np.arange(4.0))
     assert "Choose one of: features, labels." in called(capsys, "new", "mine", "--data", "arrays.npz")[2]
@@ -163,8 +220,16 @@ DATA = [
     ("a,b\n1,2\n", ("--y", "c"), "--y must name a column"),
     ("y\n1\n2\n", (), "two columns or more"),
     ("a y\n1 2\n", (), "separated by commas, semicolons, tabs or bars: got 'a y' in bad.csv"),
-    ("t,a,y\n2024-01-01,1,2\n", (), "name the inputs' columns without it (--x COLUMN ...), or write days"),
-    ("t,a,y\nred,1,2\n", (), "Name the inputs' columns (--x COLUMN ...), or encode the text as numbers."),
+    ("t,a,y\n2024-01-01,1,2\n", (), "leave out its column (--drop COLUMN ...), or write days"),
+    ("t,a,y\nred,1,2\n", (), "of the text (--one-hot COLUMN ...), or leave out its column (--drop COLUMN ...)."),
+    ("t,a,y\n,1,2\n", (), "use the column's mean (--missing drop, --missing mean)."),
+    (
+        "a,b,y\n1,?,2\nx,2,\n",
+        (),
+        "got '?' in line 2, column 'b'; 'x' in line 3, column 'a'; '' in line 3, column 'y' of ",
+    ),
+    ("t,a,y\n3,1,2\n", ("--drop", "tt"), "must hold the variables asked for: got no 'tt'. Did you mean 't'?"),
+    ("t,a,y\n3,1,2\n", ("--drop", "t", "--x", "t,a"), "`drop` must not name the target or a column of `x`: got 't'"),
     ("t,a,y\nred,1,2\n", ("--x", "b"), "must hold the variables asked for: got no 'b'."),
     ("a,y\n" + "1,2\n0,1\n" * 9 + "1e30,3\n", (), "x to be scaled must be of one size: got 1e+30 in row 18, column 0"),
     ("", (), "two columns or more"),

@@ -175,7 +175,7 @@ BAD_FILES = [  # name, contents, error, message
     ("a.npz", pickle.dumps({"x": 1}), mf.StorageError, "a.npz cannot be read: "),
     ("a.npz", b"", mf.StorageError, "a.npz cannot be read: "),
     ("a.h5", b"no HDF5", mf.StorageError, "a.h5 cannot be read: "),
-    ("a.txt", "1 2 3", mf.InputError, "a data file must end in .csv, .npz, .h5, .hdf5 or .nc"),
+    ("a.txt", "1 2 3", mf.InputError, "a data file must end in .csv, .tsv, "),
 ]
 
 

@@ -1,6 +1,7 @@
 """CSV files: as spreadsheets and programs write them, and what is said by line and column of those that will not do."""
 
 import csv
+import gzip
 import random
 import struct
 
@@ -9,6 +10,7 @@ import pytest
 
 import particles as mf
 from particles.data import table_file
+from particles.files import gzip_bytes
 
 
 def read(tmp_path, text, **columns):
@@ -109,8 +111,8 @@ def test_read__agrees_with_a_naive_reader(tmp_path, separator, seed):
 BAD_TABLES = [
     ("a,b,y\n1,nan,3\n", mf.InputError, "cells must be finite numbers: got 'nan' in line 2, column 'b' of "),
     ("a,b,y\n1,2,inf\n", mf.InputError, "finite numbers: got 'inf' in line 2, column 'y' of "),
-    ("a,b,y\n1,NA,3\n", mf.InputError, "a.csv. Fill it in, or remove the row."),
-    ("a,sex,y\n1,male,3\n", mf.InputError, "Name the inputs' columns (`x`), or encode the text as numbers."),
+    ("a,b,y\n1,NA,3\n", mf.InputError, "a.csv. Fill it in, or leave out the row or use the column's mean (`missing`)."),
+    ("a,sex,y\n1,male,3\n", mf.InputError, "each value of the text (`one_hot`), or leave out its column (`drop`)."),
     ("a,y\n1,0\n2,benign\n", mf.InputError, "got 'benign' in line 3, column 'y' of "),
     ("a,y\n1,benign\n", mf.InputError, "which is 1 and which -1: `positive` and `negative`"),
     ('a,y\n1,"two\nlines"\n', mf.InputError, "in line 3, column 'y'"),
@@ -134,8 +136,14 @@ BAD_TABLES = [
     ("a;b;y\n1,234;2;3\n", mf.InputError, "a decimal comma must be one: got '1,234' in "),
     ('a,b,y\n1,"2,5",3\n', mf.InputError, "got '2,5' in line 2, column 'b' of "),
     ("a,b,y\n1,5,2,3\n", mf.InputError, "With decimal commas columns need another separator, such as ;."),
+    (
+        "a,b,y\n1\n1,2,3\n4,5\n6,7,8,9\n",
+        mf.InputError,
+        "1 for 3 in line 2; 2 for 3 in line 4; 4 for 3 in line 5 of ",
+    ),
+    ("a,y\n" + "1\n" * 9, mf.InputError, "1 for 2 in line 6, and 4 more lines of "),
     ("a;b,y\n1;2,3\n", mf.InputError, "one separator must split a table: got ',' or ';' in "),
-    ("t,a,y\n2024-01-1,1,2\n", mf.InputError, "A date is no number: name the inputs' columns without it (`x`)"),
+    ("t,a,y\n2024-01-1,1,2\n", mf.InputError, "A date is no number: leave out its column (`drop`), or write days"),
     ("a,y\n1,03.04.2024 10:15\n", mf.InputError, "A date is no number: write days since a day."),
     ("# c\n\nid,a,y\n1,2,3\n#2,3\n", mf.InputError, "the header's columns: got 2 for 3 in line 5 of "),
     ("a,b,y,note\n1,2,3,x\n4,5,6\n", mf.InputError, "the header's columns: got 3 for 4 in line 3 of "),
@@ -166,3 +174,108 @@ def test_read__refuses_a_column_twice_and_the_target_as_an_input(tmp_path, x):
     (tmp_path / "a.csv").write_text("a,b,y\n1,2,3\n4,5,6\n")
     with pytest.raises(mf.InputError, match="`x` must name each column once, and not the target's"):
         mf.datasets.read(tmp_path / "a.csv", x=x)
+
+
+def test_read__names_every_column_that_has_a_fault(tmp_path):
+    text = "a,b,c,y\n1,x,3,4\n?,z,3,5\n1,2,inf,6\n1,2,3,\n"
+    with pytest.raises(mf.InputError) as caught:
+        read(tmp_path, text)
+    found = "'x' in line 2, column 'b' and 1 more in it; '?' in line 3, column 'a'; 'inf' in line 4, column 'c'"
+    assert f"got {found}; '' in line 5, column 'y' of " in str(caught.value)
+    names = ",".join(f"c{k}" for k in range(50))
+    with pytest.raises(mf.InputError, match=r"column 'c7'; and others in 42 more columns of "):
+        read(tmp_path, f"{names},y\n{'x,' * 50}1\n", y="y")
+
+
+OWN = "id,a,sex,y\ns1,1,m,3\ns2,,f,4\ns3,9,m,5\ns4,2,,7\ns5,3,f,NA\n"
+
+
+def test_read__leaves_out_rows_with_a_missing_cell(tmp_path):
+    data = read(tmp_path, OWN, drop=["id"], one_hot=["sex"], missing="drop")
+    assert (data.x.tolist(), data.y.tolist()) == ([[1.0, 0.0, 1.0], [9.0, 0.0, 1.0]], [3.0, 5.0])
+
+
+def test_read__fills_missing_inputs_with_means_and_leaves_out_rows_without_a_target(tmp_path):
+    """Of a column of text the mean is the share of each value."""
+    data = read(tmp_path, OWN, drop="id", one_hot="sex", missing="mean")
+    third = 1.0 / 3.0
+    rows = [[1.0, 0.0, 1.0], [4.0, 1.0, 0.0], [9.0, 0.0, 1.0], [2.0, third, 1.0 - third]]
+    np.testing.assert_allclose(data.x, rows, rtol=1e-15)
+    assert data.y.tolist() == [3.0, 4.0, 5.0, 7.0]
+
+
+def test_read__leaves_out_rows_without_a_class(tmp_path):
+    for missing in ("drop", "mean"):
+        data = read(tmp_path, "a,y\n1,b\n2,\n3,c\n", positive=["b"], negative=["c"], missing=missing)
+        assert (data.x.tolist(), data.y.tolist()) == ([[1.0], [3.0]], [1.0, -1.0])
+
+
+def test_read__has_a_column_for_each_value_also_of_numbers_and_none(tmp_path):
+    data = read(tmp_path, "pool,month,y\nnone,2,1\nbig,12,2\nnone,2,3\n", one_hot=["month", "pool"])
+    assert data.x.tolist() == [[0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("separator", ";\t|")
+def test_read__takes_decimal_commas_beside_text_and_missing_cells(tmp_path, separator):
+    text = "a;kind;y\n1,5;x;2\n;z;1,25\n2,5;x;\n".replace(";", separator)
+    data = read(tmp_path, text, one_hot="kind", missing="drop")
+    assert (data.x.tolist(), data.y.tolist()) == ([[1.5, 1.0, 0.0]], [2.0])
+
+
+BAD_CHOICES = [
+    ({"drop": ["idd", "k"]}, "must hold the variables asked for: got no 'idd', no 'k'. Did you mean 'id'?"),
+    ({"drop": "y"}, "`drop` must not name the target or a column of `x`: got 'y'"),
+    ({"drop": "a", "x": ["a"]}, "`drop` must not name the target or a column of `x`: got 'a'"),
+    ({"one_hot": "y"}, "`one_hot` must name columns of inputs: got 'y'"),
+    ({"one_hot": "id", "x": ["a"]}, "`one_hot` must name columns of inputs: got 'id'"),
+    ({"missing": "median"}, '`missing` must be "drop" or "mean": got \'median\''),
+    ({"x": ["a"], "missing": "mean"}, "got 'x' in line 2, column 'a' of "),
+]
+
+
+@pytest.mark.parametrize(("columns", "message"), BAD_CHOICES, ids=[message for _, message in BAD_CHOICES])
+def test_read__refuses_a_choice_of_columns(tmp_path, columns, message):
+    with pytest.raises(mf.InputError) as caught:
+        read(tmp_path, "id,a,y\ns1,x,3\ns2,2,4\n", **columns)
+    assert message in str(caught.value)
+
+
+def test_read__refuses_text_of_too_many_values_and_tables_without_a_whole_row(tmp_path):
+    with pytest.raises(mf.InputError, match=r"may have 100 different values: got 101 in column 'id' of .*`drop`"):
+        read(tmp_path, "id,y\n" + "".join(f"s{k},1\n" for k in range(101)), one_hot="id")
+    with pytest.raises(mf.InputError, match="needs a row without a missing cell"):
+        read(tmp_path, "a,b,y\n1,,3\n,2,3\n", missing="drop")
+    with pytest.raises(mf.InputError, match="a column needs a cell that is not missing: got none in 'b' of"):
+        read(tmp_path, "a,b,y\n1,,3\n2,,3\n", missing="mean")
+
+
+@pytest.mark.parametrize("missing", ["drop", "mean"])
+def test_read__takes_no_short_row_for_one_with_missing_cells(tmp_path, missing):
+    with pytest.raises(mf.InputError, match="2 for 3 in line 3 of"):
+        read(tmp_path, "a,b,y\n1,2,3\n4,5\n", missing=missing)
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "A.TSV", "a.csv.gz", "a.tsv.gz"])
+def test_read__takes_tabs_and_packed_tables(tmp_path, name):
+    tabbed = ".tsv" in name.lower()
+    text = ("a\tx,b;c\ty\n1\t2\t3\n" if tabbed else "a,b,y\n1,2,3\n").encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    data = mf.datasets.read(tmp_path / name)
+    assert (data.x.tolist(), data.y.tolist()) == ([[1.0, 2.0]], [3.0])
+
+
+PACKED = gzip.compress(b"a,y\n1,2\n")
+BAD_PACKED = [
+    (PACKED[:-3], "cannot be read as gzip: Compressed file ended"),
+    (b"a,y\n1,2\n", "cannot be read as gzip: Not a gzipped file"),
+    (PACKED[:12] + b"\xff" + PACKED[13:], "cannot be read as gzip: "),
+    (gzip.compress(bytes(10**5)), "unpacks to more than 0 MB"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_PACKED, ids=[message for _, message in BAD_PACKED])
+def test_read__refuses_packed_tables_that_are_none(tmp_path, monkeypatch, content, message):
+    monkeypatch.setattr(gzip_bytes, "unpacked_at_most", lambda size: 10**4)
+    (tmp_path / "a.csv.gz").write_bytes(content)
+    with pytest.raises(mf.StorageError, match=message):
+        mf.datasets.read(tmp_path / "a.csv.gz")

@@ -125,10 +125,10 @@ def test_reference__has_every_public_name_once(described):
     ("page", "table"), [("observables", "OBSERVABLES"), ("networks", "ACTIVATIONS"), ("data", "SETS")]
 )
 def test_reference__shows_every_row_of_a_table(site, page, table):
-    from particles.data import datasets
+    from particles.data import known_sets
     from particles.model import activations
     from particles.population import observables
 
-    rows = next(getattr(module, table) for module in (activations, datasets, observables) if hasattr(module, table))
+    rows = next(getattr(module, table) for module in (activations, known_sets, observables) if hasattr(module, table))
     text = (site / "reference" / f"{page}.html").read_text()
     assert rows and not [name for name in rows if f'<span class="pre">{name}</span>' not in text]

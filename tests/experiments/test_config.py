@@ -10,7 +10,7 @@ from support.configs import CONFIGS, small
 
 import particles as mf
 from particles.checks import settings_of
-from particles.data.datasets import SETS
+from particles.data.known_sets import SETS
 from particles.experiments import schema, sections
 from particles.experiments.config import ConfigError, read_toml
 from particles.experiments.plan import plan
@@ -77,6 +77,7 @@ REFUSALS = [
     ("network.beta=1.5", "network.beta: input should be less than or equal to 1: got 1.5"),
     ("network.beta=-0.1", "network.beta: input should be greater than or equal to 0: got -0.1"),
     ("method.step=0", "method.step: input should be greater than 0: got 0"),
+    ("data.drop=3", "data.drop: input should be a valid list: got 3"),
     ("data.test=1.0", "data.test: input should be less than 1: got 1.0"),
     ("record.every=0", "record.every: input should be greater than or equal to 1: got 0"),
     ("limit.nodes=1", "limit.nodes: input should be greater than or equal to 2: got 1"),
@@ -94,6 +95,7 @@ def test_config__refuses_a_wrong_value(setting, message):
 NAMES = [
     ('law.name="gausian"', "law.name", "gaussian"),
     ('network.activation="tahn"', "network.activation", "tanh"),
+    ('data.missing="means"', "data.missing", "mean"),
     ('data.name="whine"', "data.name", "wine"),
     ('method.name="gradient"', "method.name", "gradient_descent"),
     ('loss="logstic"', "loss", "logistic"),
@@ -120,8 +122,8 @@ FITTING = [
     (['law.name="atoms"'], "law: atoms needs `file`: an NPZ"),
     (['law.name="uniform"', "law.low=2.0"], "law: `low` must be below `high`: got 2.0 and 1.0"),
     (['record.variables=["test_loss"]'], "`record.variables` asks for test_ quantities: give `data.test`"),
-    (["record.positions=9"], "`record.positions` must not exceed `start.count`: got 9"),
     (['data.file="a.csv"'], "data: give either `name` (a known set) or `file` (your own)"),
+    (['data={name="wine",missing="drop"}'], "data: `missing` belongs to a file, not to a known set"),
     (['data={scale="unit"}'], "data: give either `name` (a known set) or `file` (your own)"),
     (
         ['regulariser={name="l1",weight=1.0,about="start"}'],
@@ -181,9 +183,8 @@ def test_config__names_every_fault_at_once():
     "settings",
     [
         ("network.beta=2", 'record.variables=["test_loss"]'),
-        ("network.beta=2", "record.positions=9"),
         ("law.std=-1.0", "law.radius=1.0"),
-        ("record.positions=9", 'record.variables=["test_loss"]'),
+        ("data.drop=['id']", 'record.variables=["test_loss"]'),
     ],
 )
 def test_config__names_faults_between_values_beside_the_others(settings):

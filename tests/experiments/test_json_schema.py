@@ -48,6 +48,9 @@ def test_schema__takes_the_configurations_that_ship(name):
 
 
 GOOD = [
+    'data={name="teacher",dim=3,teacher={activation="relu",count=[2,4],law={name="ball",radius=[1,2]}}}',
+    'data={name="teacher",dim=3,inputs={name="gaussian"},teacher=[{activation="relu",count=2}]}',
+    'data={file="a.tsv",drop=["id"],one_hot=["sex"],missing=["drop","mean"]}',
     "start.count=[8,16]", "start.seed=[0,1]", "network.beta=[0.5,1]", 'loss=["squared","logistic"]',
     'record.every="log"',
     'method.step={schedule="inverse_sqrt",c=1}', 'method.step=[0.1,{schedule="robbins_monro",c=[1,2.0]}]',
@@ -57,6 +60,7 @@ GOOD = [
     'law={name="rows:Corner",side=[1,2]}', 'method=[{name="sgd",step=1},{name="rows:Mine",size="large"}]',
 ]  # fmt: skip
 BAD = [
+    'data={name="teacher",teacher={count=2}}', 'data={name="teacher",inputs={name="atoms"}}', 'data.drop="id"',
     "step=1", "steps=-1", 'steps="3"', "steps=true", "start.count=0", "start.count=[]", "start.count=[8,8]",
     'start.count=[8,"16"]', "network.beta=2", 'network.activation="tnah"', "method.step=0", "method.stpe=1",
     'name="../../x"', 'name=["a","b"]', "limit.nodes=[8,16]", 'data={name="wine",file="a.csv"}', "data.test=1",

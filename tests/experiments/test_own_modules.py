@@ -12,6 +12,7 @@ from support.sweeps import Silent, statuses
 
 import particles as mf
 from particles.cli.main import main
+from particles.experiments import build
 from particles.experiments.config import ConfigError
 from particles.experiments.plan import plan
 from particles.experiments.sweep import run_path, run_sweep
@@ -74,6 +75,19 @@ def test_objects__give_the_bits_of_a_call(own, tmp_path):
             saved = mf.open_run(run_path(tmp_path / "out", case))
             for name in ("loss", "worst"):
                 np.testing.assert_array_equal(saved.dataset[name], run.dataset[name])
+
+
+TEACHER = "data={{name='teacher',dim=2,n=9,teacher={{activation='{0}:swish',count=3}}}}"
+
+
+def test_teacher__may_have_an_activation_of_one_s_own(own, tmp_path):
+    (fault,) = faults(own, tmp_path, TEACHER, modules=[])
+    assert fault.startswith("data.teacher.activation: ") and f"Add --import {own}" in fault
+    (case,) = planned(own, tmp_path, TEACHER).cases
+    found, _ = build.data(case.config.data, tmp_path, case.identity)
+    net = mf.Network(importlib.import_module(own).swish)
+    want = mf.datasets.teacher(net, mf.Sphere(2), mf.Sphere(2), 3, n=9)
+    assert found.y.tobytes() == want.y.tobytes() and set(case.identity["modules"]) == {own}
 
 
 @pytest.mark.slow

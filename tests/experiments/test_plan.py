@@ -18,7 +18,7 @@ AXES = [
     (['method.name="sgd"', "method.seed=[5, 6]"], {"seed": [5, 6]}),
     (
         ['method.name="sgd"', "start.seed=[0, 1]", "method.seed=[5, 6]"],
-        {"start_seed": [0, 1], "method_seed": [5, 6]},
+        {"seed": [0, 1], "method_seed": [5, 6]},
     ),
     (['method.step={schedule="inverse_sqrt"}', "method.step.c=[1, 2]"], {"c": [1, 2]}),
     (

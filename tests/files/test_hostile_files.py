@@ -19,7 +19,7 @@ from support.commands import called
 
 import particles as mf
 from particles import machine
-from particles.data import table_file
+from particles.data.columns import Choice, inputs
 from particles.data.table_rows import opened
 from particles.errors import DamagedError
 from particles.experiments.summary import FILE
@@ -421,7 +421,7 @@ def test_csv__of_many_columns_is_read_in_time(tmp_path):
     names = [f"c{k}" for k in range(n)]
     table = opened((",".join([*names, "y"]) + "\n" + "1," * n + "2\n").encode(), tmp_path / "a.csv")
     began = time.process_time()
-    assert table_file._names(table, None, "y") == names
+    assert inputs(table.names, table.path, Choice()) == names
     assert time.process_time() - began < 1
 
 
