@@ -7,6 +7,7 @@ dark. Theory is dashed and grey, M = infinity black, an interval or a spread ove
 import contextlib
 import io
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -106,6 +107,27 @@ def panels(count: int) -> "tuple[Figure, list[Axes]]":
     figure = Figure(figsize=(_PANEL[0] * len(rows[0]), _PANEL[1] * len(rows)))
     axes = figure.subplot_mosaic(";".join(rows))
     return figure, [axes[letter] for letter in letters]
+
+
+def with_pyplot() -> bool:
+    """Whether the user works with pyplot or in IPython, where pyplot shows figures and closes them."""
+    shell = sys.modules.get("IPython")
+    return "matplotlib.pyplot" in sys.modules or (shell is not None and shell.get_ipython() is not None)
+
+
+def own_panel(size: tuple[float, float]) -> "Axes":
+    """One panel of a new figure, in the house's style; pyplot knows the figure where the user works with pyplot.
+
+    Otherwise nothing but the caller holds it, so that a long script of figures keeps none.
+    """
+    with house_style():
+        if with_pyplot():
+            from matplotlib import pyplot
+
+            return pyplot.figure(figsize=size).subplots()
+        from matplotlib.figure import Figure
+
+        return Figure(figsize=size).subplots()
 
 
 def series(number: int) -> dict[str, Any]:
