@@ -90,7 +90,7 @@ def distances(axes: "Axes", compared: "xarray.Dataset") -> None:
     if len(counts) <= _TICKS:
         plots.ticks(axes, counts)
     axes.set_title("Distance of predictions from the limit")
-    plots.legend(axes, 0.28, loc="upper right")
+    plots.legend(axes, 0.34, loc="upper right")
 
 
 def principal_plane(limit: Cloud) -> Array:

@@ -39,7 +39,7 @@ def density(track: "Track", box: Array) -> Array:
         [np.histogram(track.points[at, :, 0], bins, weights=track.share[at] * part[at])[0] for part in parts]
         for at in range(T)
     ]
-    return np.asarray(heights) / (bins[1] - bins[0])
+    return np.asarray(np.asarray(heights) / (bins[1] - bins[0]))
 
 
 def smoothed(points: Array, share: Array, box: Array) -> Array:

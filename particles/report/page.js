@@ -18,7 +18,7 @@
     headings.forEach((heading, column) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.textContent = heading.textContent;
+      button.append(...heading.childNodes);
       heading.replaceChildren(button);
       button.addEventListener("click", () => {
         const down = heading.getAttribute("aria-sort") === "ascending";
@@ -32,6 +32,11 @@
       });
     });
   }
+
+  // What is folded is printed as well.
+  addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details")) part.open = true;
+  });
 
   // Copying: the clipboard where the browser lends it, else the selection.
   for (const button of document.querySelectorAll("button.copy")) {
@@ -66,7 +71,8 @@
     return {
       ...panel, canvas,
       points: panel.points && words16(panel.points), radii: panel.radii && bytes(panel.radii),
-      signs: panel.signs && bytes(panel.signs), shades: panel.shades && bytes(panel.shades), heights: panel.heights && words16(panel.heights),
+      signs: panel.signs && bytes(panel.signs), shades: panel.shades && bytes(panel.shades),
+      heights: panel.heights && words16(panel.heights),
     };
   });
   const round = (value) => Number(value.toPrecision(2)).toString();

@@ -23,13 +23,17 @@ _KINDS = {".svg": ("image/svg+xml", b"<svg"), ".png": ("image/png", b"\x89PNG")}
 
 
 class Picture(NamedTuple):
-    """A figure. source: its data address; alt: what it shows, for who cannot see it; wide: it needs all the width."""
+    """A figure. source: its data address; alt: what it shows, for who cannot see it; wide: it needs all the width.
+
+    screen: "small" or "large" if it is for such screens only
+    """
 
     title: str
     source: str
     alt: str
     caption: str = ""
     wide: bool = False
+    screen: str = ""
 
 
 def drawn(figure: "Figure", title: str, alt: str, caption: str = "", wide: bool = False) -> Picture:
