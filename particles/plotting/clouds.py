@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_RUNS = 4  # panels beside each other that can still be read
 _MARGIN = 0.05  # of the range of the positions, on either side
+_SMOOTH = 256  # particles of which a density can be drawn: of fewer recorded ones it shows the kernel
 _TAIL = 1e-4  # of a cloud's weight that may lie beyond either end: the outer nodes of a Gauss rule weigh nothing
 
 
@@ -175,10 +176,11 @@ def _binned(camera: Camera, plane: Plane, tables: "Tables") -> set[str]:
     """The runs whose density is drawn: on a line all, in a plane the limit's where the camera leaves it open."""
     if camera.density is not None or plane.axes.shape[1] == 1:
         return set(tables) if camera.density or plane.axes.shape[1] == 1 else set()
+    count = {label: table.sizes["particle"] for label, table in tables.items()}
     *others, last = tables
-    largest = others and all(tables[last].sizes["particle"] > tables[label].sizes["particle"] for label in others)
+    largest = others and all(count[last] > count[label] for label in others)
     limits = {label for label, table in tables.items() if "nodes" in _part(table, "start")}
-    return limits | ({last} if largest else set())
+    return {label for label in limits | ({last} if largest else set()) if count[label] >= _SMOOTH}
 
 
 def _part(table: "xarray.Dataset", name: str) -> dict[str, Any]:

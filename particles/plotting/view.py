@@ -32,7 +32,8 @@ class Camera:
         The most particles that are drawn of a cloud in a plane, 1000 by default.
     density
         Whether the density of all particles is drawn instead of dots. By default (None) that of the limit only: of a
-        run on a quadrature, and of the last of several runs if it has more particles than each of the others.
+        run on a quadrature, and of the last of several runs if it has more particles than each of the others, where
+        at least 256 of its particles were recorded.
     trajectories
         Whether the ways of up to 200 particles since the first time are drawn as lines.
     directions : (k, d)

@@ -144,7 +144,7 @@ def _film(tables: "dict[str, xarray.Dataset]", weights: dict[str, NDArray[Any]])
 
 def _numbers(shown: Reel, words: list[str]) -> dict[str, Any]:
     """A reel for the page's script: coordinates in 16 bits between the corners of its box."""
-    names = [name.strip("$").replace(r"\cdot", "·") for name in shown.plane.names]
+    names = [name.strip("$").replace(r"\cdot", "·").replace("_1", "₁").replace("_2", "₂") for name in shown.plane.names]
     heights = densities(shown)
     line = shown.box.shape[1] == 1
     top = max((float(each.max()) for each in heights if each is not None), default=1.0) or 1.0

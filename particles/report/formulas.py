@@ -33,6 +33,7 @@ KNOWN = {
     "K_w1": r"K_{w_1}",
     "1/sqrt(n)": r"1/\sqrt{n}",
 }
+_NAMESPACE = ' xmlns="http://www.w3.org/1998/Math/MathML"'  # HTML knows it
 # One letter with an index or a power, such as L_n, g_inf, M^p, M^-0.491 and M^(-1/2).
 _LETTER = r"(?<![\w^])[A-Za-z](?:_(?:inf|[A-Za-z0-9])(?![\w]))?(?:\^(?:\(-?[\d./]+\)|-?[\d.]*\d|[a-z](?!\w)))?"
 _FORMULA = re.compile("|".join([*map(re.escape, sorted(KNOWN, key=len, reverse=True)), _LETTER]))
@@ -53,7 +54,7 @@ def formulas(text: str) -> Markup:
 @lru_cache(maxsize=256)
 def _mathml(formula: str) -> Markup:
     """A formula as MathML: nothing but letters, digits, ., /, (, ) and - of the text goes into it."""
-    return Markup(convert(KNOWN.get(formula) or _tex(formula)))
+    return Markup(convert(KNOWN.get(formula) or _tex(formula)).replace(_NAMESPACE, ""))
 
 
 def _tex(formula: str) -> str:

@@ -6,6 +6,7 @@ import shlex
 from typing import Any, NamedTuple
 
 import tomli_w
+
 from particles.experiments.references import is_reference
 from particles.experiments.schema import NAME
 from particles.report.settings import axes, without_defaults

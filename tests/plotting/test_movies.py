@@ -316,9 +316,10 @@ def test_density__does_not_blur_two_clusters_into_one():
 @pytest.mark.parametrize(
     ("runs", "camera", "binned"),
     [
-        (pair(), Camera(), [False, True]),  # the last and larger one is the limit
-        ({"limit": recorded(50), "M = 20": recorded(20)}, Camera(), [False, False]),
-        (recorded(20, config='{"start": {"nodes": 20}}'), Camera(), [True]),
+        ({"M = 20": recorded(20), "limit": recorded(300)}, Camera(), [False, True]),  # the last and larger one
+        ({"limit": recorded(300), "M = 20": recorded(20)}, Camera(), [False, False]),
+        (recorded(300, config='{"start": {"nodes": 300}}'), Camera(), [True]),
+        (recorded(20, config='{"start": {"nodes": 300}}'), Camera(), [False]),
         (pair(), Camera(density=False), [False, False]),
         (pair(), Camera(density=True), [True, True]),
         (pair(d=1), Camera(density=False), [True, True]),
