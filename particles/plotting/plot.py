@@ -116,7 +116,9 @@ def _legend(ax: "Axes", shown: Reel) -> None:
     if len(shown.plane.rays):
         names.append(Line2D([], [], label="given directions", **style.THEORY))
     if len(names) > 1:
-        ax.legend(handles=names)
+        outside = ax.figure.get_layout_engine() is not None  # which makes room for it beside the panel
+        place: Any = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if outside else {"loc": "best"}
+        ax.legend(handles=names, fontsize="small", **place)
 
 
 def distance(compared: "xarray.Dataset", *, ax: "Axes | None" = None) -> "Axes":
