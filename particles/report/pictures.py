@@ -88,9 +88,9 @@ def _description(source: Source, stem: str) -> str:
     if source.kind == STUDY:
         return f"The figure of the study {source.name}; its claims are in the table of predictions and measurements."
     return (
-        f"The figure {stem} of the sweep: the loss minus the limit's against flow time for every M; the distance from the "
-        "limit against M with the fitted power, which the table of distances has in numbers; the particles at the start "
-        "and at the end, over the density of the limit."
+        f"The figure {stem} of the sweep: the loss minus the limit's against flow time for every M; the distance from "
+        "the limit against M with the fitted power, which the table of distances has in numbers; the particles at the "
+        "start and at the end, over the density of the limit."
     )
 
 

@@ -392,9 +392,9 @@ def test_still__is_a_row_a_run_and_a_column_a_time(tmp_path, d):
 
 
 def test_pictures__leave_matplotlib_s_settings_alone(tmp_path):
-    before = dict(matplotlib.rcParams)
+    before = matplotlib.rcParams.copy()  # a dict of it would look for a backend, in pyplot
     movies.still(recorded(), tmp_path / "a.svg", frames=1)
-    assert dict(matplotlib.rcParams) == before
+    assert matplotlib.rcParams.copy() == before
 
 
 moving = recorded(config='{"method": "FisherRao(step=0.1, rate=1.0)"}')

@@ -111,12 +111,11 @@ def pyplot(monkeypatch):
     """pyplot as a user imports it; other tests are without it."""
     from matplotlib import pyplot
 
+    sys.modules.pop("matplotlib.pyplot", None)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", pyplot)
     pyplot.switch_backend("agg")
     yield pyplot
     pyplot.close("all")
-    monkeypatch.undo()
-    del sys.modules["matplotlib.pyplot"]
 
 
 @pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
