@@ -35,6 +35,7 @@ from .model.activations import ACTIVATIONS as ACTIVATIONS, Activation as Activat
 from .model.losses import LOSSES as LOSSES, Loss as Loss
 from .model.network import Network as Network
 from .model.regularisers import L1 as L1, L2 as L2
+from .plotting import plot as plot
 from .plotting.movies import movie as movie, still as still
 from .plotting.view import Camera as Camera
 from .population.messages import Reduction as Reduction, Update as Update

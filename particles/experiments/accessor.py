@@ -20,7 +20,7 @@ from particles.experiments.alignment import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
     from particles.analysis.convergence import Exponent
     from particles.measures.measure import Measure
@@ -197,7 +197,7 @@ class Accessor:
             )
         return fit_exponent(places.tolist(), table)
 
-    def plot(self, name: str, by: str | None = None, over: str = "time") -> "Figure":
+    def plot(self, name: str, by: str | None = None, over: str = "time", ax: "Axes | None" = None) -> "Axes":
         """A figure of one variable over flow time or another dimension.
 
         Parameters
@@ -208,11 +208,14 @@ class Accessor:
             A dimension with a line for each of its values; None, the default, for one line.
         over
             The dimension along the x axis, "time" by default.
+        ax
+            Matplotlib's axes to draw in, with the style that they have. By default a new figure.
 
         Returns
         -------
-        Figure
-            Matplotlib's. Over `seed`, unless it is `by`, lines are means with the spread as a band.
+        Axes
+            Matplotlib's, in `ax.figure`, which pyplot knows if it was imported before, and in notebooks. Over `seed`,
+            unless it is `by`, lines are means with the spread as a band.
 
         Raises
         ------
@@ -228,7 +231,7 @@ class Accessor:
         seed = () if by == "seed" else ("seed",)
         values = only(values, along, *seed, *([by] if by else []), required=(along, *([by] if by else [])))
         places = data["time"] if along == "record" else data[over]
-        return lines(values, places, along, by)
+        return lines(values, places, along, by, ax)
 
     def measure(self, time: float | None = None) -> "Measure":
         """The cloud at a recorded flow time, of a run that recorded all its particles.

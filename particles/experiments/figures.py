@@ -55,7 +55,7 @@ def _convergence(
     few = finite[shown, seeds[0]]
     clouds = [
         Cloud(f"M = {shown}", _start(few), _end(out, few)),
-        Cloud(r"$M = \infty$ (quadrature)", _start(limit), _end(out, limit)),
+        Cloud(r"$M = \infty$", _start(limit), _end(out, limit)),
     ]
     config = limit.config
     words = [config.data.name or config.data.file, config.network.activation]

@@ -7,41 +7,51 @@ import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from particles.measures.measure import Array
 from particles.plotting import style as plots
 from particles.plotting.clouds import Reel, Track
+from particles.plotting.density import BINS, density, edges, shade
 
-BINS = 60  # of a histogram; as many as `convergence.py` has
-CELLS = 40  # of a density in a plane, on each axis
 INK = 3600.0  # points^2 that all dots of a cloud have together ...
 DOT = 40.0  # ... and what one has at most, on average
 _LETTERS = 19  # of a caption, to the inch
 _ALIKE = 3.0  # axes whose ranges differ by less get one scale
+_TRAILS = 200  # trajectories of a cloud; more are a stain
 
 
 class Screen(NamedTuple):
-    """A figure and its panels, row by row. density: of each track, (T, signs, bins) or (T, bins, bins), where drawn."""
+    """A figure and its panels, row by row. density: of each track whose density is drawn, else None."""
 
     figure: Figure
     panels: list[Axes]
-    density: list[Array]
+    density: list[Array | None]
 
 
-def screen(shown: Reel, size: tuple[float, float], times: int | None = None) -> Screen:
-    """Panels of `size` inches each, dressed and empty: a row for one time (None), or a column for each of `times`."""
+def kinds(shown: Reel) -> int:
+    """How many panels a time has: one a track, and one for the functions g."""
+    return len(shown.tracks) + (shown.graph is not None)
+
+
+def screen(shown: Reel, size: tuple[float, float], times: int | None = None, caption: bool = True) -> Screen:
+    """A figure of `size` inches, dressed and empty: a row of panels for one time (None), or a column for each."""
     with plots.house_style():
-        kinds = len(shown.tracks) + (shown.graph is not None)
-        rows, columns = (1, kinds) if times is None else (kinds, times)
-        figure = Figure(figsize=(size[0] * columns, size[1] * rows))
-        caption = textwrap.fill(description(shown), int(_LETTERS * figure.get_figwidth()))
-        figure.supxlabel(caption, fontsize=7, x=0.01, ha="left")
-        panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
-        drawing = Screen(figure, panels, [density(shown, track) for track in shown.tracks if shown.binned])
-        for place, panel in enumerate(panels):
-            _dress(panel, shown, place // columns if times else place, drawing)
+        rows, columns = (1, kinds(shown)) if times is None else (kinds(shown), times)
+        figure = Figure(figsize=size)
+        if caption:
+            words = textwrap.fill(description(shown), int(_LETTERS * size[0]))
+            figure.supxlabel(words, fontsize=7, x=0.01, ha="left")
+        drawing = Screen(figure, list(figure.subplots(rows, columns, squeeze=False).ravel()), densities(shown))
+        for place, panel in enumerate(drawing.panels):
+            dress(panel, shown, place // columns if times else place, drawing)
     return drawing
+
+
+def densities(shown: Reel) -> list[Array | None]:
+    """Of each track the density at every time, where it is drawn."""
+    return [density(track, shown.box) if track.binned else None for track in shown.tracks]
 
 
 def paint(drawing: Screen, shown: Reel, at: int, place: int, kind: int) -> list[Artist]:
@@ -50,9 +60,28 @@ def paint(drawing: Screen, shown: Reel, at: int, place: int, kind: int) -> list[
     with plots.house_style():
         if kind == len(shown.tracks):
             return _functions(panel, shown, at)
-        if drawing.density:
-            return _binned(panel, shown, drawing.density[kind][at], drawing)
-        return [_dots(panel, shown, kind, at)]
+        return [*paint_track(drawing, shown, at, place, kind), *rays(panel, shown)]
+
+
+def paint_track(drawing: Screen, shown: Reel, at: int, place: int, kind: int) -> list[Artist]:
+    """A cloud: its density, or its dots over their trajectories."""
+    panel, height = drawing.panels[place], drawing.density[kind]
+    if height is not None:
+        return _binned(panel, shown, height[at])
+    trails = [_trails(panel, shown.tracks[kind], at)] if shown.trails else []
+    return [*trails, _dots(panel, shown, kind, at)]
+
+
+def rays(panel: Axes, shown: Reel) -> list[Artist]:
+    """The given directions: rays from the origin in a plane, places on a line."""
+    if shown.box.shape[1] == 1:
+        return [panel.axvline(place, **plots.THEORY) for place in shown.plane.rays[:, 0]]
+    reach = 2.0 * float(np.abs(shown.box).max())  # beyond the panel
+    drawn: list[Artist] = []
+    for ray in shown.plane.rays[np.abs(shown.plane.rays).max(axis=1) > 0]:
+        end = reach * ray / np.abs(ray).max()
+        drawn += panel.plot([0.0, end[0]], [0.0, end[1]], scalex=False, scaley=False, **plots.THEORY)
+    return drawn
 
 
 def settle(drawing: Screen) -> None:
@@ -62,7 +91,7 @@ def settle(drawing: Screen) -> None:
         drawing.figure.set_layout_engine("none")
 
 
-def _dress(panel: Axes, shown: Reel, kind: int, drawing: Screen) -> None:
+def dress(panel: Axes, shown: Reel, kind: int, drawing: Screen) -> None:
     """Limits, labels and title, the same at every time."""
     panel.set_axisbelow(True)  # the grid is under the dots, whether they are drawn with it or after it
     if kind == len(shown.tracks):
@@ -79,7 +108,7 @@ def _dress(panel: Axes, shown: Reel, kind: int, drawing: Screen) -> None:
     low, high = shown.box
     panel.set(xlim=(low[0], high[0]), xlabel=shown.plane.names[0], title=shown.tracks[kind].label)
     if len(low) == 1:
-        panel.set(ylim=(0.0, 1.05 * max(each.max() for each in drawing.density)), ylabel="density")
+        panel.set(ylim=(0.0, 1.05 * _most(drawing)), ylabel="density")
         return
     panel.set(ylim=(low[1], high[1]), ylabel=shown.plane.names[1])
     wide, tall = high - low
@@ -103,15 +132,26 @@ def areas(shown: Reel, track: Track) -> Array:
     return np.asarray(min(INK, DOT * track.size.shape[1]) / most * track.size)
 
 
-def _binned(panel: Axes, shown: Reel, height: Array, drawing: Screen) -> list[Artist]:
-    edges = _edges(shown)
-    if len(edges) == 2:
-        most = max(each.max() for each in drawing.density)
-        seen = np.ma.masked_equal(height.T, 0.0)
-        return [panel.pcolormesh(*edges, seen, cmap="viridis_r", vmin=0.0, vmax=most)]
+def _trails(panel: Axes, track: Track, at: int) -> Artist:
+    """The ways of some particles from the first time to this one, straight between those shown."""
+    k = track.points.shape[1]
+    some = np.sort(np.random.default_rng(0).permutation(k)[:_TRAILS])
+    ways = track.points[: at + 1, some].transpose(1, 0, 2)
+    return panel.add_collection(LineCollection(list(ways), colors="0.35", lw=0.5, alpha=0.5, zorder=0.95))
+
+
+def _most(drawing: Screen) -> float:
+    """The highest density of any track at any time."""
+    return max(float(each.max()) for each in drawing.density if each is not None)
+
+
+def _binned(panel: Axes, shown: Reel, height: Array) -> list[Artist]:
+    if shown.box.shape[1] == 2:
+        return [shade(panel, height, shown.box)]
     colours = [plots.UNSIGNED] if len(height) == 1 else [plots.POSITIVE, plots.NEGATIVE]
+    (bins,) = edges(shown.box)
     pairs = zip(height, colours, strict=True)
-    return [panel.stairs(of_sign, edges[0], fill=True, color=colour, alpha=0.6) for of_sign, colour in pairs]
+    return [panel.stairs(of_sign, bins, fill=True, color=colour, alpha=0.6) for of_sign, colour in pairs]
 
 
 def _functions(panel: Axes, shown: Reel, at: int) -> list[Artist]:
@@ -127,30 +167,9 @@ def _functions(panel: Axes, shown: Reel, at: int) -> list[Artist]:
     return drawn
 
 
-def _edges(shown: Reel) -> list[Array]:
-    cells = BINS if shown.box.shape[1] == 1 else CELLS
-    return [np.linspace(low, high, cells + 1) for low, high in shown.box.T]
-
-
-def density(shown: Reel, track: Track) -> Array:
-    """The density of the measure over the cells: (T, signs, bins) on a line, (T, bins, bins) on a plane, both signs."""
-    edges = _edges(shown)
-    area = np.prod([edge[1] - edge[0] for edge in edges])
-    T, _, dim = track.points.shape
-    parts: list[Any] = [np.ones_like(track.share)]
-    if dim == 1 and track.sign is not None:
-        parts = [track.sign > 0, track.sign <= 0]
-    masses = [
-        [np.histogramdd(track.points[at], bins=edges, weights=track.share[at] * part[at])[0] for part in parts]
-        for at in range(T)
-    ]
-    whole = np.asarray(masses) / area
-    return np.asarray(whole if dim == 1 else whole[:, 0])
-
-
 def titles(shown: Reel) -> list[str]:
     """Each time in words, with as many digits as tell them apart."""
-    units = {"": "", "1": " (dimensionless)"}.get(shown.units, f" {plots.label(shown.units)}")
+    units = "" if shown.units in ("", "1") else f" {plots.label(shown.units)}"
     for digits in range(3, 18):
         numbers = [np.format_float_positional(t, digits, unique=False, fractional=False) for t in shown.times]
         if len(set(numbers)) == len(numbers):
@@ -163,15 +182,19 @@ def description(shown: Reel) -> str:
     signed = all(track.sign is not None for track in shown.tracks)
     which = "; ".join((f"{track.label}: " if track.label else "") + track.note for track in shown.tracks)
     colour = "blue s > 0, orange s < 0" if signed else "signs not recorded"
-    if not shown.binned:
-        look = f"Dots: area by {'w |s|' if signed else 'w'}, {colour}"
-    elif len(shown.box[0]) == 1:
-        look = f"Weighted histogram, {BINS} bins, {colour}"
+    looks = []
+    if len(shown.box[0]) == 1:
+        looks.append(f"Weighted histogram, {BINS} bins, {colour}")
     else:
-        look = f"Weighted density, {CELLS} x {CELLS} cells, both signs together"
+        if not all(track.binned for track in shown.tracks):
+            looks.append(f"Dots: area by {'w |s|' if signed else 'w'}, {colour}")
+        if any(track.binned for track in shown.tracks):
+            looks.append("Grey: weighted kernel density, both signs together")
+        if shown.trails:
+            looks.append(f"Lines: ways of up to {_TRAILS} particles since t = {shown.times[0]:g}")
     lost = max(float(_outside(shown, track)) for track in shown.tracks)
     tails = f"Up to {100.0 * lost:.1g}% of the weight lies outside" if lost > 0 else ""
-    return ". ".join(part for part in (which, look, shown.plane.words, tails) if part) + "."
+    return ". ".join(part for part in (which, *looks, shown.plane.words, tails) if part) + "."
 
 
 def _outside(shown: Reel, track: Track) -> Array:

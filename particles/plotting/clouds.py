@@ -1,7 +1,7 @@
 """Recorded clouds on one clock and one scale, ready to be drawn: what `movies.py` shows of runs (section 3.4)."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_RUNS = 4  # panels beside each other that can still be read
 _MARGIN = 0.05  # of the range of the positions, on either side
+_SMOOTH = 256  # particles of which a density can be drawn: of fewer recorded ones it shows the kernel
 _TAIL = 1e-4  # of a cloud's weight that may lie beyond either end: the outer nodes of a Gauss rule weigh nothing
 
 
@@ -29,7 +30,7 @@ class Track(NamedTuple):
     """One run's cloud through T frames.
 
     points : (T, k, 1 or 2); sign : (T, k), the signs of s, or None; share : (T, k), the weights w, 1 in all at the
-    start; size : (T, k), w |s|; note: which particles these are
+    start; size : (T, k), w |s|; note: which particles these are; binned: a density is drawn instead of dots
     """
 
     label: str
@@ -38,6 +39,7 @@ class Track(NamedTuple):
     share: Array
     size: Array
     note: str
+    binned: bool
 
 
 class Graph(NamedTuple):
@@ -51,7 +53,7 @@ class Graph(NamedTuple):
 class Reel(NamedTuple):
     """Tracks on one clock: times : (T,), flow time; ticks : (T,), for how many frames each stays in sight.
 
-    box : (2, 1 or 2), the corners between which the clouds stay; binned: a density is drawn instead of dots
+    box : (2, 1 or 2), the corners between which the clouds stay; trails: whether trajectories are drawn
     """
 
     tracks: list[Track]
@@ -61,7 +63,7 @@ class Reel(NamedTuple):
     box: Array
     plane: Plane
     graph: Graph | None
-    binned: bool
+    trails: bool
 
 
 def reel(
@@ -95,12 +97,14 @@ def reel(
     picks, ticks = picked(last["time"].values, camera.clock, frames)
     weighted = {label: _weights(label, run, tables[label], weights.get(label)) for label, run in named.items()}
     plane = plane_of(camera, list(tables)[-1], last, list(weighted.values())[-1][0])
-    binned = camera.density or plane.axes.shape[1] == 1
-    dots = None if binned else camera.dots
-    tracks = [_track(label, table, *weighted[label], picks, plane.axes, dots) for label, table in tables.items()]
+    binned = _binned(camera, plane, tables)
+    tracks = [
+        _track(label, table, *weighted[label], picks, plane.axes, None if label in binned else camera.dots)
+        for label, table in tables.items()
+    ]
     graph = None if inputs is None else _graph(tables, inputs, picks)
     units = str(last["time"].attrs.get("units", ""))
-    return Reel(tracks, last["time"].values[picks], ticks, units, _box(tracks), plane, graph, binned)
+    return Reel(tracks, last["time"].values[picks], ticks, units, _box(tracks), plane, graph, camera.trajectories)
 
 
 def _named(runs: "Runs") -> "dict[str, Run | xarray.Dataset]":
@@ -168,6 +172,23 @@ def _weights(
     return w / w[0].sum(), note + (", weights taken as equal" if given is None and measure is None else "")
 
 
+def _binned(camera: Camera, plane: Plane, tables: "Tables") -> set[str]:
+    """The runs whose density is drawn: on a line all, in a plane the limit's where the camera leaves it open."""
+    if camera.density is not None or plane.axes.shape[1] == 1:
+        return set(tables) if camera.density or plane.axes.shape[1] == 1 else set()
+    count = {label: table.sizes["particle"] for label, table in tables.items()}
+    *others, last = tables
+    largest = others and all(count[last] > count[label] for label in others)
+    limits = {label for label, table in tables.items() if "nodes" in _part(table, "start")}
+    return {label for label in limits | ({last} if largest else set()) if count[label] >= _SMOOTH}
+
+
+def _part(table: "xarray.Dataset", name: str) -> dict[str, Any]:
+    """A section of the run's configuration; empty where it has none."""
+    part = attribute("the run", table.attrs, "config", {}).get(name, {})
+    return part if isinstance(part, dict) else {}
+
+
 def _weighing(table: "xarray.Dataset") -> bool:
     """Whether the run's method moves weights: its name in a configuration, or its repr."""
     method = attribute("the run", table.attrs, "config", {}).get("method", "")
@@ -191,7 +212,7 @@ def _track(
         share = share[:, chosen] / w[0, chosen] / dots
         note = f"{dots} drawn by weight of {note.removeprefix('the ')}"
     size = share if s is None else share * np.abs(s)
-    return Track(label, b @ axes, None if s is None else np.sign(s), share, size, note)
+    return Track(label, b @ axes, None if s is None else np.sign(s), share, size, note, dots is None)
 
 
 def _graph(tables: "Tables", inputs: ArrayLike, picks: Array) -> Graph:

@@ -1,19 +1,28 @@
-"""The figure of a sweep that has its limit: the loss, the distance from the limit against M, the cloud."""
+"""The figure of a sweep that has its limit: the loss and the distance from the limit's, against t and M; the cloud."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from particles.measures.measure import Array, Measure
 from particles.measures.quadrature import principal_axes
 from particles.plotting import style as plots
-from particles.plotting.curves import Curve, draw, mean_of
+from particles.plotting.curves import draw, mean_of
+from particles.plotting.density import BINS, shade, smoothed
 
 if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+_WORDS = (
+    r"$e_1$, $e_2$: the two directions in which the limit's particles move most. "
+    r"$\|\cdot\|_n$: root mean square over the training samples."
+)
+LIMIT_SHADE = "0.7"  # of the limit's density in a legend
+_TICKS = 8  # widths up to which each has its tick
 
 
 class Cloud(NamedTuple):
@@ -34,25 +43,26 @@ def convergence(
     clouds: Sequence[Cloud],
     title: str,
 ) -> "Figure":
-    """Loss against flow time for every M and the limit; distance against M with the fit; the cloud before and after.
+    """Loss minus the limit's against flow time; distance against M with the fit; the cloud at the start and the end.
 
     losses : (counts, seeds, T), times : (T,), limit_loss : (T,); clouds: the finite one, then the limit's. Without
     losses the first panel has the distance from the limit over time.
     """
     figure, axes = plots.panels(4)
-    limit: list[Curve] = []
     if losses is None or limit_loss is None:
         shown = compared["distance"].values
-        axes[0].set(ylabel=r"$\|g_M - g_\infty\|_n$", title="Distance: mean and spread over seeds")
+        axes[0].set(ylabel=r"$\|g_M - g_\infty\|_n$", title="Distance from the limit, mean over seeds")
     else:
-        shown, limit = losses, [Curve(r"$M = \infty$", times, limit_loss, None, True)]
-        axes[0].set(ylabel="training loss $L_n$", title="Loss: mean and spread over seeds")
-    draw(axes[0], [*(mean_of(f"M = {M}", times, runs) for M, runs in zip(counts, shown, strict=True)), *limit])
-    axes[0].set(xlabel="flow time $t$", yscale="log" if (shown > 0).all() else "linear")
-    axes[0].legend()
+        shown = np.abs(losses - limit_loss)
+        axes[0].set(ylabel="|loss - limit's loss|", title="Loss minus the limit's, mean over seeds")
+    means = [mean_of(f"M = {M}", times, runs)._replace(spread=None) for M, runs in zip(counts, shown, strict=True)]
+    draw(axes[0], means)
+    axes[0].set(xlabel="flow time $t$", yscale="log" if any((curve.value > 0).any() for curve in means) else "linear")
+    plots.legend(axes[0], 0.25, loc="upper right", ncols=2)
     distances(axes[1], compared)
     _clouds(axes[2:], clouds)
     figure.suptitle(title)
+    figure.supxlabel(_WORDS, fontsize=7.5)
     plots.settle(figure)
     return figure
 
@@ -60,8 +70,8 @@ def convergence(
 def distances(axes: "Axes", compared: "xarray.Dataset") -> None:
     """The distance from the limit against M with the fit and its interval, theory's line and the limit's own change."""
     counts, top = compared["count"].values, compared["sup_distance"].values
-    for count, values, shade in zip(counts, top, plots.shades_of(len(counts)), strict=True):
-        axes.plot(np.full(len(values), count), values, "o", color=shade, alpha=0.7)
+    for count, values, color in zip(counts, top, plots.shades_of(len(counts)), strict=True):
+        axes.plot(np.full(len(values), count), values, "o", color=color, alpha=0.7)
     middle = np.exp(np.log(top).mean(axis=1))
     power = float(compared["exponent"])
     centre = np.exp(np.log(counts).mean()), np.exp(np.log(middle).mean())
@@ -77,8 +87,10 @@ def distances(axes: "Axes", compared: "xarray.Dataset") -> None:
     if error > 0:
         axes.axhline(error, color=plots.LIMIT["color"], lw=1, ls=":", label="change of the limit since half the nodes")
     axes.set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel=r"$\sup_t\ \|g_M - g_\infty\|_n$")
+    if len(counts) <= _TICKS:
+        plots.ticks(axes, counts)
     axes.set_title("Distance of predictions from the limit")
-    plots.legend(axes, 0.2, loc="upper right")
+    plots.legend(axes, 0.34, loc="upper right")
 
 
 def principal_plane(limit: Cloud) -> Array:
@@ -88,26 +100,40 @@ def principal_plane(limit: Cloud) -> Array:
 
 
 def _clouds(axes: Sequence["Axes"], clouds: Sequence[Cloud]) -> None:
-    plane = principal_plane(clouds[-1])
-    for place, moment in zip(axes, ("before", "after"), strict=True):
+    """The finite cloud as dots over the limit's density, before and after, on one scale."""
+    plane, moments = principal_plane(clouds[-1]), ("before", "after")
+    seen = np.concatenate([_points(cloud, moment, plane) for cloud in clouds for moment in moments])
+    margin = 0.05 * np.where(np.ptp(seen, axis=0) > 0, np.ptp(seen, axis=0), 1.0)
+    box = np.stack([seen.min(axis=0) - margin, seen.max(axis=0) + margin])
+    for place, moment, words in zip(axes, moments, ("at the start", "at the end"), strict=True):
         for cloud in reversed(clouds):  # the limit underneath
-            measure: Measure = getattr(cloud, moment)
-            points = measure.b[plots.dots(len(measure.w), measure.w)] @ plane
-            limit = cloud is clouds[-1]
-            style: dict[str, Any] = (
-                {"ms": 1.5, "color": "0.7"} if limit else {"ms": 3, "color": plots.PALETTE[0], "alpha": 0.6}
-            )
-            if points.shape[1] == 1:
-                place.hist(
-                    points[:, 0], bins=60, density=True, histtype="step", label=cloud.label, color=style["color"]
-                )
-            else:
-                place.plot(points[:, 0], points[:, 1], "o", mew=0, label=cloud.label, **style)
+            _draw_cloud(place, cloud, getattr(cloud, moment), plane, box, cloud is clouds[-1])
         upward = r"$b \cdot e_2$" if plane.shape[1] > 1 else "density"
-        place.set(title=f"Particles {moment}", xlabel=r"$b \cdot e_1$", ylabel=upward)
-    for read in ("xlim", "ylim"):
-        ends = np.array([getattr(place, f"get_{read}")() for place in axes])
-        for place in axes:
-            getattr(place, f"set_{read}")(ends.min(), ends.max())
+        place.set(title=f"Particles {words}", xlabel=r"$b \cdot e_1$", ylabel=upward, xlim=box[:, 0])
+        if plane.shape[1] > 1:
+            place.set_ylim(*box[:, 1])
+    top = max(place.get_ylim()[1] for place in axes)
     for place in axes:
+        place.set_ylim(top=top)
         plots.legend(place, 0.15, loc="upper right", markerscale=2)
+
+
+def _points(cloud: Cloud, moment: str, plane: Array) -> Array:
+    """A cloud on the plane, of a large one 2000 particles by weight: none of the far nodes that weigh nothing."""
+    measure: Measure = getattr(cloud, moment)
+    return np.asarray(measure.b[plots.dots(len(measure.w), measure.w)] @ plane)
+
+
+def _draw_cloud(place: "Axes", cloud: Cloud, measure: Measure, plane: Array, box: Array, limit: bool) -> None:
+    points = measure.b @ plane
+    if plane.shape[1] == 1:
+        color = LIMIT_SHADE if limit else plots.PALETTE[0]
+        place.hist(
+            points[:, 0], bins=BINS, weights=measure.w, density=True, histtype="step", label=cloud.label, color=color
+        )
+    elif limit:
+        shade(place, smoothed(points, measure.w, box), box)
+        place.fill([], [], color=LIMIT_SHADE, label=cloud.label)  # what the legend shows
+    else:
+        points = points[plots.dots(len(measure.w), measure.w)]
+        place.plot(*points.T, "o", mew=0, ms=3, color=plots.PALETTE[0], alpha=0.6, label=cloud.label)

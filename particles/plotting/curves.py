@@ -1,8 +1,7 @@
 """Curves over time or another dimension, drawn alike in a sweep's figure, by `ds.mf.plot` and in a report."""
 
-import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,10 +11,26 @@ from particles.plotting import style as plots
 if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 SYMBOLS = {"time": "t", "count": "M", "beta": r"\beta", "step": r"\eta", "temperature": r"\tau", "moment": "p"}
-_LABEL = 44  # letters of a label on one line
+# Titles of axes, of a few words; what is not here has its name.
+TITLES = {
+    "time": "flow time $t$",
+    "count": "neurons $M$",
+    "beta": r"output scale $\beta$",
+    "step": r"step $\eta$",
+    "temperature": r"temperature $\tau$",
+    "moment": "order $p$",
+    "loss": "training loss",
+    "prediction": r"prediction $g(x_i)$",
+    "distance": r"$\|g_M - g_\infty\|_n$",
+    "sup_distance": r"$\sup_t\ \|g_M - g_\infty\|_n$",
+    "displacement_rms": "displacement, rms",
+    "displacement_max": "displacement, largest",
+    "lambda_min": r"$\lambda_{\min}$ of the kernel",
+    "lambda_max": r"$\lambda_{\max}$ of the kernel",
+}
+_SIZE = 5.4, 3.8  # inches
 _NAMED = 12  # lines up to which each has its name in the legend
 _FEW = 12  # points up to which each is marked
 
@@ -58,26 +73,34 @@ def draw(axes: "Axes", curves: Sequence[Curve]) -> None:
         axes.set_yscale("log")
 
 
-@plots.styled
-def lines(values: "xarray.DataArray", places: "xarray.DataArray", over: str, by: str | None) -> "Figure":
-    """values : dims `over`, with `by` and "seed" if they have them; places: where along `over` they stand."""
-    from matplotlib.figure import Figure
+def lines(
+    values: "xarray.DataArray", places: "xarray.DataArray", over: str, by: str | None, ax: "Axes | None" = None
+) -> "Axes":
+    """values : dims `over`, with `by` and "seed" if they have them; places: where along `over` they stand.
 
+    In `ax` the user's own style holds, but for the colours.
+    """
+    if ax is not None:
+        return _drawn(ax, values, places, over, by)
+    with plots.house_style():
+        axes = _drawn(plots.own_panel(_SIZE), values, places, over, by)
+        plots.settle(axes.figure)  # type: ignore[arg-type]
+    return axes
+
+
+def _drawn(axes: "Axes", values: "xarray.DataArray", places: "xarray.DataArray", over: str, by: str | None) -> "Axes":
     picks: list[dict[str, int]] = [{by: i} for i in range(values.sizes[by])] if by else [{}]
-    figure = Figure(figsize=(5.4, 3.8))
-    axes = figure.subplots()
     draw(axes, [_curve(values, places.isel(pick, missing_dims="ignore"), over, by, pick) for pick in picks])
-    axes.set(xlabel=_axis_label(places, "time" if over == "record" else over), ylabel=_axis_label(values))
+    axes.set(xlabel=axis_title("time" if over == "record" else over), ylabel=axis_title(str(values.name), values.attrs))
     if over not in ("time", "record") and plots.spans_decades(places.values):
         axes.set_xscale("log")
     if by and len(picks) <= _NAMED:
         axes.legend()
     elif by:
-        _bar(figure, axes, values[by])
+        _bar(axes, values[by])
     if "seed" in values.dims and by != "seed":
         axes.set_title(f"mean and spread over {values.sizes['seed']} seeds")
-    plots.settle(figure)
-    return figure
+    return axes
 
 
 def _curve(
@@ -90,14 +113,15 @@ def _curve(
     return mean_of(_valued(values, by, pick[by]) if by else "", where, table.T)
 
 
-def _bar(figure: "Figure", axes: "Axes", named: "xarray.DataArray") -> None:
+def _bar(axes: "Axes", named: "xarray.DataArray") -> None:
     """Colours of many lines beside the axes, as far as their values are numbers."""
     import matplotlib
 
     if named.dtype.kind in "iuf":
         ends = matplotlib.colors.Normalize(float(named.min()), float(named.max()))
         shades = matplotlib.colors.ListedColormap(plots.shades_of(len(named)))
-        figure.colorbar(matplotlib.cm.ScalarMappable(ends, shades), ax=axes, label=_axis_label(named, str(named.name)))
+        bar = matplotlib.cm.ScalarMappable(ends, shades)
+        axes.figure.colorbar(bar, ax=axes, label=axis_title(str(named.name)))
 
 
 def _valued(values: "xarray.DataArray", by: str, at: int) -> str:
@@ -106,11 +130,7 @@ def _valued(values: "xarray.DataArray", by: str, at: int) -> str:
     return f"${SYMBOLS[by]}$ = {shown}" if by in SYMBOLS else f"{plots.label(by)} = {shown}"
 
 
-def _axis_label(values: "xarray.DataArray", name: str = "") -> str:
-    """A label from what the variable says of itself, its symbol and its units."""
-    if name == "time":
-        return "flow time $t$"
-    text = plots.label(values.attrs.get("long_name", values.name), 200)
-    units = plots.label(values.attrs.get("units", "1"))
-    symbol = f" ${SYMBOLS[name]}$" if name in SYMBOLS and not text.endswith(f" {SYMBOLS[name]}") else ""
-    return textwrap.fill(text + symbol + (f" [{units}]" if units != "1" else ""), _LABEL)
+def axis_title(name: str, about: Mapping[str, Any] | None = None) -> str:
+    """The title of an axis, of a few words: the variable's name with its symbol, and its unit if it has one."""
+    units = plots.label((about or {}).get("units", "1"))
+    return TITLES.get(name, plots.label(name).replace("_", " ")) + (f" [{units}]" if units != "1" else "")

@@ -1,18 +1,18 @@
-"""Moving pictures of recorded clouds, finite M beside the limit on one clock: an animated GIF, or a strip of stills."""
+"""Moving pictures of recorded clouds, finite M beside the limit on one clock: a movie, or a strip of stills."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number, whole
+from particles.checks import number, vector, whole
 from particles.errors import InputError
 from particles.files.atomic import write_whole
 from particles.plotting import style
 from particles.plotting.clouds import Reel, reel
+from particles.plotting.encoding import ffmpeg, gif, mp4
 from particles.plotting.view import Camera
 
 if TYPE_CHECKING:
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 
 _PANEL = 3.2, 3.5  # inches, of a movie
 _STILL = 2.2, 2.2  # inches, of a strip
-_DPI = 100  # of a movie; `plots.save` has its own
-_COLOURS = 64  # a movie has few hues; the rest are edges of letters and dots over each other
-_WHITE = 248  # of 255: Pillow finds a colour's place in the palette in steps of four or so
-_SAMPLED = 8  # frames from which the colours are chosen
+
+
+class _Look(NamedTuple):
+    """Size of a movie in inches, None by the number of its panels; pixels to the inch; its words."""
+
+    size: tuple[float, float] | None = None
+    dpi: float = 100.0
+    title: str = ""
+    caption: bool = True
 
 
 def movie(
@@ -38,8 +43,12 @@ def movie(
     inputs: ArrayLike | None = None,
     frames: int = 60,
     fps: float = 10.0,
+    size: tuple[float, float] | None = None,
+    dpi: float = 100.0,
+    title: str = "",
+    caption: bool = True,
 ) -> Path:
-    """The clouds of one to four runs in flow time as a GIF that loops (section 3.4).
+    """The clouds of one to four runs in flow time as a GIF that loops, or as an MP4 (section 3.4).
 
     Parameters
     ----------
@@ -47,7 +56,7 @@ def movie(
         A run or its dataset, or one to four of them by label, the limit last; all with "position" recorded at the same
         times.
     path
-        The file to write, with the suffix .gif.
+        The file to write, with the suffix .gif, or .mp4 where the program ffmpeg is installed.
     camera
         How clouds are drawn: `mf.Camera()` by default.
     weights : (M,), or (T, M) where they move
@@ -59,6 +68,14 @@ def movie(
         several stays longer.
     fps
         Ticks a second, 10 by default, kept on average, as a GIF counts hundredths.
+    size
+        Width and height of the movie in inches, by default 3.2 by 3.5 for each panel.
+    dpi
+        Pixels to the inch, 100 by default: `size=(6.4, 3.6), dpi=300` is full HD with letters for a slide.
+    title
+        What stands above the clouds, before the flow time.
+    caption
+        Whether the lines below the clouds say what is drawn.
 
     Returns
     -------
@@ -68,7 +85,7 @@ def movie(
     Raises
     ------
     InputError
-        For another suffix, fewer than two times to show, and runs that do not fit together.
+        For another suffix, an .mp4 without ffmpeg, fewer than two times to show, and runs that do not fit together.
 
     Examples
     --------
@@ -78,15 +95,23 @@ def movie(
     >>> mf.movie({"M = 16": run}, "cloud.gif", frames=4).name
     'cloud.gif'
     """
-    path, frames = _checked_path(path, (".gif",)), whole("frames", frames, 2)
+    path, frames = _checked_path(path, (".gif", ".mp4")), whole("frames", frames, 2)
     fps = number("fps", fps, 1.0, 50.0, remedy="Viewers slow down what is faster.")
+    program = ffmpeg() if path.suffix == ".mp4" else ""
     shown = reel(runs, camera or Camera(), frames, weights, inputs)
     if len(shown.times) < 2:
         raise InputError("a movie needs two times or more", f"t = {shown.times[0]:g} alone", "Record more often.")
-    ends = np.round(np.cumsum(shown.ticks) * 100.0 / fps).astype(int)
-    durations = [10 * int(part) for part in np.diff(ends, prepend=0)]
-    write_whole(path, gif(pictures(shown), durations))
+    look = _Look(_checked_size(size), number("dpi", dpi, 20.0, 600.0), title, caption)
+    images = pictures(shown, look)
+    write_whole(path, mp4(images, shown.ticks, fps, program) if program else gif(images, shown.ticks, fps))
     return path
+
+
+def _checked_size(size: tuple[float, float] | None) -> tuple[float, float] | None:
+    if size is None:
+        return None
+    width, height = vector("size", size, 2)
+    return number("size[0]", width, 1.0, 40.0), number("size[1]", height, 1.0, 40.0)
 
 
 def still(
@@ -148,12 +173,12 @@ def _checked_path(path: str | Path, suffixes: Sequence[str]) -> Path:
 @style.styled
 def strip(shown: Reel, size: tuple[float, float] = _STILL) -> "Figure":
     """A reel as one figure: a row a run and one for g, a column a time; size: inches of a panel."""
-    from particles.plotting.cloud_panels import paint, screen, settle, titles
+    from particles.plotting.cloud_panels import kinds, paint, screen, settle, titles
 
-    times = len(shown.times)
-    drawing = screen(shown, size, times)
+    columns = len(shown.times)
+    drawing = screen(shown, (size[0] * columns, size[1] * kinds(shown)), columns)
     for place, panel in enumerate(drawing.panels):
-        row, at = divmod(place, times)
+        row, at = divmod(place, columns)
         paint(drawing, shown, at, place, row)
         name = panel.get_title()
         panel.set(title="", ylabel="" if at else f"{name}\n{panel.get_ylabel()}".strip())
@@ -167,23 +192,26 @@ def strip(shown: Reel, size: tuple[float, float] = _STILL) -> "Figure":
 
 
 @style.styled
-def pictures(shown: Reel) -> "list[Image]":
+def pictures(shown: Reel, look: "_Look | None" = None) -> "list[Image]":
     """Every frame of a movie: what moves is drawn over what was drawn once, about half the time of drawing all anew."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    from particles.plotting.cloud_panels import paint, screen, settle, titles
+    from particles.plotting.cloud_panels import kinds, paint, screen, settle, titles
 
-    drawing, images = screen(shown, _PANEL), []
-    drawing.figure.set_dpi(_DPI)
+    look = look or _Look()
+    drawing = screen(shown, look.size or (_PANEL[0] * kinds(shown), _PANEL[1]), caption=look.caption)
+    images = []
+    drawing.figure.set_dpi(look.dpi)
     canvas: Any = FigureCanvasAgg(drawing.figure)
-    title = drawing.figure.suptitle(titles(shown)[0], fontsize=10, animated=True)
+    words = [f"{look.title}, {time.removeprefix('flow time ')}" if look.title else time for time in titles(shown)]
+    title = drawing.figure.suptitle(words[0], fontsize=10, animated=True)
     settle(drawing)
     canvas.draw()  # all that stands still
     still_life = canvas.copy_from_bbox(drawing.figure.bbox)
-    for at, words in enumerate(titles(shown)):
+    for at, text in enumerate(words):
         canvas.restore_region(still_life)
-        title.set_text(words)
+        title.set_text(text)
         drawn = [artist for place in range(len(drawing.panels)) for artist in paint(drawing, shown, at, place, place)]
         for artist in (*drawn, title):
             drawing.figure.draw_artist(artist)
@@ -191,22 +219,3 @@ def pictures(shown: Reel) -> "list[Image]":
         for artist in drawn:
             artist.remove()
     return images
-
-
-def gif(frames: "list[Image]", durations: list[int]) -> bytes:
-    """RGB frames as one GIF on one palette, so that no colour flickers; durations in milliseconds, in tens."""
-    from PIL import Image
-
-    sampled = [frames[at] for at in np.unique(np.linspace(0, len(frames) - 1, _SAMPLED).round().astype(int))]
-    width, height = frames[0].size
-    sheet = Image.new("RGB", (width, height * len(sampled)))
-    for row, frame in enumerate(sampled):
-        sheet.paste(frame, (0, height * row))
-    palette = sheet.quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    colours = np.array(palette.getpalette()).reshape(-1, 3)
-    colours[colours.min(axis=1) >= _WHITE] = 255  # paper is white, not the mean of what is nearly white
-    palette.putpalette(colours.ravel().tolist())
-    first, *rest = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
-    page = io.BytesIO()
-    first.save(page, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
-    return page.getvalue()

@@ -7,6 +7,7 @@ dark. Theory is dashed and grey, M = infinity black, an interval or a spread ove
 import contextlib
 import io
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -108,6 +109,27 @@ def panels(count: int) -> "tuple[Figure, list[Axes]]":
     return figure, [axes[letter] for letter in letters]
 
 
+def with_pyplot() -> bool:
+    """Whether the user works with pyplot or in IPython, where pyplot shows figures and closes them."""
+    shell = sys.modules.get("IPython")
+    return "matplotlib.pyplot" in sys.modules or (shell is not None and shell.get_ipython() is not None)
+
+
+def own_panel(size: tuple[float, float]) -> "Axes":
+    """One panel of a new figure, in the house's style; pyplot knows the figure where the user works with pyplot.
+
+    Otherwise nothing but the caller holds it, so that a long script of figures keeps none.
+    """
+    with house_style():
+        if with_pyplot():
+            from matplotlib import pyplot
+
+            return pyplot.figure(figsize=size).subplots()
+        from matplotlib.figure import Figure
+
+        return Figure(figsize=size).subplots()
+
+
 def series(number: int) -> dict[str, Any]:
     """Colour and marker of the series of this number."""
     return {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
@@ -185,7 +207,7 @@ def described(figure: "Figure") -> str:
     """What a figure shows, in words for who cannot see it: of each panel its title, axes and series."""
     parts = []
     for axes in figure.axes:
-        across = " over ".join(filter(None, (axes.get_ylabel(), axes.get_xlabel())))
+        across = " against ".join(filter(None, (axes.get_ylabel(), axes.get_xlabel())))
         names = [name for name in axes.get_legend_handles_labels()[1] if not name.startswith("_")]
         parts.append(": ".join(_spoken(part) for part in (axes.get_title(), across, "; ".join(names)) if part))
     return ". ".join(filter(None, parts)) + "."

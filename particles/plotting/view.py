@@ -31,7 +31,13 @@ class Camera:
     dots
         The most particles that are drawn of a cloud in a plane, 1000 by default.
     density
-        Whether the binned density of all particles is drawn instead.
+        Whether the density of all particles is drawn instead of dots. By default (None) that of the limit only: of a
+        run on a quadrature, and of the last of several runs if it has more particles than each of the others, where
+        at least 256 of its particles were recorded.
+    trajectories
+        Whether the ways of up to 200 particles since the first time are drawn as lines.
+    directions : (k, d)
+        Directions that are drawn as rays from the origin, such as the neurons of a teacher.
 
     Raises
     ------
@@ -40,14 +46,16 @@ class Camera:
 
     Examples
     --------
-    >>> mf.Camera(clock="log", density=True)
-    Camera(clock='log', axes=None, dots=1000, density=True)
+    >>> mf.Camera(clock="log", dots=500).dots
+    500
     """
 
     clock: str = "time"
     axes: ArrayLike | None = None
     dots: int = 1000
-    density: bool = False
+    density: bool | None = None
+    trajectories: bool = False
+    directions: ArrayLike | None = None
 
     def __post_init__(self) -> None:
         if self.clock not in CLOCKS:
@@ -56,11 +64,15 @@ class Camera:
 
 
 class Plane(NamedTuple):
-    """What positions are drawn on: axes : (d, 1 or 2), what each is called, and the choice in words."""
+    """What positions are drawn on: axes : (d, 1 or 2), what each is called, and the choice in words.
+
+    rays : (k, 1 or 2), the given directions on these axes
+    """
 
     axes: Array
     names: tuple[str, ...]
     words: str
+    rays: Array
 
 
 def picked(times: Array, clock: str, frames: int) -> tuple[Any, Any]:
@@ -81,7 +93,19 @@ def picked(times: Array, clock: str, frames: int) -> tuple[Any, Any]:
 
 
 def plane_of(camera: Camera, label: str, table: "xarray.Dataset", w: Array) -> Plane:
-    """The plane (or line) for a run's positions, w : (T or 1, M) their weights; InputError for axes that do not fit."""
+    """The plane (or line) for a run's positions, w : (T or 1, M) their weights; InputError for what does not fit."""
+    dim = table.sizes["dim"]
+    axes, names, words = _axes(camera, label, table, w)
+    if camera.directions is None:
+        return Plane(axes, names, words, np.empty((0, axes.shape[1])))
+    directions = real_array("`directions`", camera.directions)
+    if directions.ndim != 2 or directions.shape[1] != dim:
+        raise InputError(f"`directions` must have shape (k, {dim})", str(directions.shape), "A row a direction.")
+    return Plane(axes, names, ". ".join(filter(None, (words, "Dashed: the given directions"))), directions @ axes)
+
+
+def _axes(camera: Camera, label: str, table: "xarray.Dataset", w: Array) -> tuple[Array, tuple[str, ...], str]:
+    """The axes, their names, and the choice in words."""
     b, dim = table["position"], table.sizes["dim"]
     if camera.axes is not None:
         axes = real_array("`axes`", camera.axes, finite=False)
@@ -90,9 +114,9 @@ def plane_of(camera: Camera, label: str, table: "xarray.Dataset", w: Array) -> P
                 f"`axes` must be finite, of shape ({dim}, 2) or ({dim}, 1)", str(axes.shape), "A column a direction."
             )
         names = (r"$b \cdot e_1$", r"$b \cdot e_2$")[: axes.shape[1]]
-        return Plane(axes, names, f"b in R^{dim} on given axes e")
+        return axes, names, f"b in R^{dim} on given axes e"
     if dim <= 2:
-        return Plane(np.eye(dim), ("$b$",) if dim == 1 else ("$b_1$", "$b_2$"), "")
+        return np.eye(dim), ("$b$",) if dim == 1 else ("$b_1$", "$b_2$"), ""
     ends = (Measure(b.values[at], np.ones(b.shape[1]), w[0]) for at in (0, -1))
     words = f"b in R^{dim} on the two principal axes of the displacement" + (f" of {label}" if label else "")
-    return Plane(principal_plane(Cloud(label, *ends)), (r"$b \cdot e_1$", r"$b \cdot e_2$"), words)
+    return principal_plane(Cloud(label, *ends)), (r"$b \cdot e_1$", r"$b \cdot e_2$"), words

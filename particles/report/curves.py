@@ -1,4 +1,4 @@
-"""Every recorded number that is one a time, drawn over flow time: one figure each."""
+"""Every recorded number that is one a time, drawn against flow time: one figure each."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.plotting import style
-from particles.plotting.curves import Curve, draw, mean_of
+from particles.plotting.curves import Curve, axis_title, draw, mean_of
 from particles.report.pictures import Picture, drawn
 from particles.report.source import SWEEP, Source
 
@@ -92,7 +92,7 @@ def _picture(name: str, attributes: dict[str, Any], curves: list[Curve]) -> Pict
     figure = Figure(figsize=(4.6, 3.1))
     axes = figure.subplots()
     draw(axes, [curve._replace(label=style.label(curve.label)) for curve in curves])
-    axes.set(xlabel="flow time $t$", ylabel=style.label(name, 30))
+    axes.set(xlabel=axis_title("time"), ylabel=axis_title(name))
     if len(curves) > 1:
         axes.legend()
     meaning = str(attributes.get("long_name", ""))
@@ -109,4 +109,4 @@ def _description(name: str, lines: list[Curve]) -> str:
         ends = f"from {line.value[seen[0]]:.3g} at t = {line.place[seen[0]]:.3g}"
         ends += f" to {line.value[seen[-1]]:.3g} at t = {line.place[seen[-1]]:.3g}"
         parts.append(f"{line.label}: {ends}" if line.label else ends)
-    return f"{name} over flow time, {'; '.join(parts)}."
+    return f"{name} against flow time, {'; '.join(parts)}."

@@ -13,8 +13,9 @@ from particles.experiments.sweep import run_file
 from particles.measures.measure import Measure
 from particles.measures.quadrature import principal_axes
 from particles.plotting import movies, style
-from particles.plotting.cloud_panels import areas, density, description, titles
+from particles.plotting.cloud_panels import areas, densities, description, titles
 from particles.plotting.clouds import Reel, Track, reel
+from particles.plotting.density import CELLS, shades
 from particles.plotting.view import Camera
 from particles.report.pictures import Picture, drawn
 from particles.report.source import RUN, STUDY, SWEEP, Source
@@ -143,13 +144,17 @@ def _film(tables: "dict[str, xarray.Dataset]", weights: dict[str, NDArray[Any]])
 
 def _numbers(shown: Reel, words: list[str]) -> dict[str, Any]:
     """A reel for the page's script: coordinates in 16 bits between the corners of its box."""
-    names = [name.strip("$").replace(r"\cdot", "·") for name in shown.plane.names]
-    heights = [density(shown, track) for track in shown.tracks] if shown.box.shape[1] == 1 else []
-    top = max((float(each.max()) for each in heights), default=1.0) or 1.0
+    names = [name.strip("$").replace(r"\cdot", "·").replace("_1", "₁").replace("_2", "₂") for name in shown.plane.names]
+    heights = densities(shown)
+    line = shown.box.shape[1] == 1
+    top = max((float(each.max()) for each in heights if each is not None), default=1.0) or 1.0
     panels = [_panel(shown, track) for track in shown.tracks]
-    for panel, height in zip(panels, heights, strict=False):
-        panel["heights"] = _packed(height / top * _LEVELS, "<u2")
-        panel["kinds"], panel["bins"] = height.shape[1], height.shape[2]
+    for panel, height in zip(panels, heights, strict=True):
+        if height is not None and line:
+            panel["heights"] = _packed(height / top * _LEVELS, "<u2")
+            panel["kinds"], panel["bins"] = height.shape[1], height.shape[2]
+        elif height is not None:
+            panel["shades"], panel["cells"] = _packed(255.0 * shades(height), "u1"), CELLS
     return {
         "titles": words,
         "ticks": [int(tick) for tick in shown.ticks],
@@ -162,7 +167,7 @@ def _numbers(shown: Reel, words: list[str]) -> dict[str, Any]:
 
 def _panel(shown: Reel, track: Track) -> dict[str, Any]:
     panel: dict[str, Any] = {"label": track.label, "count": track.points.shape[1], "signed": track.sign is not None}
-    if track.points.shape[2] == 2:
+    if not track.binned:
         low, high = shown.box
         place = (track.points - low) / (high - low)
         inside = ((place >= 0) & (place <= 1)).all(axis=2, keepdims=True)

@@ -18,7 +18,7 @@
     headings.forEach((heading, column) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.textContent = heading.textContent;
+      button.append(...heading.childNodes);
       heading.replaceChildren(button);
       button.addEventListener("click", () => {
         const down = heading.getAttribute("aria-sort") === "ascending";
@@ -32,6 +32,11 @@
       });
     });
   }
+
+  // What is folded is printed as well.
+  addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details")) part.open = true;
+  });
 
   // Copying: the clipboard where the browser lends it, else the selection.
   for (const button of document.querySelectorAll("button.copy")) {
@@ -66,7 +71,8 @@
     return {
       ...panel, canvas,
       points: panel.points && words16(panel.points), radii: panel.radii && bytes(panel.radii),
-      signs: panel.signs && bytes(panel.signs), heights: panel.heights && words16(panel.heights),
+      signs: panel.signs && bytes(panel.signs), shades: panel.shades && bytes(panel.shades),
+      heights: panel.heights && words16(panel.heights),
     };
   });
   const round = (value) => Number(value.toPrecision(2)).toString();
@@ -95,6 +101,21 @@
     pen.fillText(film.names[1], 0, 0);
     pen.restore();
   };
+  // A density: one pixel a cell, from light to dark, stretched over the panel.
+  const shaded = (pen, panel, at, wide, tall) => {
+    const side = panel.cells, sheet = document.createElement("canvas");
+    sheet.width = sheet.height = side;
+    const cells = sheet.getContext("2d"), pixels = cells.createImageData(side, side);
+    for (let across = 0; across < side; across++) {
+      for (let up = 0; up < side; up++) {
+        const shade = panel.shades[(at * side + across) * side + up], pixel = 4 * ((side - 1 - up) * side + across);
+        pixels.data.fill(240 - shade / 2, pixel, pixel + 3);
+        pixels.data[pixel + 3] = shade ? 255 : 0;
+      }
+    }
+    cells.putImageData(pixels, 0, 0);
+    pen.drawImage(sheet, LEFT, HEAD, wide, tall);
+  };
   const paint = (panel, at) => {
     const width = panel.canvas.clientWidth || 320, height = Math.round(width * .85), scale = devicePixelRatio || 1;
     panel.canvas.width = width * scale;
@@ -103,6 +124,10 @@
     pen.scale(scale, scale);
     axes(pen, panel, width, height);
     const wide = width - LEFT - 8, tall = height - FOOT - HEAD, foot = height - FOOT;
+    if (panel.shades) {
+      shaded(pen, panel, at, wide, tall);
+      return;
+    }
     pen.globalAlpha = .6;
     if (panel.heights) {
       for (let kind = 0; kind < panel.kinds; kind++) {

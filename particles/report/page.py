@@ -19,12 +19,13 @@ from particles.plotting.convergence import distances
 from particles.plotting.style import label, optional, styled
 from particles.report.curves import curves
 from particles.report.film import Clouds, clouds
+from particles.report.formulas import formulas
 from particles.report.incidents import incidents
 from particles.report.pictures import ROOM, Picture, drawn, fitting, saved
 from particles.report.reproduction import reproduction
 from particles.report.settings import contents, origin, settings
 from particles.report.source import SWEEP, Source, read
-from particles.report.verdicts import outcome, summary, verdicts
+from particles.report.verdicts import distances_by_count, outcome, summary, verdicts
 
 FILE = "report.html"
 
@@ -69,7 +70,7 @@ def page(source: Source) -> str:
         settings=settings(source),
         contents=contents(source),
         verdicts=verdicts(source),
-        outcome=outcome(source),
+        numbers=[*distances_by_count(source), outcome(source)],
         pictures=figures,
         picture_notes=notes,
         clouds=cloud._replace(pictures=still),
@@ -81,10 +82,12 @@ def page(source: Source) -> str:
 def _pictures(source: Source) -> tuple[list[Picture], list[str]]:
     """The figures that were saved, then a curve for every quantity, as far as the page has room."""
     figures, notes = saved(source)
-    if source.kind == SWEEP and not figures:
+    if source.kind == SWEEP:
+        screen = "small" if figures else ""  # the sweep's own figures have it as a panel that a phone shows too small
+        figures = [picture._replace(screen="large") for picture in figures] if source.setups else figures
         for setting, compared in source.setups[:8]:
             with optional("the distance from the limit", notes):
-                figures.append(_distance(setting, compared))
+                figures.append(_distance(setting, compared)._replace(screen=screen))
     lines, more = curves(source)
     kept, lost = fitting([*figures, *lines], ROOM * 3 // 4)
     if lost:
@@ -123,4 +126,5 @@ def _template() -> Template:
     environment = Environment(
         autoescape=True, finalize=_visible, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["formulas"] = formulas
     return environment.from_string(_text("page.html.jinja"))

@@ -23,13 +23,17 @@ _KINDS = {".svg": ("image/svg+xml", b"<svg"), ".png": ("image/png", b"\x89PNG")}
 
 
 class Picture(NamedTuple):
-    """A figure. source: its data address; alt: what it shows, for who cannot see it; wide: it needs all the width."""
+    """A figure. source: its data address; alt: what it shows, for who cannot see it; wide: it needs all the width.
+
+    screen: "small" or "large" if it is for such screens only
+    """
 
     title: str
     source: str
     alt: str
     caption: str = ""
     wide: bool = False
+    screen: str = ""
 
 
 def drawn(figure: "Figure", title: str, alt: str, caption: str = "", wide: bool = False) -> Picture:
@@ -84,9 +88,9 @@ def _description(source: Source, stem: str) -> str:
     if source.kind == STUDY:
         return f"The figure of the study {source.name}; its claims are in the table of predictions and measurements."
     return (
-        f"The figure {stem} of the sweep: the loss against flow time for every M and the limit; the distance from the "
-        "limit against M with the fitted power, which the table of distances has in numbers; the particles before and "
-        "after."
+        f"The figure {stem} of the sweep: the loss minus the limit's against flow time for every M; the distance from "
+        "the limit against M with the fitted power, which the table of distances has in numbers; the particles at the "
+        "start and at the end, over the density of the limit."
     )
 
 

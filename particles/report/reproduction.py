@@ -6,11 +6,10 @@ import shlex
 from typing import Any, NamedTuple
 
 import tomli_w
-from pydantic import ValidationError
 
 from particles.experiments.references import is_reference
-from particles.experiments.schema import NAME, Config
-from particles.report.settings import axes
+from particles.experiments.schema import NAME
+from particles.report.settings import axes, without_defaults
 from particles.report.source import STUDY, SWEEP, Source
 
 _LONGEST = 150_000  # letters of a configuration on a page
@@ -85,7 +84,10 @@ def _of_sweep(source: Source) -> Reproduction:
     modules = [name for name in recorded if is_reference(f"{name}:object")]
     notes += [f"The module {name} must be the same, of SHA-256 {recorded[name]}." for name in modules]
     config.pop("modules", None)
-    config = _less_defaults(config, notes)
+    plain = without_defaults(config)  # a default of another law or data set than this one's would be refused
+    if plain is None:
+        notes.append("This version of the program does not take this configuration as it was recorded.")
+    config = config if plain is None else plain
     if source.kind == SWEEP:
         for path, values in axes(source).values():
             _put(config, path.split("."), values)
@@ -103,15 +105,6 @@ def _positions(record: Any) -> int:
 def _part(config: dict[str, Any], section: str) -> dict[str, Any]:
     part = config.get(section)
     return part if isinstance(part, dict) else {}
-
-
-def _less_defaults(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    """What a person would have written: a default of another law or data set than this one's would be refused."""
-    try:
-        return Config.model_validate(config).model_dump(exclude_defaults=True, exclude_none=True)
-    except ValidationError:
-        notes.append("This version of the program does not take this configuration as it was recorded.")
-        return config
 
 
 def _put(config: dict[str, Any], path: list[str], values: list[Any]) -> None:

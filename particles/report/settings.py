@@ -1,9 +1,13 @@
 """What was run and where its numbers came from, as tables."""
 
+import copy
 import json
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import ValidationError
+
+from particles.experiments.schema import Config
 from particles.report.sheets import Sheet, sheet
 from particles.report.source import STUDY, SWEEP, Source
 from particles.storage.attributes import attribute
@@ -18,6 +22,12 @@ _ORIGIN = {
     "platform": "operating system",
     "size": "size of the study",
 }
+
+
+_ALWAYS = {
+    "loss", "steps", "data.name", "network.activation", "network.beta", "law.name", "start.count", "start.seed",
+    "method.name", "method.step",
+}  # fmt: skip
 
 
 def axes(source: Source) -> dict[str, tuple[str, list[Any]]]:
@@ -36,10 +46,10 @@ def axes(source: Source) -> dict[str, tuple[str, list[Any]]]:
 
 
 def settings(source: Source) -> Sheet:
-    """Every setting by its dotted path; an axis of a sweep with all of its values."""
+    """The settings that play a part, by their dotted paths; an axis of a sweep with all of its values."""
     swept = dict(axes(source).values())
     rows = []
-    for path, value in _flat(source.config, ""):
+    for path, value in _playing(source):
         if path not in swept and not any(path.startswith(f"{axis}.") for axis in swept):
             rows.append((path, _plain(value)))
     # The axes first: they are what the sweep is about.
@@ -48,6 +58,28 @@ def settings(source: Source) -> Sheet:
         rows.append(("limit.nodes", f"{' and '.join(map(str, nodes))} quadrature atoms for M = infinity"))
     what = {SWEEP: "Settings of the sweep", STUDY: "Settings of the study"}.get(source.kind, "Settings of the run")
     return sheet(what, ("setting", "value"), rows)
+
+
+def _playing(source: Source) -> Iterator[tuple[str, Any]]:
+    """What was set, and of the defaults those that say which problem it is; of a study and of Python all."""
+    config = copy.deepcopy(source.config)
+    for section, key in (("start", "nodes"), ("data", "sha256"), ("law", "sha256")):  # what a run adds
+        if isinstance(config.get(section), dict):
+            config[section].pop(key, None)
+    config.pop("modules", None)
+    given = without_defaults(config) if isinstance(config.get("network"), dict) else None
+    wanted = None if given is None else {path for path, _ in _flat(given, "")} | _ALWAYS
+    for path, value in _flat(source.config, ""):
+        if value is not None and (wanted is None or path in wanted):
+            yield path, value
+
+
+def without_defaults(config: dict[str, Any]) -> dict[str, Any] | None:
+    """What a person would have written; None where this version does not take the configuration."""
+    try:
+        return Config.model_validate(config).model_dump(exclude_defaults=True, exclude_none=True)
+    except ValidationError:
+        return None
 
 
 def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -87,4 +119,4 @@ def contents(source: Source) -> Sheet:
         if source.kind == STUDY and values.dims == ("claim",):
             continue  # these are the table of claims
         rows.append((str(name), shape, str(attributes.get("long_name", "")), str(attributes.get("equation", ""))))
-    return sheet("Arrays in the file", ("name", "shape", "meaning", "equation"), rows)
+    return sheet("Arrays in the file", ("name", "shape", "meaning", "equation"), rows, formulas=True)

@@ -20,7 +20,10 @@ class Cell(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """A table. numeric: which columns are numbers; note: what must be said below it; sortable: by its headings."""
+    """A table. numeric: which columns are numbers; note: what must be said below it; sortable: by its headings.
+
+    formulas: whether the formulas in its cells are set as such; names and settings are letters
+    """
 
     caption: str
     headings: Sequence[str]
@@ -28,9 +31,12 @@ class Sheet(NamedTuple):
     rows: list[list[Cell]]
     note: str = ""
     sortable: bool = True
+    formulas: bool = False
 
 
-def sheet(caption: str, headings: Sequence[str], rows: Iterable[Iterable[Any]], note: str = "") -> Sheet:
+def sheet(
+    caption: str, headings: Sequence[str], rows: Iterable[Iterable[Any]], note: str = "", formulas: bool = False
+) -> Sheet:
     """A table of texts, numbers and cells; rows beyond ROWS are left out, which the note says."""
     cells = [[cell(value) for value in row] for row in rows]
     if len(cells) > ROWS:
@@ -38,7 +44,7 @@ def sheet(caption: str, headings: Sequence[str], rows: Iterable[Iterable[Any]], 
     numeric = [
         bool(cells) and all(row[k].value is not None or not row[k].text for row in cells) for k in range(len(headings))
     ]
-    return Sheet(caption, headings, numeric, cells[:ROWS], note, len(cells) > 1)
+    return Sheet(caption, headings, numeric, cells[:ROWS], note, len(cells) > 1, formulas)
 
 
 def cell(value: Any) -> Cell:

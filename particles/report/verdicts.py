@@ -18,8 +18,12 @@ def verdicts(source: Source) -> list[Sheet]:
     """The tables of a result that say whether what theory predicts was measured; none for a single run."""
     if source.kind == STUDY:
         return [_claims(source.root)]
-    sheets = [_exponents(source.setups)] if source.setups else []
-    return sheets + [_distances(*setup) for setup in source.setups]
+    return [_exponents(source.setups)] if source.setups else []
+
+
+def distances_by_count(source: Source) -> list[Sheet]:
+    """Of each setting of a sweep, the distance from the limit for every M."""
+    return [_distances(*setup) for setup in source.setups]
 
 
 def summary(source: Source) -> str:
@@ -41,7 +45,7 @@ def _claims(data: "xarray.Dataset") -> Sheet:
         row = (text, equation, _predicted(str(predicted)), float(measured), _between(low, high), judgement(word))
         rows.append(row)
     headings = ("claim", "equation", "predicted", "measured", "95% interval", "verdict")
-    return sheet("What theory predicts beside what was measured", headings, rows)
+    return sheet("What theory predicts beside what was measured", headings, rows, formulas=True)
 
 
 def _predicted(text: str) -> Cell:
@@ -77,9 +81,8 @@ def _exponents(setups: "list[tuple[dict[str, Any], xarray.Dataset]]") -> Sheet:
         )
         rows.append((*row, float(compared["sup_limit_error"])))
     headings = ("setting", "predicted", "measured", "95% interval", "verdict", "change of the limit")
-    answer = verdict(setups[0][1]) + ". " if len(setups) == 1 else ""
-    note = f"{answer}The limit's change is its distance from the one with half the nodes."
-    return sheet("Power of M in the distance from the limit: sup_t |g_M - g_inf| ~ M^p", headings, rows, note)
+    note = "The limit's change is its distance from the one with half the nodes."
+    return sheet("Power of M in the distance from the limit: sup_t |g_M - g_inf| ~ M^p", headings, rows, note, True)
 
 
 def _distances(setting: dict[str, Any], compared: "xarray.Dataset") -> Sheet:
@@ -115,7 +118,7 @@ def _first_and_last(data: "xarray.Dataset") -> Sheet:
         if rows and "time" in data.coords
         else ["first", "last"]
     )
-    return sheet("Recorded quantities", ("quantity", "meaning", "equation", *ends), rows)
+    return sheet("Recorded quantities", ("quantity", "meaning", "equation", *ends), rows, formulas=True)
 
 
 def _over_axes(data: "xarray.Dataset") -> Sheet:

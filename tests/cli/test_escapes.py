@@ -176,9 +176,9 @@ def recorded(name, **attrs):
 @pytest.mark.parametrize("attrs", [{"long_name": "$\\frac{$ \x00\u202e"}, {"units": "$\\nothing$\x1b"}, {}], ids=str)
 def test_figure__has_no_formula_from_a_file(attrs):
     data = recorded("$\\frac{$", **attrs)
-    figure = curves.lines(data["$\\frac{$"], data["time"], "time", "\x1b[1m$")
+    axes = curves.lines(data["$\\frac{$"], data["time"], "time", "\x1b[1m$")
     page = io.BytesIO()
-    figure.savefig(page, format="svg")
+    axes.figure.savefig(page, format="svg")
     words = re.findall(r"<!-- (.*?) -->", page.getvalue().decode())
     check_visible("".join(words))
     assert any("$" in word for word in words)

@@ -1,18 +1,22 @@
 """Moving pictures: they show the recorded cloud at the recorded time, on fixed axes, and are the same file always."""
 
 import itertools
+import os
 import re
+import shutil
 
 import matplotlib
 import numpy as np
 import pytest
 import xarray
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from PIL import Image
+from scipy.stats import norm
 
 import particles as mf
-from particles.plotting import cloud_panels, movies
+from particles.plotting import cloud_panels, density, movies
 from particles.plotting.clouds import reel
 from particles.plotting.view import Camera, picked
 
@@ -79,7 +83,7 @@ def test_movie__of_the_same_runs_is_the_same_file(film):
 def test_movie__has_one_palette_and_white_paper(film):
     frames, _ = frames_of(film[0])
     colours = np.unique(np.stack(frames).astype(int) @ [1 << 16, 1 << 8, 1])
-    assert len(colours) <= 64
+    assert len(colours) <= 128
     for frame in frames:
         assert (frame == WHITE).all(axis=2).mean() > 0.5
 
@@ -108,7 +112,7 @@ def test_movie__draws_over_the_still_part_what_drawing_all_gives():
     """Frames are those of the figure drawn anew, to the pixel."""
     shown = reel(pair(), Camera(), 6)
     fast = np.asarray(movies.pictures(shown)[3])
-    made = cloud_panels.screen(shown, (3.2, 3.5))
+    made = cloud_panels.screen(shown, (6.4, 3.5))
     made.figure.set_dpi(100)
     canvas = matplotlib.backends.backend_agg.FigureCanvasAgg(made.figure)
     made.figure.suptitle(cloud_panels.titles(shown)[3], fontsize=10)
@@ -118,6 +122,56 @@ def test_movie__draws_over_the_still_part_what_drawing_all_gives():
     canvas.draw()
     slow = np.asarray(canvas.buffer_rgba())[..., :3]
     np.testing.assert_array_equal(fast, slow)
+
+
+def test_movie__has_the_size_and_the_words_that_are_given(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Figure, "suptitle", lambda figure, words, **_: drawn.append(words) or figure.text(0, 0, words))
+    path = movies.movie(recorded(4), tmp_path / "a.gif", frames=2, size=(4.0, 2.5), dpi=60, title="ReLU", caption=False)
+    assert frames_of(path)[0][0].shape == (150, 240, 3)
+    assert drawn == ["ReLU, t = 0.00"]
+
+
+ENCODER = """#!/bin/sh
+for last; do true; done
+cat > "$last"
+"""
+
+
+def test_movie__as_mp4_gives_ffmpeg_every_frame_for_as_long_as_it_stays(tmp_path, monkeypatch):
+    """A program of that name that writes what it reads: RGB frames, one after the other."""
+    program = tmp_path / "ffmpeg"
+    program.write_text(ENCODER)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    table = recorded(4, times=np.array([0.0, 1.0, 9.0]))
+    content = movies.movie(table, tmp_path / "a.mp4", frames=10, dpi=50).read_bytes()
+    frames = np.frombuffer(content, np.uint8).reshape(10, 175, 160, 3)
+    changes = [at for at in range(1, 10) if (frames[at] != frames[at - 1]).any()]
+    assert changes == [1, 6]
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+def test_movie__as_mp4_is_a_video(tmp_path):
+    """Its height is odd."""
+    path = movies.movie(recorded(4), tmp_path / "a.mp4", frames=3, size=(3.0, 2.51), dpi=100)
+    assert path.read_bytes()[4:8] == b"ftyp"
+
+
+def test_movie__as_mp4_needs_ffmpeg(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(mf.InputError, match=r"needs the program ffmpeg: got none on PATH. Install it, or write a .gif"):
+        movies.movie(recorded(), tmp_path / "a.mp4")
+
+
+def test_movie__says_what_ffmpeg_could_not_do(tmp_path, monkeypatch):
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\ncat > /dev/null; echo 'no encoder for H.264' >&2; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(mf.InputError, match=r"got no encoder for H.264. Write a .gif"):
+        movies.movie(recorded(4), tmp_path / "a.mp4", frames=2)
+    assert not (tmp_path / "a.mp4").exists()
 
 
 @pytest.mark.slow
@@ -149,12 +203,12 @@ def test_clock__has_all_its_ticks_and_both_ends(clock, times):
 
 def test_title__is_the_flow_time_with_its_unit():
     """Of 0, 1, ... 5 the middle tick, 2.5, is as near to 2 as to 3: the earlier one is shown."""
-    assert cloud_panels.titles(reel(recorded(), Camera(), 3))[1] == "flow time t = 2.00 (dimensionless)"
+    assert cloud_panels.titles(reel(recorded(), Camera(), 3))[1] == "flow time t = 2.00"
 
 
 def test_title__tells_near_times_apart():
     words = cloud_panels.titles(reel(recorded(times=np.array([100.0, 100.01, 100.02])), Camera(), 3))
-    assert words[1] == "flow time t = 100.01 (dimensionless)"
+    assert words[1] == "flow time t = 100.01"
 
 
 def test_dots__stand_where_the_particles_are_with_their_sign_and_weight():
@@ -234,12 +288,67 @@ def test_histogram__is_the_weighted_density_of_each_sign():
 
 def test_density__of_a_plane_integrates_to_one():
     shown = reel(recorded(500), Camera(density=True), 6)
-    height = cloud_panels.density(shown, shown.tracks[0])
-    cell = np.prod((shown.box[1] - shown.box[0]) / cloud_panels.CELLS)
+    height = density.density(shown.tracks[0], shown.box)
+    cell = np.prod((shown.box[1] - shown.box[0]) / density.CELLS)
     np.testing.assert_allclose(height.sum(axis=(1, 2)) * cell, 1.0)
-    (mesh,), panel = drawn(recorded(500), at=2, camera=Camera(density=True))
-    np.testing.assert_array_equal(mesh.get_array().filled(0.0), height[2].T)
-    assert mesh.get_clim() == (0.0, height.max()) and panel.get_xlim() == tuple(shown.box[:, 0])
+
+
+def test_density__of_a_plane_is_that_of_the_law():
+    """A normal law by 100 x 100 nodes, three or four to a cell: a histogram shows the lattice, the density does not."""
+    edge = norm.ppf((np.arange(100) + 0.5) / 100)
+    points = np.stack(np.meshgrid(edge, edge), axis=-1).reshape(-1, 2)
+    box, share = np.array([[-3.0, -3.0], [3.0, 3.0]]), np.full(len(points), 1e-4)
+    (grid, _), cell = density.edges(box), (6.0 / density.CELLS) ** 2
+    middle = 0.5 * (grid[1:] + grid[:-1])
+    exact = norm.pdf(middle)[:, None] * norm.pdf(middle)
+    raw = np.histogramdd(points, [grid, grid], weights=share)[0] / cell
+    errors = [np.abs(each - exact).max() / exact.max() for each in (density.smoothed(points, share, box), raw)]
+    assert errors[0] < 0.08 and errors[1] > 3 * errors[0]
+
+
+def test_density__does_not_blur_two_clusters_into_one():
+    points = np.random.default_rng(0).standard_normal((4000, 2)) * 0.1 + np.repeat([[-5.0, 0.0], [5.0, 0.0]], 2000, 0)
+    height = density.smoothed(points, np.full(4000, 1 / 4000), np.array([[-6.0, -1.0], [6.0, 1.0]]))
+    across = height.max(axis=1)
+    assert across[20:44].max() < 1e-6 * across.max()
+
+
+@pytest.mark.parametrize(
+    ("runs", "camera", "binned"),
+    [
+        ({"M = 20": recorded(20), "limit": recorded(300)}, Camera(), [False, True]),  # the last and larger one
+        ({"limit": recorded(300), "M = 20": recorded(20)}, Camera(), [False, False]),
+        (recorded(300, config='{"start": {"nodes": 300}}'), Camera(), [True]),
+        (recorded(20, config='{"start": {"nodes": 300}}'), Camera(), [False]),
+        (pair(), Camera(density=False), [False, False]),
+        (pair(), Camera(density=True), [True, True]),
+        (pair(d=1), Camera(density=False), [True, True]),
+    ],
+)
+def test_density__is_drawn_of_the_limit(runs, camera, binned):
+    shown = reel(runs, camera, 2)
+    assert [track.binned for track in shown.tracks] == binned
+    words = cloud_panels.description(shown)
+    assert ("kernel density" in words) == (any(binned) and shown.box.shape[1] == 2)
+
+
+def test_trajectories__lead_from_the_start_to_where_the_dots_are():
+    table = recorded(20)
+    (trails, dots), _ = drawn({"a": table}, at=3, camera=Camera(trajectories=True))
+    ends = sorted(tuple(way[-1]) for way in trails.get_segments())
+    assert ends == sorted(map(tuple, dots.get_offsets().tolist()))
+    assert {len(way) for way in trails.get_segments()} == {4}
+    starts = sorted(tuple(way[0]) for way in trails.get_segments())
+    assert starts == sorted(map(tuple, table["position"].values[0].tolist()))
+
+
+def test_directions__are_rays_on_the_plane_that_is_shown():
+    axes, directions = np.eye(3)[:, [2, 0]], np.array([[3.0, 5.0, 4.0], [0.0, 1.0, 0.0]])
+    artists, panel = drawn({"a": recorded(d=3)}, camera=Camera(axes=axes, directions=directions))
+    (ray,) = artists[1:]  # the second one is at right angles to the plane
+    (x0, x1), (y0, y1) = ray.get_data()
+    assert (x0, y0) == (0.0, 0.0) and y1 / x1 == pytest.approx(3.0 / 4.0) and x1 > 0
+    assert max(x1, y1) > max(panel.get_xlim()[1], panel.get_ylim()[1])
 
 
 def test_graph__shows_g_of_every_run_over_the_inputs():
@@ -278,14 +387,14 @@ def test_still__is_a_row_a_run_and_a_column_a_time(tmp_path, d):
     assert paths == [tmp_path / "a.png", tmp_path / "a.svg"]
     assert imread(paths[0]).shape[:2] == (990, 990)
     page = paths[1].read_text()
-    for words in ("t = 2.00 (dimensionless)", "M = 20", "limit"):
+    for words in ("t = 2.00", "M = 20", "limit"):
         assert f">{words}<" in page
 
 
 def test_pictures__leave_matplotlib_s_settings_alone(tmp_path):
-    before = dict(matplotlib.rcParams)
+    before = matplotlib.rcParams.copy()  # a dict of it would look for a backend, in pyplot
     movies.still(recorded(), tmp_path / "a.svg", frames=1)
-    assert dict(matplotlib.rcParams) == before
+    assert matplotlib.rcParams.copy() == before
 
 
 moving = recorded(config='{"method": "FisherRao(step=0.1, rate=1.0)"}')
@@ -305,6 +414,9 @@ REFUSED = {
     "weights": ({"a": recorded()}, {"weights": {"a": -np.ones(20)}}, "finite and >= 0"),
     "moving weights": (moving, {}, "weights that move must be recorded or given: got FisherRao"),
     "axes": (recorded(), {"camera": Camera(axes=np.eye(3))}, r"shape \(2, 2\) or \(2, 1\): got \(3, 3\)"),
+    "directions": (recorded(), {"camera": Camera(directions=np.eye(3))}, r"shape \(k, 2\): got \(3, 3\)"),
+    "size": (recorded(), {"size": (0.1, 3.0)}, r"`size\[0\]` must be a finite number from 1 to 40"),
+    "dpi": (recorded(), {"dpi": 0}, "`dpi` must be a finite number from 20 to 600"),
     "no g": (recorded(), {"inputs": np.arange(5.0)}, "must be recorded: got no prediction"),
     "inputs": (recorded(n=5), {"inputs": np.arange(4.0)}, r"shape \(5,\): got \(4,\)"),
     "start alone": (recorded(times=np.zeros(1)), {"camera": Camera("log")}, "needs a time after 0: got t = 0"),
@@ -320,7 +432,7 @@ def test_movie__refuses(tmp_path, runs, options, message):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("make", "name"), [(movies.movie, "a.mp4"), (movies.movie, "a"), (movies.still, "a.gif")])
+@pytest.mark.parametrize(("make", "name"), [(movies.movie, "a.avi"), (movies.movie, "a"), (movies.still, "a.gif")])
 def test_path__has_the_suffix_of_what_is_written(tmp_path, make, name):
     with pytest.raises(mf.InputError, match="`path` must end in"):
         make(recorded(), tmp_path / name)

@@ -25,6 +25,8 @@ from particles.experiments.claims import Settings, Study, at_most, below, vacuou
 from particles.experiments.plan import plan
 from particles.experiments.sweep import run_sweep
 from particles.plotting.style import panels
+from particles.population.observables import OBSERVABLES
+from particles.report.formulas import formulas
 
 NASTY = [
     "<script>alert(1)</script>",
@@ -351,7 +353,10 @@ def check_harmless(page):
     known = (
         "html head meta title link style body a header p h1 nav ul li main aside strong section h2 div table caption "
     )
-    known += "thead tr th tbody td span figure img figcaption b button label input output script pre code"
+    known += (
+        "thead tr th tbody td span figure img figcaption b button label input output script pre code details summary "
+    )
+    known += "math mrow mi mo mn msub msup msubsup mfrac msqrt mspace"
     assert {tag for tag, _ in reader.tags} <= set(known.split())
     scripts = [attrs for tag, attrs in reader.tags if tag == "script"]
     assert sum(not attrs for attrs in scripts) == 1 and all(
@@ -359,6 +364,55 @@ def check_harmless(page):
     )
     assert not any(name.startswith("on") or name == "style" for _, attrs in reader.tags for name in attrs)
     assert len(reader.of("h1")) == 1 and text.rstrip().endswith("</html>")
+
+
+def test_report__begins_with_the_verdict_and_the_figures(swept_page):
+    _, reader = swept_page
+    sections = [attrs["id"] for attrs in reader.of("section")]
+    assert sections == ["theory", "figures", "cloud", "numbers", "run", "faults", "origin", "again"]
+
+
+def test_report__shows_the_settings_that_play_a_part(swept, swept_page):
+    """Those of the file and which problem it is; no radius of a law that has none."""
+    _, reader = swept_page
+    shown = {row[0]: row[1] for row in rows(reader, "setting")} | {
+        row[0]: row[1] for table in reader.tables for row in table[1:] if table[0] == ["setting", "value"]
+    }
+    assert shown["network.activation"] == "tanh" and shown["loss"] == "squared"
+    assert shown["start.count"] == "8, 16, 32 (an axis)" and "256 and 512" in shown["limit.nodes"]
+    given = mf.open_run(next((swept[1] / "runs").glob("*.h5"))).dataset.mf.config
+    assert "radius" in given["law"] and "split_seed" in given["data"]
+    assert not {"law.radius", "law.low", "data.split_seed", "method.average"} & shown.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "tags", "words"),
+    [
+        ("distance ~ M^-0.491, 95%", {"msup"}, "distance ~ M\u22120.491, 95%"),
+        ("times sqrt(M)", {"msqrt"}, "times M"),
+        ("L_n and g_inf", {"msub"}, "Ln and g\u221e"),
+        ("a run of M neurons, step_size", set(), "a run of M neurons, step_size"),
+        ("(int |b - b_1|^2 dmu)^(1/2)", {"msup", "msub"}, None),
+    ],
+)
+def test_formulas__are_mathematics_and_the_rest_is_text(text, tags, words):
+    reader = Reader(str(formulas(text)))
+    assert tags <= {tag for tag, _ in reader.tags} and bool(reader.of("math")) == bool(tags)
+    if words is not None:
+        assert "".join(reader.text) == words
+
+
+@pytest.mark.parametrize("name", OBSERVABLES)
+def test_formulas__of_observables_have_no_letters_for_signs(name):
+    """No `int`, `alpha` or power of a formula in letters is left outside of the mathematics."""
+    text = str(formulas(OBSERVABLES[name].long_name))
+    assert not re.search(r"\bint\b|\balpha\b|\^|\bdmu\b|<=", re.sub(r"<math.*?</math>", "", text))
+
+
+@pytest.mark.parametrize("nasty", [*NASTY, "M^-1<b>", "g_<i>", "$x$ \\frac M^(<script>)"])
+def test_formulas__escape_what_is_around_them(nasty):
+    known = {"math", "mrow", "mi", "mo", "mn", "msub", "msup"}
+    assert {tag for tag, _ in Reader(str(formulas(nasty))).tags} <= known
 
 
 @pytest.mark.slow  # dozens of figures

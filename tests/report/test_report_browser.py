@@ -154,10 +154,39 @@ def test_page__does_not_scroll_sideways_on_a_phone(visit, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_page__has_no_table_or_figure_to_scroll_sideways_on_a_phone(visit, kind):
+    page = visit(kind, viewport={"width": 400, "height": 800})
+    page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true; })")
+    wide = page.eval_on_selector_all(
+        ".scroll, .paper, main",
+        "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.innerHTML)",
+    )
+    assert not [each[:300] for each in wide]
+
+
+def test_page__draws_formulas_as_mathematics(visit):
+    """A power stands higher than its base, whatever the fonts."""
+    page = visit("sweep")
+    base, power = (page.locator(f".lead math msup > :nth-child({place})").bounding_box() for place in (1, 2))
+    assert power["y"] < base["y"] and power["x"] >= base["x"] + base["width"] - 1
+
+
+def test_table__keeps_the_formula_of_a_heading_that_sorts(visit):
+    assert visit("sweep").locator("th button msqrt").count() == 1
+
+
+@pytest.mark.parametrize("width", [1000, 400])
+def test_figures__of_a_phone_have_one_panel(visit, width):
+    page = visit("sweep", viewport={"width": width, "height": 800})
+    assert page.locator(".large-screen").first.is_visible() == (width > 640)
+    assert page.locator(".small-screen").first.is_visible() == (width <= 640)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_page__links_lead_somewhere(visit, kind):
     page = visit(kind)
     ends = page.eval_on_selector_all("a", "all => all.map(one => one.getAttribute('href'))")
-    assert len(ends) == 8
+    assert len(ends) == 9
     assert all(end.startswith("#") and page.locator(end).count() == 1 for end in ends)
 
 
@@ -259,7 +288,7 @@ def test_film__goes_where_the_keys_say(visit, kind):
     page.locator("#film-time").focus()
     page.keyboard.press("End")
     words = page.locator("#film-title").text_content()
-    assert words.startswith("flow time t = ") and words != "flow time t = 0.00 (dimensionless)"
+    assert words.startswith("flow time t = ") and words != "flow time t = 0.00"
     assert page.locator("#film-time").get_attribute("aria-valuetext") == words
     assert words in page.locator("#film canvas").first.get_attribute("aria-label")
     assert seen(page) != before
@@ -281,11 +310,19 @@ def test_page__prints_with_pictures_instead_of_the_film(visit):
     assert not page.locator("nav").is_visible()
 
 
+def test_page__prints_what_is_folded(visit):
+    page = visit("run")
+    assert not page.locator("#run table").first.is_visible()
+    page.pdf()
+    assert page.locator("#run table").first.is_visible()
+
+
 def test_configuration__is_copied_whole(visit):
     from playwright.sync_api import expect
 
     page = visit("sweep")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("summary", has_text=".toml").click()
     page.get_by_role("button", name="Copy the configuration").click()
     expect(page.locator("#announcement")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == page.locator("#config").text_content()
