@@ -28,7 +28,7 @@ __all__ = ["load", "read", "teacher"]
 TEACHER, TEACHER_SIGNS = "teacher", ("positive", "random")
 
 
-class _Network(Protocol):
+class Predictor(Protocol):
     """What gives targets: `mf.Network`."""
 
     @property
@@ -38,7 +38,7 @@ class _Network(Protocol):
 
 
 def teacher(
-    net: _Network,
+    net: Predictor,
     law: Law,
     inputs: Law,
     count: int,
