@@ -27,7 +27,7 @@ __all__ = ["load", "read", "teacher"]
 TEACHER, TEACHER_SIGNS = "teacher", ("positive", "random")
 
 
-class _Network(Protocol):
+class Predictor(Protocol):
     """What gives targets: `mf.Network`."""
 
     @property
@@ -37,7 +37,7 @@ class _Network(Protocol):
 
 
 def teacher(
-    net: _Network,
+    net: Predictor,
     law: Law,
     inputs: Law,
     count: int,
