@@ -40,7 +40,7 @@ autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 100
 nitpick_ignore_regex = [
     ("py:class", r"(collections|numpy|pathlib|xarray)\..*"),  # their pages are not ours, and nothing is fetched
-    ("py:class", "ArrayLike|Event|Figure|LinearOperator|Runs"),  # imported for type checking only
+    ("py:class", "ArrayLike|Axes|Event|LinearOperator|Runs"),  # imported for type checking only
     (
         "py:class",
         r"particles\..*\.(BlockView|Drift|Lengths|Method|Noise|Population|Predictor|Problem|Profile|Purpose|Regulariser|Sample|Scene|Schedule|Stage|StoredMeasure)",
