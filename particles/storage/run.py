@@ -141,10 +141,10 @@ class Run:
         Examples
         --------
         >>> data = mf.Dataset([[10.0, 0.0], [0.0, 10.0], [20.0, 10.0]], [300.0, 100.0, 200.0])
-        >>> net, start = mf.Network("tanh", bias=True), mf.Gaussian(3).sample(64, seed=0, signs="random")
-        >>> descent = mf.GradientDescent(1.0)
-        >>> run = mf.simulate(net, start, data.scaled("standard", "standard"), descent, steps=500)
-        >>> run.predict([[10.0, 0.0], [0.0, 10.0]]).round(-1)
+        >>> net, start = mf.Network("relu", bias=True), mf.Gaussian(3).sample(64, seed=0, signs="random")
+        >>> descent = mf.GradientDescent(0.5)
+        >>> run = mf.simulate(net, start, data.scaled("standard", "standard"), descent, steps=200)
+        >>> run.predict([[10.0, 0.0], [0.0, 10.0]]).round(3)
         array([300., 100.])
         >>> again = mf.open_run(run.save("run.h5"))
         >>> bool((again.predict(data.x) == run.predict(data.x)).all())
