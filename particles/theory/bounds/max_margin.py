@@ -99,7 +99,7 @@ def margin(
     .. math::
 
         \gamma = \max_{|v(b)| \le 1} \min_i \; y_i \int \partial_b \sigma(b \cdot x_i) \cdot v(b) \, d\mu_0(b)
-               = \min_{p} \sum_r w_r \left| \sum_i p_i y_i s_r \sigma'(b_r \cdot x_i) x_i \right|
+               = \min_{p} \sum_r w_r \Bigl| \sum_i p_i y_i s_r \sigma'(b_r \cdot x_i) x_i \Bigr|
 
     with p in the simplex. Any field bounds gamma from below and any p from above. A step of the interior-point method
     costs 2 n^2 M + 8 n M d flops, and n M numbers are held five times. No flow time is involved: (7) has no output
