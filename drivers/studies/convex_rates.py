@@ -36,7 +36,7 @@ class Convex(Settings):
 
 
 class Problem:
-    """A data set and its parabola in flow time: curvature from `strong` to `smooth`, least value `best`."""
+    """A data set and its parabola in flow time: curvature from `strong` to `smooth`, smallest value `best`."""
 
     def __init__(self, settings, n):
         M, chance = settings.features, np.random.default_rng(0)  # one teacher and one endless sample for every n
@@ -66,7 +66,7 @@ class Problem:
 
 
 def against_time(settings):
-    """Gaps over t, (k,) iterations and (k, seeds) each: falling steps, a constant step, and its average."""
+    """Gaps against t, (k,) iterations and (k, seeds) each: falling steps, a constant step, and its average."""
     problem, columns = Problem(settings, settings.n), []
     for seed in range(settings.seeds):
         t, falling, _ = problem.gaps(mf.SGD(problem.falling(), seed=seed), settings.steps)
@@ -132,7 +132,7 @@ def main():
         at_most("gap of SGD with steps c/(t + t0), power of t + t0", "2 [13, 14]", -1.0, *fits["steps c/t"][:3]),
         at_most("gap of the averaged iterates, power of t", "2 [15]", -1.0, *fits["constant step, averaged"][:3]),
         within("gap of those iterates themselves, power of t", "2 [15]", 0.0, *fits["constant step"][:3]),
-        below("averaged gap over the iterates' own", "2 [15]", 0.1, 1.0 / ratio),
+        below("gap of the average / gap of the iterates", "2 [15]", 0.1, 1.0 / ratio),
         within("GD's gradients to eps, power of n", "2", 1.0, *grows[:3]),
         at_most("SGD's gradients to eps, power of n", "2", 0.0, *stays[:3]),
     ]

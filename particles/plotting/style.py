@@ -185,7 +185,7 @@ def described(figure: "Figure") -> str:
     """What a figure shows, in words for who cannot see it: of each panel its title, axes and series."""
     parts = []
     for axes in figure.axes:
-        across = " over ".join(filter(None, (axes.get_ylabel(), axes.get_xlabel())))
+        across = " against ".join(filter(None, (axes.get_ylabel(), axes.get_xlabel())))
         names = [name for name in axes.get_legend_handles_labels()[1] if not name.startswith("_")]
         parts.append(": ".join(_spoken(part) for part in (axes.get_title(), across, "; ".join(names)) if part))
     return ". ".join(filter(None, parts)) + "."

@@ -1,4 +1,4 @@
-"""Every recorded number that is one a time, drawn over flow time: one figure each."""
+"""Every recorded quantity that is one number at each time, drawn against flow time: one figure each."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -109,4 +109,4 @@ def _description(name: str, lines: list[Curve]) -> str:
         ends = f"from {line.value[seen[0]]:.3g} at t = {line.place[seen[0]]:.3g}"
         ends += f" to {line.value[seen[-1]]:.3g} at t = {line.place[seen[-1]]:.3g}"
         parts.append(f"{line.label}: {ends}" if line.label else ends)
-    return f"{name} over flow time, {'; '.join(parts)}."
+    return f"{name} against flow time, {'; '.join(parts)}."

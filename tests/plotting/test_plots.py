@@ -269,7 +269,7 @@ def test_dots__of_a_large_cloud_are_2000_drawn_by_weight():
 
 
 def test_figure__says_what_it_shows(printed):
-    told = "Distance of predictions from the limit: sup_t |g_M - g_infty|_n over neurons M: fit M^("
+    told = "Distance of predictions from the limit: sup_t |g_M - g_infty|_n against neurons M: fit M^("
     assert told in Image.open(printed[0] / "a.png").text["Description"]
     assert told in (printed[0] / "a.svg").read_text()
 
