@@ -1,10 +1,12 @@
-"""What classification takes (section 3.3, Theorem 3): the smallest M, T and n whose test error is at most eps.
+r"""What classification takes (section 3.3, Theorem 3): the smallest M, T and n whose test error is at most eps.
 
-Claims: Theorem 3 is sufficient, so its powers of 1/eps bound the measured ones from above: for P[Y g(X) <= 0] <= eps
-(i) M = Omega(eps^(-1/(1-beta))), T = Omega(eps^-2), n = Omega~(eps^-4) do at any beta in [0, 1), and (ii) M =
-Theta~(eps^(-3/2)), T = Theta~(eps^-1), n = Omega~(eps^-2) at beta = 0. In flow time the steps eps^-2 / T of (i), with T
-at its smallest, and Theta(1/M) M of (ii) are constants. One of M, T, n is varied while the others are generous; M and n
-are the smallest from which on every larger one on the ladder does, T the first iteration that does.
+Claims: Theorem 3 is sufficient, so its powers of $1/\epsilon$ bound the measured ones from above; for $\mathbb{P}[Y
+g(X) \le 0] \le \epsilon$ (i) $M = \Omega(\epsilon^{-1/(1 - \beta)})$, $T = \Omega(\epsilon^{-2})$, $n =
+\widetilde{\Omega}(\epsilon^{-4})$ are enough at any $\beta$ in $[0, 1)$; (ii) $M =
+\widetilde{\Theta}(\epsilon^{-3/2})$, $T = \widetilde{\Theta}(\epsilon^{-1})$, $n = \widetilde{\Omega}(\epsilon^{-2})$
+are enough at $\beta = 0$. In flow time the steps eps^-2 / T of (i), with T at its smallest, and Theta(1/M) M of (ii)
+are constants. One of M, T, n is varied while the others are generous; M and n are the smallest from which on every
+larger one on the ladder does, T the first iteration that does.
 
 The labels are y = sign(q(x)), q(x) = x_1 x_2 + x_3 x_4 + ..., on the sphere in R^d where |q(x)| >= gap. What was found:
 M does not grow, 8 neurons (12 for one seed) do for every eps, so the theorem's M is far from necessary here; n grows as

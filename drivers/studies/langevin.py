@@ -1,14 +1,13 @@
-"""Mean-field Langevin (section 3.4 with entropy): its stationary law, how fast it comes, and its error in M.
+r"""Mean-field Langevin (section 3.4 with entropy): its stationary law, how fast it comes, and its error in M.
 
-Claims: the particles' law tends to the Gibbs measure mu* ~ exp(-V_mu* / tau), found independently by the dual
-problem, at every temperature; the free energy minus its minimum lies below the duality gap of the proximal Gibbs
-measure, and falls at least exponentially, with the log-Sobolev rate 2 tau alpha that Holley and Stroock's argument
-guarantees (Nitanda, Wu, Suzuki 2022; Chizat 2022), far slower than what is seen; the mean squared error of M neurons is
-O(1/M) uniformly in time (Suzuki, Wu, Nitanda 2023, "Convergence of mean-field Langevin dynamics: time and space
-discretization, stochastic gradient, and variance reduction"); particle dual averaging (Nitanda, Wu, Suzuki 2021) comes
-to the same free energy, and plain descent, which has no entropy, ends far above it. (Where the guaranteed rate is so
-small that the gap may stay as it is all through the run, to 2%, no run could fall short of it: it is printed beside the
-measured one, as vacuous.)
+Claims: the law of the particles tends to the Gibbs measure $\mu^* \propto e^{-V_{\mu^*} / \tau}$, computed
+independently by the dual problem, at every temperature; the free energy minus its minimum lies below the duality gap of
+the proximal Gibbs measure, and falls at least exponentially, with the log-Sobolev rate $2 \tau \alpha$ that the
+argument of Holley and Stroock guarantees (Nitanda, Wu, Suzuki 2022, and Chizat 2022), far more slowly than is seen; the
+mean squared error of $M$ neurons is $O(1/M)$ uniformly in time (Suzuki, Wu, Nitanda 2023); particle dual averaging
+(Nitanda, Wu, Suzuki 2021) comes to the same free energy, and plain descent, which has no entropy, ends far above it.
+(Where the guaranteed rate is so small that the gap may stay as it is all through the run, to 2%, no run could fall
+short of it: it is printed beside the measured one, as vacuous.)
 
 Neurons tanh(b x), b in R, so that the Gibbs measure has one dimension and its quadrature is the truth.
 

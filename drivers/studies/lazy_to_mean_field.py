@@ -1,9 +1,10 @@
-"""From the tangent kernel to the mean field (sections 3.1, 3.4): the output scale a_r = +-1/M^beta, beta from 0 to 1.
+r"""From the tangent kernel to the mean field (sections 3.1, 3.4): the output scale a_r = +-1/M^beta, beta from 0 to 1.
 
-Claims: in flow time the outputs begin to move at a speed that does not depend on beta; particles move by M^(beta - 1),
-so that they move at all in the limit only at beta = 1; for beta <= 1/2 the outputs stay within O(M^(-1/2)) of descent
-under the kernel H; at beta = 1 they stay within O(M^(-1/2)) of the mean-field limit, and away from that descent. The
-kernel drifts no more than particles do; with signs in pairs it drifts more slowly: to first order their parts cancel.
+Claims: in flow time the outputs begin to move at a speed that does not depend on $\beta$; particles move by $M^{\beta -
+1}$, so that they move at all in the limit only at $\beta = 1$; for $\beta \le 1/2$ the outputs stay within
+$O(M^{-1/2})$ of descent under the kernel $H$; at $\beta = 1$ they stay within $O(M^{-1/2})$ of the mean-field limit,
+and away from that descent. The kernel drifts no more than particles do; with signs in pairs it drifts more slowly: to
+first order their parts cancel.
 
 Published setting: Chizat, Oyallon, Bach, "On lazy training in differentiable programming" (2019), figure 2: a teacher
 of three unit ReLU neurons in R^100, 1000 samples on the sphere, students of 50 ReLU neurons in pairs of opposite signs

@@ -1,8 +1,8 @@
-"""Finite networks beside the mean-field limit (section 3.4): law of large numbers and propagation of chaos.
+r"""Finite networks beside the mean-field limit (section 3.4): law of large numbers and propagation of chaos.
 
-Claims: outputs, and each particle's distance from its twin in the limit, fall as M^(-1/2) at any time; on the line,
-where empirical measures converge that fast, so does W_2(mu_M, mu); one-sample SGD approaches the same limit as the root
-of its step, since the noise of a sample moves all neurons together and does not average out.
+Claims: outputs, and the distance of each particle from its twin in the limit, fall as $M^{-1/2}$ at any time; on the
+line, where empirical measures converge that fast, so does $W_2(\mu_M, \mu)$; one-sample SGD approaches the same limit
+as the root of its step, since the noise of a sample moves all neurons together and does not average out.
 
 Published setting: De Bortoli, Durmus, Fontaine, Simsekli, "Quantitative propagation of chaos for SGD in wide neural
 networks" (2020): ReLU without bias, output scale 1/M, batches of 100, widths 100 to 50 000, steps M^b in the paper's

@@ -1,4 +1,4 @@
-"""A quadratic target that the mean field learns and the tangent kernel cannot (sections 3.1 and 3.4).
+r"""A quadratic target that the mean field learns and the tangent kernel cannot (sections 3.1 and 3.4).
 
 Published setting: Ghorbani, Mei, Misiakiewicz, Montanari, "Limitations of lazy training of two-layers neural networks"
 (2019): d = 450, x ~ N(0, I), y = (sum_i gamma_i x_i^2 - sum_i gamma_i) / sqrt d with gamma_i ~ Exp(1) from numpy's
@@ -7,8 +7,8 @@ N neurons has a risk below that of the N largest gamma, and descent comes to it:
 R_0 of the zero function at N = 30, 67, 151, 227. Their tangent kernel at random weights is left with
 (1 - rho)^2 (1 - t) + (1 - rho) t, rho = N / d, t = (sum gamma)^2 / (d sum gamma^2): 0.901, 0.786, 0.551, 0.368.
 
-Claims: no risk is below the floor; SGD ends near it; the kernel's is the formula's within 0.01 (it holds as d grows).
-Risks are exact: f - y is a quadratic form of Gaussians.
+Claims: no risk is below the floor; SGD ends near it; the risk of the kernel is that of the formula within 0.01 (it
+holds as $d$ grows). Risks are exact: f - y is a quadratic form of Gaussians.
 
 What differs: the offset -sum gamma / sqrt d is learnt here, by one neuron more with a negative output weight and a bias
 as an input (which lowers no floor, the target's form being positive); and the step falls as c / (t + delay), from 20
