@@ -2,8 +2,8 @@ r"""Regression in the tangent-kernel regime (section 3.1, Theorem 1): ReLU, unit
 
 Claims: the loss stays below the contraction $(1 - \eta \lambda / n)^t$ at every $t$ [5]; particles move by
 $O(M^{-1/2})$, and as many activation patterns flip; the network leaves descent under $H$ by $O(M^{-1/2})$; the loss is
-$\epsilon$ within $\lVert H \rVert_F / \lambda_\infty \log(1/\epsilon)$ iterations [16], the constant taken as 1; $M =
-n^6 / \lambda_\infty^4$ neurons are enough, and too few are not. Theorem 1 is sufficient: what was enough here is
+$\epsilon$ within $\lVert H \rVert_F / \lambda_\infty \, \log(1/\epsilon)$ iterations [16], the constant taken as 1; $M
+= n^6 / \lambda_\infty^4$ neurons are enough, and too few are not. Theorem 1 is sufficient: what was enough here is
 printed beside what it asks for.
 
 The drift of the kernel since the start is bounded by M^(-1/2) as well, but falls faster, about as M^(-3/4): neurons of
@@ -79,7 +79,7 @@ def against_width(settings, problem):
     return found, t, np.array(apart)
 
 
-def to_contraction(loss, smallest, problem, t):
+def contraction_ratio(loss, smallest, problem, t):
     """The loss divided by L_n(w_1) (1 - eta lam / n)^t, lam the smallest eigenvalue seen: (counts, seeds, T)."""
     shrink = 1.0 - problem.rates.step * smallest.min(axis=-1, keepdims=True) / len(problem.data)
     return loss / (loss[..., :1] * shrink**t)
@@ -147,8 +147,8 @@ def main():
     problem = Problem(settings.dim, settings.n, settings.eps)
     found, t, apart = against_width(settings, problem)
     table, narrow = iterations(settings), last_losses(settings, problem)
-    ratio = to_contraction(found["loss"], found["lambda_min"], problem, t)
-    limit = to_contraction(found["loss"][-1:], np.full((1, 1, 1), problem.rates.smallest), problem, t)
+    ratio = contraction_ratio(found["loss"], found["lambda_min"], problem, t)
+    limit = contraction_ratio(found["loss"][-1:], np.full((1, 1, 1), problem.rates.smallest), problem, t)
     powers = {name: fit_exponent(settings.counts, found[name].max(axis=-1))[:3] for name in found if name != "loss"}
     powers["start"] = fit_exponent(settings.counts, apart)[:3]
     enough = [M for M, row in zip(settings.narrow, narrow, strict=True) if (row <= settings.eps).all()]
