@@ -1,7 +1,7 @@
 r"""Averaged SGD at its optimal rate (section 3.2, Theorem 2): fresh samples, a pull to the start, the mean of iterates.
 
 Claims: with $\lambda = T^{-\beta / (2 r \beta + 1)}$ and $4 (6 + \lambda) \eta = 1$ the excess risk is at most $\alpha
-\, T^{-2 r \beta / (2 r \beta + 1)} (1 + \lVert \Sigma^{-r} g \rVert^2)$, where $\beta = 1 + 1/(d - 1)$ for ReLU; a
+ T^{-2 r \beta / (2 r \beta + 1)} (1 + \lVert \Sigma^{-r} g \rVert^2)$, where $\beta = 1 + 1/(d - 1)$ for ReLU; a
 network of $M$ neurons is away from that by $M^{-1/2}$; the last iterate, for contrast, stays at the noise of its step.
 
 The theorem bounds the worst target of a ball |Sigma^-r g| <= R. So beside one fixed target, which satisfies the

@@ -2,9 +2,9 @@ r"""Rates of convex descent (section 2): SGD's O(1/t), averaging with larger ste
 
 Claims: with steps $c / (t + t_0)$ the expected gap $f(w_t) - f^*$ falls as $1 / (t + t_0)$; the average of the iterates
 does as well with a constant step, which leaves the iterates themselves at a distance [13, 14, 15]; to reach $\epsilon$,
-counted in gradients of a sample, gradient descent takes $O(n \, \log(1/\epsilon))$, which grows with $n$, and SGD
-$O(1/\epsilon)$, which does not. These are upper bounds: the average falls faster than 1/t, up to 1/t^2, for as long as
-it still forgets its start.
+counted in gradients of a sample, gradient descent takes $O(n \thinspace \log(1/\epsilon))$, which grows with $n$, and
+SGD $O(1/\epsilon)$, which does not. These are upper bounds: the average falls faster than 1/t, up to 1/t^2, for as long
+as it still forgets its start.
 
 Only the output weights of a network train here, so f is a parabola whose curvature and minimum are computed exactly.
 

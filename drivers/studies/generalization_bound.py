@@ -1,6 +1,6 @@
 r"""The generalisation bound (6) on real data (section 3.1 [3]): odd against even digits, 0 to 100% of labels shuffled.
 
-Claims: after long training the expected loss is at most $\sqrt{2 \, y^\top H^{-1} y / n}$; that number, which looks at
+Claims: after long training the expected loss is at most $\sqrt{2 y^\top H^{-1} y / n}$; that number, which looks at
 training labels alone, grows with the share of shuffled labels and orders problems as the test loss does. The loss is
 min((z - y)^2 / 2, 1), since (6) is for bounded ones. The second term of (6), O(sqrt(log(n / (lam_inf delta)) / n)), has
 no stated constant and is left out, which makes the claim stronger. A bound above 1/2, the loss of z = 0, says nothing,

@@ -1,10 +1,10 @@
 r"""Descent of the particles is a discretised gradient flow over measures (section 3.4 [2]).
 
-Claims: $L((\mathrm{id} + \xi)_\# \mu) = L(\mu) + \langle \nabla, \xi \rangle_\mu + O(\lVert \xi \rVert^2)$, so the
-remainder has power 2 in $\lVert \xi \rVert$; along the flow the loss falls by $\alpha^2 \int \lvert v \rvert^2 d\mu$
-per unit of time; descent with step $\eta$ leaves the flow by $O(\eta)$, Heun's steps by $O(\eta^2)$, and so on; $L$ is
-convex along mixtures $(1 - c) \mu + c \nu$, as the loss is convex in outputs, and it is not along lines between the
-particles of two networks, which is why minimisation over parameters is not convex.
+Claims: $L((\mathrm{id} + \xi)_\sharp \mu) = L(\mu) + \langle \nabla L, \xi \rangle_\mu + O(\lVert \xi \rVert^2)$, so
+the remainder has power 2 in $\lVert \xi \rVert$; along the flow the loss falls by $\alpha^2 \int \lvert v \rvert^2
+d\mu$ per unit of time; descent with step $\eta$ leaves the flow by $O(\eta)$, Heun's steps by $O(\eta^2)$, and so on;
+$L$ is convex along mixtures $(1 - c) \mu + c \nu$, as the loss is convex in outputs, and it is not along lines between
+the particles of two networks, which is why minimisation over parameters is not convex.
 
     python drivers/studies/gradient_flow.py [--quick]      full size: a minute; quick: a quarter of a minute
 """

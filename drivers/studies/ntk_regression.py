@@ -2,9 +2,9 @@ r"""Regression in the tangent-kernel regime (section 3.1, Theorem 1): ReLU, unit
 
 Claims: the loss stays below the contraction $(1 - \eta \lambda / n)^t$ at every $t$ [5]; particles move by
 $O(M^{-1/2})$, and as many activation patterns flip; the network leaves descent under $H$ by $O(M^{-1/2})$; the loss is
-$\epsilon$ within $\lVert H \rVert_F / \lambda_\infty \, \log(1/\epsilon)$ iterations [16], the constant taken as 1; $M
-= n^6 / \lambda_\infty^4$ neurons are enough, and too few are not. Theorem 1 is sufficient: what was enough here is
-printed beside what it asks for.
+$\epsilon$ within $\lVert H \rVert_F / \lambda_\infty \thinspace \log(1/\epsilon)$ iterations [16], the constant taken
+as 1; $M = n^6 / \lambda_\infty^4$ neurons are enough, and too few are not. Theorem 1 is sufficient: what was enough
+here is printed beside what it asks for.
 
 The drift of the kernel since the start is bounded by M^(-1/2) as well, but falls faster, about as M^(-3/4): neurons of
 opposite signs move in opposite directions, so to first order their flips cancel in K, and what is left is the scatter

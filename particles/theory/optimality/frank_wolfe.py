@@ -1,7 +1,7 @@
 """The best measure of all (3.4), atoms and weights: the method of Frank and Wolfe with fully corrective weights.
 
-L is convex in mu and its linear part is V, which is least at a single atom: that atom joins, and all weights are made
-the best ones anew. Every round proves itself, L(mu) - L(nu) <= int V dmu - min V.
+L is convex in mu and its linear part is V, which is smallest at a single atom: that atom joins, and all weights are
+optimised anew. Every round proves itself, L(mu) - L(nu) <= int V dmu - min V.
 """
 
 from collections.abc import Sequence
