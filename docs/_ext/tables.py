@@ -21,8 +21,8 @@ def _yes(value: object) -> str:
 def activations() -> Rows:
     heads = (
         "Activation",
-        r":math:`\sup |\sigma'|`",
-        r":math:`\sup |\sigma''|`",
+        r":math:`\sup \lvert \sigma' \rvert`",
+        r":math:`\sup \lvert \sigma'' \rvert`",
         "Assumption 1",
         "Assumption 2",
         "Kernel in closed form",
