@@ -1,4 +1,4 @@
-from . import theory as theory
+from . import sklearn as sklearn, theory as theory
 from .analysis.convergence import compare as compare
 from .analysis.coupling import coupled as coupled
 from .analysis.mean_field import MeanField as MeanField, ToleranceError as ToleranceError, mean_field as mean_field

@@ -28,3 +28,19 @@ class Console(console.Console):
         """A `Text` comes from prints by others while a bar is shown: it has lines."""
         lines = (Text(escaped(one.plain, keep="\n")) if isinstance(one, Text) else one for one in objects)
         super().print(*lines, **options)
+
+
+def duration(seconds: float) -> str:
+    """A time in words of two units at most; what is below a second is said so."""
+    whole = round(seconds)
+    if whole < 1:
+        return "less than a second"
+    for (large, length), (small, part) in (
+        (("d", 86400), ("h", 3600)),
+        (("h", 3600), ("min", 60)),
+        (("min", 60), ("s", 1)),
+    ):
+        if whole >= length:
+            rest = whole % length // part
+            return f"{whole // length} {large}" + (f" {rest} {small}" if rest else "")
+    return f"{whole} s"

@@ -13,7 +13,7 @@ import h5py
 import hypothesis
 import numpy as np
 import pytest
-from support import batch, compiled, studies
+from support import batch, compiled, naive, studies
 from xdist.scheduler import LoadScopeScheduling
 
 import particles as mf
@@ -50,7 +50,7 @@ def samples():
     def make(n=7, d=3, loss="squared", seed=0):
         random = np.random.default_rng([seed, n, d])
         x, y = random.standard_normal((n, d)), random.standard_normal(n)
-        return mf.Dataset(x, np.sign(y) if loss == "logistic" else y)
+        return mf.Dataset(x, np.sign(y) if loss in naive.LABELLED else y)
 
     return make
 

@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 
 import particles as mf
-from particles.data.dataset import Batches
+from particles.data.batches import Batches
 from particles.experiments.config import override, read_toml
 from particles.experiments.cost_model import Work, here, probed, sharded
 from particles.experiments.plan import plan

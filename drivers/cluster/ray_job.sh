@@ -17,7 +17,7 @@
 #   RAY_JOB_ARGS       more options of `ray job submit`
 #
 # What was tried: by hand against Ray 2.60 with its dashboard and a token, on one machine: to the end, a bad input (2),
-# TERM (75, with a checkpoint), a run that was killed (137). tests/test_batch.py runs it against a stand-in for the job
+# TERM (75, with a checkpoint), a run that was killed (137). tests/population/test_batch.py runs it against a stand-in for the job
 # server. Not tried: more than one machine, and a cluster behind TLS.
 
 set -euo pipefail

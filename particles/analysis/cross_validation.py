@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from particles.checks import real_array, whole
 from particles.data.dataset import Dataset
-from particles.data.scaling import scaled
 from particles.errors import DivergedError, InputError
 from particles.measures.laws import Gaussian
 from particles.measures.measure import Array
@@ -45,7 +44,7 @@ class Training:
 
     def held_out_loss(self, model: Model, train: Dataset, held: Dataset, seed: int) -> float:
         """The loss on `held` after the last step, inf if the run diverged: scaled by the training part alone."""
-        inside, outside = scaled(train, held, "standard")
+        inside = train.scaled("standard")
         start = Gaussian(train.x.shape[1] + 1, std=self.std).sample(model.neurons, seed, signs="random")
         net = Network(model.activation, beta=self.beta, bias=True)
         try:
@@ -58,7 +57,7 @@ class Training:
                 loss=self.loss,
                 record=("test_loss",),
                 record_every=[],
-                test=outside,
+                test=held.scaled_like(inside),
                 engine=Local(1),
             )
         except DivergedError:

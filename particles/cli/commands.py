@@ -5,22 +5,20 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from particles import machine
 from particles.cli import doctor, json_output, run as running, tables
 from particles.cli.json_output import Answer
 from particles.cli.main import BAD_INPUT, OK
 from particles.cli.parser import parser, wants_json
+from particles.cli.result_file import result_at
 from particles.console import Console
-from particles.errors import ParticlesError, StorageError
+from particles.errors import ParticlesError
 from particles.escapes import escaped
 from particles.experiments import build, memory
 from particles.experiments.config import ConfigError, folder_of, override, read_toml
 from particles.experiments.plan import Plan, plan
-
-if TYPE_CHECKING:
-    import xarray
+from particles.experiments.references import module_in
 
 
 def run(words: list[str]) -> int:
@@ -51,6 +49,10 @@ def _answer(console: Console, chosen: argparse.Namespace) -> Answer:
             return _new(console, chosen)
         case "show":
             return _show(console, chosen)
+        case "ls":
+            return _ls(console, chosen)
+        case "compare":
+            return _compare(console, chosen)
         case "report":
             return _report(console, chosen)
         case "doctor":
@@ -82,7 +84,8 @@ def _planned(path: Path, chosen: argparse.Namespace) -> Plan:
     override(raw, chosen.set)
     if chosen.modules:
         sys.path.insert(0, os.getcwd())  # as `python -m` does
-    return plan(raw, folder_of(path), str(path), chosen.modules)
+    modules = [module_in(Path(name)) if name.endswith(".py") else name for name in chosen.modules]
+    return plan(raw, folder_of(path), str(path), modules)
 
 
 def _plan(path: Path, chosen: argparse.Namespace, alone: bool = False) -> Plan:
@@ -134,39 +137,25 @@ def _new(console: Console, chosen: argparse.Namespace) -> Answer:
 
 
 def _show(console: Console, chosen: argparse.Namespace) -> Answer:
-    from particles.experiments.summary import FILE
-
-    path = chosen.path
-    if path.is_dir():
-        if not (path / FILE).is_file():
-            raise StorageError(
-                f"{path} holds no {FILE}. Give a sweep's folder, out/NAME, or a file under its runs/; "
-                "`particles run CONFIG` makes them."
-            )
-        path = path / FILE
-    tree = _result(path)
+    tree, path = result_at(chosen.path)
     tables.show(console, tree, path, plots=console.is_terminal if chosen.plots is None else chosen.plots)
     return Answer(OK, json_output.result(tree, path))
 
 
-def _result(path: Path) -> "xarray.DataTree":
-    """What `show` prints of a file: of a run without its last measure, which may be any number of particles."""
-    import xarray
+def _ls(console: Console, chosen: argparse.Namespace) -> Answer:
+    from particles.cli import inventory_table
+    from particles.experiments import inventory
 
-    from particles.experiments.summary import compared_in
-    from particles.storage import forms
-    from particles.storage.run_file import open_attributes, open_root, open_tree
+    results = inventory.entries(chosen.folder)
+    inventory_table.show(console, chosen.folder, results)
+    return Answer(OK, {"folder": chosen.folder, "results": [inventory_table.plain(entry) for entry in results]})
 
-    attrs = open_attributes(path)
-    if "config_hash" not in attrs:
-        raise StorageError(f"{path} is no result of this program. Give a file under runs/, a sweep.h5 or its folder.")
-    if "status" in attrs:
-        return xarray.DataTree(forms.checked_run(path, open_root(path)))
-    tree = open_tree(path)
-    forms.checked_sweep(path, tree.to_dataset())
-    for part in compared_in(tree):
-        forms.checked_comparison(path, part)
-    return tree
+
+def _compare(console: Console, chosen: argparse.Namespace) -> Answer:
+    from particles.cli import comparison_tables
+
+    first, second = (result_at(path) for path in (chosen.first, chosen.second))
+    return Answer(OK, comparison_tables.show(console, first, second))
 
 
 def _report(console: Console, chosen: argparse.Namespace) -> Answer:

@@ -6,18 +6,29 @@ from typing import Any
 
 from rich.table import Table
 
-from particles.console import Console
+from particles.console import Console, duration
 from particles.experiments.cost_model import Constants, Cost, best, here, probed, sharded
-from particles.experiments.memory import size
-from particles.experiments.placement import memory_here, work_in
+from particles.experiments.kernel_cost import KernelCost, kernel_cost
+from particles.experiments.memory import needs, size
+from particles.experiments.placement import (
+    Placement,
+    largest_of,
+    memory_here,
+    quickest,
+    seconds_here,
+    work_in,
+    works_in,
+)
 from particles.experiments.plan import Plan
 from particles.files.ownership import changeable_level
 from particles.kernels.cache import cache_folder, can_be_written, mistrust
 from particles.measures.blocks import blocks_of
 from particles.population.population import cores
-from particles.population.ray.connection import Node
+from particles.population.ray.connection import PRIVATE, Node
 from particles.population.ray.engine import Ray
 from particles.storage.provenance import provenance
+
+_RUN = 0.02  # seconds of a run besides its steps, whatever its size: its file, above all (docs/measured.md)
 
 
 def examine(console: Console, address: str | None) -> dict[str, Any]:
@@ -31,6 +42,7 @@ def examine(console: Console, address: str | None) -> dict[str, Any]:
     console.print(f"cpu {facts['cpu']}: {facts['cores']} cores, {memory:.1f} GiB of memory")
     console.print(f"compiled kernels: {_kept(facts['kernel_cache'])}; disk free here: {free:.1f} GiB")
     if address is not None:
+        console.print(f"{starting(address)} ...")
         with Ray(address=address).held() as machines:
             facts["machines"] = [{"id": machine.id, "cores": machine.cpus} for machine in machines]
             names = ", ".join(f"{machine.id[:8]} with {machine.cpus} cores" for machine in machines)
@@ -39,9 +51,8 @@ def examine(console: Console, address: str | None) -> dict[str, Any]:
 
 
 def costs(console: Console, plan: Plan, address: str | None, nodes: int | None, each: int | None) -> dict[str, Any]:
-    """Time, traffic and memory of the plan's largest run, here and on a cluster, by the model of scale."""
-    case = max(plan.cases, key=lambda one: one.particles * one.config.steps)
-    net, work = work_in(plan, case)
+    """Time, traffic and memory of the plan's largest run, here and on a cluster; then of all its runs."""
+    net, work = work_in(plan, largest_of(plan.cases))
     engine = Ray(address=address) if address else None
     machines: list[Node] = []
     if engine:
@@ -49,11 +60,12 @@ def costs(console: Console, plan: Plan, address: str | None, nodes: int | None, 
             known = probed(net, work, engine)
     else:
         known = probed(net, work)
-    many = nodes or max(1, len(machines))
+    many = nodes or max(1, len(machines))  # of a plan for a cluster that is not there
     cpus = each or min([machine.cpus for machine in machines], default=cores())
     console.print(_constants_text(known, measured=engine is not None))
     what = "one sample in a step" if work.one_sample else f"{work.n} samples"
-    console.print(f"{plan.name}: {work.M} particles, {what}, d = {work.d}, {work.steps} steps, {work.dtype}")
+    largest = f"{work.M} particles, {what}, d = {work.d}, {work.steps} steps, {work.dtype}"
+    console.print(f"{plan.name}: {len(plan.cases)} runs; the largest has {largest}")
     top = best(work, known, many, cpus)
     rows = {1: sharded(work, known, 1, cpus), top.shards: top}
     for count in (many // 4, many // 2, many):
@@ -72,7 +84,40 @@ def costs(console: Console, plan: Plan, address: str | None, nodes: int | None, 
     shard_costs = [{"shards": count, "threads": cpus, **_plain(cost)} for count, cost in sorted(rows.items())]
     return {"name": plan.name, "particles": work.M, "samples": work.n, "steps": work.steps} | {
         "here": {"threads": mine.threads, **_plain(mine)}, "shards": shard_costs, "best_shards": top.shards
-    }  # fmt: skip
+    } | _all_runs(console, plan, known, Placement("shards", top.shards, cpus, ""), top.step, many * cpus)  # fmt: skip
+
+
+def _all_runs(
+    console: Console, plan: Plan, known: Constants, away: Placement, step: float, all_cores: int
+) -> dict[str, Any]:
+    """What the whole sweep takes on this machine, what its largest run needs of memory, where the runs would go."""
+    mine, works = cores(), works_in(plan, plan.cases)
+    kernel = kernel_cost(plan, plan.cases)
+    steps = sum(here(work, known, 1).step * work.steps for work in works)
+    seconds = seconds_here(works, known, mine) + kernel.seconds / mine + _RUN * len(works)
+    need = max(needs(plan), key=lambda one: one.total)
+    where = quickest(plan, plan.cases, known, mine, all_cores, away, step) if away.shards * all_cores > mine else None
+    console.print(f"all {len(works)} runs on this machine, {mine} threads: {duration(seconds)}, without compiling")
+    if kernel.seconds:
+        console.print(kernel_words(kernel, steps))
+    console.print(f"memory of the largest run: {need}")
+    kind = where.kind if where else "here"
+    names = {"here": "on this machine", "tasks": "as tasks of the cluster", "shards": "one by one in shards"}
+    console.print(f"runs would go {names[kind]}" + (f": {where.why}" if where else ""))
+    facts = {"runs": len(works), "seconds": seconds, "kernel_seconds": kernel.seconds / mine}
+    return facts | {"needed_bytes": need.total, "where": kind}
+
+
+def kernel_words(cost: KernelCost, steps: float) -> str:
+    """What the tangent kernel's quantities cost, and how to lower it. steps: seconds of all steps, on one thread."""
+    ratio = f", {cost.seconds / steps:.2g} times as long as all steps" if steps > 0 else ""
+    matrices = f"{cost.matrices} Gram matrices take {duration(cost.seconds)} of one thread{ratio}"
+    return f"recording {', '.join(cost.names)}: {matrices}. To save time, give them a [[record]] with a larger `every`."
+
+
+def starting(address: str) -> str:
+    """What is said before Ray is started or joined, which takes seconds."""
+    return "starting Ray on this machine" if address == PRIVATE else f"connecting to Ray at {address}"
 
 
 def _kept(folder: Path | None) -> str:

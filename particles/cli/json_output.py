@@ -6,6 +6,8 @@
              least), memory_bytes (what this machine has)
     run      name, folder, status, exit_code, runs, files, comparison; gather likewise
     show     path, kind ("run" or "sweep"), status, events, axes, time, recorded, comparison, provenance, config
+    ls       folder, results: path, kind, modified, axes, runs, finished, diverged, bytes of each
+    compare  first, second (files), settings and exponents (name, first, second), last (where, quantity, first, second)
     report   file
     doctor   machine, plan (null without --plan)
     schema   the JSON schema itself

@@ -1,4 +1,4 @@
-"""The command `particles`: new, run, gather, check, show, report, doctor, schema.
+"""The command `particles`: new, run, gather, check, show, ls, compare, report, doctor, schema.
 
 Exit codes: 0 all is well; 1 a run diverged or failed; 2 bad input; 75 stopped by SIGTERM or SIGUSR1, run again to
 go on; 130 stopped by Ctrl-C, likewise.

@@ -13,7 +13,6 @@ import numpy as np
 from particles.data import table_file
 from particles.data.dataset import Dataset
 from particles.data.datasets import RELATIVE, arrays, checked_kind, two_classes
-from particles.data.scaling import scaled
 from particles.errors import InputError, StorageError, nearest
 from particles.escapes import escaped
 from particles.experiments import build
@@ -229,6 +228,6 @@ def _affordable(count: int, dim: int) -> tuple[int, int]:
 def _bound(data: Dataset, activation: str, chosen: str, std: float) -> float:
     """The largest step that theory allows at the start, on the inputs as they will be scaled."""
     net = Network(activation, beta=1.0, bias=True)
-    x = net.inputs(scaled(data, None, "standard")[0].x)
+    x = net.inputs(data.scaled("standard").x)
     step = stable_step(net, Gaussian(x.shape[1], std).sample(256, 0), x, loss(chosen))
     return step if math.isfinite(step) else 2.0

@@ -23,6 +23,7 @@ first steps:
   particles new mine --data my.csv    a configuration for your own data
   particles run mine.toml             run it; results go to out/mine
   particles show out/mine             tables and plots
+  particles ls                        all results in out/
   particles report out/mine           one HTML page with everything
 """
 
@@ -61,9 +62,11 @@ def parser() -> Parser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     new = commands.add_parser("new", help="write a configuration for a data file of your own")
     run = commands.add_parser("run", help="run a configuration; run it again to continue where it stopped")
-    gather = commands.add_parser("gather", help="combine the runs of a job array")
+    gather = commands.add_parser("gather", help="combine the runs of a job array whose last task could not")
     check = commands.add_parser("check", help="check a configuration and list what it would run")
     show = commands.add_parser("show", help="print the content of a result file or folder")
+    ls = commands.add_parser("ls", help="list the results in a folder")
+    compare = commands.add_parser("compare", help="print two results beside each other, and the settings that differ")
     report = commands.add_parser("report", help="write a run, a sweep or a study as one HTML page")
     doctor = commands.add_parser("doctor", help="resources of this machine and of a cluster, and the cost of a run")
     schema = commands.add_parser("schema", help="print the JSON schema of configurations, for editors")
@@ -86,20 +89,23 @@ def parser() -> Parser:
         command.add_argument("--no-figure", action="store_true", help="draw no figure")
     _run(run)
     _path(show, "path")
+    _path(ls, "folder", nargs="?", default=Path("out"), help="a folder with results (default: out)")
+    for name in ("first", "second"):
+        _path(compare, name, help="a sweep's folder, its sweep.h5, or a file under runs/")
     _path(report, "path", help="a file under runs/, a sweep's folder, or a study's file")
     _path(report, "--out", metavar="FILE", help="file of the page (default: report.html beside the result)")
     show.add_argument(
         "--plots", action=argparse.BooleanOptionalAction, help="small plots (default: on a terminal, not in a pipe)"
     )
-    for command in (new, run, gather, check, show, report, doctor, schema):
+    for command in (new, run, gather, check, show, ls, compare, report, doctor, schema):
         command.add_argument("--json", action="store_true", help="one JSON document on stdout, the rest on stderr")
     return top
 
 
 def _changes(command: argparse.ArgumentParser) -> None:
     several: dict[str, Any] = {"action": "append", "default": []}
-    command.add_argument("--set", metavar="KEY=VALUE", help="override a value: 'start.count=[64,256]'", **several)
-    text = "import your own module, whose objects the configuration names as MODULE:NAME"
+    command.add_argument("--set", metavar="KEY=VALUE", help="override a value: start.count=64,256", **several)
+    text = "import your own module or file.py, whose objects the configuration names as MODULE:NAME"
     command.add_argument("--import", dest="modules", metavar="MODULE", help=text, **several)
 
 
@@ -119,9 +125,7 @@ def _run(run: argparse.ArgumentParser) -> None:
     )
     run.add_argument("--shards", type=_positive, help="with --ray: processes that share the particles of one run")
     run.add_argument("--keep", type=_positive, default=0, metavar="K", help="never delete each K-th checkpoint")
-    run.add_argument(
-        "--part", type=_part, metavar="I/N", help="make only part I of N of the runs, I from 0 or from 1; then `gather`"
-    )
+    run.add_argument("--part", type=_part, metavar="I/N", help="make only part I of N of the runs, I from 0 or from 1")
     run.add_argument("--threads", type=_positive, help="number of cores (default: all); results do not depend on it")
     run.add_argument(
         "--checkpoint", type=_seconds, default=30.0, metavar="SECONDS", help="minimal time between checkpoints"

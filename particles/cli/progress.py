@@ -1,12 +1,12 @@
-"""What a person sees of a sweep as it goes: a bar on a terminal, a line every few seconds in a log."""
+"""What a person sees of a sweep as it goes: runs done and time left, as a bar on a terminal or as lines in a log."""
 
 import threading
 import time
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
-from particles.console import Console
+from particles.console import Console, duration
 from particles.experiments.parts import work_of
 from particles.experiments.plan import Case
 from particles.experiments.sweep import Outcome
@@ -22,6 +22,7 @@ class Ticker:
         self.bar: Progress | None = None
         self.lock = threading.Lock()
         self.at: dict[str, int] = {}
+        self.resumed: dict[str, int] = {}  # what of a run an earlier command had done
         self.total = self.runs = self.ended = 0
         self.began = self.spoke = time.monotonic()
         self.task: Any = None
@@ -36,36 +37,40 @@ class Ticker:
         self.console.print(f"{len(cases)} runs{kept}")
         if todo and self.console.is_terminal:
             self.bar = Progress(
-                TextColumn("runs"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.percentage:3.0f}%"),
-                TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=self.console,
-            )  # fmt: skip
-            self.task = self.bar.add_task("runs", total=len(todo), rate="")
+                BarColumn(), TextColumn("{task.percentage:3.0f}%  {task.description}"), console=self.console
+            )
+            self.task = self.bar.add_task(self._words(0.0, ""), total=1.0)
             self.bar.start()
 
     def step(self, case: Case, iteration: int, steps: int) -> None:
         """A run has taken another step; called from its thread."""
         now = time.monotonic()
         with self.lock:
-            self.at[case.key] = case.particles * iteration
+            done = case.particles * iteration
+            self.resumed.setdefault(case.key, done - case.particles)
+            self.at[case.key] = done
             if self.quiet or now - self.spoke < (0.2 if self.bar else LINE_SECONDS):
                 return
             self.spoke = now
-            done, took = sum(self.at.values()), now - self.began
-        rate = done / took if took > 0 else 0.0
+            done, new = sum(self.at.values()), sum(self.at.values()) - sum(self.resumed.values())
+        rate = new / (now - self.began) if now > self.began else 0.0
         share = done / self.total if self.total else 1.0
+        left = f", {duration((self.total - done) / rate)} left" if rate > 0 and done < self.total else ""
+        words = self._words(rate, left)
         if self.bar:
-            self.bar.update(self.task, completed=share * self.runs, rate=f"{rate:.2e} particle-steps/s")
+            self.bar.update(self.task, completed=share, description=words)
         else:
-            left = (self.total - done) / rate if rate else 0.0
-            text = (
-                f"{self.ended} of {self.runs} runs ended, {share:.0%}, {rate:.2e} particle-steps/s, {left:.0f} s left"
-            )
-            self.console.print(text)
+            self.console.print(f"{words} ({share:.0%})")
+
+    def _words(self, rate: float, left: str) -> str:
+        speed = f", {rate:.2e} particle-steps/s" if rate else ""
+        return f"{self.ended} of {self.runs} runs done{left}{speed}"
 
     def end(self, outcome: Outcome) -> None:
         """A run has ended."""
         with self.lock:
             self.ended += 1
+            self.at[outcome.case.key] = work_of(outcome.case)  # of a short run no step may have been seen
         if outcome.status in ("diverged", "failed"):
             self.console.print(f"{outcome.status}: {outcome.case}")
             self.console.print(outcome.message)
@@ -73,5 +78,6 @@ class Ticker:
     def close(self) -> None:
         """Take the bar away."""
         if self.bar:
-            self.bar.update(self.task, completed=self.ended)
+            share = 1.0 if self.ended == self.runs else None
+            self.bar.update(self.task, completed=share, description=self._words(0.0, ""))
             self.bar.stop()

@@ -9,20 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from particles.cli import json_output, tables
+from particles.cli import engines, json_output, tables
 from particles.cli.json_output import Answer
 from particles.cli.main import CODES, FAILED, OK
 from particles.console import Console
 from particles.errors import InputError, StorageError
-from particles.experiments import placement
 from particles.experiments.folder import settle
-from particles.experiments.parts import alone, beside_others, part_of
+from particles.experiments.parts import alone, beside_others, once_alone, part_of
 from particles.experiments.plan import Case, Plan
 from particles.experiments.records import Records
+from particles.experiments.summary import FILE as SWEEP
 from particles.experiments.sweep import Outcome, earlier, run_path, run_sweep
 from particles.files.atomic import write_whole
-from particles.population.population import Engine, Local
-from particles.population.ray.engine import Ray
+from particles.population.population import Engine
 
 if TYPE_CHECKING:
     from particles.experiments.summary import Summary
@@ -31,20 +30,23 @@ _NAMED = 5  # missing runs that are named
 
 
 def run(console: Console, plan: Plan, chosen: argparse.Namespace) -> Answer:
-    """Run what is not there yet and conclude; a part of a job array leaves that to `gather`."""
+    """Run what is not there yet and conclude; of the parts of a job array the last one does."""
     out: Path = chosen.out / plan.name
     _writable(out)
     with contextlib.ExitStack() as stack:
         todo, moment = _entered(stack, console, plan, out, chosen)
-        engines = _placed(stack, console, todo, chosen)
+        engines.announce(console, todo, chosen)
+        where = engines.engines_of(stack, console, todo, chosen)
         with moment:
             whole = _settled(plan, out)  # not before all options were found good
         records = None if chosen.part else Records(out)
-        outcomes, caught = _swept(console, todo, out, chosen, engines, records)
+        outcomes, caught = _swept(console, todo, out, chosen, where, records)
         if caught:
             console.print(f"stopped; run the same command again to continue. Results so far: {out}")
             return _answer(plan, out, outcomes, CODES[signal.Signals(caught[0])], "stopped", {})
         concluded = _conclude(console, whole, out, chosen.no_figure, records) if records else {}
+    if chosen.part:
+        concluded = _concluded_by_last(console, plan, out, chosen)
     return _judged(plan, out, outcomes, concluded)
 
 
@@ -85,8 +87,28 @@ def _entered(
     moment = stack.enter_context(beside_others(out))
     todo = plan._replace(cases=part_of(plan, *chosen.part))
     part = f"part {chosen.part.number} of {chosen.part.parts}: {len(todo.cases)} of {len(plan.cases)} runs"
-    console.print(f"{part}; then: particles gather {chosen.config}")
+    console.print(part)
     return todo, moment
+
+
+def _concluded_by_last(console: Console, plan: Plan, out: Path, chosen: argparse.Namespace) -> dict[str, Any]:
+    """Conclude a sweep of which this was the last part to end; parts that end together take turns.
+
+    Each part looks after it has left the folder, so that the last of them sees the runs of all.
+    """
+    left = sum(not run_path(out, case).is_file() for case in plan.cases)
+    if left:
+        console.print(f"{left} of {len(plan.cases)} runs are missing: the part that makes the last one writes {SWEEP}")
+        return {}
+    with contextlib.ExitStack() as stack:
+        if not once_alone(stack, out):
+            console.print(f"other tasks are at work in {out}; then: particles gather {chosen.config}")
+            return {}
+        records = Records(out)
+        if not all(earlier(case, out, records) for case in plan.cases):  # a file is damaged
+            console.print(f"a run is missing; then: particles gather {chosen.config}")
+            return {}
+        return _conclude(console, _settled(plan, out), out, chosen.no_figure, records)
 
 
 def _settled(plan: Plan, out: Path) -> Plan | None:
@@ -101,7 +123,7 @@ def _swept(
     todo: Plan,
     out: Path,
     chosen: argparse.Namespace,
-    engines: tuple[Engine | None, Engine | None],
+    where: tuple[Engine | None, Engine | None],
     records: Records | None,
 ) -> tuple[list[Outcome], list[int]]:
     """What became of the runs, and the signals that came meanwhile, which end them so that they can go on."""
@@ -116,7 +138,7 @@ def _swept(
     before = {number: signal.signal(number, ask_to_stop) for number in CODES}
     ticker, settings = Ticker(console, chosen.quiet), (chosen.threads, chosen.checkpoint, stop)
     try:
-        outcomes = run_sweep(todo, out, ticker, *settings, *engines, chosen.keep, bool(chosen.part), records)
+        outcomes = run_sweep(todo, out, ticker, *settings, *where, chosen.keep, bool(chosen.part), records)
     finally:
         ticker.close()
         for number, handler in before.items():
@@ -137,29 +159,6 @@ def _answer(
     document = {"name": plan.name, "folder": out, "status": status, "exit_code": code}
     document["runs"] = json_output.outcomes(outcomes, out)
     return Answer(code, document | {"files": [], "comparison": []} | concluded)
-
-
-def _placed(
-    stack: contextlib.ExitStack, console: Console, plan: Plan, chosen: argparse.Namespace
-) -> tuple[Engine | None, Engine | None]:
-    """Whose tasks the runs are, and where each one's particles go; None is this machine."""
-    if chosen.ray is None:
-        if chosen.shards or chosen.engine != "auto":
-            raise InputError("--shards and --engine need a cluster", "no --ray", 'Add --ray ADDRESS, or --ray "local".')
-        return None, None
-    ray = Ray(shards=chosen.shards, address=chosen.ray)
-    machines = stack.enter_context(ray.held())
-    out = chosen.out / plan.name
-    left = [case for case in plan.cases if not run_path(out, case).is_file()] or plan.cases
-    place = placement.place(plan, left, ray, machines, chosen.threads, chosen.engine)
-    where = {"here": "on this machine", "tasks": f"as tasks on {sum(m.cpus for m in machines)} cores of the cluster"}
-    where["shards"] = f"in {place.shards} shards of {place.threads} threads on the cluster"
-    console.print(f"runs go {where[place.kind]}: {place.why}")
-    if place.kind == "tasks":
-        return ray, Local(1)
-    if place.kind == "shards":
-        return Local(1), Ray(place.shards, place.threads, chosen.ray)
-    return None, None
 
 
 def _conclude(console: Console, plan: Plan | None, out: Path, no_figure: bool, records: Records) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles.checks import number, real_array
+from particles.data.scaling import UNSCALED, Scaling
 from particles.errors import InputError
 from particles.measures.laws import Law
 from particles.measures.measure import Array
@@ -27,6 +28,11 @@ class Dataset:
     ------
     InputError
         For other shapes, no samples, and values that are not finite.
+
+    Notes
+    -----
+    `scaled` remembers what it did to inputs and targets, so that `run.predict` takes raw inputs and gives outputs in
+    the units of raw targets. Of data that you scaled yourself nothing is remembered.
 
     References
     ----------
@@ -52,6 +58,7 @@ class Dataset:
             raise InputError("x and y must have one row a sample each", f"{len(self.x)} and {len(self.y)}", remedy)
         if self.x.size == 0:
             raise InputError("a data set needs at least one sample and one input", f"shape {self.x.shape}", "")
+        self.scaling: Scaling = UNSCALED
 
     def __len__(self) -> int:
         return len(self.x)
@@ -86,7 +93,73 @@ class Dataset:
             raise InputError("both parts of a split need a sample", f"{held} of {len(self)}", "Change the share.")
         order = generator(checked_seed(seed), Purpose.SPLIT).permutation(len(self))
         kept, out = np.sort(order[held:]), np.sort(order[:held])
-        return Dataset(self.x[kept], self.y[kept]), Dataset(self.x[out], self.y[out])
+        first, second = (_with(self.scaling, self.x[part], self.y[part]) for part in (kept, out))
+        return first, second
+
+    def scaled(self, scale: str = "standard", target_scale: str | None = None) -> "Dataset":
+        """The same samples, scaled by what they are themselves.
+
+        Parameters
+        ----------
+        scale
+            Of the inputs: "standard" (mean 0 and variance 1 of each input), "unit" (every sample has norm 1) or "none".
+        target_scale
+            "standard" for targets of mean 0 and variance 1; None, the default, leaves them as they are.
+
+        Returns
+        -------
+        Dataset
+            The scaled samples. `run.predict` of a run on them applies and undoes the same.
+
+        Raises
+        ------
+        InputError
+            For another word, data that are scaled already, an input of norm 0 ("unit"), and equal targets.
+
+        Examples
+        --------
+        >>> train, test = mf.Dataset(np.arange(10.0).reshape(5, 2), np.arange(5.0)).split(test=0.4)
+        >>> train = train.scaled("standard", target_scale="standard")
+        >>> test = test.scaled_like(train)
+        >>> round(float(train.y.mean()), 12), round(float(train.y.std()), 12)
+        (0.0, 1.0)
+        """
+        return self._scaled(Scaling.of(self.x, self.y, scale, target_scale))
+
+    def scaled_like(self, train: "Dataset") -> "Dataset":
+        """The same samples, scaled as others were: by the means and spreads of those.
+
+        Parameters
+        ----------
+        train
+            Samples from `scaled`, or from `mf.datasets.read` or `load` with a `scale`.
+
+        Returns
+        -------
+        Dataset
+            The scaled samples.
+
+        Raises
+        ------
+        InputError
+            For another number of inputs, and for data that are scaled already.
+        """
+        if self.x.shape[1] != train.x.shape[1]:
+            got = f"{self.x.shape[1]} and {train.x.shape[1]}"
+            raise InputError("data that are scaled alike must have the same inputs", got, "Choose the same columns.")
+        return self._scaled(train.scaling)
+
+    def _scaled(self, scaling: Scaling) -> "Dataset":
+        if self.scaling != UNSCALED and scaling != UNSCALED:
+            raise InputError("data can be scaled once", "data that are scaled", "Begin with the raw data.")
+        return self if scaling == UNSCALED else _with(scaling, scaling.inputs_of(self.x), scaling.targets_of(self.y))
+
+
+def _with(scaling: Scaling, x: Array, y: Array) -> Dataset:
+    """Samples that were scaled so."""
+    data = Dataset(x, y)
+    data.scaling = scaling
+    return data
 
 
 def checked_labels(y: Array) -> None:
@@ -188,49 +261,3 @@ class Stream:
             The same ones at every call.
         """
         return self.rows(0, count, Purpose.SPLIT)
-
-
-class Batches:
-    """The samples of each iteration, drawn for some iterations at a time.
-
-    Iteration t's batch depends on (seed, t) for a data set and on the stream's own seed for a stream.
-    """
-
-    def __init__(self, source: Dataset | Stream, batch: int | None, seed: int) -> None:
-        if batch is None and isinstance(source, Stream):
-            raise InputError("full-batch descent needs a finite data set", "a Stream", "Use SGD, or a Dataset.")
-        self.source, self.batch, self.seed = source, batch, seed
-        self._span = max(1, 4096 // batch) if batch else 1
-        self._chunk = -1
-        self._x = self._y = np.empty(0)
-
-    def at(self, iteration: int) -> tuple[Array, Array]:
-        """x (batch, d), y (batch,) of this iteration."""
-        if self.batch is None:
-            assert isinstance(self.source, Dataset)
-            return self.source.x, self.source.y
-        chunk, place = divmod(iteration, self._span)
-        if chunk != self._chunk:
-            self._x, self._y = self._draw(chunk, self._span * self.batch)
-            self._chunk = chunk
-        rows = slice(place * self.batch, (place + 1) * self.batch)
-        return self._x[rows], self._y[rows]
-
-    def run(self, first: int, last: int) -> tuple[Array, Array]:
-        """The samples of iterations [first, last), batch after batch."""
-        assert self.batch is not None
-        parts = []
-        while first < last:
-            self.at(first)
-            end = min(last, (self._chunk + 1) * self._span)
-            rows = slice((first % self._span) * self.batch, ((end - 1) % self._span + 1) * self.batch)
-            parts.append((self._x[rows], self._y[rows]))
-            first = end
-        return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
-
-    def _draw(self, chunk: int, count: int) -> tuple[Array, Array]:
-        if isinstance(self.source, Stream):
-            drawn = self.source.rows(chunk * count, (chunk + 1) * count)
-            return drawn.x, drawn.y
-        picks = generator(self.seed, Purpose.BATCH, chunk).integers(0, len(self.source), count)
-        return self.source.x[picks], self.source.y[picks]

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from particles.checks import whole
 from particles.data import array_file, table_file
 from particles.data.dataset import Dataset, Stream
-from particles.data.scaling import scaled
 from particles.errors import InputError, StorageError, nearest
 from particles.files.reading import content_of
 from particles.measures.laws import Gaussian, Law, Sphere
@@ -121,7 +120,7 @@ def shape_of(name: str, options: Mapping[str, Any]) -> tuple[int, int] | None:
     return int(given["n"]), int(given["dim"])
 
 
-def load(name: str, scale: str = "none", **options: Any) -> Dataset:
+def load(name: str, scale: str = "none", target_scale: str | None = None, **options: Any) -> Dataset:
     """A data set by name.
 
     Parameters
@@ -130,6 +129,8 @@ def load(name: str, scale: str = "none", **options: Any) -> Dataset:
         One of the names below.
     scale
         Of the inputs: "none", "standard" (mean 0 and variance 1 of each input) or "unit" (every sample has norm 1).
+    target_scale
+        "standard" for targets of mean 0 and variance 1; None, the default, leaves them as they are.
     **options
         Those of the set. circle, sphere and gaussian take n, seed and noise, the latter two also dim. digits and wine
         take `positive` and `negative`, lists of the classes whose targets are 1 and -1.
@@ -137,7 +138,7 @@ def load(name: str, scale: str = "none", **options: Any) -> Dataset:
     Returns
     -------
     Dataset
-        The samples.
+        The samples. What was scaled is remembered, so that `run.predict` takes raw inputs.
 
     Raises
     ------
@@ -158,7 +159,7 @@ def load(name: str, scale: str = "none", **options: Any) -> Dataset:
         if option not in known:
             remedy = nearest(option, known) if known else "It takes none."
             raise InputError(f"data set {name!r} takes only its own options", repr(option), remedy)
-    return scaled(SETS[name](**options), None, scale)[0]
+    return SETS[name](**options).scaled(scale, target_scale)
 
 
 def read(
@@ -167,6 +168,8 @@ def read(
     y: str = "y",
     positive: Sequence[int | str] | None = None,
     negative: Sequence[int | str] | None = None,
+    scale: str = "none",
+    target_scale: str | None = None,
 ) -> Dataset:
     """A data set from a file: CSV with a header line, NPZ, or HDF5/netCDF, with variables by name.
 
@@ -183,11 +186,13 @@ def read(
         left out. By default targets are numbers and stay as they are.
     negative
         The classes whose targets become -1.
+    scale, target_scale
+        Of the inputs and of the targets, as `load` takes them. To hold samples out, split first: `Dataset.scaled`.
 
     Returns
     -------
     Dataset
-        The samples.
+        The samples. What was scaled is remembered, so that `run.predict` takes raw inputs.
 
     Raises
     ------
@@ -209,7 +214,7 @@ def read(
     """
     path = Path(path)
     checked_kind(path)
-    return parsed(content_of(path, RELATIVE), path, x, y, positive, negative)
+    return parsed(content_of(path, RELATIVE), path, x, y, positive, negative).scaled(scale, target_scale)
 
 
 def checked_kind(path: Path) -> str:

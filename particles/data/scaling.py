@@ -1,12 +1,13 @@
-"""Inputs and targets made comparable: mean 0 and variance 1 a column, or length 1 a row.
+"""Inputs and targets made comparable: mean 0 and variance 1 a column, or length 1 a row; and outputs back in raw units.
 
 Everything is divided by a power of two first, which is exact, so that no square overflows or underflows.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.data.dataset import Dataset
 from particles.errors import InputError, nearest
 from particles.measures.measure import Array
 
@@ -18,30 +19,90 @@ _MARK = (
 )
 
 
-def scaled(train: Dataset, test: Dataset | None, how: str) -> tuple[Dataset, Dataset | None]:
-    """Inputs made comparable: "standard" (mean 0, variance 1 a column, of the training part), "unit" (|x| = 1)."""
-    if how not in SCALES:
-        raise InputError("`scale` must be none, standard or unit", repr(how), nearest(how, SCALES))
-    if how == "none":
-        return train, test
-    if how == "unit":
-        return Dataset(_unit(train.x), train.y), Dataset(_unit(test.x), test.y) if test else None
-    refuse_marks("x", train.x)
-    columns = _Standard(train.x)
-    return Dataset(columns(train.x), train.y), Dataset(columns(test.x), test.y) if test else None
+class Standard(NamedTuple):
+    """Columns of mean 0 and variance 1; a column of equal numbers carries nothing and becomes 0.
+
+    exponent, mean, rest, spread : (k,). Of x / 2^exponent; rest: what the mean is beyond its digits.
+    """
+
+    exponent: NDArray[np.intc]
+    mean: Array
+    rest: Array
+    spread: Array
+
+    @classmethod
+    def of(cls, x: Array) -> "Standard":
+        """Of the columns of x, (n, k)."""
+        exponent = _exponent(x, axis=0)
+        small = np.ldexp(x, -exponent)
+        mean, spread = small.mean(axis=0), small.std(axis=0)
+        rest = np.zeros_like(mean)
+        top = np.abs(small).max(axis=0)
+        for k in np.flatnonzero(spread <= _CLOSE * top):
+            if np.ptp(small[:, k]) <= _ROUNDING * top[k]:
+                spread[k] = np.inf
+                continue
+            centred = small[:, k] - mean[k]  # exact, as both are close
+            rest[k] = centred.mean()
+            spread[k] = np.sqrt(np.mean((centred - rest[k]) ** 2))
+        return cls(exponent, mean, rest, spread)
+
+    def apply(self, x: Array) -> Array:
+        """(n, k) -> (n, k), (x - mean) / spread."""
+        with np.errstate(over="ignore"):  # a test input far beyond the training part; `Dataset` refuses inf
+            return np.asarray((np.ldexp(x, -self.exponent) - self.mean - self.rest) / self.spread)
+
+    def undo(self, z: Array) -> Array:
+        """(n, k) -> (n, k), mean + spread z, of columns that are not all equal."""
+        with np.errstate(over="ignore"):
+            return np.asarray(np.ldexp(z * self.spread + self.rest + self.mean, self.exponent))
 
 
-def standard_targets(train: Dataset, test: Dataset | None) -> tuple[Dataset, Dataset | None]:
-    """Targets of mean 0 and variance 1 in the training part, so that a network of outputs about 1 can reach them."""
-    refuse_marks("y", train.y[:, None])
-    column = _Standard(train.y[:, None])
+class Scaling(NamedTuple):
+    """What was done to the samples of a data set. inputs, targets: where they are "standard", their columns."""
+
+    scale: str = "none"
+    inputs: Standard | None = None
+    targets: Standard | None = None
+
+    @classmethod
+    def of(cls, x: Array, y: Array, scale: str, target_scale: str | None) -> "Scaling":
+        """The scaling of samples x (n, d), y (n,) by themselves; InputError for another word, and what has no scale."""
+        if scale not in SCALES:
+            raise InputError("`scale` must be none, standard or unit", repr(scale), nearest(str(scale), SCALES))
+        if target_scale not in (None, "standard"):
+            raise InputError('`target_scale` must be "standard" or None', repr(target_scale), "Leave it out.")
+        targets = _of_targets(y[:, None]) if target_scale else None
+        if scale != "standard":
+            return cls(scale, None, targets)
+        refuse_marks("x", x)
+        return cls(scale, Standard.of(x), targets)
+
+    def inputs_of(self, x: Array) -> Array:
+        """Raw inputs as the network is given them: (n, d) -> (n, d)."""
+        if self.inputs is not None:
+            return self.inputs.apply(x)
+        return _unit(x) if self.scale == "unit" else x
+
+    def targets_of(self, y: Array) -> Array:
+        """Raw targets as the loss sees them: (n,) -> (n,)."""
+        return y if self.targets is None else self.targets.apply(y[:, None])[:, 0]
+
+    def outputs_of(self, g: Array) -> Array:
+        """Outputs in the units of raw targets: (n,) -> (n,)."""
+        return g if self.targets is None else self.targets.undo(g[:, None])[:, 0]
+
+
+UNSCALED = Scaling()
+
+
+def _of_targets(y: Array) -> Standard:
+    """So that a network of outputs about 1 can reach them; y : (n, 1)."""
+    refuse_marks("y", y)
+    column = Standard.of(y)
     if np.isinf(column.spread[0]):
-        raise InputError(
-            "targets to be scaled must differ", f"{train.y[0]:g} in all {len(train)} samples", "Leave it out."
-        )
-    parts = [Dataset(part.x, column(part.y[:, None])[:, 0]) if part else None for part in (train, test)]
-    assert parts[0] is not None
-    return parts[0], parts[1]
+        raise InputError("targets to be scaled must differ", f"{y[0, 0]:g} in all {len(y)} samples", "Leave it out.")
+    return column
 
 
 def refuse_marks(name: str, values: Array) -> None:
@@ -56,28 +117,6 @@ def refuse_marks(name: str, values: Array) -> None:
             raise InputError(
                 f"{name} to be scaled must be of one size", got, "Does it mark missing data? Remove that row."
             )
-
-
-class _Standard:
-    """(x - mean) / spread by column; a column of equal numbers carries nothing and becomes 0."""
-
-    def __init__(self, x: Array) -> None:
-        self.exponent = _exponent(x, axis=0)
-        small = np.ldexp(x, -self.exponent)
-        self.mean, self.spread = small.mean(axis=0), small.std(axis=0)
-        self.rest = np.zeros_like(self.mean)  # of the mean, beyond its digits
-        top = np.abs(small).max(axis=0)
-        for k in np.flatnonzero(self.spread <= _CLOSE * top):
-            if np.ptp(small[:, k]) <= _ROUNDING * top[k]:
-                self.spread[k] = np.inf
-                continue
-            centred = small[:, k] - self.mean[k]  # exact, as both are close
-            self.rest[k] = centred.mean()
-            self.spread[k] = np.sqrt(np.mean((centred - self.rest[k]) ** 2))
-
-    def __call__(self, x: Array) -> Array:
-        with np.errstate(over="ignore"):  # a test input far beyond the training part; `Dataset` refuses inf
-            return np.asarray((np.ldexp(x, -self.exponent) - self.mean - self.rest) / self.spread)
 
 
 def _exponent(x: Array, axis: int) -> NDArray[np.intc]:

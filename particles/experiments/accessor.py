@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from particles.analysis.convergence import Exponent
     from particles.measures.measure import Measure
     from particles.storage.manifest import Event
+    from particles.storage.run import Run
 
 _MARKS = {"config_hash", "study", "independent_fits"}  # attributes of runs and sweeps, of studies, of comparisons
 _CLOUD = ("position", "output_weight", "particle_weight")
@@ -52,7 +53,7 @@ class Accessor:
         self._data = data
 
     def __repr__(self) -> str:
-        members = "config, events, limits, compare(limit), exponent(over, of), plot(name, by), measure(time)"
+        members = "config, events, limits, run(), compare(limit), exponent(over, of), plot(name, by), measure(time)"
         return f"ds.mf: {members}" if _MARKS & self._data.attrs.keys() else "ds.mf: no dataset of particles"
 
     @property
@@ -76,6 +77,38 @@ class Accessor:
         listed: dict[str, dict[str, Any]] = attribute_of(self._ours(), "limits", {})
         settings = {str(self._in_folder(name)): setting for name, setting in listed.items()}
         return dict(sorted(settings.items(), key=lambda item: int(item[1]["nodes"])))
+
+    def run(self) -> "Run":
+        """The run of a sweep at one place of its axes, from its file.
+
+        Returns
+        -------
+        Run
+            As `mf.open_run` reads it: `ds.sel(count=64, seed=0).mf.run().predict(x)`.
+
+        Raises
+        ------
+        InputError
+            For a dataset of no sweep, and where an axis has several values: choose one first (`ds.sel`).
+        StorageError
+            For a run that is missing, or cannot be read.
+        """
+        from particles.experiments import grid, listing
+        from particles.storage.run_file import open_run
+
+        if "limits" not in self._ours().attrs:
+            raise InputError("`run` needs the dataset of a sweep", "another one", "Open a file of one: mf.open_run.")
+        folder = self._in_folder("runs")
+        listed, chosen = listing.of_folder(folder.parent), self._data.coords
+        names = [axis.name for axis in listed.axes]
+        if open_axes := [name for name in names if name not in chosen or chosen[name].size != 1]:
+            remedy = f"Choose one place: ds.sel({', '.join(f'{name}=...' for name in open_axes)})."
+            raise InputError("a run is at one place of each axis", f"several of {', '.join(open_axes)}", remedy)
+        place = {name: chosen[name].item() for name in names}
+        for key, setting in listed.runs.items():
+            if all(grid.coordinate(setting[name]) == value for name, value in place.items()):
+                return open_run(folder / f"{key}.h5")
+        raise InputError("a sweep must have the run", f"none at {place} in {folder}", "`ds.status` lists them.")
 
     def _in_folder(self, name: str) -> Path:
         """A file of the sweep's folder, which may have been moved or copied with this dataset in it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from particles.checks import settings_of
 from particles.data.dataset import Dataset, checked_labels
 from particles.data.datasets import RELATIVE, load, parsed
-from particles.data.scaling import refuse_marks, scaled, standard_targets
+from particles.data.scaling import refuse_marks
 from particles.errors import ParticlesError, StorageError
 from particles.experiments.references import Modules, is_reference, modules_of, resolve
 from particles.experiments.schema import Config, DataConfig
@@ -97,9 +97,8 @@ def _data(text: str, folder: Path, sha256: str) -> Data:
     else:
         whole = load(str(config.name), **config.options())
     train, test = whole.split(config.test, config.split_seed) if config.test is not None else (whole, None)
-    if config.target_scale is not None:
-        train, test = standard_targets(train, test)
-    return scaled(train, test, config.scale)
+    train = train.scaled(config.scale, config.target_scale)
+    return train, test.scaled_like(train) if test else None
 
 
 def data_key(config: Config) -> str:

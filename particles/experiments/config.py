@@ -14,6 +14,8 @@ from particles.experiments.references import Modules, is_reference, objects_of
 from particles.experiments.schema import Config, config_of
 from particles.experiments.sections import kinds_of
 
+_MARKS = set("[]{}\"'")  # a text with one of these and a comma is TOML with a fault, and no list of words
+
 
 class ConfigError(ParticlesError, ValueError):
     """A configuration with faults, all of them named."""
@@ -69,7 +71,7 @@ def _parsed(source: str, text: str) -> dict[str, Any]:
 
 
 def override(raw: dict[str, Any], settings: list[str]) -> None:
-    """Apply `key.path=value` settings in place; a value is TOML, or else a plain word."""
+    """Apply `key.path=value` settings in place; a value is TOML, a plain word, or several separated by commas."""
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not all(part.strip() for part in key.split(".")):
@@ -85,13 +87,19 @@ def override(raw: dict[str, Any], settings: list[str]) -> None:
 
 
 def _value(text: str) -> Any:
-    """A value of TOML, or else the word itself."""
+    """A value of TOML; a list of such values, if there are commas between them; or else the word itself."""
     try:
         return _parsed("--set", f"value = {text}")["value"]
     except ConfigError as error:
-        if isinstance(error.__cause__, tomllib.TOMLDecodeError):
-            return text
-        raise
+        if not isinstance(error.__cause__, tomllib.TOMLDecodeError):
+            raise
+    if "," not in text or _MARKS & set(text):
+        return text
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        rule = "a list must have a value before and after each comma"
+        raise ConfigError("--set", [f"{rule}: got {brief(text)}. In a text, write quotes: '\"a,b\"'"])
+    return [_value(word) for word in words]
 
 
 def faults(raw: dict[str, Any], modules: Modules) -> list[str]:

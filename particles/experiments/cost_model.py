@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.data.dataset import Batches, Dataset, Stream
+from particles.data.batches import Batches
+from particles.data.dataset import Dataset, Stream
 from particles.kernels.assemble import BLOCK
 from particles.measures.blocks import blocks_of, climb
 from particles.measures.laws import Gaussian

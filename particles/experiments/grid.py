@@ -52,6 +52,12 @@ def setting(path: Sequence[str]) -> dict[str, str]:
     return {"long_name": f"setting {'.'.join(path)} of the configuration", "units": "1", "equation": "-"}
 
 
+def setting_in(attrs: Mapping[Any, Any]) -> str:
+    """The dotted path of the setting that an axis is; empty for another dimension."""
+    words = str(attrs.get("long_name", "")).split()
+    return words[1] if len(words) == 5 and words[0] == "setting" else ""
+
+
 def coordinate(value: Any) -> Any:
     """A setting as a value on an axis: a table or a list is its text."""
     return json.dumps(value) if isinstance(value, dict | list) or value is None else value

@@ -12,7 +12,7 @@ from particles.experiments import grid
 from particles.experiments.plan import Plan, axis_name
 from particles.experiments.summary import FILE, attributes_of, axes_of
 from particles.files.hdf5_file import Hdf5File
-from particles.files.reading import names_in
+from particles.files.reading import names_in, size_of
 from particles.storage import netcdf
 from particles.storage.attributes import attribute
 from particles.storage.provenance import canonical
@@ -26,6 +26,11 @@ class Listing(NamedTuple):
     runs: dict[str, dict[str, Any]]
     limits: dict[str, dict[str, Any]]
     attrs: dict[str, Any]
+
+
+def of_folder(folder: Path) -> Listing:
+    """As its file says, or else the runs that it has."""
+    return of_runs(folder) if size_of(folder / FILE) is None else of_file(folder)
 
 
 def of_file(folder: Path) -> Listing:

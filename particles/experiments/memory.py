@@ -92,7 +92,7 @@ def _need(plan: Plan, case: Case) -> Need:
     sizes = {"sample": n, "test_sample": n_test, "dim": d, "moment": len(MOMENTS)}
     positions = next((record.positions for record in config.records if record.positions), case.particles)
     sizes["particle"] = min(positions, case.particles)
-    times = [_recorded(config.steps, record.every) for record in config.records for _ in record.variables]
+    times = [recorded(config.steps, record.every) for record in config.records for _ in record.variables]
     numbers = sum(prod(sizes.get(dim, 1) for dim in row.dims) * T for row, T in zip(rows, times, strict=True))
     parts = {
         DATA: 8 * (n + n_test) * (dim + 1) * copies + 8 * (method.batch or 0) * d,
@@ -115,7 +115,7 @@ def _samples(plan: Plan, case: Case) -> tuple[int, int, int, int]:
     return len(train), len(test) if test else 0, train.x.shape[1], 1
 
 
-def _recorded(steps: int, every: Any) -> int:
+def recorded(steps: int, every: Any) -> int:
     """How many times are recorded, about."""
     if every == "log":
         return min(steps, int(LOG_POINTS * np.log10(max(steps, 1)))) + 1

@@ -1,4 +1,4 @@
-"""A sweep shared out to the tasks of a job array: each makes its part of the runs in one folder, and one gathers them.
+"""A sweep shared out to the tasks of a job array: each makes its part of the runs in one folder, the last gathers them.
 
 Tasks know nothing of each other. Each run has a lock file, so that two tasks that have the same run make it in turn and
 the second finds it finished. A mark tells whoever wants the whole folder that tasks are at work in it.
@@ -73,6 +73,14 @@ def alone(out: Path) -> Iterator[None]:
             ):
                 pass
         yield
+
+
+def once_alone(stack: contextlib.ExitStack, out: Path) -> bool:
+    """Enter `alone` once the tasks that end in this moment have left the folder; False if others stay."""
+    try:
+        return _wait(stack, lambda: alone(out), _MOMENT_SECONDS, patience=_PATIENCE_SECONDS)
+    except BusyError:
+        return False
 
 
 @contextlib.contextmanager

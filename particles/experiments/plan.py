@@ -96,7 +96,7 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration", m
     """
     if large := excess(raw):
         raise ConfigError(source, [large])
-    axes = _axes(raw)
+    axes = axes_in(raw)
     for axis in axes:
         if axis.path[0] in ("name", "limit"):
             raise ConfigError(source, [f"{'.'.join(axis.path)}: is one for the whole sweep: got {brief(axis.values)}"])
@@ -188,7 +188,8 @@ def _without_start(coords: dict[str, Any], axes: list[Axis]) -> dict[str, Any]:
     return {name: value for name, value in coords.items() if name not in own}
 
 
-def _axes(raw: dict[str, Any]) -> list[Axis]:
+def axes_in(raw: dict[str, Any]) -> list[Axis]:
+    """The axes of a configuration, which need not be without faults."""
     paths = list(_lists(raw, Config, ()))
     last = [path[-1] for path, _ in paths]
     return [Axis(axis_name(path, last), path, values) for path, values in paths]

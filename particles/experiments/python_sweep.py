@@ -181,12 +181,16 @@ def _temporary() -> Path:
 
 
 class _Bar:
-    """tqdm's bar over all runs, in particle-steps, so that large runs weigh more; nothing unless it is shown."""
+    """tqdm's bar over all runs, in particle-steps, so that large runs weigh more; nothing unless it is shown.
+
+    Its words are the runs done and the time left.
+    """
 
     def __init__(self, shown: bool) -> None:
         self.shown, self.lock = shown and is_shown(), threading.Lock()
         self.bar: Any = None
         self.at: dict[str, int] = {}
+        self.runs = self.ended = 0
 
     def __enter__(self) -> "_Bar":
         return self
@@ -199,8 +203,14 @@ class _Bar:
         if self.shown:
             from tqdm import tqdm
 
-            total = sum(map(work_of, todo))
-            self.bar = tqdm(total=total, unit=" particle-steps", unit_scale=True, desc="sweep", dynamic_ncols=True)
+            self.runs = len(todo)
+            words = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}, {remaining} left, {rate_fmt}]"
+            unit = {"unit": " particle-steps", "unit_scale": True}
+            self.bar = tqdm(total=sum(map(work_of, todo)), **unit, bar_format=words, dynamic_ncols=True)
+            self.bar.set_description_str(self._done())
+
+    def _done(self) -> str:
+        return f"sweep, {self.ended} of {self.runs} runs done"
 
     def step(self, case: Case, iteration: int, steps: int) -> None:
         """A run has taken another step; called from its thread."""
@@ -210,4 +220,8 @@ class _Bar:
                 self.bar.update(done - self.at.get(case.key, 0))
                 self.at[case.key] = done
 
-    def end(self, outcome: Outcome) -> None: ...
+    def end(self, outcome: Outcome) -> None:
+        if self.bar is not None:
+            with self.lock:
+                self.ended += 1
+                self.bar.set_description_str(self._done())

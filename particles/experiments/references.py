@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import importlib
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -49,6 +50,20 @@ def imported(modules: Iterable[str]) -> dict[str, str]:
             rule = "a module must stay as it was when it was imported"
             raise InputError(rule, f"{file}, which was changed since", "Start Python again.")
     return {name: digest for name, (_, digest) in sources.items()}
+
+
+def module_in(file: Path) -> str:
+    """The module name of a Python file, whose folder is searched first from now on. InputError where it has none."""
+    rule, name = "--import needs the name of a module, or a Python file", file.stem
+    if not file.is_file():
+        raise InputError(rule, f"{str(file)!r}, which is no file", "Give its path, such as --import mine.py.")
+    if not name.isidentifier():
+        raise InputError(rule, repr(file.name), "Rename it: letters, digits and underscores before .py.")
+    sys.path.insert(0, str(file.absolute().parent))
+    other = getattr(sys.modules.get(name), "__file__", None) if name in sys.modules else str(file)
+    if not other or Path(other).resolve() != file.resolve():
+        raise InputError(rule, f"{file.name!r}, but another module has this name: {other or name}", "Rename the file.")
+    return name
 
 
 @cache

@@ -146,7 +146,7 @@ class Config(Section):
     name: Annotated[str, Field(pattern=NAME)] = Field("run", description="the folder of the results, out/NAME")
     steps: Annotated[int, Field(ge=0, le=10**9)] = Field(description="number of iterations")
     loss: name_in(LOSSES) = Field(  # type: ignore[valid-type]
-        default="squared", description="logistic asks for labels -1 and 1"
+        default="squared", description="logistic, smooth_hinge and exponential ask for labels -1 and 1"
     )
     dtype: Literal[DTYPES] = Field(  # type: ignore[valid-type]
         default="float64", description="precision of particles and sums"

@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from particles.errors import DamagedError, DivergedError, ParticlesError, StorageError
 from particles.experiments.jobs import split
@@ -27,7 +27,11 @@ from particles.storage import netcdf
 from particles.storage.run import Run
 from particles.storage.run_file import verified
 
+if TYPE_CHECKING:
+    import xarray
+
 GATHERED = 2**24  # particles up to which a run's file holds them itself; more are left where they live, and referred to
+_RETURNED = 2**24  # bytes up to which a task returns what its run recorded; more is read from the run's file
 _ENDS = ("finished", "diverged")  # of runs that have a file
 
 
@@ -35,13 +39,14 @@ class Outcome(NamedTuple):
     """What became of one run, and what was said.
 
     status: "finished", "kept" (from before), "diverged", "stopped", "failed", "missing".
-    events: what happened to it on its way.
+    events: what happened to it on its way. data: what it recorded, unless that is much.
     """
 
     case: Case
     status: str
     message: str = ""
     events: tuple[str, ...] = ()
+    data: "xarray.Dataset | None" = None
 
 
 def run_path(out: Path, case: Case) -> Path:
@@ -102,8 +107,7 @@ class Errand(NamedTuple):
 
     engine: where the run's particles go. mark: a file in `out` that must be seen, or the folder is not the same one.
     data: what is sent along instead of being read by every process. shared: whether other processes make runs in `out`
-    as well. notice: what each run's events must hold of the machines. records: where tasks in this process keep what
-    runs recorded.
+    as well. notice: what each run's events must hold of the machines.
     """
 
     out: Path
@@ -114,7 +118,6 @@ class Errand(NamedTuple):
     data: KnownData = {}
     shared: bool = False
     notice: str = ""
-    records: Records | None = None
 
 
 def run_sweep(
@@ -149,19 +152,22 @@ def run_sweep(
     tasks, engine = tasks or Local(workers), engine or Local((threads or cores()) // workers)
     outcomes = [outcome for outcome in before.values() if outcome]
     mark = f".seen-{secrets.token_hex(8)}"
-    (data, jobs), here = (({}, todo), records) if isinstance(tasks, Local) else (split(todo), None)
+    data, jobs = ({}, todo) if isinstance(tasks, Local) else split(todo)
     notice = tasks.notice() if todo else ""
     if notice:
         warnings.warn(f"{plan.name}: {notice}", stacklevel=2)
-    errand = Errand(out, engine, checkpoint_seconds, keep_every, mark, data, shared, notice, here)
+    errand = Errand(out, engine, checkpoint_seconds, keep_every, mark, data, shared, notice)
     watch = Watch(lambda number, iteration: monitor.step(todo[number], iteration, todo[number].spec.steps), stop.is_set)
     write_whole(out / mark, b"")
     try:
         for number, result in tasks.tasks(_run_one, errand, jobs, watch):
             outcome = result if isinstance(result, Outcome) else Outcome(todo[number], "failed", str(result))
-            outcome = outcome._replace(case=todo[number])  # a job may lack what runs share
+            recorded = outcome.data
+            outcome = outcome._replace(case=todo[number], data=None)  # a job may lack what runs share
             outcomes.append(outcome)
             if records and outcome.status in _ENDS:
+                if recorded is not None:
+                    records.keep(outcome.case.key, recorded)
                 with contextlib.suppress(StorageError):  # then its file is read next time
                     _note(records, outcome.case, outcome.status, stamp_of(run_path(out, outcome.case)))
             monitor.end(outcome)
@@ -235,10 +241,9 @@ def _run_to_file(errand: Errand, case: Case, note: Callable[[int], bool]) -> Out
     if errand.notice:
         run.dataset.attrs["events"] = json.dumps([{"iteration": 0, "what": errand.notice}, *run.events])
     run.save(run_path(out, case))
-    if errand.records:
-        errand.records.keep(case.key, run.dataset)
     shutil.rmtree(keep, ignore_errors=True)
-    return Outcome(case, status, message, tuple(str(event["what"]) for event in events))
+    data = run.dataset if run.dataset.nbytes <= _RETURNED else None
+    return Outcome(case, status, message, tuple(str(event["what"]) for event in events), data)
 
 
 def simulate_case(errand: Errand, case: Case, checkpoints: Path, progress: Callable[[int, int], bool]) -> Run:

@@ -70,8 +70,7 @@ def open_sweep(path: str | Path) -> Dataset:
     if not (folder / "runs").is_dir():
         raise StorageError(f"{folder} is no sweep's folder: it lacks runs/. Give out/NAME as `particles run` wrote it.")
     try:
-        listed = listing.of_runs(folder) if size_of(folder / FILE) is None else listing.of_file(folder)
-        return _side_by_side(folder, listed)
+        return _side_by_side(folder, listing.of_folder(folder))
     except ParticlesError:
         raise
     except Exception as error:  # xarray has all kinds of words for axes and dimensions that do not fit together

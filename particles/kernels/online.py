@@ -13,7 +13,7 @@ from particles.kernels.compile import inlined, plain, specialise
 from particles.kernels.lanes import LANES
 from particles.kernels.output import BLOCK
 from particles.kernels.panels import tiles_here
-from particles.kernels.special import sigmoid
+from particles.kernels.special import exp, sigmoid
 from particles.kernels.window import (
     INPUTS,
     WINDOW,
@@ -56,6 +56,37 @@ def squared_slope(g, y):
 def logistic_slope(g, y):
     """dl/dz of the logistic loss."""
     return -y * sigmoid(-y * g)
+
+
+def huber_slope(g, y):
+    """dl/dz of the Huber loss; a NaN stays one."""
+    e = g - y
+    if e > 1.0:
+        return 1.0
+    return -1.0 if e < -1.0 else e
+
+
+def smooth_hinge_slope(g, y):
+    """dl/dz of the smoothed hinge loss; a NaN stays one."""
+    gap = 1.0 - y * g
+    if gap > 1.0:
+        return -y
+    return 0.0 if gap < 0.0 else -y * gap
+
+
+def exponential_slope(g, y):
+    """dl/dz of the exponential loss."""
+    return -y * exp(-y * g)
+
+
+# The same rows as `model/losses.py`.
+SLOPES = {
+    "squared": squared_slope,
+    "logistic": logistic_slope,
+    "huber": huber_slope,
+    "smooth_hinge": smooth_hinge_slope,
+    "exponential": exponential_slope,
+}
 
 
 def force_of(g, y, size, alpha):
@@ -124,7 +155,7 @@ def _settled(
     names: dict[str, Any] = {"LANES": LANES[dtype], "TILES": tiles, "SUMS": tiles * WINDOW, "COUNT": 1}
     names |= {"sigma": sigma, "derivative": derivative}
     names["pair"] = pair or join(both_apart, **names)
-    names["loss_slope"] = join({"squared": squared_slope, "logistic": logistic_slope}[loss])
+    names["loss_slope"] = join(SLOPES[loss])
     names["end_several"] = join(end_inputs, **names | {"COUNT": INPUTS})
     # Each may name those before it.
     for part in (tiles_of, begin_window, two_slots, sum_iteration, end_inputs, end_window, all_finite, tree, *_PIECES):

@@ -1,4 +1,7 @@
-"""The two losses of section 2, a row each. They act on n numbers, so NumPy is fast enough."""
+"""The losses, a row each: the two of section 2, and others that people train with.
+
+They act on n numbers, so NumPy is fast enough. One-sample SGD has their slopes compiled, in `kernels/online.py`.
+"""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -23,7 +26,7 @@ class Loss(NamedTuple):
     slope
         dl/dz at (z, y).
     curvature
-        sup d2l/dz2, which bounds the step.
+        sup d2l/dz2, which bounds the step; inf where there is no bound.
     binary
         Whether it asks for labels -1 and 1.
     bend
@@ -32,18 +35,22 @@ class Loss(NamedTuple):
     Notes
     -----
     `simulate` checks the formulas of a loss of your own once, by difference quotients. One-sample SGD makes one step at
-    a time with it, and whole windows of steps with the losses in `mf.LOSSES`.
+    a time with it, and whole windows of steps with the losses in `mf.LOSSES`. These are, with the error e = z - y and
+    the margin m = y z of labels y = -1, 1:
+
+    * "squared", e^2 / 2; "huber", e^2 / 2 up to |e| = 1 and |e| - 1/2 beyond;
+    * "logistic", log(1 + exp(-m)); "exponential", exp(-m);
+    * "smooth_hinge", 0 from m = 1 on, (1 - m)^2 / 2 between 0 and 1, 1/2 - m below.
 
     Examples
     --------
-    >>> mf.LOSSES["logistic"].curvature
-    0.25
-    >>> clipped = lambda slope: np.where(np.abs(slope) < 1, 1.0, 0.0)
-    >>> value = lambda z, y: np.where(np.abs(z - y) < 1, 0.5 * (z - y) ** 2, np.abs(z - y) - 0.5)
-    >>> huber = mf.Loss("huber", value, lambda z, y: np.clip(z - y, -1, 1), 1.0, False, clipped)
+    >>> mf.LOSSES["logistic"].curvature, list(mf.LOSSES)
+    (0.25, ['squared', 'logistic', 'huber', 'smooth_hinge', 'exponential'])
+    >>> value, slope = lambda z, y: np.log(np.cosh(z - y)), lambda z, y: np.tanh(z - y)
+    >>> log_cosh = mf.Loss("log_cosh", value, slope, 1.0, False, lambda slope: 1 - slope**2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> net, start = mf.Network("tanh"), mf.Gaussian(2).sample(16, seed=0)
-    >>> mf.simulate(net, start, data, mf.GradientDescent(0.5), steps=4, loss=huber).status
+    >>> mf.simulate(net, start, data, mf.GradientDescent(0.5), steps=4, loss=log_cosh).status
     'finished'
     """
 
@@ -74,6 +81,22 @@ def _logistic_slope(z: Array, y: Array) -> Array:
     return np.asarray(-y * np.where(y * z > 0, e, 1.0) / (1.0 + e))
 
 
+def _inside(slope: Array) -> Array:
+    """1 where the slope's size is between 0 and 1, else 0: the bend of a loss with a quadratic piece."""
+    size = np.abs(slope)
+    return np.where((size > 0.0) & (size < 1.0), 1.0, 0.0)
+
+
+def _huber(z: Array, y: Array) -> Array:
+    size = np.abs(z - y)
+    return np.where(size < 1.0, 0.5 * size**2, size - 0.5)
+
+
+def _smooth_hinge(z: Array, y: Array) -> Array:
+    gap = np.maximum(1.0 - y * z, 0.0)
+    return np.where(gap < 1.0, 0.5 * gap**2, gap - 0.5)
+
+
 LOSSES: Mapping[str, Loss] = MappingProxyType(
     {
         row.name: row
@@ -87,6 +110,16 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
                 True,
                 lambda slope: np.asarray(np.abs(slope) * (1.0 - np.abs(slope))),
             ),
+            Loss(
+                "huber",
+                _huber,
+                lambda z, y: np.clip(z - y, -1.0, 1.0),
+                1.0,
+                False,
+                lambda slope: np.where(np.abs(slope) < 1.0, 1.0, 0.0),
+            ),
+            Loss("smooth_hinge", _smooth_hinge, lambda z, y: -y * np.clip(1.0 - y * z, 0.0, 1.0), 1.0, True, _inside),
+            Loss("exponential", lambda z, y: np.exp(-y * z), lambda z, y: -y * np.exp(-y * z), np.inf, True, np.abs),
         )
     }
 )

@@ -212,7 +212,7 @@ class Network:
     def window_kernels(self, dtype: str, loss: str) -> WindowKernels:
         return _window_kernels(self.activation, dtype, loss)
 
-    def predict(self, measure: Measure, x: ArrayLike) -> Array:
+    def predict(self, measure: Measure, x: ArrayLike, dtype: str = "float64") -> Array:
         """The outputs `g(x)`.
 
         Parameters
@@ -221,6 +221,8 @@ class Network:
             On R^d.
         x : (n, inputs)
             Inputs; a bias is appended if the network has one.
+        dtype
+            "float64", the default, or "float32" of the loops over the particles.
 
         Returns
         -------
@@ -233,5 +235,5 @@ class Network:
             For inputs or positions of another shape, and unequal weights where beta < 1.
         """
         inputs = self.inputs(x)
-        cloud = blocks.pack(checked_measure(measure, inputs.shape[1]), "float64")
-        return self.scale(measure) * blocks.total(self.kernels("float64", inputs.shape[1]), cloud, inputs)
+        cloud = blocks.pack(checked_measure(measure, inputs.shape[1]), dtype)
+        return self.scale(measure) * blocks.total(self.kernels(dtype, inputs.shape[1]), cloud, inputs)

@@ -6,7 +6,8 @@ themselves. The same name has the same inputs in every process.
 
 import numpy as np
 
-from particles.data.dataset import Batches, Dataset, Stream
+from particles.data.batches import Batches
+from particles.data.dataset import Dataset, Stream
 from particles.measures.measure import Array
 from particles.model.network import Network
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from particles.checks import in_range, whole
-from particles.data.dataset import Batches, Dataset, Stream, checked_labels
+from particles.data.batches import Batches
+from particles.data.dataset import Dataset, Stream, checked_labels
 from particles.errors import InputError
 from particles.measures.laws import Law
 from particles.measures.measure import Given, Measure, Source, check_dim, checked_measure, source_of

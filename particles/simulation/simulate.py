@@ -6,6 +6,7 @@ from typing import Any
 
 from particles.checks import numpy_settings
 from particles.data.dataset import Dataset, Stream
+from particles.data.scaling import UNSCALED
 from particles.errors import DivergedError, InputError
 from particles.measures.measure import Measure, Source
 from particles.methods.base import Method
@@ -20,8 +21,10 @@ from particles.simulation.record import DEFAULT_RECORD, Entry
 from particles.simulation.runner import Progress, Runner, own_files
 from particles.simulation.stability import advice
 from particles.storage import checkpoint
+from particles.storage.predictor import Predictor
 from particles.storage.provenance import fingerprint
-from particles.storage.run import Run, dataset_of
+from particles.storage.run import Run
+from particles.storage.run_dataset import dataset_of
 
 
 @numpy_settings
@@ -156,7 +159,10 @@ def simulate(
     dataset = dataset_of(history, problem.times, observer.names(), targets, config, outcome.status, runner.events)
     if "parts" in runner.memory:
         dataset.attrs |= dict(zip(("accepted_parts", "rejected_parts"), runner.memory["parts"].tolist(), strict=True))
-    run = Run(dataset, outcome.measure, outcome.average, outcome.left)
+    scaling = data.scaling if isinstance(data, Dataset) else UNSCALED
+    predictor = Predictor.of(problem.net, problem.loss, ready.spec.dtype, scaling)
+    dataset.attrs["model"] = predictor.text()
+    run = Run(dataset, outcome.measure, outcome.average, outcome.left, predictor)
     if outcome.error:
         remedy = outcome.error.remedy or advice(problem, ready.spec.start, history.begun)
         diverged = DivergedError(f"the run diverged: {outcome.error}. {remedy}", outcome.error.iteration, remedy)

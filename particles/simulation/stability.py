@@ -39,12 +39,14 @@ def stable_step(
 ) -> float:
     """Beyond it the linearised iteration grows, in mean square with batches; flow time. 0 where the kernel overflows.
 
+    Of a loss without a bound on its second derivative the linearisation is the one at outputs 0.
+
     method: None is gradient descent. Estimated from at most 256 samples, the longest inputs among them, and the first
     4096 particles of the start; inputs as the network sees them.
     """
     few, share = _chosen(x)
     with np.errstate(all="ignore"):  # this is called when a run has overflowed
-        gram = loss.curvature * _gram(net, start, few, method.rate if method else 0.0)
+        gram = _bend(loss) * _gram(net, start, few, method.rate if method else 0.0)
         root = np.sqrt(share)
         gram = root[:, None] * gram * root
     if not np.isfinite(gram).all():
@@ -59,6 +61,13 @@ def stable_step(
         some = values > _NOTHING * top
         rate = max(rate, _noisy_rate(values[some], vectors[:, some], share, pull, method.batch))
     return 1.0 / rate if rate > 0.0 else np.inf
+
+
+def _bend(loss: Loss) -> float:
+    """The largest second derivative of a loss, or the one at an output of 0 if there is none."""
+    if np.isfinite(loss.curvature):
+        return loss.curvature
+    return float(loss.bend(loss.slope(np.zeros(1), np.ones(1)))[0])
 
 
 def _chosen(x: Array) -> tuple[Array, Array]:

@@ -1,7 +1,7 @@
 """What results say of themselves in attributes: text, and JSON of a known form."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints
 from typing_extensions import TypedDict
@@ -23,6 +23,19 @@ class Event(TypedDict):
 
     iteration: Whole
     what: str
+
+
+class Model(TypedDict):
+    """A run's network, loss and float type, and how its inputs were scaled."""
+
+    activation: str
+    beta: Annotated[float, Field(ge=0, le=1)]
+    bias: bool
+    train: Annotated[list[Literal["input", "output"]], Field(min_length=1)]
+    loss: str
+    binary: bool
+    dtype: Literal["float64", "float32"]
+    scale: Literal["none", "standard", "unit"]
 
 
 class File(NamedTuple):
@@ -51,6 +64,7 @@ _FORMS: dict[str, Any] = {
     "settings": dict[str, Any],
     "setting": dict[str, Setting],
     "events": list[Event],
+    "model": Model,
     "runs": Annotated[dict[Key, dict[str, Setting]], AfterValidator(_with_nodes)],
     "limits": Annotated[dict[str, dict[str, Setting]], AfterValidator(_with_nodes)],
     "files": list[File],

@@ -20,7 +20,7 @@ BARE = "This is a netCDF dimension but not a netCDF variable."
 _INTERNAL = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_FillValue", "coordinates", "_NCProperties"}
 FINAL = "/final"
 _RUN_FILE = re.compile(r"runs/[0-9a-f]{16}\.h5")
-_KNOWN = re.compile(r"/(final|limit|comparison(/\d+)?)")
+_KNOWN = re.compile(r"/(final|scaling|limit|comparison(/\d+)?)")
 
 
 def everything(file: Hdf5File) -> dict[str, "xarray.Dataset"]:

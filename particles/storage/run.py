@@ -2,6 +2,7 @@
 
     /        what was recorded: dims time, sample, particle, dim; coords time (flow), iteration
     /final   the last measure: position, sign, weight (and the average iterate's)
+    /scaling where data were scaled: means and spreads of inputs and targets
 
 Every variable carries long_name, units and the equation it comes from; the root's attributes carry the configuration,
 its hash and where the numbers came from.
@@ -16,19 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
-import numpy as np
+from numpy.typing import ArrayLike
 
+from particles.checks import numpy_settings
 from particles.errors import InputError
 from particles.escapes import escaped
 from particles.files.atomic import write_whole
-from particles.measures.measure import Measure
-from particles.population.observables import MOMENTS, Observable
+from particles.measures.measure import Array, Measure
+from particles.model.network import Network
 from particles.storage import forms
 from particles.storage.attributes import attribute
-from particles.storage.history import History
 from particles.storage.manifest import Event
 from particles.storage.netcdf_writer import Group, Variable, group_of, packed
-from particles.storage.provenance import fingerprint, provenance
+from particles.storage.predictor import Predictor
 from particles.storage.virtual_dataset import StoredMeasure, create_virtual
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Run:
         The average iterate of a method that keeps one, else None.
     left
         The shards' files with both measures, where `mf.simulate` was given `final`; else None.
+    predictor
+        What `predict` needs besides the measure; None for a file that was written before it was stored.
 
     Examples
     --------
@@ -69,6 +72,7 @@ class Run:
     last: Measure | None
     average: Measure | None = None
     left: StoredMeasure | None = None
+    predictor: Predictor | None = None
 
     @property
     def measure(self) -> Measure:
@@ -95,6 +99,64 @@ class Run:
     def events(self) -> list[Event]:
         """What happened to the run, such as faults, checkpoints left out, and where it went on."""
         return list(attribute("the run", self.dataset.attrs, "events", []))
+
+    @numpy_settings
+    def predict(
+        self, x: ArrayLike, kind: str = "output", *, average: bool = False, net: Network | None = None
+    ) -> Array:
+        r"""What the trained network gives at new inputs: raw inputs in, outputs in the units of raw targets out.
+
+        Parameters
+        ----------
+        x : (n, inputs)
+            Inputs as the data had them before any `scale`, the same columns in the same order. n >= 1.
+        kind
+            "output", the default: g(x), with the `target_scale` of the data undone. "label": 1 where g(x) > 0, else -1.
+            "probability": of the label 1 under the logistic loss.
+        average
+            Of the average iterate, for a method that keeps one; by default of the last measure.
+        net
+            The run's network. Only a run from a file whose activation is your own needs it: a file has no code.
+
+        Returns
+        -------
+        (n,)
+            One number for each input.
+
+        Raises
+        ------
+        InputError
+            For other columns; a `kind` that the loss does not have; another network; a run without a last measure; and
+            a file of an earlier version, which has no network.
+
+        Notes
+        -----
+        The numbers are those of the observable "prediction", with the targets' scaling undone. The logistic loss's
+        probability is :math:`1 / (1 + e^{-g(x)})`.
+
+        References
+        ----------
+        Section 3, `g_w`; section 2 for the losses.
+
+        Examples
+        --------
+        >>> data = mf.Dataset([[10.0, 0.0], [0.0, 10.0], [20.0, 10.0]], [300.0, 100.0, 200.0])
+        >>> start, descent = mf.Gaussian(2).sample(64, seed=0, signs="random"), mf.GradientDescent(0.5)
+        >>> run = mf.simulate(mf.Network("tanh"), start, data.scaled("standard", "standard"), descent, steps=200)
+        >>> run.predict([[10.0, 0.0], [0.0, 10.0]]).round(-1)
+        array([300., 100.])
+        >>> again = mf.open_run(run.save("run.h5"))
+        >>> bool((again.predict(data.x) == run.predict(data.x)).all())
+        True
+        """
+        if average and self.average is None:
+            remedy = "Leave `average` out, or train with mf.AveragedSGD."
+            raise InputError("`average` needs a method that keeps an average iterate", "none in this run", remedy)
+        measure = self.average if average and self.average is not None else self.measure
+        if self.predictor is None:
+            remedy = "Use net.predict(run.measure, x) with the run's network, x scaled as in the run."
+            raise InputError("`predict` needs the run's network", "none: an earlier version wrote the file", remedy)
+        return self.predictor.outputs(measure, x, kind, net)
 
     def save(self, path: str | Path) -> Path:
         """Write the run to one HDF5 file, whole or not at all.
@@ -125,6 +187,7 @@ class Run:
         'run.h5'
         """
         path, groups = Path(path), {"/": group_of(self.dataset)}
+        groups |= self.predictor.groups() if self.predictor else {}
         if self.left is None:
             groups["/final"] = _measure_group(self)
         elif not self.left.folder.absolute().is_relative_to(path.absolute().parent):
@@ -153,9 +216,9 @@ class Run:
         lines.append(f"  recorded  {', '.join(names) or 'nothing'}")
         if self.events:
             lines.append(f"  events    {len(self.events)}, see run.events")
-        plain = [name for name in names if data[name].dims == ("time",)]
+        plots = [f'run.dataset.mf.plot("{name}")' for name in names if data[name].dims == ("time",)][:1]
         nexts = {
-            "finished": (f'run.dataset.mf.plot("{plain[0]}"), ' if plain else "") + 'run.save("run.h5")',
+            "finished": ", ".join([*plots, *(["run.predict(x)"] if self.last else []), 'run.save("run.h5")']),
             "stopped": "call mf.simulate again with the same `checkpoints` to go on; run.dataset has what was recorded",
             "diverged": "a smaller step; run.dataset has what was recorded before",
         }
@@ -164,55 +227,6 @@ class Run:
     def _repr_html_(self) -> str:
         """In a notebook: the same, and below it what was recorded, to unfold."""
         return f"<pre>{html.escape(repr(self))}</pre>{self.dataset._repr_html_()}"
-
-
-def dataset_of(
-    history: History,
-    times: np.ndarray[Any, Any],
-    names: list[tuple[str, Observable]],
-    targets: dict[str, np.ndarray[Any, Any]],
-    config: dict[str, Any],
-    status: str,
-    events: list[Event],
-) -> "xarray.Dataset":
-    """What was recorded as one dataset over flow time, in the same arrays."""
-    from particles.xarray import Dataset
-
-    time = {"long_name": "flow time, the sum of the step sizes", "units": "1", "equation": "3.4"}
-    step = {"long_name": "number of steps taken", "units": "1", "equation": "(3)"}
-    coords: dict[str, Any] = {}
-    recorded: dict[str, tuple[str, Any]] = {}
-    for dim, table in history.tables.items():
-        iterations = table.iterations[: table.count]
-        coords |= {dim: (dim, times[iterations], time), dim.replace("time", "iteration", 1): (dim, iterations, step)}
-        recorded |= {name: (dim, values) for name, values in table.recorded().items()}
-    data: dict[str, Any] = {}
-    for name, row in names:
-        about = "of the average iterate: " if name.startswith("averaged_") else ""
-        labels = {"long_name": about + row.long_name, "units": "1", "equation": row.equation}
-        if name in recorded:
-            dim, values = recorded[name]
-            data[name] = ((dim, *row.dims), values, labels)
-    for name, values in targets.items():
-        dim = "test_sample" if name.startswith("test_") else "sample"
-        data[name] = (dim, values, {"long_name": "targets y_i", "units": "1", "equation": "section 2"})
-    if "weight_moment" in data:
-        coords["moment"] = ("moment", MOMENTS, {"long_name": "order p of the moment", "units": "1", "equation": "3.4"})
-    attrs: dict[str, Any] = {
-        "config": json.dumps(config),
-        "config_hash": fingerprint(config),
-        "status": status,
-        "events": json.dumps(events),
-        "seed": _seed(config),
-        **provenance(),
-    }
-    return Dataset(data, coords=coords, attrs=attrs)
-
-
-def _seed(config: dict[str, Any]) -> int:
-    """The seed of the start; -1 where there is none: a quadrature, or a measure of the user's."""
-    start = config.get("start")
-    return int(start.get("seed", -1)) if isinstance(start, dict) else -1
 
 
 def _refer(left: StoredMeasure, path: Path, file: h5py.File) -> None:

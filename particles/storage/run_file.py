@@ -13,6 +13,7 @@ from particles.measures.measure import Measure
 from particles.storage import forms, netcdf
 from particles.storage.attributes import attribute
 from particles.storage.particle_files import check_file
+from particles.storage.predictor import predictor_of
 from particles.storage.run import LAST_MEASURE, Run
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ def open_run(path: str | Path) -> Run:
     _check_left(path, final.attrs, whole=True)
     measure = _measure(path, final, "")
     _check_there(path, final.attrs, data.attrs, measure)
-    return Run(data, measure, _measure(path, final, "averaged_") if "averaged_position" in final else None)
+    average = _measure(path, final, "averaged_") if "averaged_position" in final else None
+    predictor = predictor_of(path, data.attrs, groups.get("/scaling"), measure.b.shape[1])
+    return Run(data, measure, average, predictor=predictor)
 
 
 def _measure(path: Path, final: "xarray.Dataset", prefix: str) -> Measure:

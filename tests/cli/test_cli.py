@@ -14,7 +14,7 @@ from support.configs import SMALL_TOML, planned
 
 from particles.cli import progress
 from particles.cli.progress import Ticker
-from particles.console import Console
+from particles.console import Console, duration
 from particles.experiments.sweep import Outcome
 from particles.files.atomic import sole_user
 
@@ -226,6 +226,53 @@ def ticked(terminal, outcome=None):
 
 def test_progress__is_a_bar_on_a_terminal():
     assert "━" in ticked(terminal=True)
+
+
+class Clock:
+    """A clock that goes on by so many seconds at each look."""
+
+    def __init__(self, seconds):
+        self.seconds, self.at = seconds, 0.0
+
+    def monotonic(self):
+        self.at += self.seconds
+        return self.at
+
+
+def test_progress__counts_runs_done_and_never_says_that_nothing_is_left(monkeypatch):
+    monkeypatch.setattr(progress, "time", Clock(10.0))
+    page, cases = io.StringIO(), planned("start.seed=0,1", "steps=100").cases
+    ticker = Ticker(Console(file=page, force_terminal=False, width=150))
+    ticker.begin(cases, cases)
+    for case in cases:
+        for iteration in (1, 50, 100):
+            ticker.step(case, iteration, 100)
+        ticker.end(Outcome(case, "finished"))
+    lines = page.getvalue().splitlines()[1:]
+    assert lines[0].startswith("0 of 2 runs done, 33 min 10 s left, ") and lines[0].endswith("(0%)")
+    assert lines[1].startswith("0 of 2 runs done, 1 min left, ") and lines[1].endswith("(25%)")
+    assert lines[-1].startswith("1 of 2 runs done, ") and " 0 s" not in page.getvalue()
+
+
+def test_progress__of_a_resumed_run_is_not_faster_than_it_goes(monkeypatch):
+    """It begins at iteration 90 of 100: of the 10 that are left one is done in 10 s."""
+    monkeypatch.setattr(progress, "time", Clock(10.0))
+    page, (case,) = io.StringIO(), planned("steps=100").cases
+    ticker = Ticker(Console(file=page, force_terminal=False, width=150))
+    ticker.begin([case], [case])
+    ticker.step(case, 91, 100)
+    assert "1 min 30 s left" in page.getvalue() and "(91%)" in page.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "less than a second"), (42.4, "42 s"), (59.6, "1 min"), (61, "1 min 1 s"), (3600, "1 h"),
+        (3599, "59 min 59 s"), (7190, "1 h 59 min"), (8000, "2 h 13 min"), (200000, "2 d 7 h"),
+    ],
+)  # fmt: skip
+def test_duration__has_two_units_at_most(seconds, words):
+    assert duration(seconds) == words
 
 
 def test_progress__takes_nothing_of_a_run_for_markup():

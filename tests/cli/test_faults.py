@@ -118,6 +118,40 @@ def test_sweep__told_to_stop_says_so_and_goes_on_next_time(tmp_path, number):
     same_as_undisturbed(command, tmp_path, *settings)
 
 
+class Many(Command):
+    """A sweep of many short runs, which go in processes."""
+
+    SETTINGS = CIRCLE, f"start.seed={list(range(320))}"
+
+    def __init__(self, folder):
+        super().__init__(folder, *self.SETTINGS, checkpoint=30.0)
+
+    def reached(self):
+        return len(list(self.out.glob("small/runs/*.h5")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.exhaustive)])
+def test_sweep__in_processes_told_to_stop_goes_on_with_the_bits_of_threads(tmp_path, number):
+    """All processes get the signal, as from a terminal or a batch system."""
+    command = Many(tmp_path)
+    process = subprocess.Popen(command.words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        end = time.monotonic() + PATIENCE
+        while command.reached() < 20 and time.monotonic() < end:
+            time.sleep(0.005)
+        os.killpg(process.pid, number)
+        out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, err) == (130 if number == signal.SIGINT else 75, b"")
+    assert b"run the same command again to continue" in out
+    assert 20 <= command.reached() < 320
+    assert command.run()[0] == 0
+    same_as_undisturbed(command, tmp_path, *Many.SETTINGS)
+
+
 def limited():
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 

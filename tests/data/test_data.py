@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import particles as mf
-from particles.data.dataset import Batches
+from particles.data.batches import Batches
 
 NAN, INF = float("nan"), float("inf")
 REFUSALS = [

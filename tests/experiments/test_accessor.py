@@ -1,5 +1,6 @@
 """`ds.mf`: aligned comparison, fitted powers, figures and clouds of a dataset of this program."""
 
+import shutil
 import subprocess
 import sys
 
@@ -258,3 +259,36 @@ def test_accessor__costs_nothing_before_it_is_used(module, heavy):
     code = f"import sys, {module}; print({heavy!r} in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.fixture(scope="module")
+def small_sweep(tmp_path_factory):
+    """Two sizes and two starts on scaled data, with a limit, in a folder."""
+    out = tmp_path_factory.mktemp("small") / "sweep"
+    data = mf.Dataset(DATA.x * 10.0, DATA.y + 50.0).scaled("standard", "standard")
+    grid = {"count": [8, 16], "seed": [0, 1], "limit": 16, "out": out}
+    return data, out, mf.sweep(NET, mf.Gaussian(2), data, mf.GradientDescent(0.1), steps=3, **grid)
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["sweep", "xarray"])
+def test_run__of_a_sweep_is_the_one_at_its_place(small_sweep, plain):
+    data, out, sweep = small_sweep
+    place = {"count": 16, "seed": 1}
+    opened = xarray.open_dataset(out / "sweep.h5", engine="h5netcdf") if plain else sweep
+    wanted = sweep["prediction"].sel(place).isel(time=-1).values
+    assert (opened.sel(place).mf.run().predict(DATA.x * 10.0) == data.scaling.outputs_of(wanted)).all()
+
+
+def test_run__asks_for_one_place(small_sweep):
+    with pytest.raises(mf.InputError, match=r"several of seed\. Choose one place: ds\.sel\(seed=\.\.\.\)"):
+        small_sweep[2].sel(count=8).mf.run()
+    with pytest.raises(mf.InputError, match="`run` needs the dataset of a sweep: got another one"):
+        run().mf.run()
+
+
+def test_run__that_is_missing_is_named(small_sweep, tmp_path):
+    _, out, _ = small_sweep
+    shutil.copy(out / "sweep.h5", tmp_path)
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(mf.StorageError, match=r"no such file: .*runs/\w{16}\.h5"):
+        mf.open_sweep(tmp_path).sel(count=8, seed=0).mf.run()

@@ -43,6 +43,28 @@ def test_config__names_the_key_nearest_to_an_unknown_one(setting, message):
     assert fault.startswith(message)
 
 
+LISTS = [
+    ("network.beta=0.5,1.0", [0.5, 1.0]),
+    ("network.activation=tanh, relu", ["tanh", "relu"]),
+    ("start.count=64,", None),
+    ("data.file=rows:a,rows:b", ["rows:a", "rows:b"]),
+    ('data.file="a,b.csv"', "a,b.csv"),
+    ("start.count=[64,256]", [64, 256]),
+    ("data.file=it's, here", "it's, here"),
+    ("record.variables=loss,prediction", ["loss", "prediction"]),
+]
+
+
+@pytest.mark.parametrize(("setting", "value"), LISTS)
+def test_set__takes_values_between_commas_for_a_list(setting, value):
+    section, _, key = setting.partition("=")[0].partition(".")
+    if value is None:
+        with pytest.raises(ConfigError, match="a list must have a value before and after each comma: got '64,'"):
+            small(setting)
+    else:
+        assert small(setting)[section][key] == value
+
+
 REFUSALS = [
     ("steps=-1", "steps: input should be greater than or equal to 0: got -1"),
     ("steps=1.5", "steps: input should be a valid integer: got 1.5"),

@@ -102,7 +102,7 @@ WRONG = [
     ('loss="{0}:bent"', ["loss: "]),
     ('loss="{0}:hubre"', ["loss: '{0}:hubre' must name an object of "]),
     ('record.variables=["{0}:worst","{0}:worst"]', ["record: `record` must name a quantity once"]),
-    ('loss="{0}.huber"', ["loss: must be one of squared, logistic: got "]),
+    ('loss="{0}.huber"', ["loss: must be one of squared, logistic, huber, smooth_hinge, exponential: got "]),
 ]  # fmt: skip
 
 
@@ -173,6 +173,18 @@ def test_command__imports_from_the_working_folder(own, command, capsys):
     assert command("run", "--import", own, "--quiet", "--no-figure") == 0
     assert command("gather", "--import", own, "--no-figure") == 0
     assert "3 runs" not in capsys.readouterr().out
+
+
+def test_command__imports_a_file_by_its_path(own, command, tmp_path, capsys):
+    """From another folder than the working one; a name that another module has, and no file, are refused."""
+    (tmp_path / "rows").mkdir()
+    (tmp_path / f"{own}.py").rename(tmp_path / "rows" / f"{own}.py")
+    assert command("check", "--import", f"rows/{own}.py") == 0
+    (tmp_path / "json.py").touch()
+    (tmp_path / "a-b.py").touch()
+    for name, message in (("json.py", "another module"), ("none.py", "is no file"), ("a-b.py", "Rename it: letters")):
+        assert command("check", "--import", name) == 2
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import shutil
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -152,13 +154,17 @@ def test_parts__share_every_run_out_once_and_evenly(number):
     assert part_of(made, number, number) == shared[0]  # counted from 1: the same parts
 
 
-def test_parts__in_one_folder_gathered_are_the_sweep(cli, out, tmp_path):
-    for part in ("1/3", "3/3", "2/3"):
+def test_parts__in_one_folder_are_the_sweep_once_the_last_has_ended(cli, out, tmp_path):
+    for part, missing in (("1/3", 4), ("3/3", 3)):
         code, printed, err = cli("run", *SWEEP, more=["--part", part])
         assert (code, err) == (0, "") and f"part {part[0]} of 3: " in printed
+        assert f"{missing} of 6 runs are missing" in printed
         assert not (out / "sweep.h5").exists() and not list(out.glob("*.png"))
-    code, printed, err = cli("gather", *SWEEP, more=())
+    code, printed, err = cli("run", *SWEEP, more=["--part", "2/3"])
     assert (code, err) == (0, "") and "wrote out/small/small.png" in printed
+    (out / "sweep.h5").unlink()
+    code, printed, err = cli("gather", *SWEEP, more=())
+    assert (code, err) == (0, "") and "wrote out/small/sweep.h5" in printed
     cli("run", *SWEEP, more=["--out", "alone"])
     alone = tmp_path / "alone" / "small"
     assert content(out).drop_attrs().identical(content(alone).drop_attrs())
@@ -168,8 +174,44 @@ def test_parts__in_one_folder_gathered_are_the_sweep(cli, out, tmp_path):
         assert mine.dataset.identical(wanted.dataset) and mine.measure.b.tobytes() == wanted.measure.b.tobytes()
 
 
+@pytest.mark.slow
+def test_parts__that_run_at_once_leave_the_whole_sweep(cli, out, tmp_path):
+    """Four processes in one folder, whichever ends last; and no lock or mark is left."""
+    words = [
+        sys.executable,
+        "-m",
+        "particles",
+        "run",
+        "small.toml",
+        *set_(*SWEEP, "steps=40"),
+        "--quiet",
+        "--no-figure",
+    ]
+    tasks = [
+        subprocess.Popen([*words, "--part", f"{part}/4"], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+        for part in range(4)
+    ]
+    printed = [task.communicate(timeout=120)[0] for task in tasks]
+    assert [task.returncode for task in tasks] == [0] * 4, printed
+    assert any("wrote out/small/sweep.h5" in text for text in printed)
+    assert (content(out)["status"] == "finished").all() and content(out).sizes["count"] == 2
+    assert not [path for path in out.rglob("*") if path.name.startswith(".")]
+
+
+def test_part__leaves_the_end_to_others_that_stay(cli, out, monkeypatch):
+    monkeypatch.setattr(parts, "_PATIENCE_SECONDS", 0.0)
+    cli("run", *ONE)
+    (out / "sweep.h5").unlink()
+    with parts.beside_others(out):
+        code, printed, err = cli("run", *ONE, more=["--part", "1/1"])
+    assert (code, err) == (0, "") and "other tasks are at work in out/small; then: particles gather" in printed
+    assert not (out / "sweep.h5").exists()
+
+
 def test_gather__reads_each_run_once(cli, out, monkeypatch):
-    cli("run", *SWEEP, more=("--part", "1/1"))
+    cli("run", *SWEEP, more=("--part", "0/2"))
+    cli("run", *SWEEP, more=("--part", "1/2"))
+    (out / "index.json").unlink()
     paths, read = [], run_file.read
     monkeypatch.setattr(run_file, "read", lambda path, reader: [paths.append(path), read(path, reader)][1])
     assert cli("gather", *SWEEP)[0] == 0

@@ -340,7 +340,7 @@ def test_progress__is_a_bar_on_a_terminal_that_ends_full(samples, monkeypatch):
     there = Terminal()
     monkeypatch.setattr(sys, "stderr", there)
     swept(samples(), progress=True)
-    assert "sweep: 100%" in there.text
+    assert "runs done: 100%" in there.text and "sweep, 0 of " in there.text
     there.text = ""
     swept(samples())
     assert there.text == ""

@@ -1,14 +1,17 @@
 """The model of scale, and where it sends runs."""
 
+import json
+
 import numpy as np
 import pytest
-from support.configs import planned
+from support.configs import SMALL_TOML, planned
 
 import particles as mf
 from particles.cli.main import main
-from particles.data.dataset import Batches
-from particles.experiments import placement
+from particles.data.batches import Batches
+from particles.experiments import kernel_cost, placement
 from particles.experiments.cost_model import Constants, Work, best, here, probed, sharded, work_of
+from particles.experiments.memory import needs
 from particles.experiments.placement import Placement, quickest, work_in
 from particles.model.losses import loss as loss_row
 from particles.model.regularisers import NONE
@@ -146,6 +149,84 @@ def test_work_in__counts_the_start_where_it_is_kept():
     for name in ("displacement_rms", "pattern_flips"):
         made = planned(f'record.variables=["{name}"]')
         assert work_in(made, made.cases[0])[1].copies == 2
+
+
+def test_works__are_those_of_each_run():
+    made = planned("start.count=8,16", "start.seed=0,1", "steps=3,4", "network.bias=false,true", "limit.nodes=32")
+    assert placement.works_in(made, made.cases) == [work_in(made, case)[1] for case in made.cases]
+
+
+def test_seconds__are_shared_among_threads_and_at_least_the_largest_run():
+    small = Work(M=256, n=1000, d=2, steps=100, dtype="float64", copies=1, one_sample=False)
+    each = here(small, KNOWN, 1).step * 100
+    assert placement.seconds_here([small] * 8, KNOWN, 4) == pytest.approx(2 * each)
+    assert placement.seconds_here([small], KNOWN, 4) == pytest.approx(each)
+
+
+def test_cluster__of_this_machine_s_cores_is_not_started_for_small_runs(monkeypatch):
+    monkeypatch.setattr(placement, "probed", lambda *_: KNOWN)
+    monkeypatch.setattr(placement, "cores", lambda: 8)
+    small, large = planned("start.count=[8, 16]"), planned("start.count=1000000", "start.seed=0,1,2,3", "steps=1000")
+    why = placement.not_worth_starting(small, small.cases, None)
+    assert why.startswith("expected: ") and "which is not started" in why
+    assert placement.not_worth_starting(large, large.cases, None)  # no more cores than the threads here
+    assert not placement.not_worth_starting(large, large.cases, 1)
+
+
+def test_run__says_that_no_cluster_is_started(tmp_path, monkeypatch, capsys):
+    def held(*_):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL_TOML)
+    monkeypatch.setattr(mf.Ray, "held", held)
+    assert main(["run", "small.toml", "--ray", "local", "--no-figure"]) == 0
+    assert "runs go on this machine: expected: " in capsys.readouterr().out
+
+
+def test_kernel_cost__counts_matrices_and_grows_with_samples(monkeypatch):
+    monkeypatch.setattr(kernel_cost, "_measured", lambda net, M, n, d: (1e-9 * M * n**2, 1e-3 * n))
+    made = planned('record.variables=["loss", "lambda_min"]', "steps=100", "record.every=50", "start.seed=0,1")
+    n = mf.datasets.load("wine").x.shape[0]
+    cost = kernel_cost.kernel_cost(made, made.cases)
+    assert (cost.names, cost.matrices) == (("lambda_min",), 6)
+    assert cost.seconds == pytest.approx(6 * (1e-9 * 8 * n**2 + 1e-3 * n))
+    drift = planned('record.variables=["kernel_drift"]', "steps=100", "record.every=50")
+    assert kernel_cost.kernel_cost(drift, drift.cases).seconds == pytest.approx(3 * 1e-9 * 8 * n**2)
+    none = planned()
+    assert kernel_cost.kernel_cost(none, none.cases) == ((), 0, 0.0)
+
+
+def test_kernel_cost__is_measured_and_scaled():
+    one, eigenvalues = kernel_cost._measured(mf.Network("tanh"), 100, 64, 2)
+    assert one > 0 and eigenvalues > 0
+    assert kernel_cost._measured(mf.Network("tanh"), 2**13, 1024, 2)[0] > 4 * one
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(1e6, True), (1e-3, False)])
+def test_run__announces_a_kernel_that_costs_many_times_the_steps(seconds, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL_TOML)
+    monkeypatch.setattr(kernel_cost, "_measured", lambda *_: (seconds, 0.0))
+    change = 'record.variables=["loss", "lambda_min"]'
+    assert main(["run", "small.toml", "--set", change, "--no-figure", "--quiet"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    told = "recording lambda_min: 4 Gram matrices take 46 d 7 h of one thread, "
+    assert (told in out) == words and ("times as long as all steps" in out) == words
+
+
+def test_doctor__plans_the_whole_sweep(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL_TOML)
+    words = ["doctor", "--plan", "small.toml", "--set", "start.seed=0,1,2", "--set", "limit.nodes=64", "--json"]
+    assert main(words) == 0
+    facts = json.loads(capsys.readouterr().out)["plan"]
+    assert (facts["runs"], facts["where"], facts["kernel_seconds"]) == (5, "here", 0.0)
+    assert facts["needed_bytes"] == max(need.total for need in needs(planned("start.seed=0,1,2", "limit.nodes=64")))
+    assert facts["seconds"] >= 5 * 0.02
+    large = ["--set", "start.count=1000000", "--set", "steps=1000", "--nodes", "64", "--cores", "16"]
+    assert main([*words, *large]) == 0
+    assert json.loads(capsys.readouterr().out)["plan"]["where"] in ("tasks", "shards")
 
 
 def test_doctor__says_what_is_here_and_what_a_run_would_cost(capsys):

@@ -34,7 +34,7 @@ CASES = [
 def samples(T, d, loss):
     random = np.random.default_rng(T + d)
     x, y = random.standard_normal((T, d)) / np.sqrt(d), random.standard_normal(T)
-    return x, np.where(y > 0, 1.0, -1.0) if loss == "logistic" else y
+    return x, np.where(y > 0, 1.0, -1.0) if loss in naive.LABELLED else y
 
 
 def start(M, d):
@@ -64,8 +64,8 @@ def populated(measure, name, dtype, threads=1, averaged=True):
 
 def combinations():
     """Every case; those whose kernel differs from one that is compiled anyway in more than one respect are slow."""
-    for dtype, loss, case in itertools.product(TOLERANCE, ["squared", "logistic"], CASES):
-        apart = (dtype == "float32") + (loss == "logistic") + (case[0] != "tanh")
+    for dtype, loss, case in itertools.product(TOLERANCE, naive.LOSS, CASES):
+        apart = (dtype == "float32") + (loss != "squared") + (case[0] != "tanh")
         name = "-".join(map(str, (dtype, loss, *case)))
         yield pytest.param(case, loss, dtype, id=name, marks=[pytest.mark.slow] if apart > 1 else [])
 

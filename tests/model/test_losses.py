@@ -1,4 +1,4 @@
-"""The two losses against their formulas and finite differences."""
+"""The losses against their formulas and finite differences."""
 
 import re
 
@@ -7,9 +7,19 @@ import pytest
 from support import naive
 
 import particles as mf
-from particles.model.losses import LOSSES, Loss, loss
+from particles.kernels.online import SLOPES
+from particles.model.derivatives import check_loss
+from particles.model.losses import LOSSES, loss
+from particles.simulation.stability import stable_step
 
 EACH = pytest.mark.parametrize("name", naive.LOSS)
+BOUNDED = sorted(set(naive.LOSS) - {"exponential"})  # its second derivative is the loss itself
+FAR = {  # value and slope at z = -+1e4 for a target of size 1
+    "squared": lambda z, y: ((z - y) ** 2 / 2, z - y),
+    "huber": lambda z, y: (abs(z - y) - 0.5, np.sign(z)),
+    "logistic": lambda z, y: (np.maximum(0.0, -y * z), np.where(y * z < 0, -y, 0.0)),
+    "smooth_hinge": lambda z, y: (np.where(y * z < 0, 0.5 - y * z, 0.0), np.where(y * z < 0, -y, 0.0)),
+}
 Z = np.linspace(-6, 6, 49)
 LABELS = pytest.mark.parametrize("label", [-1.0, 1.0])
 
@@ -29,12 +39,13 @@ def test_loss__is_its_formula(name, label, part, order):
 @EACH
 @LABELS
 def test_slope__is_the_derivative(name, label):
-    y, h = np.full_like(Z, label), 1e-5
+    z = Z + 0.01  # no kink within h
+    y, h = np.full_like(z, label), 1e-5
     value = LOSSES[name].value
-    assert LOSSES[name].slope(Z, y) == pytest.approx((value(Z + h, y) - value(Z - h, y)) / (2 * h), abs=1e-9)
+    assert LOSSES[name].slope(z, y) == pytest.approx((value(z + h, y) - value(z - h, y)) / (2 * h), rel=1e-9, abs=1e-9)
 
 
-@EACH
+@pytest.mark.parametrize("name", BOUNDED)
 def test_curvature__bounds_the_second_derivative_and_is_attained(name):
     y, h = np.ones_like(Z), 1e-5
     slope = LOSSES[name].slope
@@ -42,30 +53,49 @@ def test_curvature__bounds_the_second_derivative_and_is_attained(name):
     assert bends.max() == pytest.approx(LOSSES[name].curvature, abs=1e-9)
 
 
-@EACH
+@pytest.mark.parametrize("name", BOUNDED)
 @LABELS
 def test_loss__does_not_overflow(name, label):
     z, y = np.array([-1e4, 1e4]), np.full(2, label)
     with np.errstate(all="raise", under="ignore"):
         value, slope = LOSSES[name].value(z, y), LOSSES[name].slope(z, y)
-    far = np.maximum(0.0, -y * z) if name == "logistic" else (z - y) ** 2 / 2
-    assert value == pytest.approx(far)
-    assert slope == pytest.approx(np.where(y * z < 0, -y, 0.0) if name == "logistic" else z - y)
+    expected = FAR[name](z, y)
+    assert value == pytest.approx(expected[0])
+    assert slope == pytest.approx(expected[1])
 
 
 @EACH
-def test_binary__is_the_classification_loss_only(name):
-    assert LOSSES[name].binary == (name == "logistic")
+def test_binary__is_a_loss_of_labels(name):
+    assert LOSSES[name].binary == (name in naive.LABELLED)
 
 
-HUBER = Loss(
-    "huber",
-    lambda z, y: np.where(abs(z - y) < 1, 0.5 * (z - y) ** 2, abs(z - y) - 0.5),
-    lambda z, y: np.clip(z - y, -1, 1),
-    1.0,
-    False,
-    lambda slope: np.where(abs(slope) < 1, 1.0, 0.0),
-)
+@EACH
+def test_row__passes_the_checks_of_a_loss_of_the_user_s(name):
+    check_loss(LOSSES[name]._replace(name=f"my_{name}"))
+
+
+@EACH
+@LABELS
+def test_compiled_slope__is_the_one_of_numpy_and_keeps_nan(name, label):
+    slopes = [SLOPES[name](z, label) for z in Z]
+    assert slopes == pytest.approx(LOSSES[name].slope(Z, np.full_like(Z, label)), rel=1e-14, abs=1e-14)
+    assert np.isnan(SLOPES[name](np.nan, label))
+
+
+def test_stable_step__of_a_loss_without_a_bound_is_the_one_at_outputs_0(samples):
+    """There the exponential loss bends as the squared one."""
+    net, start, x = mf.Network("tanh"), mf.Gaussian(3).sample(16, seed=0), samples().x
+    assert stable_step(net, start, x, LOSSES["exponential"]) == stable_step(net, start, x, LOSSES["squared"])
+
+
+def test_training__with_the_exponential_loss_that_diverges_says_so(samples):
+    data = samples(loss="exponential")
+    with pytest.raises(mf.DivergedError, match="run diverged"):
+        mf.simulate(mf.Network("linear"), mf.Gaussian(3).sample(16, seed=0), data, mf.GradientDescent(1e4), steps=50,
+                    loss="exponential")  # fmt: skip
+
+
+KINKED = LOSSES["huber"]._replace(name="kinked")
 
 
 def test_loss__of_the_user_s_takes_one_sample_steps():
@@ -79,29 +109,29 @@ def test_loss__of_the_user_s_takes_one_sample_steps():
 
 def test_loss__of_the_user_s_is_the_one_that_runs():
     net, start = mf.Network("tanh"), mf.Gaussian(2).sample(64, seed=0)
-    run = mf.simulate(net, start, mf.Dataset(np.eye(2), np.array([50.0, 50.0])), mf.SGD(0.1), steps=1, loss=HUBER)
+    run = mf.simulate(net, start, mf.Dataset(np.eye(2), np.array([50.0, 50.0])), mf.SGD(0.1), steps=1, loss=KINKED)
     moved = np.abs(run.measure.b - start.b).max()  # |sigma' x| <= 1, and Huber's slope is at most 1
     assert 0.0 < moved <= 0.1
 
 
 @pytest.mark.parametrize("part, wrong, rule", [
-    ("slope", lambda z, y: y - z, "`slope` of the loss 'huber' must be dl/dz"),
-    ("slope", lambda z, y: z - y, "`slope` of the loss 'huber' must be dl/dz"),
-    ("curvature", 0.5, "`curvature` of the loss 'huber' must be at least"),
-    ("bend", np.abs, "`bend` of the loss 'huber' must be d2l/dz2"),
+    ("slope", lambda z, y: y - z, "`slope` of the loss 'kinked' must be dl/dz"),
+    ("slope", lambda z, y: z - y, "`slope` of the loss 'kinked' must be dl/dz"),
+    ("curvature", 0.5, "`curvature` of the loss 'kinked' must be at least"),
+    ("bend", np.abs, "`bend` of the loss 'kinked' must be d2l/dz2"),
 ])  # fmt: skip
 def test_loss__of_the_user_s_with_a_wrong_part_is_refused(part, wrong, rule):
     with pytest.raises(mf.InputError, match=re.escape(rule)):
-        loss(HUBER._replace(**{part: wrong}))
+        loss(KINKED._replace(**{part: wrong}))
 
 
 def test_loss__of_the_user_s_may_have_a_kink():
-    assert loss(HUBER) is HUBER
+    assert loss(KINKED) is KINKED
 
 
 def test_loss__of_the_user_s_with_a_name_of_the_package_is_refused():
     with pytest.raises(mf.InputError, match=r"an mf.Loss of your own .* got 'squared'\. Give it another"):
-        loss(HUBER._replace(name="squared"))
+        loss(KINKED._replace(name="squared"))
 
 
 def test_loss__names_the_nearest_row():

@@ -77,6 +77,50 @@ def test_slurm__the_runs_own_failure_is_the_jobs(submit):
     assert not list((job.folder / "out").iterdir())
 
 
+@pytest.fixture
+def image(tmp_path):
+    """An image file and a setup file, as a job gets them."""
+    (tmp_path / "particles.sif").touch()
+    (tmp_path / "setup.sh").write_text("echo $a_variable_that_is_not_set; export FROM_SETUP=1\n")
+    return {"PARTICLES_IMAGE": str(tmp_path / "particles.sif"), "PARTICLES_SETUP": str(tmp_path / "setup.sh")}
+
+
+def test_slurm__runs_every_command_in_the_image(submit, image):
+    """And on every node; the run and what starts Ray have the variables of the setup file."""
+    job = waiting(submit, **image)
+    environments = [one.environ() for one in job.left() if any(word.endswith("/ray") for word in one.cmdline()[:2])]
+    assert len(environments) == 3 and all(one["FAKE_CONTAINER"] == image["PARTICLES_IMAGE"] for one in environments)
+    assert all(one["FROM_SETUP"] == "1" for one in environments)
+    (job.folder / "r" / "go").touch()
+    code, said = job.ended()
+    assert code == 0, said
+    words = (job.folder / "slurm" / "apptainer").read_text()
+    assert words.count("ray start") == 3 and words.count(" run waits") == 1
+    assert {one for one in ("gather", "find", "publish", "route") if f"ray.batch {one}" in words} == {
+        "gather", "find", "publish", "route"
+    }  # fmt: skip
+    soon_alone(job)
+
+
+def test_slurm__a_signal_reaches_a_run_in_the_image(submit, image):
+    job = waiting(submit, **image)
+    job.send(signal.SIGUSR1)
+    code, said = job.ended()
+    assert (code, job.requeued()) == (75, [job.number]), said
+    assert job.result()["signal"] == "SIGUSR1"
+    soon_alone(job)
+
+
+@pytest.mark.parametrize("script", ["slurm.sbatch", "slurm_array.sbatch"])
+def test_slurm__says_what_is_wrong_with_a_setup_file_or_an_image(submit, tmp_path, script):
+    (tmp_path / "bad.sh").write_text("false\n")
+    array = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "2"}
+    code, said = submit("runs", script=DRIVERS / script, PARTICLES_SETUP=str(tmp_path / "bad.sh"), **array).ended()
+    assert code == 2 and f"{script}: {tmp_path}/bad.sh ended with 1" in said
+    code, said = submit("runs", script=DRIVERS / script, PARTICLES_IMAGE="none.sif", **array).ended()
+    assert code != 0 and "could not open image none.sif" in said
+
+
 BROKEN = [
     pytest.param("head", "did not come up"),
     pytest.param("worker", "1 of 3 nodes joined Ray", marks=pytest.mark.slow),
@@ -398,9 +442,12 @@ def test_slurm__an_array_with_two_tasks_killed_and_requeued_is_one_sweep(submit,
         assert "runs are missing" in capsys.readouterr().err
     assert len(list(runs.glob("checkpoints/*"))) >= 2, "nothing was under way when the tasks were killed"
     jobs = [arrayed(submit, tmp_path, task, SLURM_RESTART_COUNT=str(int(task < 2))) for task in range(6)]
+    printed = []
     for job in jobs:
         code, said = job.ended(240.0)
         assert code == 0, said
+        printed.append(said)
+    assert any("wrote" in said and "sweep.h5" in said for said in printed), "the last task writes it"
     assert main(["gather", str(tmp_path / "small.toml"), "--out", str(tmp_path), *SIZES, "--no-figure"]) == 0
     assert main(["run", str(tmp_path / "small.toml"), "--out", str(tmp_path / "alone"), *SIZES, "--no-figure"]) == 0
     alone = tmp_path / "alone" / "small"
@@ -413,6 +460,16 @@ def test_slurm__an_array_with_two_tasks_killed_and_requeued_is_one_sweep(submit,
         assert mine.dataset.drop_attrs().identical(wanted.dataset.drop_attrs())
     assert resumed >= 2
     assert mf.open_sweep(runs).load().drop_attrs().identical(mf.open_sweep(alone).load().drop_attrs())
+
+
+def test_slurm__an_array_runs_in_the_image(submit, image):
+    array = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "2"}
+    script, words = DRIVERS / "slurm_array.sbatch", f"python {FAKES / 'words.py'}"
+    job = submit("small.toml", script=script, PARTICLES=words, **array, **image)
+    code, said = job.ended()
+    assert code == 0, said
+    assert json.loads((job.folder / "slurm" / "words").read_text()) == ["run", "small.toml", "--part", "1/2"]
+    assert (job.folder / "slurm" / "apptainer").read_text().startswith("particles.sif python ")
 
 
 def test_slurm__an_array_needs_a_configuration_and_an_array(submit):

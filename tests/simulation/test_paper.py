@@ -9,7 +9,7 @@ import pytest
 from support import naive
 
 import particles as mf
-from particles.data.dataset import Batches
+from particles.data.batches import Batches
 
 M, STEPS, STEP, WEIGHT = 6, 5, 0.4, 0.2
 BETAS = pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])

@@ -10,7 +10,7 @@ import pytest
 from support import naive
 
 import particles as mf
-from particles.data.dataset import Batches
+from particles.data.batches import Batches
 from particles.kernels.elementwise import lanewise
 from particles.measures.measure import source_of
 from particles.methods.base import Problem

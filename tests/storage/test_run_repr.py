@@ -20,7 +20,7 @@ def test_run__says_how_it_ended_and_what_is_next():
         "Run: finished after 4 steps at flow time 0.4, 3 times recorded",
         "  measure   M = 8 particles on R^3",
         "  recorded  loss, prediction",
-        '  next      run.dataset.mf.plot("loss"), run.save("run.h5")',
+        '  next      run.dataset.mf.plot("loss"), run.predict(x), run.save("run.h5")',
     ]
 
 

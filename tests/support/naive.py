@@ -24,11 +24,22 @@ SIGMA = {
     "linear": (lambda v: v, np.ones_like),
 }
 
-# l(z, y) and dl/dz of section 2.
+# l(z, y) and dl/dz; the first two of section 2.
 LOSS = {
     "squared": (lambda z, y: (z - y) ** 2 / 2, lambda z, y: z - y),
     "logistic": (lambda z, y: np.log1p(np.exp(-y * z)), lambda z, y: -y / (1 + np.exp(y * z))),
+    "huber": (
+        lambda z, y: np.where(abs(z - y) < 1, (z - y) ** 2 / 2, abs(z - y) - 0.5),
+        lambda z, y: np.where(abs(z - y) < 1, z - y, np.sign(z - y)),
+    ),
+    "smooth_hinge": (
+        lambda z, y: np.select([y * z >= 1, y * z > 0], [0.0, (1 - y * z) ** 2 / 2], 0.5 - y * z),
+        lambda z, y: np.select([y * z >= 1, y * z > 0], [0.0, -y * (1 - y * z)], -y),
+    ),
+    "exponential": (lambda z, y: np.exp(-y * z), lambda z, y: -y * np.exp(-y * z)),
 }
+
+LABELLED = {"logistic", "smooth_hinge", "exponential"}  # these want y = -1, 1
 
 
 def network(b, s, w, x, sigma, alpha=1.0):

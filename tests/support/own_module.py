@@ -30,7 +30,7 @@ def _swish_slope(v):
 
 swish = mf.Activation("swish", lanewise(_swish), lanewise(_swish_slope), 1.1, 0.5, linear_growth=True)
 huber = mf.Loss(
-    "huber",
+    "clipped",
     value=lambda z, y: np.where(abs(z - y) < 1.0, 0.5 * (z - y) ** 2, abs(z - y) - 0.5),
     slope=lambda z, y: np.clip(z - y, -1.0, 1.0),
     curvature=1.0,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies
 from scipy import optimize
 from support.daily import some
-from support.naive import LOSS, SIGMA
+from support.naive import LABELLED, LOSS, SIGMA
 
 import particles as mf
 from particles.model.regularisers import L1, L2, NONE
@@ -34,7 +34,7 @@ def problem(seed, n=12, d=2, count=9, radius=3.0, loss="squared"):
     x, y = random.standard_normal((n, d)), random.standard_normal(n)
     w = random.random(count)
     measure = mf.Measure(ball(random, count, d, radius), random.choice(BOTH, count), w / w.sum())
-    return mf.Dataset(x, np.sign(y) if loss == "logistic" else y), measure
+    return mf.Dataset(x, np.sign(y) if loss in LABELLED else y), measure
 
 
 def plain(measure, data, activation, loss, rule):
@@ -151,7 +151,7 @@ def test_gap__is_never_below_the_true_one(seeds):
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize("loss", LOSS)
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_convex_optimum__is_what_slsqp_finds_and_satisfies_its_conditions(activation, loss, rule):
     data, atoms = problem(11, count=12, loss=loss)
@@ -185,7 +185,7 @@ def test_frank_wolfe__comes_as_low_as_a_fine_dictionary():
     assert gap(net, best.measure, data, regulariser=rule).proven <= 2e-7
 
 
-@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize("loss", LOSS)
 def test_frank_wolfe__proves_itself(loss):
     data, _ = problem(4, n=15, d=2, loss=loss)
     net, rule = mf.Network("sin"), L1(0.01)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 from support.daily import some
+from support.naive import LABELLED, LOSS
 
 import particles as mf
 from particles.measures.measure import Measure
@@ -100,19 +101,19 @@ def test_gibbs__is_the_fixed_point_and_the_least_by_plain_integrals(data):
 
 
 @pytest.mark.parametrize("activation", ["relu", "sin", "tanh"])
-@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize("loss", LOSS)
 def test_gibbs__holds_in_the_plane_with_a_bias(activation, loss):
     """Against sums over a plain square grid with the slopes at its own outputs; ReLU's kinks cost that grid digits."""
     random = np.random.default_rng(3)
     x = random.standard_normal((6, 1))
     y = np.sin(3.0 * x[:, 0])
-    data, net = mf.Dataset(x, np.sign(y) if loss == "logistic" else y), mf.Network(activation, bias=True)
+    data, net = mf.Dataset(x, np.sign(y) if loss in LABELLED else y), mf.Network(activation, bias=True)
     found = gibbs(net, data, loss, weight_decay=0.2, temperature=0.1, signs="random")
     axis = np.linspace(-9.0, 9.0, 601)
     b = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     sigma = {"relu": lambda v: np.maximum(v, 0.0), "sin": np.sin, "tanh": np.tanh}[activation]
     values, g = sigma(b @ net.inputs(x).T), found.prediction
-    slopes = (g - data.y if loss == "squared" else -data.y / (1.0 + np.exp(data.y * g))) / 6
+    slopes = LOSS[loss][1](g, data.y) / 6
     wanted = np.zeros(6)
     for sign in (1.0, -1.0):
         p = -(sign * values @ slopes + 0.1 * (b**2).sum(axis=1)) / 0.1

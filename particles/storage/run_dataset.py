@@ -1,0 +1,63 @@
+"""What a run recorded, as one dataset over flow time, with its configuration and provenance as attributes."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from particles.population.observables import MOMENTS, Observable
+from particles.storage.history import History
+from particles.storage.manifest import Event
+from particles.storage.provenance import fingerprint, provenance
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def dataset_of(
+    history: History,
+    times: np.ndarray[Any, Any],
+    names: list[tuple[str, Observable]],
+    targets: dict[str, np.ndarray[Any, Any]],
+    config: dict[str, Any],
+    status: str,
+    events: list[Event],
+) -> "xarray.Dataset":
+    """What was recorded as one dataset over flow time, in the same arrays."""
+    from particles.xarray import Dataset
+
+    time = {"long_name": "flow time, the sum of the step sizes", "units": "1", "equation": "3.4"}
+    step = {"long_name": "number of steps taken", "units": "1", "equation": "(3)"}
+    coords: dict[str, Any] = {}
+    recorded: dict[str, tuple[str, Any]] = {}
+    for dim, table in history.tables.items():
+        iterations = table.iterations[: table.count]
+        coords |= {dim: (dim, times[iterations], time), dim.replace("time", "iteration", 1): (dim, iterations, step)}
+        recorded |= {name: (dim, values) for name, values in table.recorded().items()}
+    data: dict[str, Any] = {}
+    for name, row in names:
+        about = "of the average iterate: " if name.startswith("averaged_") else ""
+        labels = {"long_name": about + row.long_name, "units": "1", "equation": row.equation}
+        if name in recorded:
+            dim, values = recorded[name]
+            data[name] = ((dim, *row.dims), values, labels)
+    for name, values in targets.items():
+        dim = "test_sample" if name.startswith("test_") else "sample"
+        data[name] = (dim, values, {"long_name": "targets y_i", "units": "1", "equation": "section 2"})
+    if "weight_moment" in data:
+        coords["moment"] = ("moment", MOMENTS, {"long_name": "order p of the moment", "units": "1", "equation": "3.4"})
+    attrs: dict[str, Any] = {
+        "config": json.dumps(config),
+        "config_hash": fingerprint(config),
+        "status": status,
+        "events": json.dumps(events),
+        "seed": _seed(config),
+        **provenance(),
+    }
+    return Dataset(data, coords=coords, attrs=attrs)
+
+
+def _seed(config: dict[str, Any]) -> int:
+    """The seed of the start; -1 where there is none: a quadrature, or a measure of the user's."""
+    start = config.get("start")
+    return int(start.get("seed", -1)) if isinstance(start, dict) else -1
