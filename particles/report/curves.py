@@ -1,4 +1,4 @@
-"""Every recorded quantity that is one number at each time, drawn against flow time: one figure each."""
+"""Every recorded number that is one a time, drawn against flow time: one figure each."""
 
 from typing import TYPE_CHECKING, Any
 
