@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "meanfield-particles"
 author = "meanfield-particles contributors"
 release = importlib.metadata.version(project)
-extensions = ["myst_nb", "sphinx.ext.autodoc", "signatures", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "signatures", "sphinx.ext.napoleon", "sphinx_copybutton"]
 extensions += ["mathml", "repository", "tables"]  # with signatures: in docs/_ext
 exclude_patterns = ["_build", "_ext"]
 
@@ -23,8 +23,11 @@ smartquotes = False  # texts quote code: "tanh",
 
 html_math_renderer = "mathml"
 
-# Markdown: links lead to headings too; formulas are plain text there.
+# Markdown: links lead to headings too; $...$ and $$...$$ are formulas, as on GitHub and in Jupyter.
 myst_heading_anchors = 3
+myst_enable_extensions = ["dollarmath"]
+myst_dmath_double_inline = True
+copybutton_exclude = ".linenos, .gp, .go"  # of an example with prompts, the code alone
 nb_execution_mode = "cache"  # a notebook is run again when its cells change
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300

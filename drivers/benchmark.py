@@ -1,8 +1,8 @@
 """How fast the loops are, beside the best that JAX, PyTorch and BLAS do, in one run.
 
 Everything is timed in turns (ours, peer, ours, ...), so that a machine that slows down slows all alike; told are
-medians, and medians of ratios. Roofline: the flops of a step over the peak of a matrix product measured here, plus the
-activation and its slope applied to numbers in the L1, also measured here, on as many threads.
+medians, and medians of ratios. Roofline: the flops of a step / the peak of a matrix product measured here, plus
+the activation and its slope applied to numbers in the L1, also measured here, on as many threads.
 
     pip install ".[peers]"
     python drivers/benchmark.py [--quick] [--only step online gram threads costs memory] [--cases TEXT] [--out FOLDER]
@@ -72,7 +72,7 @@ def race(contestants, rounds, patience=30.0):
 
 
 def against(seconds, mine="ours"):
-    """The best peer's name, and the median ratio of its time over ours in the same round."""
+    """The best peer's name, and the median ratio of its time to ours in the same round."""
     peers = {name: median(times) for name, times in seconds.items() if not name.startswith("ours")}
     best = min(peers, key=peers.get)
     return best, median(a / b for a, b in zip(seconds[best], seconds[mine], strict=False))
@@ -96,7 +96,7 @@ def our_step(name, dtype, b, x, y, threads=None):
 
 
 def _apply(a, out, reps):
-    """A formula over numbers that stay in the L1, two vectors at a time, as the kernels apply it."""
+    """A formula on numbers that stay in the L1, two vectors at a time, as the kernels apply it."""
     for _ in range(reps):
         for j in range(0, a.size, 2 * WIDTH):
             both = formula(join(load(a, j), load(a, j + WIDTH)))
@@ -247,7 +247,7 @@ def grams(quick, rounds, cases):
 
 
 def thread_gain(quick, rounds, cases):
-    """All cores over one, on the full-batch step, and on multiply-adds in registers: what the machine gives."""
+    """All cores compared with one, on the full-batch step and on multiply-adds in registers: what the machine gives."""
     rows = []
     for M, d in SHAPES:
         random = np.random.default_rng(0)
@@ -274,7 +274,7 @@ def _spin(count):
 
 
 def costs(quick, rounds, cases):
-    """The exponents of cost in M, n and d over two decades; ReLU, so that the products are what costs.
+    """The exponents of cost in M, n and d in two decades; ReLU, so that the products are what costs.
 
     In d twice: below about 100 inputs pre-activations are made again for the push (6 d flops), above slopes are kept
     (4 d).
@@ -327,7 +327,7 @@ print(int(peak.split()[1]) * 1024, min(times[1:]))
 
 
 def memory(quick, rounds, cases):
-    """Peak memory of a process that takes steps with very many particles, over the particles' own."""
+    """Peak memory of a process that takes steps with very many particles, divided by the particles' own."""
     count = 10**7 if quick else 10**8
     for size in (1000, count):  # first a small one, which compiles
         words = [sys.executable, "-c", LARGE, str(size)]
@@ -350,7 +350,7 @@ def draw(results, path):
     places = range(len(rows))[::-1]
     left.barh(places, [row[2] - 1.0 for row in rows], left=1.0, color=PALETTE[0])
     left.axvline(1.0, **THEORY)
-    left.set(xlabel="speed over the best peer (log)", xscale="log", yticks=list(places))
+    left.set(xlabel="how many times as fast as the best peer (log)", xscale="log", yticks=list(places))
     left.set_yticklabels([row[0] for row in rows], fontsize=8)
     right.barh(places, [100 * row[3] for row in rows], color=PALETTE[1])
     right.axvline(100.0, **THEORY)

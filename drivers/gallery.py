@@ -117,6 +117,12 @@ def plain(text):
     return re.sub(r"([\\*_\[\]<>`~$#])", r"\\\1", text)
 
 
+def prose(text):
+    """The same, with its formulas, `$...$`, as they are."""
+    parts = re.split(r"(\$[^$]+\$)", text)
+    return "".join(part if number % 2 else plain(part) for number, part in enumerate(parts))
+
+
 def page(root):
     """The text of docs/gallery.md."""
     return HEAD + "".join(f"\n{section(root, study)}" for study in studies(root))
@@ -125,7 +131,9 @@ def page(root):
 def section(root, study):
     picture = root / "docs" / "gallery" / f"{study.name}.png"
     lines = [f'<a id="{study.name}"></a>', "", f"## {plain(study.title)}", ""]
-    lines += [f"{study.sections[0].upper()}{plain(study.sections[1:])}. {plain(study.claims)}", ""]
+    lines += [f"{study.sections[0].upper()}{plain(study.sections[1:])}. The claims:", ""]
+    claims = study.claims.removesuffix(".").split("; ")
+    lines += [*(f"* {prose(claim[0].upper() + claim[1:])}." for claim in claims), ""]
     size = "full"
     if picture.is_file():
         kept = Image.open(picture).text

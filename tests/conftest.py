@@ -117,6 +117,22 @@ def unreadable():
     return make
 
 
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, with the extra [browser]; CHROMIUM names another program than Debian's."""
+    from playwright.sync_api import sync_playwright
+
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=CHROMIUM)
+        yield chromium
+        chromium.close()
+
+
+CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--changed", action="store_true", help="of the studies, those that changed since they were recorded"

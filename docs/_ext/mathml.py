@@ -1,5 +1,7 @@
 """Formulas as MathML, which browsers show by themselves: no script, and nothing is fetched."""
 
+import re
+
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -9,14 +11,21 @@ from sphinx.writers.html5 import HTML5Translator
 
 logger = logging.getLogger(__name__)
 
+# docutils leaves open whether the bar of an absolute value or a norm opens or closes: browsers then set space about it.
+_BAR = re.compile(r'<mo( class="mathopen")?>([|‖])</mo>')
+
 
 def _markup(translator: HTML5Translator, node: nodes.math | nodes.math_block) -> str:
     text = node.astext()
     try:
-        return tex2mathml(text, as_block=isinstance(node, nodes.math_block))
+        return _BAR.sub(_fence, tex2mathml(text, as_block=isinstance(node, nodes.math_block)))
     except MathError as error:
         logger.warning("%s in the formula %s", error, text, location=node)
         return translator.encode(text)
+
+
+def _fence(bar: re.Match[str]) -> str:
+    return f'<mo form="{"prefix" if bar[1] else "postfix"}" stretchy="false">{bar[2]}</mo>'
 
 
 def _inline(translator: HTML5Translator, node: nodes.math) -> None:

@@ -19,7 +19,14 @@ def _yes(value: object) -> str:
 
 
 def activations() -> Rows:
-    heads = ("Activation", "sup |sigma'|", "sup |sigma''|", "Assumption 1", "Assumption 2", "Kernel in closed form")
+    heads = (
+        "Activation",
+        r":math:`\sup \lvert \sigma' \rvert`",
+        r":math:`\sup \lvert \sigma'' \rvert`",
+        "Assumption 1",
+        "Assumption 2",
+        "Kernel in closed form",
+    )
     return heads, (
         (f"`{row.name}`", f"{row.slope_bound:.4g}", f"{row.curvature_bound:.4g}", _yes(row.assumption_1),
          _yes(row.assumption_2), _yes(row.slope_kernel))
@@ -28,7 +35,7 @@ def activations() -> Rows:
 
 
 def losses() -> Rows:
-    heads = ("Loss", "sup d2l/dz2", "Labels -1 and 1")
+    heads = ("Loss", r":math:`\sup \partial_z^2 \ell`", "Labels -1 and 1")
     return heads, ((f"`{row.name}`", f"{row.curvature:g}", _yes(row.binary)) for row in mf.LOSSES.values())
 
 

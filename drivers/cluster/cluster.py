@@ -94,7 +94,7 @@ def overhead(engine):
         print(f"  n = {n:5d}: {median(ours) * 1e3:.2f} ms a step, bare round trip {median(trip) * 1e3:.2f} ms, "
               f"one thread here {median(theirs) * 1e3:.3f} ms")  # fmt: skip
     worst = max(ours / trip for _, ours, trip, _ in rows)
-    return "a step of tiny work over Ray's bare round trip", "<= 1.5", worst, worst <= 1.5
+    return "a step of tiny work / Ray's bare round trip", "<= 1.5", worst, worst <= 1.5
 
 
 def step(engine):
@@ -110,7 +110,7 @@ def step(engine):
         near.close()
         ratios.append(one / two)
         print(f"  2 shards {one:.3f} s, 2 threads {two:.3f} s: {one / two:.3f}")
-    return "a step at M = 10^6, 2 shards over 2 threads", "<= 1.05", median(ratios), median(ratios) <= 1.05
+    return "a step at M = 10^6: time with 2 shards / with 2 threads", "<= 1.05", median(ratios), median(ratios) <= 1.05
 
 
 def sweep(engine):
@@ -129,7 +129,7 @@ def sweep(engine):
             assert outcome.status == "finished", outcome
 
     with tempfile.TemporaryDirectory() as folder:
-        # The best possible schedule: what the runs take one after another on one thread, over the cores.
+        # The best possible schedule: what the runs take one after another on one thread, divided by the cores.
         for case in runs.cases:
             began = time.perf_counter()
             run_sweep(runs._replace(cases=[case]), Path(folder) / "alone", Clock(), threads=1)
@@ -143,7 +143,7 @@ def sweep(engine):
         took = time.perf_counter() - began
     print(f"  64 runs: {took:.1f} s as tasks; one after another on one thread {sum(each.values()):.1f} s, so at best "
           f"{ideal:.1f} s on {cores()} cores; this machine's threads {threads:.1f} s")  # fmt: skip
-    return "a sweep of 64 runs over the best schedule", "<= 1.15", took / ideal, took / ideal <= 1.15
+    return "a sweep of 64 runs: time / time of the best schedule", "<= 1.15", took / ideal, took / ideal <= 1.15
 
 
 def gram(engine):

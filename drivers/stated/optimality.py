@@ -32,7 +32,7 @@ def grid(d, R, count):
 
 
 def deepest(net, data, loss, rule, cloud, R):
-    """The least V of a dense grid, and of descent from its lowest points."""
+    """The smallest V of a dense grid, and of descent from its lowest points."""
     from particles.theory.optimality.minimum import descend
     from particles.theory.optimality.potential import first_variation
 

@@ -1,8 +1,8 @@
-"""Averaged SGD at its optimal rate (section 3.2, Theorem 2): fresh samples, a pull to the start, the mean of iterates.
+r"""Averaged SGD at its optimal rate (section 3.2, Theorem 2): fresh samples, a pull to the start, the mean of iterates.
 
-Claims: with lam = T^(-beta / (2 r beta + 1)) and 4 (6 + lam) eta = 1 the excess risk is at most alpha
-T^(-2 r beta / (2 r beta + 1)) (1 + |Sigma^-r g|^2), beta = 1 + 1/(d - 1) for ReLU; a network of M neurons is away from
-that by M^(-1/2); the last iterate, for contrast, stays at the noise of its step.
+Claims: with $\lambda = T^{-\beta / (2 r \beta + 1)}$ and $4 (6 + \lambda) \eta = 1$ the excess risk is at most $\alpha
+ T^{-2 r \beta / (2 r \beta + 1)} (1 + \lVert \Sigma^{-r} g \rVert^2)$, where $\beta = 1 + 1/(d - 1)$ for ReLU; a
+network of $M$ neurons is away from that by $M^{-1/2}$; the last iterate, for contrast, stays at the noise of its step.
 
 The theorem bounds the worst target of a ball |Sigma^-r g| <= R. So beside one fixed target, which satisfies the
 condition for r only just, the hardest one is run anew at each T: the eigenfunction of which T iterations leave most.
@@ -14,8 +14,8 @@ crosses the exponent, where a fit would agree by accident. And at r = 1 the slop
 constant alpha, which the paper does not state, is exceeded later if it is fitted on small T: by 1.2 on the circle, as
 bias and variance say, and by no more than 1.23 up to 2^30. So the rows compare slopes, and alpha's growth from the
 first half of the T's to the later ones, with bias and variance, and those at T = 2^30 with the exponent. The average
-loses to the last iterate for T up to 2^14, 2^12 and 2^11 (r = 1/2, 3/4, 1) and is 15 to 45 times better at 2^20. On the
-spheres T = 2^13, as far as a Gram matrix goes, is before the rate; no slope is claimed there.
+loses to the last iterate for T up to 2^14, 2^12 and 2^11 (r = 1/2, 3/4, 1) and is 15 to 45 times as good at 2^20. On
+the spheres T = 2^13, as far as a Gram matrix goes, is before the rate; no slope is claimed there.
 
 On the circle M = infinity is run in Fourier modes, on spheres by the Gram matrix. Labels are Gaussian about a target of
 size 0.6 at most, so a few leave [-1, 1]; ReLU lacks the sigma'' of Assumption 1, which smooth_relu has.
@@ -69,7 +69,7 @@ def setting(settings, d, degree, activation="relu"):
 
 
 def known(theory, powers, r):
-    """Risks by bias and variance over the bound with alpha = 1: (kind, T)."""
+    """Risks by bias and variance divided by the bound with alpha = 1: (kind, T)."""
     return np.array([[theory.risk(2**p, r, kind == 1) for p in powers] for kind in range(2)]) / bound(theory, powers, r)
 
 
@@ -149,7 +149,7 @@ def networks(settings, activation):
 
 
 def quotient(above, below=None):
-    """The mean of `above` over that of `below` (the same seeds; 1 without) with its 95% interval."""
+    """The mean of `above` divided by that of `below` (the same seeds; 1 without) with its 95% interval."""
     lower = np.ones_like(above) if below is None else below
     value = above.mean() / lower.mean()
     apart = above / above.mean() - lower / lower.mean()
@@ -164,7 +164,7 @@ def slopes(risks, powers):
 
 
 def growth(risks, scale):
-    """Largest mean ratio to the bound at later T over that at the first half: risks (kind, T, seeds), scale (T,)."""
+    """Largest mean ratio to the bound at later T / at the first half: risks (kind, T, seeds), scale (T,)."""
     ratio = risks / scale[:, None]
     parts = (ratio[:, ratio.shape[1] // 2 :], ratio[:, : ratio.shape[1] // 2])
     top = [part.reshape(-1, part.shape[-1])[np.argmax(part.mean(axis=-1))] for part in parts]
@@ -181,7 +181,7 @@ def bounded(name, theory, powers, r, risks):
     )
     found = growth(risks, bound(theory, powers, r))
     return [
-        within(f"{name} alpha of later T over the first half's", "Theorem 2", rises, *found, slack=0.05),
+        within(f"{name} alpha of later T / of the first half", "Theorem 2", rises, *found, slack=0.05),
         at_most(f"{name} that ratio, and what it may be up to 2^30", "Theorem 2", most, *found),
     ]
 
@@ -201,10 +201,10 @@ def judge(settings, theory, risks):
             within(f"{name} slope by bias, variance at 2^30", "Theorem 2", exponent, end, end, end, slack=0.02)
         )
         claims += bounded(name, theory, powers, r, risks[i, :, :, 0])
-        claims.append(below(f"{name} average over last iterate, largest T", "3.2", 1.0, *quotient(*risks[i, 1, -1])))
+        claims.append(below(f"{name} average / last iterate, largest T", "3.2", 1.0, *quotient(*risks[i, 1, -1])))
         stays = np.array([theory.last_risk(2**p, r) for p in powers[-4:]])
         last = quotient(np.mean(risks[i, 1, -4:, 1] / stays[:, None], axis=0))
-        claims.append(within(f"{name} last iterate over its step's noise", "3.2", 1.0, *last, slack=0.05))
+        claims.append(within(f"{name} last iterate / its step's noise", "3.2", 1.0, *last, slack=0.05))
     return claims
 
 

@@ -1,10 +1,12 @@
-"""What classification takes (section 3.3, Theorem 3): the least M, T and n whose test error is at most eps.
+r"""What classification takes (section 3.3, Theorem 3): the smallest M, T and n whose test error is at most eps.
 
-Claims: Theorem 3 is sufficient, so its powers of 1/eps bound the measured ones from above: for P[Y g(X) <= 0] <= eps
-(i) M = Omega(eps^(-1/(1-beta))), T = Omega(eps^-2), n = Omega~(eps^-4) do at any beta in [0, 1), and (ii) M =
-Theta~(eps^(-3/2)), T = Theta~(eps^-1), n = Omega~(eps^-2) at beta = 0. In flow time the steps eps^-2 / T of (i), with T
-at its least, and Theta(1/M) M of (ii) are constants. One of M, T, n is varied while the others are generous; M and n
-are the least from which on every larger one on the ladder does, T the first iteration that does.
+Claims: Theorem 3 is sufficient, so its powers of $1/\epsilon$ bound the measured ones from above; for $\mathbb{P}[Y
+g(X) \le 0] \le \epsilon$ (i) $M = \Omega(\epsilon^{-1/(1 - \beta)})$, $T = \Omega(\epsilon^{-2})$, $n =
+\widetilde{\Omega}(\epsilon^{-4})$ are enough at any $\beta$ in $[0, 1)$; (ii) $M =
+\widetilde{\Theta}(\epsilon^{-3/2})$, $T = \widetilde{\Theta}(\epsilon^{-1})$, $n = \widetilde{\Omega}(\epsilon^{-2})$
+are enough at $\beta = 0$. In flow time the steps eps^-2 / T of (i), with T at its smallest, and Theta(1/M) M of (ii)
+are constants. One of M, T, n is varied while the others are generous; M and n are the smallest from which on every
+larger one on the ladder does, T the first iteration that does.
 
 The labels are y = sign(q(x)), q(x) = x_1 x_2 + x_3 x_4 + ..., on the sphere in R^d where |q(x)| >= gap. What was found:
 M does not grow, 8 neurons (12 for one seed) do for every eps, so the theorem's M is far from necessary here; n grows as
@@ -78,7 +80,7 @@ def labelled(settings, count, seed, purpose=Purpose.INPUT):
 
 
 def run(shared, job):
-    """(iterations, the least test error so far, the margin) of one network, at `points` iterations or fewer."""
+    """(iterations, the smallest test error so far, the margin) of one network, at `points` iterations or fewer."""
     settings, test = shared
     beta, M, n, seed, points = job
     found = mf.simulate(
@@ -123,7 +125,7 @@ def least(ladder, good):
 
 
 def needs(settings, by_M, by_n, t, errors):
-    """The least M, T and n of every beta: three times (beta, eps, seed)."""
+    """The smallest M, T and n of every beta: three times (beta, eps, seed)."""
     needed = np.empty((3, len(settings.betas), len(settings.eps), settings.seeds))
     for at, e in np.ndindex(needed.shape[1:3]):
         eps = settings.eps[e]
@@ -146,7 +148,7 @@ def claims_of(settings, needed, apart, regression):
     for setting, beta in settings.cases:
         powers, tables = theorem_3_powers(beta, setting), needed[:, settings.betas.index(beta)]
         for name, bound, table in zip("MTn", powers[:3], tables, strict=True):
-            told = f"({setting}) beta = {beta:g}: least {name}, power of 1/eps"
+            told = f"({setting}) beta = {beta:g}: smallest {name}, power of 1/eps"
             fit = np.round(fit_exponent(inverse, table)[:3], 9)  # a constant M has a power of rounding
             rows.append(at_most(told, "Theorem 3", bound, *fit))
     ratio = np.nanmax(needed[0, :, -1]) / regression[-1]
@@ -162,7 +164,7 @@ def claims_of(settings, needed, apart, regression):
             apart.lower > 0.0,
         ),
         vacuous(
-            below("largest M at the least eps over regression's n^6 / lam^4", "Theorems 1, 3", 1.0, ratio),
+            below("largest M at the smallest eps / (n^6 / lam^4)", "Theorems 1, 3", 1.0, ratio),
             regression[-1] >= max(settings.widths),
         ),
     ]
@@ -182,7 +184,7 @@ def draw(settings, t, needed, margins):
             theory(axes[k], inverse, guide, None if number else "powers of Theorem 3")
             told = "   " * (1 + 2 * (number % 2)) + rf"$\epsilon^{{-{power:.3g}}}$"  # neighbours' labels apart
             axes[k].text(inverse[-1], guide[-1], told, fontsize=8, va="center")
-        axes[k].set(xscale="log", yscale="log", xlabel=r"$1/\epsilon$", ylabel=f"least ${name}$")
+        axes[k].set(xscale="log", yscale="log", xlabel=r"$1/\epsilon$", ylabel=f"smallest ${name}$")
         axes[k].set_xlim(right=1.45 * inverse[-1])  # room for the powers
         ticks(axes[k], np.round(inverse))
         axes[k].set_title(f"{what} that reach a test error of $\\epsilon$")
@@ -207,13 +209,13 @@ def dataset(settings, found, needed, regression):
     dims = ("beta", "eps", "seed")
     return xarray.Dataset(
         {
-            "error_of_M": of(("beta", "M", "seed"), by_M, "least test error within T, largest n"),
-            "error_of_n": of(("beta", "n", "seed"), by_n, "least test error within T, largest M"),
-            "error_of_T": of(("beta", "seed", "iteration"), errors, "least test error so far, largest M and n"),
-            "margin": of(("beta", "seed", "iteration"), margins, "least y g(x) over the training samples", "3.3"),
-            "needed_M": of(dims, needed[0], "least M with test error <= eps"),
+            "error_of_M": of(("beta", "M", "seed"), by_M, "smallest test error within T, largest n"),
+            "error_of_n": of(("beta", "n", "seed"), by_n, "smallest test error within T, largest M"),
+            "error_of_T": of(("beta", "seed", "iteration"), errors, "smallest test error so far, largest M and n"),
+            "margin": of(("beta", "seed", "iteration"), margins, "smallest y g(x) of the training samples", "3.3"),
+            "needed_M": of(dims, needed[0], "smallest M with test error <= eps"),
             "needed_T": of(dims, needed[1], "first iteration with test error <= eps"),
-            "needed_n": of(dims, needed[2], "least n with test error <= eps"),
+            "needed_n": of(dims, needed[2], "smallest n with test error <= eps"),
             "regression_M": of("eps", regression, "n^6 / lam_inf^4 at the largest needed n", "Theorem 1"),
         },
         coords={

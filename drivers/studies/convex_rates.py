@@ -1,9 +1,10 @@
-"""Rates of convex descent (section 2): SGD's O(1/t), averaging with larger steps, and the cost of a given gap.
+r"""Rates of convex descent (section 2): SGD's O(1/t), averaging with larger steps, and the cost of a given gap.
 
-Claims: with steps c/(t + t0) the expected gap f(w_t) - f* falls as 1/(t + t0); the average of the iterates does as well
-with a constant step, which leaves the iterates themselves at a distance [13, 14, 15]; to reach eps, counted in
-gradients of a sample, gradient descent takes O(n log(1/eps)), which grows with n, and SGD O(1/eps), which does not.
-These are upper bounds: the average falls faster than 1/t, up to 1/t^2, for as long as it still forgets its start.
+Claims: with steps $c / (t + t_0)$ the expected gap $f(w_t) - f^*$ falls as $1 / (t + t_0)$; the average of the iterates
+does as well with a constant step, which leaves the iterates themselves at a distance [13, 14, 15]; to reach $\epsilon$,
+counted in gradients of a sample, gradient descent takes $O(n \thinspace \log(1/\epsilon))$, which grows with $n$, and
+SGD $O(1/\epsilon)$, which does not. These are upper bounds: the average falls faster than 1/t, up to 1/t^2, for as long
+as it still forgets its start.
 
 Only the output weights of a network train here, so f is a parabola whose curvature and minimum are computed exactly.
 
@@ -36,7 +37,7 @@ class Convex(Settings):
 
 
 class Problem:
-    """A data set and its parabola in flow time: curvature from `strong` to `smooth`, least value `best`."""
+    """A data set and its parabola in flow time: curvature from `strong` to `smooth`, smallest value `best`."""
 
     def __init__(self, settings, n):
         M, chance = settings.features, np.random.default_rng(0)  # one teacher and one endless sample for every n
@@ -66,7 +67,7 @@ class Problem:
 
 
 def against_time(settings):
-    """Gaps over t, (k,) iterations and (k, seeds) each: falling steps, a constant step, and its average."""
+    """Gaps against t, (k,) iterations and (k, seeds) each: falling steps, a constant step, and its average."""
     problem, columns = Problem(settings, settings.n), []
     for seed in range(settings.seeds):
         t, falling, _ = problem.gaps(mf.SGD(problem.falling(), seed=seed), settings.steps)
@@ -132,7 +133,7 @@ def main():
         at_most("gap of SGD with steps c/(t + t0), power of t + t0", "2 [13, 14]", -1.0, *fits["steps c/t"][:3]),
         at_most("gap of the averaged iterates, power of t", "2 [15]", -1.0, *fits["constant step, averaged"][:3]),
         within("gap of those iterates themselves, power of t", "2 [15]", 0.0, *fits["constant step"][:3]),
-        below("averaged gap over the iterates' own", "2 [15]", 0.1, 1.0 / ratio),
+        below("gap of the average / gap of the iterates", "2 [15]", 0.1, 1.0 / ratio),
         within("GD's gradients to eps, power of n", "2", 1.0, *grows[:3]),
         at_most("SGD's gradients to eps, power of n", "2", 0.0, *stays[:3]),
     ]

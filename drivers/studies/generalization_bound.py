@@ -1,7 +1,7 @@
-"""The generalisation bound (6) on real data (section 3.1 [3]): odd against even digits, 0 to 100% of labels shuffled.
+r"""The generalisation bound (6) on real data (section 3.1 [3]): odd against even digits, 0 to 100% of labels shuffled.
 
-Claims: after long training the expected loss is at most sqrt(2 y^T H^-1 y / n); that number, which looks at training
-labels alone, grows with the share of shuffled labels and orders problems as the test loss does. The loss is
+Claims: after long training the expected loss is at most $\sqrt{2 y^\top H^{-1} y / n}$; that number, which looks at
+training labels alone, grows with the share of shuffled labels and orders problems as the test loss does. The loss is
 min((z - y)^2 / 2, 1), since (6) is for bounded ones. The second term of (6), O(sqrt(log(n / (lam_inf delta)) / n)), has
 no stated constant and is left out, which makes the claim stronger. A bound above 1/2, the loss of z = 0, says nothing,
 as it must with all labels shuffled: such rows are vacuous.
@@ -64,7 +64,7 @@ def loss(z, y):
 
 
 def under(text, losses, bound):
-    """Losses over their bounds, where these say more than the loss of z = 0 does: vacuous if they nowhere do."""
+    """Losses divided by their bounds, where these say more than the loss of z = 0 does: vacuous if they nowhere do."""
     told = bound < TRIVIAL
     rows = told if told.any() else np.full(bound.shape, True)
     return vacuous(below(text, "(6) [3]", 1.0, (losses[rows] / bound[rows]).max()), not told.any())
@@ -117,12 +117,12 @@ def main():
     together = [spearmanr(row[:, seed], kernel[k, :, seed]).statistic for k, row in enumerate(bound)
                 for seed in range(settings.seeds)]  # fmt: skip
     claims = [
-        under("kernel limit's test loss over the bound, largest", kernel, bound),
-        under("network's test loss over the bound, largest", network[some], bound[some]),
-        above("rank correlation of bound and share shuffled, least", "(6) [3]", 0.9, min(order)),
-        above("rank correlation of bound and test loss, least", "(6) [3]", 0.9, min(together)),
-        under("the same of the limit, most labels shuffled", kernel[:, -1], bound[:, -1]),
-        below("network's test loss less the kernel limit's, largest", "3.1", 0.1, np.abs(network - kernel)[some].max()),
+        under("kernel limit's test loss / bound, largest", kernel, bound),
+        under("network's test loss / bound, largest", network[some], bound[some]),
+        above("rank correlation of bound and share shuffled, smallest", "(6) [3]", 0.9, min(order)),
+        above("rank correlation of bound and test loss, smallest", "(6) [3]", 0.9, min(together)),
+        under("kernel limit's test loss / bound, most labels shuffled", kernel[:, -1], bound[:, -1]),
+        below("|network's test loss - kernel limit's|, largest", "3.1", 0.1, np.abs(network - kernel)[some].max()),
     ]
     names = {"bound": "sqrt(2 y^T H^-1 y / n)", "kernel_loss": "test loss, limit", "network_loss": "test loss, network"}
     variables = {

@@ -1,10 +1,10 @@
-"""Convergence to the global optimum (section 3.4 [4]): teacher and student, each end certified.
+r"""Convergence to the global optimum (section 3.4 [4]): teacher and student, each end certified.
 
 L is convex over measures, so int V dmu - min V, V the first variation, bounds L(mu) - L(nu) for every rival nu in the
 ball: a certificate that needs no knowledge of the optimum. Here the optimum is known as well, 0, since the teacher lies
 in the ball; so the certificate itself is checked. Claims: with many neurons from a start that spreads over directions
-every run ends with a gap below 1e-4; two neurons, where the teacher has four, never do; nor do 512 that start in one
-point, since neurons of one sign and place stay together, so that such a network is one of two neurons.
+every run ends with a gap below $10^{-4}$; two neurons, where the teacher has four, never do; nor do 512 that start in
+one point, since neurons of one sign and place stay together, so that such a network is one of two neurons.
 
 Setting: four tanh neurons in the plane teach, n = 20 samples N(0, I), students start as N(0, 1/4 I) with random signs
 (in pairs where there are two). From wider starts, N(0, I), many runs creep for long at gaps of 2e-4: not shown here.
@@ -113,14 +113,14 @@ def main():
     claims = [
         below("certified gap with 32 neurons or more, largest", "3.4 [4]", settings.enough, gaps[many].max()),
         above(
-            f"loss of {settings.counts[0]} neurons, least (the optimum is 0)",
+            f"loss of {settings.counts[0]} neurons, smallest (the optimum is 0)",
             "3.4 [4]",
             settings.enough,
             losses[0].min(),
         ),
-        above("loss of 512 neurons that start in one point, least", "3.4", settings.enough, corner[0].min()),
-        above("certificate over the true gap, least", "convexity in mu", 1.0, tightness.min()),
-        below("least loss that Frank-Wolfe finds over the ball", "convexity in mu", 1e-6, best.objective),
+        above("loss of 512 neurons that start in one point, smallest", "3.4", settings.enough, corner[0].min()),
+        above("certificate / true gap, smallest", "convexity in mu", 1.0, tightness.min()),
+        below("smallest loss that Frank-Wolfe finds in the ball", "convexity in mu", 1e-6, best.objective),
     ]
     about = {"units": "1", "equation": "3.4"}
     result = xarray.Dataset(

@@ -1,9 +1,10 @@
-"""Descent of the particles is a discretised gradient flow over measures (section 3.4 [2]).
+r"""Descent of the particles is a discretised gradient flow over measures (section 3.4 [2]).
 
-Claims: L((id + xi)_# mu) = L(mu) + <grad, xi>_mu + O(|xi|^2), so the remainder has power 2 in |xi|; along the flow the
-loss falls by alpha^2 int |v|^2 dmu a unit of time; descent with step eta leaves the flow by O(eta), Heun's steps by
-O(eta^2), and so on; L is convex along mixtures (1 - c) mu + c nu, as the loss is convex in outputs, and it is not
-along lines between the particles of two networks, which is why minimisation over parameters is not convex.
+Claims: $L((\mathrm{id} + \xi)_\sharp \mu) = L(\mu) + \langle \nabla L, \xi \rangle_\mu + O(\lVert \xi \rVert^2)$, so
+the remainder has power 2 in $\lVert \xi \rVert$; along the flow the loss falls by $\alpha^2 \int \lvert v \rvert^2
+d\mu$ per unit of time; descent with step $\eta$ leaves the flow by $O(\eta)$, Heun's steps by $O(\eta^2)$, and so on;
+$L$ is convex along mixtures $(1 - c) \mu + c \nu$, as the loss is convex in outputs, and it is not along lines between
+the particles of two networks, which is why minimisation over parameters is not convex.
 
     python drivers/studies/gradient_flow.py [--quick]      full size: a minute; quick: a quarter of a minute
 """
@@ -79,7 +80,7 @@ def errors(settings, start, data, exact):
 
 
 def bends(settings, law, data):
-    """Chord less loss at the middle of mixtures and of lines between particles: two of (pairs,); convex is >= 0."""
+    """Chord - loss at the middle, of mixtures and of lines between particles: two of (pairs,); convex is >= 0."""
     mixed, moved = [], []
     for pair in range(settings.pairs):
         # Networks that have been trained from different starts, where valleys lie.
@@ -111,7 +112,7 @@ def draw(settings, left, table, times, losses, given, mixed, moved):
     lines[0].set_label(f"{settings.fields} smooth fields")
     theory(axes[0], sizes, left[0].mean() * (sizes / sizes[0]) ** 2, r"theory $|\xi|^2$")
     axes[0].set(xscale="log", yscale="log", xlabel=r"$|\xi|_{L_2(\mu)}$", ylabel="remainder of the expansion")
-    axes[0].set_title(r"$L((id + \xi)_\# \mu)$ less its first-order part")
+    axes[0].set_title(r"$L((id + \xi)_\# \mu)$ minus its first-order part")
     axes[1].plot(times, losses[0] - losses, color=PALETTE[0], lw=2.5, label=r"$L(\mu_0) - L(\mu_t)$")
     theory(axes[1], times, given, r"$\int_0^t \alpha^2 \int |v|^2 d\mu\, ds$")
     axes[1].set(xlabel="flow time $t$", ylabel="energy", title="Loss lost and energy dissipated")
@@ -130,7 +131,7 @@ def draw(settings, left, table, times, losses, given, mixed, moved):
     ticks(axes[2], steps)
     axes[3].hist([mixed, moved], bins=30, label=["mixtures of measures", "lines between particles"])
     axes[3].axvline(0.0, **THEORY, label="convex: right of it")
-    axes[3].set(xlabel="chord less loss at the middle", ylabel="pairs of networks", title="Convexity of $L$")
+    axes[3].set(xlabel="chord - loss at the middle", ylabel="pairs of networks", title="Convexity of $L$")
     axes[3].ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
     for place, room in zip(axes, (0.0, 0.0, 0.4, 0.0), strict=True):
         legend(place, room)
@@ -154,7 +155,7 @@ def main():
     power = fit_exponent(settings.shifts, left)[:3]
     claims = [
         within("remainder of the expansion, power of |xi|", "3.4 [2]", 2.0, *power, slack=0.05),
-        below("loss lost less energy dissipated, over the loss lost", "3.4, 3.1", 1e-6,
+        below("|loss lost - energy dissipated| / loss lost", "3.4, 3.1", 1e-6,
               np.abs(losses[0] - losses - given).max() / (losses[0] - losses[-1])),
         below("largest rise of the loss along the flow", "3.4", 0.0, np.diff(losses).max()),
     ]  # fmt: skip
@@ -163,8 +164,8 @@ def main():
         last = float(np.log(row[-2] / row[-1]) / np.log(etas[-2] / etas[-1]))
         claims.append(within(f"order of {scheme}, last two steps", "3.4", order, last, np.nan, np.nan, slack=0.1))
     claims += [
-        above("chord less loss on mixtures, least", "3.4", -1e-12, mixed.min()),
-        below("chord less loss on lines of particles, least", "3.4", 0.0, moved.min()),
+        above("chord - loss on mixtures, smallest", "3.4", -1e-12, mixed.min()),
+        below("chord - loss on lines of particles, smallest", "3.4", 0.0, moved.min()),
     ]
     about = {"units": "1", "equation": "3.4"}
     data = xarray.Dataset(

@@ -1,14 +1,13 @@
-"""Mean-field Langevin (section 3.4 with entropy): its stationary law, how fast it comes, and its error in M.
+r"""Mean-field Langevin (section 3.4 with entropy): its stationary law, how fast it comes, and its error in M.
 
-Claims: the particles' law tends to the Gibbs measure mu* ~ exp(-V_mu* / tau), found independently by the dual
-problem, at every temperature; the free energy's excess over the least lies below the duality gap of the proximal Gibbs
-measure, and falls at least exponentially, with the log-Sobolev rate 2 tau alpha that Holley and Stroock's argument
-guarantees (Nitanda, Wu, Suzuki 2022; Chizat 2022), far slower than what is seen; the mean squared error of M neurons is
-O(1/M) uniformly in time (Suzuki, Wu, Nitanda 2023, "Convergence of mean-field Langevin dynamics: time and space
-discretization, stochastic gradient, and variance reduction"); particle dual averaging (Nitanda, Wu, Suzuki 2021) comes
-to the same free energy, and plain descent, which has no entropy, ends far above it. (Where the guaranteed rate is so
-small that the gap may stay as it is all through the run, to 2%, no run could fall short of it: it is printed beside the
-measured one, as vacuous.)
+Claims: the law of the particles tends to the Gibbs measure $\mu^* \propto e^{-V_{\mu^*} / \tau}$, computed
+independently by the dual problem, at every temperature; the free energy minus its minimum lies below the duality gap of
+the proximal Gibbs measure, and falls at least exponentially, with the log-Sobolev rate $2 \tau \alpha$ that the
+argument of Holley and Stroock guarantees (Nitanda, Wu, Suzuki 2022, and Chizat 2022), far more slowly than is seen; the
+mean squared error of $M$ neurons is $O(1/M)$ uniformly in time (Suzuki, Wu, Nitanda 2023); particle dual averaging
+(Nitanda, Wu, Suzuki 2021) comes to the same free energy, and plain descent, which has no entropy, ends far above it.
+(Where the guaranteed rate is so small that the gap may stay as it is all through the run, to 2%, no run could fall
+short of it: it is printed beside the measured one, as vacuous.)
 
 Neurons tanh(b x), b in R, so that the Gibbs measure has one dimension and its quadrature is the truth.
 
@@ -73,10 +72,10 @@ def stationary(settings, data):
 
 
 def falling(settings, data, temperature):
-    """F less the least, of Langevin, dual averaging and descent, (3, T); Langevin's duality gap and its error, (2, T);
+    """F - min F, of Langevin, dual averaging and descent, (3, T); Langevin's duality gap and its error, (2, T);
     the times (T,).
     """
-    least = exact(settings, data, temperature).free_energy.value
+    lowest = exact(settings, data, temperature).free_energy.value
     start, decay = LAW.sample(settings.count, 0), settings.weight_decay
     methods = [
         (mf.Langevin(settings.step, temperature, decay), {}),
@@ -88,7 +87,7 @@ def falling(settings, data, temperature):
         how = {"steps": settings.steps, "record": ("position",), "record_every": "log", **more}
         run = mf.simulate(NET, start, data, method, **how).dataset
         clouds.append([mf.Measure(b, start.s, start.w) for b in run["position"].values])
-        gaps.append([free_energy(settings, cloud, data, temperature) - least for cloud in clouds[-1]])
+        gaps.append([free_energy(settings, cloud, data, temperature) - lowest for cloud in clouds[-1]])
     how = {"weight_decay": decay, "temperature": temperature}
     bounds = [mf.theory.duality_gap(NET, cloud, data, **how) for cloud in clouds[0]]
     return np.array(gaps), np.array([[told.gap, told.error + told.bias] for told in bounds]).T, run["time"].values
@@ -110,7 +109,7 @@ def guaranteed(settings, data, temperature):
 
 
 def errors(settings, data, temperature):
-    """Mean squares over samples of g less the limit's, early and late: (times, counts, seeds); the times."""
+    """Mean squares over samples of g - g_inf, early and late: (times, counts, seeds); the times."""
     steps = [settings.steps // 20, settings.steps // 4, settings.steps]
     how = {"steps": settings.steps, "record": ("prediction",), "record_every": steps}
     crowd = LAW.sample(100 * settings.counts[-1], 999)
@@ -160,7 +159,7 @@ def draw(settings, moments, gaps, dual, times, bound, table, late, cloud, truth)
     theory(axes[2], times[1:], gaps[0, 0] * np.exp(-bound * times[1:]), "guaranteed rate")
     axes[2].set(xscale="log", xlabel="flow time $t$", ylabel=r"$F(\mu_t) - F(\mu^*)$")
     axes[2].set_yscale("symlog", linthresh=0.01)  # at the end the estimate's noise has both signs
-    axes[2].set_title("Free energy above the least")
+    axes[2].set_title("Free energy above its minimum")
     for k, (row, time) in enumerate(zip(table, late, strict=True)):
         axes[3].plot(settings.counts, row.mean(axis=1), label=f"$t$ = {time:g}", **series(k))
     counts = np.array(settings.counts, dtype=float)
@@ -196,9 +195,9 @@ def main():
     seen = gaps[0] > LEAST * gaps[0, 0]
     ratio = ((dual[0] + 2 * dual[1]) / gaps[0])[seen].min()
     claims += [
-        above("duality gap, with its error, over F less its least", "Nitanda 2022", 1.0, ratio),
-        below("dual averaging's gap at the end, over the start's", "PDA 2021", 0.02, gaps[1, -1] / gaps[1, 0]),
-        above("descent's gap at the end less its least, over the start's", "entropy", 0.5,
+        above("(duality gap + its error) / (F - min F)", "Nitanda 2022", 1.0, ratio),
+        below("dual averaging: gap at the end / at the start", "PDA 2021", 0.02, gaps[1, -1] / gaps[1, 0]),
+        above("descent: (gap at the end - smallest) / at the start", "entropy", 0.5,
               (gaps[2, -1] - gaps[2].min()) / gaps[2, 0]),
     ]  # fmt: skip
     for row, time in zip(table, late, strict=True):

@@ -1,9 +1,10 @@
-"""From the tangent kernel to the mean field (sections 3.1, 3.4): the output scale a_r = +-1/M^beta, beta from 0 to 1.
+r"""From the tangent kernel to the mean field (sections 3.1, 3.4): the output scale a_r = +-1/M^beta, beta from 0 to 1.
 
-Claims: in flow time the outputs begin to move at a speed that does not depend on beta; particles move by M^(beta - 1),
-so that they move at all in the limit only at beta = 1; for beta <= 1/2 the outputs stay within O(M^(-1/2)) of descent
-under the kernel H; at beta = 1 they stay within O(M^(-1/2)) of the mean-field limit, and away from that descent. The
-kernel drifts no more than particles do; with signs in pairs it drifts less, since to first order their parts cancel.
+Claims: in flow time the outputs begin to move at a speed that does not depend on $\beta$; particles move by $M^{\beta -
+1}$, so that they move at all in the limit only at $\beta = 1$; for $\beta \le 1/2$ the outputs stay within
+$O(M^{-1/2})$ of descent under the kernel $H$; at $\beta = 1$ they stay within $O(M^{-1/2})$ of the mean-field limit,
+and away from that descent. The kernel drifts no more than particles do; with signs in pairs it drifts more slowly: to
+first order their parts cancel.
 
 Published setting: Chizat, Oyallon, Bach, "On lazy training in differentiable programming" (2019), figure 2: a teacher
 of three unit ReLU neurons in R^100, 1000 samples on the sphere, students of 50 ReLU neurons in pairs of opposite signs
@@ -89,7 +90,7 @@ def first_speeds(settings, data):
 
 
 def apart(predictions, other):
-    """Largest rms distance over the run: (.., T, n) and (T, n) -> (..)."""
+    """Largest rms distance of the run: (.., T, n) and (T, n) -> (..)."""
     return np.sqrt(np.mean((predictions - other) ** 2, axis=-1)).max(axis=-1)
 
 
@@ -175,12 +176,12 @@ def main():
             )
     mean_field = fit_exponent(settings.counts, away["limit"][-1])[:3]
     stay = fit_exponent(settings.counts, away["kernel"][-1])[:3]
-    least, most, before = (losses[row].mean() for row in (0, -1, -2))
+    smallest, largest, before = (losses[row].mean() for row in (0, -1, -2))
     claims += [
         within("distance from the mean-field limit at beta = 1, power of M", "3.4", -0.5, *mean_field, slack=0.05),
         within("distance from descent under H at beta = 1, power of M", "3.1, 3.4", 0.0, *stay, slack=0.05),
-        below("test loss at the smallest tau, over the largest's", "lazy training", 0.5, least / most),
-        below("test loss at the two largest tau, ratio", "lazy training", 1.2, max(most / before, before / most)),
+        below("test loss at the smallest tau / at the largest", "lazy training", 0.5, smallest / largest),
+        below("test loss at the two largest tau, ratio", "lazy training", 1.2, max(largest / before, before / largest)),
     ]
     about = {"units": "1", "equation": "3.1, 3.4"}
     dims = ("beta", "count", "seed", "iteration")

@@ -1,8 +1,8 @@
-"""Finite networks beside the mean-field limit (section 3.4): law of large numbers and propagation of chaos.
+r"""Finite networks beside the mean-field limit (section 3.4): law of large numbers and propagation of chaos.
 
-Claims: outputs, and each particle's distance from its twin in the limit, fall as M^(-1/2) at any time; on the line,
-where empirical measures converge that fast, so does W_2(mu_M, mu); one-sample SGD approaches the same limit as the root
-of its step, since the noise of a sample moves all neurons together and is not averaged over them.
+Claims: outputs, and the distance of each particle from its twin in the limit, fall as $M^{-1/2}$ at any time; on the
+line, where empirical measures converge that fast, so does $W_2(\mu_M, \mu)$; one-sample SGD approaches the same limit
+as the root of its step, since the noise of a sample moves all neurons together and does not average out.
 
 Published setting: De Bortoli, Durmus, Fontaine, Simsekli, "Quantitative propagation of chaos for SGD in wide neural
 networks" (2020): ReLU without bias, output scale 1/M, batches of 100, widths 100 to 50 000, steps M^b in the paper's
@@ -98,7 +98,7 @@ def on_the_line(settings):
 
 
 def sampled(settings, data):
-    """Outputs of one-sample SGD less those of descent with the same steps from the same start: (steps, seeds)."""
+    """Outputs of one-sample SGD minus those of descent with the same steps from the same start: (steps, seeds)."""
     start, found = mf.Gaussian(2).sample(settings.wide, seed=1, signs="random"), []
     for step in settings.sgd_steps:
         steps = round(settings.horizon / step)
@@ -113,7 +113,7 @@ def sampled(settings, data):
 
 
 def published(settings):
-    """How far apart the outputs of two runs with independent batches are, over root 2: (powers, widths, seeds)."""
+    """Distance of the outputs of two runs with independent batches / sqrt 2: (powers, widths, seeds)."""
     digits = mf.datasets.load("digits", positive=[1, 3, 5, 7, 9], negative=[0, 2, 4, 6, 8], scale="unit")
     net = mf.Network("relu")
     law, found = mf.Gaussian(digits.x.shape[1]), []
@@ -169,7 +169,7 @@ def draw(settings, outputs, particles, times, line, sgd, chaos, radial):
     guides.append((axes[1], np.array(settings.line_counts, dtype=float), line[0].mean(), -0.5, "$M^{-1/2}$"))
     steps = np.array(settings.sgd_steps)
     axes[2].plot(steps, sgd.mean(axis=1), label=f"M = {settings.wide}", **series(0))
-    axes[2].set(xlabel=r"step $\eta$ (flow time)", ylabel="outputs less descent's, rms", title="One-sample SGD")
+    axes[2].set(xlabel=r"step $\eta$ (flow time)", ylabel="outputs - descent's, rms", title="One-sample SGD")
     guides.append((axes[2], steps, sgd[0].mean(), 0.5, r"$\eta^{1/2}$"))
     widths = np.array(settings.published_widths, dtype=float)
     for k, (power, rows) in enumerate(zip(settings.published_powers, chaos, strict=True)):
@@ -208,11 +208,23 @@ def main():
         "sgd": fit_exponent(settings.sgd_steps, sgd)[:3],
     }
     claims = [
-        within("outputs from the limit's, largest over time, power of M", "3.4", -0.5, *power["outputs"], slack=0.05),
-        within(f"particles from their twins at t = {times[1]:g}, power of M", "3.4", -0.5, *power["early"], slack=0.05),
-        within(f"particles from their twins at t = {times[-1]:g}, power of M", "3.4", -0.5, *power["end"], slack=0.05),
+        within("distance of outputs from the limit, power of M", "3.4", -0.5, *power["outputs"], slack=0.05),
+        within(
+            f"particles' distance from twins at t = {times[1]:g}, power of M",
+            "3.4",
+            -0.5,
+            *power["early"],
+            slack=0.05,
+        ),
+        within(
+            f"particles' distance from twins at t = {times[-1]:g}, power of M",
+            "3.4",
+            -0.5,
+            *power["end"],
+            slack=0.05,
+        ),
         within("W_2 from the limit on the line, power of M", "3.4", -0.5, *power["line"], slack=0.05),
-        within("one-sample SGD less descent, power of the step", "(4), 3.4", 0.5, *power["sgd"], slack=0.05),
+        within("|one-sample SGD - descent|, power of the step", "(4), 3.4", 0.5, *power["sgd"], slack=0.05),
     ]
     for b, rows in zip(settings.published_powers, chaos, strict=True):
         found = fit_exponent(settings.published_widths, rows)[:3]
@@ -223,9 +235,9 @@ def main():
         )
     apart = np.abs(risks.mean(axis=0) - radial)
     claims += [
-        below("SGD's mean risk less the limit's, in deviations over seeds", "Mei 2018", 4.0,
+        below("|SGD's mean risk - the limit's| / deviation of seeds", "Mei 2018", 4.0,
               (apart / risks.std(axis=0, ddof=1)).max()),
-        below("the same over the risk at the start", "Mei 2018", 0.02, apart.max() / radial[0]),
+        below("|SGD's mean risk - the limit's| / risk at the start", "Mei 2018", 0.02, apart.max() / radial[0]),
     ]  # fmt: skip
     about = {"units": "1", "equation": "3.4"}
     result = xarray.Dataset(

@@ -68,7 +68,7 @@ def interval(values):
 
 
 def larger(settings, validation):
-    """By activation: (its name, validation loss of the largest M less that of the best M, by split)."""
+    """By activation: (its name, validation loss of the largest M - that of the best M, by split)."""
     mean = validation.mean(axis=2).reshape(settings.splits, len(settings.activations), len(settings.widths))
     for a, activation in enumerate(settings.activations):
         best = int(np.argmin(mean[:, a].mean(axis=0)))
@@ -87,12 +87,12 @@ def claims_of(settings, validation, tested, picks):
             interval(best)[2],
             *interval(tested[splits, chosen]),
         ),
-        below("its distance from the best over that of a model at random", "3", 1.0, *interval(regret)),
-        within("validation less test loss, all models", "3", 0.0, *interval(apart.mean(axis=1))),
-        within("validation less test loss, the choice", "3", 0.0, *interval(apart[splits, chosen])),
+        below("its distance from the best / that of a random model", "3", 1.0, *interval(regret)),
+        within("validation loss - test loss, all models", "3", 0.0, *interval(apart.mean(axis=1))),
+        within("validation loss - test loss, the choice", "3", 0.0, *interval(apart[splits, chosen])),
         *(
-            at_most(f"{activation}: loss at the largest M less the best M's", "3, 3.4", 0.0, *interval(less))
-            for activation, less in larger(settings, validation)
+            at_most(f"{activation}: loss at the largest M - at the best M", "3, 3.4", 0.0, *interval(apart))
+            for activation, apart in larger(settings, validation)
         ),
     ]
 
@@ -109,7 +109,7 @@ def draw(settings, validation, tested, picks):
         axes[0].errorbar(beside, first.mean[of], first.error[of], label=activation, **series(a))
         axes[2].plot(tested.mean(axis=0)[of], validation.mean(axis=(0, 2))[of], ls="", label=activation, **series(a))
     model, limit = settings.models[first.chosen], first.mean[first.best] + first.error[first.best]
-    axes[0].axhline(limit, label="least loss + 1 s.e.", **THEORY)
+    axes[0].axhline(limit, label="smallest loss + 1 s.e.", **THEORY)
     place = model.neurons * 1.06 ** settings.activations.index(model.activation)
     axes[0].plot(place, first.mean[first.chosen], ms=11, zorder=5, label="chosen", **star)
     axes[0].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel="validation loss")
@@ -154,7 +154,7 @@ def main():
     settings = asked.settings
     found = measured(settings)
     for split, pick in enumerate(found[2]):
-        print(f"split {split}: chosen {settings.models[pick.chosen]}, least loss {settings.models[pick.best]}")
+        print(f"split {split}: chosen {settings.models[pick.chosen]}, smallest loss {settings.models[pick.best]}")
     return asked.finish(claims_of(settings, *found), dataset(settings, *found), draw(settings, *found))
 
 

@@ -1,9 +1,10 @@
-"""Regression in the tangent-kernel regime (section 3.1, Theorem 1): ReLU, unit inputs, a_r = +-1/sqrt M, descent.
+r"""Regression in the tangent-kernel regime (section 3.1, Theorem 1): ReLU, unit inputs, a_r = +-1/sqrt M, descent.
 
-Claims: the loss stays under the contraction (1 - eta lam / n)^t at every t [5]; particles move by O(M^(-1/2)), and as
-many activation patterns flip; the network leaves descent under H by O(M^(-1/2)); the loss is eps within
-|H|_F / lam_inf log(1/eps) iterations [16], the constant taken as 1; M = n^6 / lam_inf^4 neurons are enough, and too few
-are not. Theorem 1 is sufficient: what was enough here is printed beside what it asks for.
+Claims: the loss stays below the contraction $(1 - \eta \lambda / n)^t$ at every $t$ [5]; particles move by
+$O(M^{-1/2})$, and as many activation patterns flip; the network leaves descent under $H$ by $O(M^{-1/2})$; the loss is
+$\epsilon$ within $\lVert H \rVert_F / \lambda_\infty \thinspace \log(1/\epsilon)$ iterations [16], the constant taken
+as 1; $M = n^6 / \lambda_\infty^4$ neurons are enough, and too few are not. Theorem 1 is sufficient: what was enough
+here is printed beside what it asks for.
 
 The drift of the kernel since the start is bounded by M^(-1/2) as well, but falls faster, about as M^(-3/4): neurons of
 opposite signs move in opposite directions, so to first order their flips cancel in K, and what is left is the scatter
@@ -61,9 +62,9 @@ class Problem:
 
 
 def against_width(settings, problem):
-    """What was recorded, each (counts, seeds, T, ..), the iterations (T,), and |K_w1 - H| over |H|, (counts, seeds).
+    """What was recorded, each (counts, seeds, T, ..), the iterations (T,), and |K_w1 - H| / |H|, (counts, seeds).
 
-    limit_distance: rms over samples of g less what the same steps do under H.
+    limit_distance: rms over samples of the difference from descent with the same steps under H.
     """
     found = {name: [] for name in RECORDED}
     apart = []
@@ -78,8 +79,8 @@ def against_width(settings, problem):
     return found, t, np.array(apart)
 
 
-def over_contraction(loss, smallest, problem, t):
-    """The loss over L_n(w_1) (1 - eta lam / n)^t, lam the least eigenvalue seen: (counts, seeds, T)."""
+def contraction_ratio(loss, smallest, problem, t):
+    """The loss divided by L_n(w_1) (1 - eta lam / n)^t, lam the smallest eigenvalue seen: (counts, seeds, T)."""
     shrink = 1.0 - problem.rates.step * smallest.min(axis=-1, keepdims=True) / len(problem.data)
     return loss / (loss[..., :1] * shrink**t)
 
@@ -146,27 +147,27 @@ def main():
     problem = Problem(settings.dim, settings.n, settings.eps)
     found, t, apart = against_width(settings, problem)
     table, narrow = iterations(settings), last_losses(settings, problem)
-    ratio = over_contraction(found["loss"], found["lambda_min"], problem, t)
-    limit = over_contraction(found["loss"][-1:], np.full((1, 1, 1), problem.rates.smallest), problem, t)
+    ratio = contraction_ratio(found["loss"], found["lambda_min"], problem, t)
+    limit = contraction_ratio(found["loss"][-1:], np.full((1, 1, 1), problem.rates.smallest), problem, t)
     powers = {name: fit_exponent(settings.counts, found[name].max(axis=-1))[:3] for name in found if name != "loss"}
     powers["start"] = fit_exponent(settings.counts, apart)[:3]
     enough = [M for M, row in zip(settings.narrow, narrow, strict=True) if (row <= settings.eps).all()]
     needed = float(enough[0]) if enough else np.nan
     claims = [
-        below("loss over its contraction by lam_min(K_w), largest", "3.1 [5]", 1.0 + 1e-9, ratio.max()),
-        below("loss over its contraction by lam_inf, largest M", "3.1 [5]", 1.0 + 1e-9, limit.max()),
+        below("loss / contraction by lam_min(K_w), largest", "3.1 [5]", 1.0 + 1e-9, ratio.max()),
+        below("loss / contraction by lam_inf, largest M", "3.1 [5]", 1.0 + 1e-9, limit.max()),
         within("|K_w1 - H|_F / |H|_F, power of M", "3.1", -0.5, *powers["start"], slack=0.05),
         within("distance from descent under H, power of M", "3.1", -0.5, *powers["limit_distance"], slack=0.05),
         within("displacement of particles, power of M", "3.1 [5]", -0.5, *powers["displacement_rms"], slack=0.05),
         within("share of flipped patterns, power of M", "3.1 [5]", -0.5, *powers["pattern_flips"], slack=0.05),
         at_most("drift of K_w since the start, power of M", "3.1 [5]", -0.5, *powers["kernel_drift"]),
         at_most("distance from descent under K_w1, power of M", "3.1 [5]", -0.5, *powers["kernel_distance"]),
-        below("iterations over |H|_F/lam log(1/eps), most over n", "Theorem 1", 1.0, (table[0] / table[2]).max()),
+        below("iterations / (|H|_F/lam log(1/eps)), largest", "Theorem 1", 1.0, (table[0] / table[2]).max()),
         vacuous(
-            below("least M that reached eps, all seeds", "Theorem 1", problem.rates.width, needed),
+            below("smallest M that reached eps, all seeds", "Theorem 1", problem.rates.width, needed),
             problem.rates.width >= settings.narrow[-1],
         ),  # wider than every network that was trained
-        above(f"loss at M = {settings.narrow[0]}, over eps", "Theorem 1", 1.0, narrow[0].min() / settings.eps),
+        above(f"loss / eps at M = {settings.narrow[0]}", "Theorem 1", 1.0, narrow[0].min() / settings.eps),
     ]
     about = {"units": "1", "equation": "3.1"}
     variables = {name: (("count", "seed", "iteration"), values, about) for name, values in found.items()}

@@ -1,4 +1,4 @@
-"""A quadratic target that the mean field learns and the tangent kernel cannot (sections 3.1 and 3.4).
+r"""A quadratic target that the mean field learns and the tangent kernel cannot (sections 3.1 and 3.4).
 
 Published setting: Ghorbani, Mei, Misiakiewicz, Montanari, "Limitations of lazy training of two-layers neural networks"
 (2019): d = 450, x ~ N(0, I), y = (sum_i gamma_i x_i^2 - sum_i gamma_i) / sqrt d with gamma_i ~ Exp(1) from numpy's
@@ -7,8 +7,8 @@ N neurons has a risk below that of the N largest gamma, and descent comes to it:
 R_0 of the zero function at N = 30, 67, 151, 227. Their tangent kernel at random weights is left with
 (1 - rho)^2 (1 - t) + (1 - rho) t, rho = N / d, t = (sum gamma)^2 / (d sum gamma^2): 0.901, 0.786, 0.551, 0.368.
 
-Claims: no risk is below the floor; SGD ends near it; the kernel's is the formula's within 0.01 (it holds as d grows).
-Risks are exact: f - y is a quadratic form of Gaussians.
+Claims: no risk is below the floor; SGD ends near it; the risk of the kernel is that of the formula within 0.01 (it
+holds as $d$ grows). Risks are exact: f - y is a quadratic form of Gaussians.
 
 What differs: the offset -sum gamma / sqrt d is learnt here, by one neuron more with a negative output weight and a bias
 as an input (which lowers no floor, the target's form being positive); and the step falls as c / (t + delay), from 20
@@ -62,12 +62,12 @@ class Target:
         return (2.0 * (form**2).sum() + v @ v + c * c) / self.size
 
     def floor(self, N):
-        """The least relative risk of N neurons: the part of all but the N largest gamma."""
+        """The smallest relative risk of N neurons: the part of all but the N largest gamma."""
         squares = np.sort(self.gamma**2)
         return squares[: self.d - N].sum() / squares.sum()
 
     def kernel(self, N, seed):
-        """The least relative risk of f(x) = sum_r (a_r.x)(w_r.x) and an offset, w_r random: that of the form between
+        """The smallest relative risk of f(x) = sum_r (a_r.x)(w_r.x) and an offset, w_r random: that of the form between
         directions which no w_r sees."""
         basis, _ = np.linalg.qr(np.random.default_rng([seed, N]).standard_normal((self.d, N)))
         left = np.diag(self.gamma) - basis @ (basis.T * self.gamma)
@@ -90,7 +90,7 @@ def start(d, N, seed):
 
 
 def trained(settings, target, N, seed):
-    """Relative risk over iterations of one network, (iterations, risks)."""
+    """Relative risk against iterations of one network, (iterations, risks)."""
     stream = mf.Stream(mf.Gaussian(settings.d), target, seed=seed)
     first = start(settings.d, N, seed)
     how = mf.SGD(mf.RobbinsMonro(settings.step * settings.delay, settings.delay), batch=settings.batch)
@@ -131,12 +131,12 @@ def main():
     kernels = np.array([[target.kernel(N, seed) for seed in range(settings.kernel_seeds)] for N in counts])
     floors, lazy = np.array([target.floor(N) for N in counts]), np.array([target.lazy(N) for N in counts])
     last, middle = risks[:, :, -1], kernels.mean(axis=1)
-    claims = [above("risk over its floor, least at any time", "3.4", 1.0, (risks / floors[:, None, None]).min())]
+    claims = [above("risk / its floor, smallest at any time", "3.4", 1.0, (risks / floors[:, None, None]).min())]
     for N, floor, ends, limit, of_kernel in zip(counts, floors, last, lazy, middle, strict=True):
-        over, off = ends.mean() - floor, abs(of_kernel - limit)
-        claims.append(below(f"N = {N}: SGD's risk less the floor {floor:.4f}", "Ghorbani 2019", settings.near, over))
-        claims.append(below(f"N = {N}: kernel's risk off the formula's {limit:.4f}", "Ghorbani 2019", 0.01, off))
-    claims.append(below("SGD's risk over the kernel's, largest", "3.1, 3.4", 1.0, (last.mean(axis=1) / middle).max()))
+        above_it, off = ends.mean() - floor, abs(of_kernel - limit)
+        claims.append(below(f"N = {N}: SGD's risk - the floor {floor:.4f}", "Ghorbani 2019", settings.near, above_it))
+        claims.append(below(f"N = {N}: |kernel's risk - the formula's {limit:.4f}|", "Ghorbani 2019", 0.01, off))
+    claims.append(below("SGD's risk / the kernel's, largest", "3.1, 3.4", 1.0, (last.mean(axis=1) / middle).max()))
     about = {"units": "1", "equation": "3.1, 3.4"}
     result = xarray.Dataset(
         {"risk": (("count", "seed", "iteration"), risks, about), "kernel_risk": (("count", "draw"), kernels, about),

@@ -157,7 +157,7 @@ def _dataset(
     meanings = {
         "twin_distance": "(1/M sum_r |b_r - twin_r|^2)^(1/2)",
         "twin_distance_max": "max_r |b_r - twin_r|",
-        "prediction_distance": "rms over samples of g less the limit's",
+        "prediction_distance": "rms over samples of g - g_limit",
     }
     return xarray.Dataset(
         {

@@ -111,7 +111,7 @@ def _one(errand: Errand, job: tuple[Model, Part]) -> float:
 
 
 class Choice(NamedTuple):
-    """The model chosen and the one of least loss, by number; each model's mean loss and standard error."""
+    """The model chosen and the one of the smallest loss, by number; each model's mean loss and standard error."""
 
     chosen: int
     best: int
@@ -122,8 +122,8 @@ class Choice(NamedTuple):
 def choose(models: Sequence[Model], held_out: Array) -> Choice:
     """The one-standard-error rule: of the models whose mean loss is within the best one's standard error, the smallest.
 
-    held_out : (models, folds). Smallest is least M; of several, the one of least loss. Raises InputError for a table
-    of another shape, fewer than two folds, or where every model diverged.
+    held_out : (models, folds). Smallest is the smallest M; of several, the one of the smallest loss. Raises InputError
+    for a table of another shape, fewer than two folds, or where every model diverged.
     """
     table = real_array("`held_out`", held_out, finite=False)
     if table.ndim != 2 or len(table) != len(models) or table.shape[1] < 2 or np.isnan(table).any():

@@ -83,7 +83,7 @@ def axes(plan: Plan) -> dict[str, Any]:
 
 
 def comparison(setting: dict[str, Any], compared: "xarray.Dataset") -> dict[str, Any]:
-    """The distance from the limit over M, and the fitted exponent beside the theory's."""
+    """The distance from the limit for every M, and the fitted exponent beside the theory's."""
     low, high = float(compared["exponent_low"]), float(compared["exponent_high"])
     word = judged(low, high)
     return {

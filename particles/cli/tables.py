@@ -69,7 +69,7 @@ def swept(console: Console, data: "xarray.Dataset", title: str) -> None:
 
 
 def _plots(console: Console, tree: "xarray.DataTree") -> None:
-    """The loss over flow time, of a run or of each size; for a sweep with a limit the distance over M."""
+    """The loss against flow time, of a run or of each size; for a sweep with a limit the distance against M."""
     data = tree.to_dataset()
     braille = can_braille(console.encoding)
     if "loss" in data and "time" in data["loss"].dims and "time" in data.coords:

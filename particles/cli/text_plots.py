@@ -28,7 +28,7 @@ class Scale(NamedTuple):
 
 
 def chart(x: ArrayLike, y: ArrayLike, across: Scale, up: Scale, braille: bool = True, joined: bool = True) -> list[str]:
-    """Lines of text that show y over x; empty where there are no two points to show.
+    """Lines of text that show y against x; empty where there are no two points to show.
 
     Values that are not finite, or not positive on a logarithmic axis, are left out. joined: a line from point to point.
     """
@@ -50,7 +50,7 @@ def chart(x: ArrayLike, y: ArrayLike, across: Scale, up: Scale, braille: bool = 
     left = max(map(len, labels))
     edge = "│" if braille else "|"
     ends = f"{xs[np.argmin(u)]:.4g}", f"{xs[np.argmax(u)]:.4g}"
-    title = f"{up.name} over {across.name}" + (", log scale" if up.log else "") + (", both" if across.log else "")
+    title = f"{up.name} against {across.name}" + (", log scale" if up.log else "") + (", both" if across.log else "")
     foot = ends[0] + ends[1].rjust(WIDTH - len(ends[0]))
     return [title, *(f"{a:>{left}} {edge}{b}" for a, b in zip(labels, body, strict=True)), " " * (left + 2) + foot]
 

@@ -126,7 +126,7 @@ def data(config: DataConfig, folder: Path, identity: Identity) -> Data:
 
 
 def identity(config: Config, folder: Path, hashes: dict[Path, str], modules: Modules) -> Identity:
-    """What decides a run's numbers, as plain values: the configuration less its name, files and modules by contents.
+    """What decides a run's numbers, as plain values: the configuration without its name; files and modules by contents.
 
     hashes: those of the files that were read before, so that all runs of a sweep have one; others are added.
     """

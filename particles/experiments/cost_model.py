@@ -103,7 +103,7 @@ def sharded(work: Work, known: Constants, shards: int, threads: int) -> Cost:
 
 
 def best(work: Work, known: Constants, machines: int, cores: int) -> Cost:
-    """The number of shards that takes the least time, a shard a machine with all its cores."""
+    """The number of shards that takes the shortest time, a shard a machine with all its cores."""
     most = min(machines, blocks_of(work.M))
     tried = sorted({*range(1, min(most, 16) + 1), *(most * part // 16 for part in range(1, 17)), most} - {0})
     return min((sharded(work, known, shards, cores) for shards in tried), key=lambda cost: cost.step)

@@ -25,7 +25,7 @@ _MARK = ".part-{}.lock"
 
 
 def part_of(plan: Plan, number: int, parts: int) -> list[Case]:
-    """The runs of one of so many parts: the largest run first, each to the part that has the least work by then.
+    """The runs of one of so many parts: the largest run first, each to the part with the least work so far.
 
     number: counted from 0 or from 1; the last of `parts` is also part 0.
     """

@@ -47,7 +47,7 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
 def replacement(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
     """A new file that takes `path`'s place at the end of the block; an error in the block leaves what was there.
 
-    mode: its mode, less the umask; None: that of the file that was there, if any.
+    mode: its mode, without the bits of the umask; None: that of the file that was there, if any.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")  # nobody can foresee it
     before = _status_of(path) if mode is None else None

@@ -57,7 +57,7 @@ class FisherRao(Method):
 
     Notes
     -----
-    With :math:`V` the first variation over :math:`\alpha^2` (flow time), the regulariser in it, weights move by
+    With :math:`V` the first variation divided by :math:`\alpha^2` (flow time), the regulariser in it, weights move by
 
     .. math:: \dot w = -\mathrm{rate} \; w \left( V - \int V d\mu \right)
 

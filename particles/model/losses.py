@@ -15,7 +15,7 @@ from particles.model.tables import described, reduced, resolved
 
 
 class Loss(NamedTuple):
-    """A loss l(z, y) of an output z and a target y, on arrays of samples.
+    r"""A loss l(z, y) of an output z and a target y, on arrays of samples.
 
     Parameters
     ----------
@@ -35,12 +35,13 @@ class Loss(NamedTuple):
     Notes
     -----
     `simulate` checks the formulas of a loss of your own once, by difference quotients. One-sample SGD makes one step at
-    a time with it, and whole windows of steps with the losses in `mf.LOSSES`. These are, with the error e = z - y and
-    the margin m = y z of labels y = -1, 1:
+    a time with it, and whole windows of steps with the losses in `mf.LOSSES`. These are, with the error :math:`e = z - y`
+    and the margin :math:`m = y z` of labels -1 and 1:
 
-    * "squared", e^2 / 2; "huber", e^2 / 2 up to |e| = 1 and |e| - 1/2 beyond;
-    * "logistic", log(1 + exp(-m)); "exponential", exp(-m);
-    * "smooth_hinge", 0 from m = 1 on, (1 - m)^2 / 2 between 0 and 1, 1/2 - m below.
+    * "squared", :math:`e^2 / 2`;
+    * "huber", :math:`e^2 / 2` up to :math:`\lvert e \rvert = 1` and :math:`\lvert e \rvert - 1/2` beyond;
+    * "logistic", :math:`\log(1 + \exp(-m))`; "exponential", :math:`\exp(-m)`;
+    * "smooth_hinge", 0 from m = 1 on, :math:`(1 - m)^2 / 2` between 0 and 1, :math:`1/2 - m` below.
 
     Examples
     --------

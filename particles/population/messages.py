@@ -110,7 +110,7 @@ class Update(NamedTuple):
     stage
         Of a step of several stages.
     growth, centre
-        Weights are multiplied by `exp(-growth (V - centre))`, V the first variation over alpha^2 where the particles
+        Weights are multiplied by `exp(-growth (V - centre))`, V the first variation / alpha^2 where the particles
         were (flow time). The stepper makes them a measure again.
     """
 

@@ -145,7 +145,7 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
                    lambda at: float(np.sqrt(at.integral[FARTHEST][0])), (FARTHEST,)),
         Observable("weight_moment", "int |b|^p dmu", "3.4", ("moment",),
                    lambda at: at.integral[MOMENT], (MOMENT,)),
-        Observable("margin", "least y g(x) over the training samples", "3.3", (),
+        Observable("margin", "smallest y g(x) of the training samples", "3.3", (),
                    lambda at: float(np.min(at.y * at.g)), binary=True, outputs=True),
         Observable("pattern_flips", "share of pairs (particle, sample) whose b.x changed its sign since the start",
                    "3.1 [5]", (), lambda at: float(at.integral[FLIPPED][0]), (FLIPPED,)),
@@ -155,7 +155,7 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
                    lambda at: at.kernel.largest, kernel=True),
         Observable("kernel_drift", "|K_w - K_w1|_F / |K_w1|_F since the start", "3.1 [5]", (),
                    lambda at: at.kernel.drift, kernel=True),
-        Observable("kernel_distance", "rms over samples of g less what the same steps do under the start's kernel",
+        Observable("kernel_distance", "rms over samples of g - descent under the start's kernel",
                    "3.1 [5]", (), lambda at: at.kernel.distance, kernel=True),
         Observable("mean_position", "int b dmu", "3.4", ("dim",), lambda at: at.integral[MEAN], (MEAN,)),
     )

@@ -90,6 +90,6 @@ class Observer:
         values = np.asarray(row.finish(at), dtype=np.float64)
         if len(values.shape) != len(row.dims) or values.shape != tuple(map(self.sizes.get, row.dims, values.shape)):
             known = ", ".join(f"{dim}: {size}" for dim, size in self.sizes.items())
-            rule = f"the observable {row.name!r} must be over its `dims` {row.dims}"
+            rule = f"the observable {row.name!r} must have its `dims` {row.dims}"
             raise InputError(rule, f"shape {values.shape}", f"The sizes here are {known}; () is one number.")
         return values

@@ -179,7 +179,7 @@ class LocalPopulation:
 
 
 def measure_of(population: Population, averaged: bool = False, last: bool = False) -> Measure:
-    """All particles as one measure in float64, gathered here; or their average over the iterates.
+    """All particles as one measure in float64, gathered here; or the average of their iterates.
 
     last: the population is not used again, so that its memory may become the measure's.
     """

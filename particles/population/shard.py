@@ -190,7 +190,7 @@ class Shard:
         return self.threads.share(work, self.K) == len(self._layers) * self.K
 
     def _grow(self, update: Update, begin: int, end: int, vs: Floats) -> None:
-        """Weights of blocks [begin, end); V over alpha^2 is h less s times the velocity that s would have."""
+        """Weights of blocks [begin, end); V / alpha^2 is h - s times the velocity that s would have."""
         cloud, rule = self.cloud, update.drift.regulariser
         for block in range(begin, end):
             speed = vs[(block - begin) * BLOCK : (block - begin + 1) * BLOCK]

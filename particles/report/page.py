@@ -42,7 +42,7 @@ def write(path: Path, target: Path | None = None) -> Path:
     target = Path(target) if target else source.path.parent / FILE
     target = target / FILE if target.is_dir() else target
     if target.absolute() == source.path.absolute():
-        raise InputError("a report must not be written over its result", str(target), f"Write it to {FILE}, say.")
+        raise InputError("a report must not overwrite its result", str(target), f"Write it to {FILE}, say.")
     write_whole(target, page(source).encode("utf-8", "replace"))  # half a surrogate pair is no letter
     return target
 

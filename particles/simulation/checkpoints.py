@@ -16,7 +16,7 @@ class Checkpoints:
         Where the states are. A run goes on from a state of its own configuration that is there, with the same bits.
         Runs of different configurations may share a folder; the same run twice at once is refused.
     every
-        The least time between two checkpoints, in seconds of the clock.
+        The shortest time between two checkpoints, in seconds of the clock.
     keep
         Besides the two newest checkpoints each `keep`-th one stays; 0 keeps no others.
 

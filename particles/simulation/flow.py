@@ -4,7 +4,7 @@ One iteration, whatever the method, the measure and the machine:
 
     g     = sum over particles         alpha int s sigma(b.x) dmu, at the samples of this iteration
     slope = l'(g, y) / n               a few numbers, all that particles ever learn of each other
-    push  every particle by eta v      v = -(1/alpha) s sum_i slope_i sigma'(b.x_i) x_i, less the regulariser
+    push  every particle by eta v      v = -(1/alpha) s sum_i slope_i sigma'(b.x_i) x_i, minus the regulariser
 
 Methods differ in the push alone: how often, how far, with what noise (`methods/`, a file each). The loop starts from
 mu_1 and yields mu_1 itself first. Time is flow time.

@@ -1,13 +1,14 @@
 """The documentation site builds without a warning, its links lead somewhere, and it has every public name once."""
 
 import os
+import re
 import subprocess
 import sys
 import zlib
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from support import ROOT, face
@@ -24,7 +25,7 @@ def files():
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The site, built anew, warnings as errors."""
-    for package in ("sphinx", "furo", "myst_nb"):
+    for package in ("sphinx", "furo", "myst_nb", "sphinx_copybutton"):
         pytest.importorskip(package, reason="the documentation needs pip install -e '.[docs]'")
     out, before = tmp_path_factory.mktemp("docs") / "html", files()
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-b", "html", DOCS, out]
@@ -132,3 +133,53 @@ def test_reference__shows_every_row_of_a_table(site, page, table):
     rows = next(getattr(module, table) for module in (activations, known_sets, observables) if hasattr(module, table))
     text = (site / "reference" / f"{page}.html").read_text()
     assert rows and not [name for name in rows if f'<span class="pre">{name}</span>' not in text]
+
+
+def test_mathematics__is_set_as_mathematics(pages, site):
+    """All seven equations, and no page shows the signs of TeX: code and URLs have none."""
+    text = (site / "mathematics.html").read_text()
+    assert text.count("<math ") > 150 and all(f"({number})" in text for number in range(1, 8))
+    for path in (path for path in pages if "genindex" not in path.name):
+        shown = re.sub(r"<(pre|script|code|title|head)\b.*?</\1>", "", path.read_text(), flags=re.DOTALL)
+        assert not re.findall(r"\$[^$<]*\\[a-z]+", shown), path.name
+
+
+def test_bibliography__has_every_entry_of_its_file_and_no_other():
+    entries = re.findall(r"^@\w+\{(\w+),$(.*?)^\}$", (DOCS / "bibliography.bib").read_text(), re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| `(\w+)`(\\\*)? \|", (DOCS / "bibliography.md").read_text(), re.MULTILINE)
+    assert len(rows) > 30 and dict(rows).keys() == {key for key, _ in entries} and len(rows) == len(entries)
+    assert {key for key, star in rows if star} == {key for key, fields in entries if "note = " in fields}
+    assert all(f"  {name} = " in fields for _, fields in entries for name in ("author", "title", "year"))
+
+
+PAGES = ["mathematics", "faq", "coming_from", "command_line", "reference/bounds"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1300, 400])
+def test_page__is_as_wide_as_the_window_and_cuts_no_code_off(browser, site, width):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    for name in PAGES:
+        page.goto((site / f"{name}.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        code = ".highlight-python pre, .highlight-sh pre, .highlight-toml pre"
+        wide = f"[...document.querySelectorAll('{code}')].filter(box => box.scrollWidth > box.clientWidth + 1).length"
+        assert page.evaluate(wide) == 0, name
+        blocks = page.locator("div.highlight").count()
+        assert blocks == 0 or page.locator("div.highlight > button.copybtn").count() == blocks, name
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("predict", "Questions and answers"), ("CSV", "The command line"), ("array job", "From one machine to a cluster"),
+     ("softmax", "Questions and answers"), ("glossary", "Glossary"), ("margin", "The mathematics")],
+)  # fmt: skip
+def test_search__finds(browser, site, words, found):
+    page = browser.new_page()
+    page.goto(f"{(site / 'search.html').as_uri()}?q={quote(words)}")
+    page.locator("#search-results li a").first.wait_for()
+    page.wait_for_function("document.querySelector('.search-summary')?.textContent.match(/found/)")
+    assert any(found in title for title in page.locator("#search-results li > a").all_text_contents())
+    page.close()

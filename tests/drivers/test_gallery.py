@@ -115,6 +115,10 @@ def test_plain__shows_markdown_s_signs_as_they_are():
     assert gallery.plain("mu* ~ W_2 [5] <b> #") == r"mu\* \~ W\_2 \[5\] \<b\> \#"
 
 
+def test_prose__keeps_formulas():
+    assert gallery.prose(r"W_2 is $W_2(\mu, \nu)$ *") == r"W\_2 is $W_2(\mu, \nu)$ \*"
+
+
 DRIVER = '''"""{title} (section {section}): words.
 
 Claims: it holds.

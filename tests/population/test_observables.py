@@ -33,7 +33,7 @@ class Naive:
         return zip(*(pairs[name] for name in self.net.train), strict=True)
 
     def pulled(self, v, layer, start):
-        """The whole velocity of a layer: the data term less the regulariser's gradient."""
+        """The whole velocity of a layer: the data term minus the regulariser's gradient."""
         lam = self.rule.weight
         if isinstance(self.rule, mf.L1):
             return np.where(layer == 0, naive.shrink(v, lam), v - lam * np.sign(layer))

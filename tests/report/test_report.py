@@ -182,7 +182,7 @@ def test_report__goes_beside_the_file_or_where_it_is_told(tmp_path, run):
 def test_report__is_not_written_over_its_result(tmp_path, run):
     path = run(tmp_path / "a.h5")
     before = path.read_bytes()
-    with pytest.raises(InputError, match="must not be written over"):
+    with pytest.raises(InputError, match="must not overwrite"):
         report.write(path, path)
     assert path.read_bytes() == before
 

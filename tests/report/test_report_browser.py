@@ -4,7 +4,6 @@ Needs Chromium (Debian's package `chromium`, or CHROMIUM names the program), pla
 """
 
 import json
-import os
 import re
 import shutil
 
@@ -22,29 +21,9 @@ from particles.experiments.sweep import run_sweep
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 NASTY = '<img src=x onerror="window.broken=1;alert(1)"><script>window.broken=1</script></style>]]>\'"'
 KINDS = ["sweep", "run", "nasty", "line"]
 SLOW, AXE = 20_000, ("serious", "critical")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")

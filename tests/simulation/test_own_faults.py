@@ -93,7 +93,7 @@ def test_method__is_an_object_with_a_stepper():
 @pytest.mark.parametrize(("dims", "value"), [((), np.ones(3)), (("dim",), np.ones(3)), (("sample",), 1.0)])
 def test_observable__is_over_its_dims(dims, value):
     own = mf.Observable("mine", "text", "1", dims, lambda at: value)
-    with pytest.raises(mf.InputError, match=r"'mine' must be over its `dims`.*sample: 3, test_sample: 0, dim: 2"):
+    with pytest.raises(mf.InputError, match=r"'mine' must have its `dims`.*sample: 3, test_sample: 0, dim: 2"):
         run(record=["loss", own])
 
 

@@ -1,6 +1,6 @@
 """The paper's own update, in the paper's own parameters, against `simulate`.
 
-Here neuron r has an output weight a_r = c_r / M^beta and the update is (3): every weight less eta_paper times its
+Here neuron r has an output weight a_r = c_r / M^beta and the update is (3): every weight minus eta_paper times its
 partial derivative of the regularised loss (2). Nothing of flow time appears but the two conversions under test.
 """
 

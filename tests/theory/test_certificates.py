@@ -243,7 +243,7 @@ def test_programs__refuse():
     data, measure = problem(0)
     outer = mf.Network("tanh", train=("input", "output"))
     for solve in (lambda *a, **k: convex_optimum(a[0], measure, *a[1:], **k), frank_wolfe):
-        with pytest.raises(mf.InputError, match="the program is over"):
+        with pytest.raises(mf.InputError, match="the program is defined on"):
             solve(outer, data)
         with pytest.raises(mf.InputError, match="no function of the measure"):
             solve(mf.Network("tanh"), data, regulariser=L2(0.1, about="start"))
@@ -255,7 +255,7 @@ def test_programs__refuse():
         convex_optimum(mf.Network("tanh"), measure, data, tolerance=1e-30)
     with pytest.raises(mf.InputError, match="positions must have shape"):
         convex_optimum(mf.Network("tanh"), (np.ones(3), np.ones(3)), data)
-    with pytest.raises(mf.InputError, match="the first variation is over"):
+    with pytest.raises(mf.InputError, match="the first variation is defined on"):
         gap(outer, measure, data, radius=3.0)
     with pytest.raises(mf.InputError, match="V must grow at infinity"):
         frank_wolfe(mf.Network("tanh"), data)

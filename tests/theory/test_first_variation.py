@@ -58,7 +58,7 @@ def test_first_variation__is_the_derivative_of_the_loss_along_mixtures(problem):
 
 def test_first_variation__refuses(problem):
     data, measure, _ = problem
-    with pytest.raises(mf.InputError, match="the first variation is over"):
+    with pytest.raises(mf.InputError, match="the first variation is defined on"):
         first_variation(mf.Network("tanh", train=("input", "output")), measure, data)
     with pytest.raises(mf.InputError, match="no function of the measure"):
         first_variation(mf.Network("tanh"), measure, data, regulariser=L2(0.1, about="start"))

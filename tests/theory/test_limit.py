@@ -233,7 +233,7 @@ def test_limit__has_the_bias_as_an_input(name):
 
 @EACH
 def test_limit__of_a_wider_gaussian_sees_longer_inputs(name):
-    """E f(b.x) f(b.x') of N(0, 2^2) is that of N(0, 1) at twice the inputs; x.x' is then four times as much."""
+    """E f(b.x) f(b.x') of N(0, 2^2) is that of N(0, 1) at twice the inputs; x.x' is then four times as large."""
     x = inputs(6, 3)
     wide, narrow = (
         limit_gram(mf.Network(name), law, y) for law, y in ((mf.Gaussian(3, 2.0), x), (mf.Gaussian(3), 2 * x))

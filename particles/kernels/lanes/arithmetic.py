@@ -115,7 +115,7 @@ def even_part(square: Any, double: tuple[float, ...], single: tuple[float, ...])
 
 
 def odd_part(square: Any, double: tuple[float, ...], single: tuple[float, ...]) -> Any:
-    """The terms c_(m-1) + c_(m-3) v^2 + ...: the polynomial's odd powers, over v."""
+    """The terms c_(m-1) + c_(m-3) v^2 + ...: the polynomial's odd powers, divided by v."""
     return polynomial(square, double[::-1][1::2][::-1], single[::-1][1::2][::-1])
 
 

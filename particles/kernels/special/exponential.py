@@ -149,7 +149,7 @@ def tanh(v):
 
 @inline
 def tanh_slope(v):
-    """1 / cosh(v)^2, the sigmoid's slope at 2v four times over."""
+    """1 / cosh(v)^2, four times the sigmoid's slope at 2v."""
     return 4.0 * sigmoid_slope(2.0 * v)
 
 

@@ -83,7 +83,7 @@ class Law(ABC):
         Parameters
         ----------
         nodes
-            The least number of nodes.
+            The smallest number of nodes.
 
         Returns
         -------
@@ -98,7 +98,7 @@ class Law(ABC):
         Parameters
         ----------
         nodes
-            The least number of nodes.
+            The smallest number of nodes.
         replicate
             Its number, 0, 1, 2, ...
         random
@@ -183,7 +183,7 @@ class Law(ABC):
         Parameters
         ----------
         nodes
-            The least number of nodes.
+            The smallest number of nodes.
         signs
             With "positive" all signs are +1. With "random" or "symmetric" every node appears with both signs, so that
             there are twice as many.

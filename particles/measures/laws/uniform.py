@@ -38,7 +38,7 @@ class Uniform(Law):
     """
 
     dim: int
-    low: Annotated[float, Setting("least coordinate")] = -1.0
+    low: Annotated[float, Setting("smallest coordinate")] = -1.0
     high: Annotated[float, Setting("greatest coordinate")] = 1.0
 
     def __post_init__(self) -> None:

@@ -38,7 +38,7 @@ class Costs(NamedTuple):
 
 
 def theorem_3_powers(beta: float = 0.0, setting: str = "i") -> Costs:
-    """How Theorem 3's quantities grow: the powers k of (1/eps)^k, logarithms left out [7], with the least T.
+    """How Theorem 3's quantities grow: the powers k of (1/eps)^k, logarithms left out [7], with the smallest T.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def theorem_3(eps: float, beta: float = 0.0, setting: str = "i", T: float | None
     setting
         "i" or "ii", the two cases of the theorem.
     T
-        More iterations than the least, in setting "i" only; the flow step is then eps^-2 / T.
+        More iterations than the smallest number, in setting "i" only; the flow step is then eps^-2 / T.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def theorem_3(eps: float, beta: float = 0.0, setting: str = "i", T: float | None
     Raises
     ------
     InputError
-        For another setting, an output scale that it does not have, and a T below the least.
+        For another setting, an output scale that it does not have, and a T below the smallest.
 
     Notes
     -----
@@ -127,7 +127,7 @@ def theorem_3(eps: float, beta: float = 0.0, setting: str = "i", T: float | None
     T = number("T", T, above=0.0)
     if setting == "ii" or costs.iterations * (1.0 - _EXACT) > T:
         rule = f"`T` may be chosen in setting i only, from eps^-2 = {eps**-2:g} on"
-        raise InputError(rule, f"T={T:g} in setting {setting}", "Leave it out for the least.")
+        raise InputError(rule, f"T={T:g} in setting {setting}", "Leave it out for the smallest.")
     slower = costs.iterations / T
     return costs._replace(iterations=T, step=costs.step * slower, paper_step=costs.paper_step * slower)
 

@@ -26,7 +26,7 @@ from particles.model.network import Network
 from particles.theory.bounds.interior_point import ZERO, MarginProblem, Solution, sizes, solution
 from particles.theory.tangent.tiles import kernels_of
 
-_SAFE = 3.0  # over the largest change: 1 held in 28 of 40 random problems, 3 in 38
+_SAFE = 3.0  # times the largest change: 1 held in 28 of 40 random problems, 3 in 38
 
 
 class Margin(NamedTuple):
@@ -77,7 +77,7 @@ def margin(
     y : (n,)
         Labels, -1 or 1.
     nodes
-        The least number of quadrature nodes for a law, 4096 by default. The bounds are those of the nodes.
+        The smallest number of quadrature nodes for a law, 4096 by default. The bounds are those of the nodes.
     tolerance
         How near the bounds are brought, relative to the upper one; 1e-4 by default. If it is not reached `how` says
         what was (rounding stops at about 1e-12 of the best that one sample allows).
@@ -99,7 +99,7 @@ def margin(
     .. math::
 
         \gamma = \max_{|v(b)| \le 1} \min_i \; y_i \int \partial_b \sigma(b \cdot x_i) \cdot v(b) \, d\mu_0(b)
-               = \min_{p} \sum_r w_r \left| \sum_i p_i y_i s_r \sigma'(b_r \cdot x_i) x_i \right|
+               = \min_{p} \sum_r w_r \Bigl| \sum_i p_i y_i s_r \sigma'(b_r \cdot x_i) x_i \Bigr|
 
     with p in the simplex. Any field bounds gamma from below and any p from above. A step of the interior-point method
     costs 2 n^2 M + 8 n M d flops, and n M numbers are held five times. No flow time is involved: (7) has no output

@@ -18,7 +18,7 @@ def columns(V: Variation, b: Array) -> Array:
 
 
 def of_particles(V: Variation, measure: Measure, sign: float) -> Array:
-    """alpha s sigma(b_r.x_i) less its mean given the sign, of some of the particles: (n, J)."""
+    """alpha s sigma(b_r.x_i) minus its mean given the sign, of some of the particles: (n, J)."""
     rows = np.flatnonzero(measure.s == sign)
     return _about_mean(sign * columns(V, measure.b[rows[:: -(-len(rows) // _DRAWS)]]))
 

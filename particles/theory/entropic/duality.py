@@ -113,8 +113,8 @@ def duality_gap(
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> start, noise = law.sample(1024, seed=0), {"weight_decay": 0.1, "temperature": 0.05}
-    >>> least = mf.theory.gibbs(net, data, **noise).free_energy.value
-    >>> above = mf.theory.free_energy(net, start, data, **noise).value - least
+    >>> lowest = mf.theory.gibbs(net, data, **noise).free_energy.value
+    >>> above = mf.theory.free_energy(net, start, data, **noise).value - lowest
     >>> bool(above < mf.theory.duality_gap(net, start, data, **noise).gap)
     True
     """

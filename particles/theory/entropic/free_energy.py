@@ -148,4 +148,4 @@ def checked_problem(net: Network, data: Dataset, loss: str | Loss) -> None:
     if loss_row(loss).binary:
         checked_labels(data.y)
     if net.train != ("input",):
-        raise InputError("the free energy is over positions, signs held", f"train={net.train}", 'Use train="input".')
+        raise InputError("the free energy needs fixed output weights", f"train={net.train}", 'Use train="input".')

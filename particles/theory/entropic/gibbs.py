@@ -1,8 +1,8 @@
 """The optimum of the free energy (3.4, with noise), by the concave dual problem of n unknowns.
 
-The law of least F = L + alpha^2 (lam/2 int |b|^2 + tau int log mu) with given shares m_s of the signs is the Gibbs
-measure of its own first variation: mu(b | s) ~ exp(-V(s, b) / T), T = alpha^2 tau, a fixed point (Mei, Montanari and
-Nguyen 2018, and Hu et al. 2021). V needs only the n slopes u_i = l'(g_i, y_i), and they maximise
+The law that minimises F = L + alpha^2 (lam/2 int |b|^2 + tau int log mu) with given shares m_s of the signs is the
+Gibbs measure of its own first variation: mu(b | s) ~ exp(-V(s, b) / T), T = alpha^2 tau, a fixed point (Mei, Montanari
+and Nguyen 2018, and Hu et al. 2021). V needs only the n slopes u_i = l'(g_i, y_i), and they maximise
 
     D(u) = -T sum_s m_s (log Z_s(u) - log m_s) - (1/n) sum_i l*(u_i, y_i)     Z_s(u) = int exp(-V_u(s, b) / T) db
 

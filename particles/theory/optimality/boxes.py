@@ -94,7 +94,7 @@ class _Boxes(NamedTuple):
 
 
 def floor(V: Variation, radius: float, signs: Array, within: float, most: int) -> Floor:
-    """The floor of V over |b| <= radius and the signs, to `within` of the least V met or after `most` boxes."""
+    """The floor of V over |b| <= radius and the signs, to `within` of the smallest V met or after `most` boxes."""
     k, bounds = len(signs), limits(V, radius, float(np.abs(signs).max()))
     boxes = _Boxes(
         np.zeros((k, V.x.shape[1])), np.full(k, radius), np.asarray(signs, dtype=np.float64), np.full(k, -np.inf)

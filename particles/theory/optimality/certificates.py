@@ -5,7 +5,7 @@ the same ball, whatever its number of neurons,
 
 .. math:: L(\mu) - L(\nu) \le \int V d\mu - \int V d\nu \le \int V d\mu - \min V.
 
-The right side needs nothing but the least value of one function of d inputs.
+The right side needs nothing but the smallest value of one function of d inputs.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _SIZE = 1e-12  # of the radius: rounding that a particle may lie outside by
 
 
 class Certificate(NamedTuple):
-    """`L(mu)` is within `gap` of the least L over all measures on these signs and the ball of this radius.
+    """`L(mu)` is within `gap` of the smallest L over all measures on these signs and the ball of this radius.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ def gap(
     seed
         Of the random starts.
     signs
-        Those that the other measures may use; by default the ones in `mu`. V is linear in `s`, so the least and the
+        Those that the other measures may use; by default the ones in `mu`. V is linear in `s`, so the smallest and the
         largest are enough.
     boxes
         The most boxes that may prove a lower bound of V; 0 for none. Tried for at most 4 inputs, a bias counted in; a
@@ -242,7 +242,7 @@ def objective(
 
 
 def checked_signs(signs: Sequence[float] | Array) -> Array:
-    """The least and the largest of the signs, or the one there is."""
+    """The smallest and the largest of the signs, or the one there is."""
     distinct = np.unique(real_array("`signs`", signs, finite=False))
     if not len(distinct) or not np.isfinite(distinct).all():
         raise InputError("`signs` must be finite numbers, at least one", repr(signs), "Use (1, -1).")
@@ -250,7 +250,7 @@ def checked_signs(signs: Sequence[float] | Array) -> Array:
 
 
 def checked_radius(V: Variation, radius: float | None, signs: Array, farthest: float) -> float:
-    """The ball's radius, if the particles lie in it; for None one that holds the least V of all R^d."""
+    """The ball's radius, if the particles lie in it; for None one that holds the smallest V of all R^d."""
     if radius is not None:
         R = number("radius", radius, above=0.0, remedy="Use one that holds all particles.")
         if farthest > R * (1.0 + _SIZE):

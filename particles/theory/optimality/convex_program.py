@@ -89,7 +89,7 @@ def convex_optimum(
     alpha: float | None = None,
     tolerance: float = 1e-10,
 ) -> Optimum:
-    """The weights of given particles that make L least (3.4).
+    """The weights of given particles that minimise L (3.4).
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def checked_program(net: Network, data: Dataset, loss: str | Loss, rule: Regular
     if loss_row(loss).binary:
         checked_labels(data.y)
     if net.train != ("input",):
-        raise InputError("the program is over (sign, position)", f"train={net.train}", 'Use train="input".')
+        raise InputError("the program is defined on (s, b)", f"train={net.train}", 'Use train="input".')
     if alpha is None and net.beta < 1.0:
         raise InputError("for beta < 1 the scale is a number of neurons", f"beta={net.beta:g}", "Give `alpha`.")
     return 1.0 if alpha is None else number("alpha", alpha, above=0.0)
@@ -197,7 +197,7 @@ def _gap(gradient: Array, w: Array) -> float:
 
 
 def _solved(program: Program, tolerance: float) -> tuple[Array, int]:
-    """The weights (k,) of the least duality gap, and after how many Newton steps.
+    """The weights (k,) of the smallest duality gap, and after how many Newton steps.
 
     z are the multipliers of w >= 0, kept near the central path z w = barrier: the barrier's own Hessian is no guide to
     the weights that end at 0, nor is a step that only z asks for.

@@ -1,7 +1,7 @@
 """The best measure of all (3.4), atoms and weights: the method of Frank and Wolfe with fully corrective weights.
 
-L is convex in mu and its linear part is V, which is least at a single atom: that atom joins, and all weights are made
-the best ones anew. Every round proves itself, L(mu) - L(nu) <= int V dmu - min V.
+L is convex in mu and its linear part is V, which is smallest at a single atom: that atom joins, and all weights are
+optimised anew. Every round proves itself, L(mu) - L(nu) <= int V dmu - min V.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def frank_wolfe(
     tolerance: float = 1e-6,
     rounds: int = 100,
 ) -> Optimum:
-    """The measure with the least L on a ball and given signs (3.4), by the fully corrective Frank-Wolfe method.
+    """The measure with the smallest L on a ball and given signs (3.4), by the fully corrective Frank-Wolfe method.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def frank_wolfe(
     tolerance
         The gap to reach; 1e-6 by default.
     rounds
-        The most rounds; 100 by default.
+        The largest number of rounds; 100 by default.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def frank_wolfe(
     Notes
     -----
     Each round finds minima of V by descent from the starts and from the present particles, adds them as particles, and
-    optimises all weights anew. Nothing moves along a flow: the result is an estimate of the least L that does not
+    optimises all weights anew. Nothing moves along a flow: the result is an estimate of the smallest L that does not
     depend on gradient descent of a network.
 
     References

@@ -1,4 +1,4 @@
-"""The least value of the first variation V (3.4) over a ball and some signs: from above by descent from many starts,
+"""The smallest value of the first variation V (3.4) over a ball and some signs: from above by descent from many starts,
 and, with few inputs, from below by boxes on which V cannot fall further than its slope and curvature allow.
 
 V is not convex in the position, so descent alone proves nothing; the boxes do.
@@ -27,7 +27,7 @@ _LENGTHS = 0.5 ** np.arange(40)
 
 
 class Least(NamedTuple):
-    """The least V that was met, where, and what speaks for it.
+    """The smallest V that was met, where, and what speaks for it.
 
     value at position b (d,) with sign s. starts: how many there were; reached: how many ended there. unseen: the chance
     that a further random start ends in a minimum not met yet, w(w+1)/(N(N-1)) for w different ones after N random
@@ -47,7 +47,7 @@ class Least(NamedTuple):
 
 
 def least(V: Variation, radius: float, signs: Array, starts: int, seed: int, also: tuple[Array, Array]) -> Least:
-    """The least V over |b| <= radius and the signs, from `starts` random starts a sign and those of `also` (b, s).
+    """The smallest V over |b| <= radius and the signs, from `starts` random starts a sign and those of `also` (b, s).
 
     The random starts are a third uniform in the ball, a third on its sphere, and a third of lengths spread evenly over
     decades, down to where the pre-activations are about 0.1: a large ball is flat nearly everywhere.

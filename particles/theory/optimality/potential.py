@@ -178,7 +178,7 @@ def first_variation(
     array([-0.196,  0.156])
     """
     if net.train != ("input",):
-        raise InputError("the first variation is over (sign, position)", f"train={net.train}", 'Use train="input".')
+        raise InputError("the first variation is defined on (s, b)", f"train={net.train}", 'Use train="input".')
     regulariser.check_potential()
     row, x = loss_row(loss), net.inputs(data.x)
     if row.binary:

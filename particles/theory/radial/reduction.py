@@ -60,7 +60,7 @@ def radial_flow(
     kinks
         Where sigma or its slope jumps, other than at 0.
     most
-        The most radii, 4096 by default.
+        The largest number of radii, 4096 by default.
 
     Returns
     -------

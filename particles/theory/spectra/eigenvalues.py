@@ -17,7 +17,7 @@ from particles.theory.spectra.zonal import AngleKernel
 
 _PANEL = 32  # nodes a panel, which holds three waves of the highest degree at most
 _MOST_PANELS = 1024
-_SETTLED = 1e-15  # stop doubling the panels at this change, over the kernel's largest value
+_SETTLED = 1e-15  # stop doubling the panels at this change, relative to the kernel's largest value
 
 
 class Spectrum(NamedTuple):

@@ -43,8 +43,8 @@ def multiplicity(dim: int, degree: int) -> int:
     >>> [mf.theory.spectra.multiplicity(3, degree) for degree in range(4)]
     [1, 3, 5, 7]
     """
-    less = math.comb(degree + dim - 3, dim - 1) if degree >= 2 else 0
-    return math.comb(degree + dim - 1, dim - 1) - less
+    lower = math.comb(degree + dim - 3, dim - 1) if degree >= 2 else 0
+    return math.comb(degree + dim - 1, dim - 1) - lower
 
 
 def legendre(t: ArrayLike, degrees: int, dim: int) -> Array:

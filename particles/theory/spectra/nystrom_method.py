@@ -91,7 +91,7 @@ def nystrom(
     x : (n, d)
         The samples; needed with a function.
     count
-        The most pairs to return; all by default.
+        The largest number of pairs to return; all by default.
 
     Returns
     -------

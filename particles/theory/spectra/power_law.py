@@ -27,7 +27,7 @@ class Decay(NamedTuple):
     indices
         The first and the last i.
     bend
-        beta over the upper half of the points minus that over the lower.
+        beta fitted to the upper half of the points minus beta fitted to the lower half.
     """
 
     beta: float
@@ -39,7 +39,7 @@ class Decay(NamedTuple):
 
 
 def decay(values: Spectrum | ArrayLike, first: int, last: int) -> Decay:
-    """The exponent beta of `lam_i = Theta(i^-beta)` (Assumption 1), from a line through log lam over log i.
+    """The exponent beta of `lam_i = Theta(i^-beta)` (Assumption 1), from a line through log lam against log i.
 
     Parameters
     ----------

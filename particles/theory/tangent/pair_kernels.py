@@ -87,7 +87,7 @@ def _by_moments(net: Network, law: Gaussian | Uniform) -> Callable[[Pairs], Arra
         mean, v, excess = law.mean, law.std**2, 0.0
     else:
         mean, v = (law.low + law.high) / 2.0, (law.high - law.low) ** 2 / 12.0
-        excess = -1.2 * v * v  # the fourth moment about the mean less 3 v^2: 9/5 - 3
+        excess = -1.2 * v * v  # the fourth moment about the mean minus 3 v^2: 9/5 - 3
 
     def kernel(pairs: Pairs) -> Array:
         # b.x = mean sum(x) + a with a centred, and so for x'

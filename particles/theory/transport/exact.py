@@ -237,9 +237,9 @@ def subsampled(
 def root_of(powers: Array, p: float) -> tuple[float, float]:
     """(mean of K independent values)^(1/p), 0 for a negative one, and its error.
 
-    The error is the distance to the roots of the ends of Student's 95% interval, the farther one, over his quantile:
-    the delta method with the slope of the chord, since near 0 the root has no slope. Of a negative mean the interval is
-    that about 0, which is nearer to any true one: one below 0 altogether would leave an error of 0.
+    The error is the distance to the roots of the ends of Student's 95% interval, the farther one, divided by his
+    quantile: the delta method with the slope of the chord, since near 0 the root has no slope. Of a negative mean the
+    interval is that about 0, which is nearer to any true one: one below 0 altogether would leave an error of 0.
     """
     from scipy.special import stdtrit
 
