@@ -133,11 +133,11 @@ def areas(shown: Reel, track: Track) -> Array:
 
 
 def _trails(panel: Axes, track: Track, at: int) -> Artist:
-    """The ways of some particles from the first time to this one, straight between those shown."""
+    """The trajectories of some particles from the first time to this one, straight between those shown."""
     k = track.points.shape[1]
     some = np.sort(np.random.default_rng(0).permutation(k)[:_TRAILS])
-    ways = track.points[: at + 1, some].transpose(1, 0, 2)
-    return panel.add_collection(LineCollection(list(ways), colors="0.35", lw=0.5, alpha=0.5, zorder=0.95))
+    lines = track.points[: at + 1, some].transpose(1, 0, 2)
+    return panel.add_collection(LineCollection(list(lines), colors="0.35", lw=0.5, alpha=0.5, zorder=0.95))
 
 
 def _most(drawing: Screen) -> float:
@@ -191,7 +191,7 @@ def description(shown: Reel) -> str:
         if any(track.binned for track in shown.tracks):
             looks.append("Grey: weighted kernel density, both signs together")
         if shown.trails:
-            looks.append(f"Lines: ways of up to {_TRAILS} particles since t = {shown.times[0]:g}")
+            looks.append(f"Lines: trajectories of up to {_TRAILS} particles since t = {shown.times[0]:g}")
     lost = max(float(_outside(shown, track)) for track in shown.tracks)
     tails = f"Up to {100.0 * lost:.1g}% of the weight lies outside" if lost > 0 else ""
     return ". ".join(part for part in (which, *looks, shown.plane.words, tails) if part) + "."

@@ -42,8 +42,8 @@ def cloud(
     time
         A flow time; the recorded one nearest to it is drawn. None, the default, is the last.
     camera
-        How clouds are drawn: `mf.Camera()` by default. `mf.Camera(trajectories=True, directions=w)` draws the ways of
-        particles since the first time, and the directions `w` of a teacher's neurons.
+        How clouds are drawn: `mf.Camera()` by default. `mf.Camera(trajectories=True, directions=w)` draws
+        the trajectories of particles since the first time, and the directions `w` of a teacher's neurons.
     ax
         Matplotlib's axes to draw in. By default a new figure.
 

@@ -35,7 +35,7 @@ class Camera:
         run on a quadrature, and of the last of several runs if it has more particles than each of the others, where
         at least 256 of its particles were recorded.
     trajectories
-        Whether the ways of up to 200 particles since the first time are drawn as lines.
+        Whether the trajectories of up to 200 particles since the first time are drawn.
     directions : (k, d)
         Directions that are drawn as rays from the origin, such as the neurons of a teacher.
 

@@ -43,10 +43,10 @@ def formulas(text: str) -> Markup:
     """A text, escaped, with the formulas that are known in it as MathML."""
     parts, end = [], 0
     for match in _FORMULA.finditer(text):
-        found = match.group()
-        if found not in KNOWN and len(found) == 1:
+        formula = match.group()
+        if formula not in KNOWN and len(formula) == 1:
             continue  # a letter alone may be a word
-        parts += [escape(escaped(text[end : match.start()], keep="\n\t")), _mathml(found)]
+        parts += [escape(escaped(text[end : match.start()], keep="\n\t")), _mathml(formula)]
         end = match.end()
     return Markup("").join([*parts, escape(escaped(text[end:], keep="\n\t"))])
 

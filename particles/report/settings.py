@@ -49,7 +49,7 @@ def settings(source: Source) -> Sheet:
     """The settings that play a part, by their dotted paths; an axis of a sweep with all of its values."""
     swept = dict(axes(source).values())
     rows = []
-    for path, value in _playing(source):
+    for path, value in _relevant(source):
         if path not in swept and not any(path.startswith(f"{axis}.") for axis in swept):
             rows.append((path, _plain(value)))
     # The axes first: they are what the sweep is about.
@@ -60,7 +60,7 @@ def settings(source: Source) -> Sheet:
     return sheet(what, ("setting", "value"), rows)
 
 
-def _playing(source: Source) -> Iterator[tuple[str, Any]]:
+def _relevant(source: Source) -> Iterator[tuple[str, Any]]:
     """What was set, and of the defaults those that say which problem it is; of a study and of Python all."""
     config = copy.deepcopy(source.config)
     for section, key in (("start", "nodes"), ("data", "sha256"), ("law", "sha256")):  # what a run adds
