@@ -35,8 +35,8 @@ class Loss(NamedTuple):
     Notes
     -----
     `simulate` checks the formulas of a loss of your own once, by difference quotients. One-sample SGD makes one step at
-    a time with it, and whole windows of steps with the losses in `mf.LOSSES`. These are, with the error
-    :math:`e = z - y` and the margin :math:`m = y z` of labels -1 and 1:
+    a time with it, and whole windows of steps with the losses in `mf.LOSSES`. These are, with
+    the error :math:`e = z - y` and the margin :math:`m = y z` of labels -1 and 1:
 
     * "squared", :math:`e^2 / 2`;
     * "huber", :math:`e^2 / 2` up to :math:`\lvert e \rvert = 1` and :math:`\lvert e \rvert - 1/2` beyond;
