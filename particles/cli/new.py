@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from particles.cli.template import Source, configuration, quoted
+from particles.configuration.schema import NAME
 from particles.data import columns
 from particles.data.classes import two_classes
 from particles.data.columns import Choice, choice_of
@@ -18,7 +19,6 @@ from particles.data.dataset import Dataset
 from particles.errors import InputError, StorageError, nearest
 from particles.experiments import build
 from particles.experiments.plan import plan
-from particles.experiments.schema import NAME
 from particles.files.atomic import write_whole
 from particles.files.reading import content_of
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from particles.experiments.schema import Config
+from particles.configuration.schema import Config
 from particles.report.sheets import Sheet, sheet
 from particles.report.source import STUDY, SWEEP, Source
 from particles.storage.attributes import attribute

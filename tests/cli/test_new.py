@@ -8,7 +8,7 @@ import pytest
 from support.commands import called
 from support.daily import some
 
-from particles.experiments.config import read_toml
+from particles.configuration.config import read_toml
 from particles.experiments.plan import plan
 
 

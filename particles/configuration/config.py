@@ -6,13 +6,13 @@ from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from particles.configuration.consistency import misfits
+from particles.configuration.extent import BYTES, KEY, LISTED, brief, text_excess
+from particles.configuration.references import Modules, is_reference, objects_of
+from particles.configuration.schema import Config, config_of
+from particles.configuration.sections import kinds_of
 from particles.errors import ParticlesError, nearest
 from particles.escapes import escaped
-from particles.experiments.consistency import misfits
-from particles.experiments.extent import BYTES, KEY, LISTED, brief, text_excess
-from particles.experiments.references import Modules, is_reference, objects_of
-from particles.experiments.schema import Config, config_of
-from particles.experiments.sections import kinds_of
 
 _MARKS = set("[]{}\"'")  # a text with one of these and a comma is TOML with a fault, and no list of words
 
