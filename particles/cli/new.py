@@ -63,7 +63,7 @@ def write(folder: Path, name: str, data: Path | None, asked: Asked = NOTHING, fo
     name = _checked_name(name)
     file = folder / f"{name}.toml"
     if (file.exists() or file.is_symlink()) and not force:
-        raise StorageError(f"{file} is there and is not written over. Choose another name, or say --force.")
+        raise StorageError(f"{file} exists and is not overwritten. Choose another name, or say --force.")
     if file.is_dir():
         raise StorageError(f"{file} is a folder. Choose another name.")
     checked_kind(data)
