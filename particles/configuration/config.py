@@ -1,6 +1,7 @@
 """Configurations: TOML files, read, overridden and checked all at once."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -100,6 +101,15 @@ def _value(text: str) -> Any:
         rule = "a list must have a value before and after each comma"
         raise ConfigError("--set", [f"{rule}: got {brief(text)}. In a text, write quotes: '\"a,b\"'"])
     return [_value(word) for word in words]
+
+
+def by_path(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The innermost settings of a configuration, by dotted path."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from by_path(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
 
 
 def faults(raw: dict[str, Any], modules: Modules) -> list[str]:
