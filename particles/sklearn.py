@@ -13,7 +13,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from particles.checks import number
+from particles.checks import number, whole
 from particles.data.dataset import Dataset
 from particles.errors import InputError
 from particles.measures.laws import Gaussian
@@ -68,10 +68,11 @@ class _ParticleEstimator(BaseEstimator):  # type: ignore[misc]
         few = law.sample(min(self.count, _FEW), seed, signs="random")
         bound = stable_step(net, few, net.inputs(data.x), loss_row(loss), penalty or NONE)
         half = rounded_down(bound / 2.0, 2) if 0.0 < bound < np.inf else 1.0
+        threads = None if self.n_jobs in (None, -1) else whole("n_jobs", self.n_jobs, 1, remedy="Use -1 for all cores.")
         self.step_ = half if self.step is None else self.step
         self.run_ = simulate(
             net, start, data, GradientDescent(self.step_), steps=self.steps, loss=loss, regulariser=penalty,
-            record="loss", dtype=self.dtype, engine=Local(None if self.n_jobs == -1 else self.n_jobs),
+            record="loss", dtype=self.dtype, engine=Local(threads),
         )  # fmt: skip
         self.loss_curve_, self.n_iter_ = self.run_.dataset["loss"].values, self.steps
         return self
@@ -110,7 +111,7 @@ class ParticleRegressor(RegressorMixin, _ParticleEstimator):  # type: ignore[mis
     dtype
         "float64", the default, or "float32".
     n_jobs
-        Threads of one fit; None, the default, for all cores. Give 1 where a search runs its fits in parallel.
+        Threads of one fit; None, the default, or -1 for all cores. Give 1 where a search runs its fits in parallel.
     random_state
         Of the start: a seed, a `numpy.random.RandomState`, or None for another start at each fit.
 
@@ -201,7 +202,7 @@ class ParticleClassifier(ClassifierMixin, _ParticleEstimator):  # type: ignore[m
     dtype
         "float64", the default, or "float32".
     n_jobs
-        Threads of one fit; None, the default, for all cores. Give 1 where a search runs its fits in parallel.
+        Threads of one fit; None, the default, or -1 for all cores. Give 1 where a search runs its fits in parallel.
     random_state
         Of the start: a seed, a `numpy.random.RandomState`, or None for another start at each fit.
 

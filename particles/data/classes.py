@@ -9,14 +9,15 @@ from particles.data.dataset import Dataset
 from particles.errors import InputError
 from particles.measures.measure import Array
 
+Classes = Sequence[int | str] | int | str  # one stands for a list of one
 
-def two_classes(
-    x: Array, y: NDArray[np.generic], positive: Sequence[int | str], negative: Sequence[int | str]
-) -> Dataset:
+
+def two_classes(x: Array, y: NDArray[np.generic], positive: Classes, negative: Classes) -> Dataset:
     """The samples of two groups of classes, labelled 1 and -1; classes are whole numbers, or texts where y is text."""
     text = y.dtype.kind == "U"
     known = sorted(set(y.tolist()))
-    groups = [[str(label) if text else label for label in group] for group in (positive, negative)]
+    lists = [[group] if isinstance(group, str | int) else group for group in (positive, negative)]
+    groups = [[str(label) if text else label for label in group] for group in lists]
     for group in groups:
         if not group or not set(group) <= set(known):
             names = ", ".join(repr(label) if text else f"{label:g}" for label in known[:20])

@@ -66,7 +66,7 @@ class Samples(NamedTuple):
 class _Column(NamedTuple):
     """A column's values (n, k), which cells are missing (n,), and which cannot be used (n,)."""
 
-    name: str
+    place: int
     values: NDArray[np.generic]
     missing: NDArray[np.bool_]
     bad: NDArray[np.bool_]
@@ -80,6 +80,12 @@ def choice_of(
         raise InputError('`missing` must be "drop" or "mean"', repr(missing), "Leave it out to refuse missing cells.")
     dropped, encoded = ([names] if isinstance(names, str) else list(names or ()) for names in (drop, one_hot))
     return Choice(x, y, dropped, encoded, missing)
+
+
+def check_once(names: Sequence[str], path: Path) -> None:
+    """InputError for two columns of one name."""
+    if twice := next((name for name, times in Counter(names).items() if name and times > 1), None):
+        raise InputError("a header must name each column once", f"{twice!r} again in {path}", "Rename one.")
 
 
 def inputs(names: Sequence[str], path: Path, choice: Choice) -> list[str]:
@@ -108,12 +114,12 @@ def samples(cells: Cells, choice: Choice, text: bool) -> Samples:
     """The samples of a table; text: targets may be words. InputError with every cell that is no number."""
     if len(cells.frame) < 1:
         raise InputError("a data file needs at least one row below its header", f"{cells.path} without", "")
-    encoded = set(choice.one_hot)
+    encoded, places = set(choice.one_hot), cells.places
     columns = [
-        _indicators(cells, name) if name in encoded else _numbers(cells, name)
+        (_indicators if name in encoded else _numbers)(cells, places[name])
         for name in inputs(cells.names, cells.path, choice)
     ]
-    target = _target(cells, choice.y, text)
+    target = _target(cells, places[choice.y], text)
     _check(cells, [*columns, target], choice)
     absent = np.logical_or.reduce([column.missing for column in columns])
     incomplete = absent | target.missing
@@ -121,7 +127,7 @@ def samples(cells: Cells, choice: Choice, text: bool) -> Samples:
     if not kept.any():
         remedy = 'Drop columns with many missing cells (`drop`), or fill the cells (`missing` = "mean").'
         raise InputError("a data file needs a row without a missing cell", f"none in {cells.path}", remedy)
-    x = np.concatenate([_filled(column, kept, cells.path) for column in columns], axis=1)
+    x = np.concatenate([_filled(column, kept, cells) for column in columns], axis=1)
     return Samples(x, target.values[kept, 0], int(incomplete.sum()))
 
 
@@ -149,9 +155,9 @@ def _words(column: "pandas.Series[Any]") -> list[str]:
     return ["" if one is None else str(one).strip() for one in column]
 
 
-def _numbers(cells: Cells, name: str) -> _Column:
+def _numbers(cells: Cells, place: int) -> _Column:
     """A column of numbers (n, 1), NaN where a cell is none."""
-    column = cells.frame[cells.places[name]]
+    column = cells.frame[place]
     if is_text(column):
         words = _words(column)
         values = np.array([_number(word, cells.decimal) for word in words])
@@ -159,7 +165,7 @@ def _numbers(cells: Cells, name: str) -> _Column:
     else:
         values = column.to_numpy(dtype=np.float64)
         missing = np.isnan(values)
-    return _Column(name, values[:, None], missing, ~np.isfinite(values) & ~missing)
+    return _Column(place, values[:, None], missing, ~np.isfinite(values) & ~missing)
 
 
 def _number(cell: str, decimal: str) -> float:
@@ -173,35 +179,37 @@ def _number(cell: str, decimal: str) -> float:
         return math.nan
 
 
-def _indicators(cells: Cells, name: str) -> _Column:
+def _indicators(cells: Cells, place: int) -> _Column:
     """A column of text as one column of 0 and 1 (n, k) for each of its values in alphabetical order."""
-    words = np.array(_words(cells.frame[cells.places[name]]))
+    words = _words(cells.frame[place])
     missing = np.array([word.lower() in _MISSING - {"none"} for word in words])  # "none" is a value like others
-    values = sorted(set(words[~missing].tolist()))
+    values = sorted({word for word, gone in zip(words, missing, strict=True) if not gone})
     if len(values) > _VALUES:
-        got = f"{len(values)} in column {name!r} of {cells.path}"
+        got = f"{len(values)} in column {cells.names[place]!r} of {cells.path}"
         raise InputError(f"a column of text may have {_VALUES} different values", got, "Leave it out (`drop`).")
-    table = np.where(missing[:, None], np.nan, words[:, None] == np.array(values, dtype=words.dtype))
-    return _Column(name, table, missing, np.zeros(len(words), bool))
+    code = {word: k for k, word in enumerate(values)}  # an array of the texts would have the longest one's length
+    codes = np.array([code.get(word, -1) for word in words])
+    table = np.where(missing[:, None], np.nan, codes[:, None] == np.arange(len(values)))
+    return _Column(place, table, missing, np.zeros(len(words), bool))
 
 
-def _target(cells: Cells, y: str, text: bool) -> _Column:
+def _target(cells: Cells, place: int, text: bool) -> _Column:
     """The targets (n, 1): numbers if all are; if `text`, they may be words."""
     if text:
-        words = _words(cells.frame[cells.places[y]])
+        words = _words(cells.frame[place])
         missing = np.array([word.lower() in _MISSING for word in words])
         there = [word for word, gone in zip(words, missing, strict=True) if not gone]
         if any(word.lower() in _TRUTH or math.isnan(_number(word, cells.decimal)) for word in there):
-            return _Column(y, np.array(words)[:, None], missing, np.zeros(len(words), bool))
-    return _numbers(cells, y)
+            return _Column(place, np.array(words)[:, None], missing, np.zeros(len(words), bool))
+    return _numbers(cells, place)
 
 
-def _filled(column: _Column, kept: NDArray[np.bool_], path: Path) -> Array:
+def _filled(column: _Column, kept: NDArray[np.bool_], cells: Cells) -> Array:
     """The rows that are kept, of missing cells the mean of the others."""
     values = np.asarray(column.values[kept], dtype=np.float64)
     gone = column.missing[kept]
     if gone.all():
-        got = f"none in {column.name!r} of {path}"
+        got = f"none in {cells.names[column.place]!r} of {cells.path}"
         raise InputError("a column needs a cell that is not missing", got, "Leave it out (`drop`).")
     if gone.any():
         values[gone] = values[~gone].mean(axis=0)
@@ -210,11 +218,11 @@ def _filled(column: _Column, kept: NDArray[np.bool_], path: Path) -> Array:
 
 def _check(cells: Cells, columns: list[_Column], choice: Choice) -> None:
     """InputError with the first cell of every column that has some that cannot be used, in the order of the rows."""
-    faults, places = [], cells.places
+    faults = []
     for column in columns:
         bad = column.bad | column.missing if choice.missing is None else column.bad
         if bad.any():
-            faults.append((int(np.argmax(bad)), places[column.name], int(bad.sum())))
+            faults.append((int(np.argmax(bad)), column.place, int(bad.sum())))
     if not faults:
         return
     texts, remedies = [], []

@@ -1,10 +1,9 @@
 """A file of the user's own, whose name tells how its samples are read: a table, or arrays by name."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from particles.data import array_file, columns, parquet_file, table_file
-from particles.data.classes import two_classes
+from particles.data.classes import Classes, two_classes
 from particles.data.columns import Cells, Choice, Samples
 from particles.data.dataset import Dataset
 from particles.errors import InputError, StorageError
@@ -28,8 +27,8 @@ def parsed(
     content: bytes,
     path: Path,
     choice: Choice,
-    positive: Sequence[int | str] | None = None,
-    negative: Sequence[int | str] | None = None,
+    positive: Classes | None = None,
+    negative: Classes | None = None,
 ) -> Dataset:
     """The data set that a file's bytes are; its name tells the kind."""
     if positive is None or negative is None:

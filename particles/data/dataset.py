@@ -163,11 +163,11 @@ def _with(scaling: Scaling, x: Array, y: Array) -> Dataset:
 
 
 def checked_labels(y: Array) -> None:
-    """Labels are -1 and 1, as the logistic loss and misclassification need (3.3)."""
+    """Labels are -1 and 1, as losses of labels and misclassification need (3.3)."""
     wrong = np.setdiff1d(y, [-1.0, 1.0])
     if len(wrong):
         raise InputError(
-            "labels must be -1 or 1 here (logistic loss, misclassification)",
+            "labels must be -1 or 1 here (losses of labels, misclassification)",
             ", ".join(f"{v:g}" for v in wrong[:5]),
             "Recode them, or use the squared loss.",
         )

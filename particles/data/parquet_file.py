@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from particles.data.columns import Cells
+from particles.data.columns import Cells, check_once
 from particles.errors import InputError
 from particles.files.reading import check_room
 
@@ -27,8 +27,9 @@ def cells(content: bytes, path: Path) -> Cells:
 
 def header(content: bytes, path: Path) -> list[str]:
     """The names of the columns."""
-    names = _opened(content, path).schema_arrow.names
-    return [name for name in names if not name.startswith(_INDEX)]
+    names = [name for name in _opened(content, path).schema_arrow.names if not name.startswith(_INDEX)]
+    check_once(names, path)
+    return names
 
 
 def _opened(content: bytes, path: Path) -> Any:

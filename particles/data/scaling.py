@@ -12,6 +12,7 @@ from particles.errors import InputError, nearest
 from particles.measures.measure import Array
 
 SCALES = ("none", "standard", "unit")
+_EXPONENT = 1074  # of the smallest number of float64, 2^-1074
 _CLOSE = 1e-12  # a spread below this share of the largest entry needs the mean to more digits than one pass gives
 _ROUNDING = 2.0**-50  # 4 units in the last place: what a column of equal numbers may differ by after a calculation
 _MARK = (
@@ -46,6 +47,12 @@ class Standard(NamedTuple):
             rest[k] = centred.mean()
             spread[k] = np.sqrt(np.mean((centred - rest[k]) ** 2))
         return cls(exponent, mean, rest, spread)
+
+    @property
+    def usable(self) -> bool:
+        """Whether these are columns that `of` can give; a file may hold others."""
+        finite = np.isfinite(self.mean).all() and np.isfinite(self.rest).all()
+        return bool(finite and (self.spread > 0.0).all() and (np.abs(self.exponent) <= _EXPONENT).all())
 
     def apply(self, x: Array) -> Array:
         """(n, k) -> (n, k), (x - mean) / spread."""

@@ -5,11 +5,10 @@ Found by itself: the separator (comma, semicolon, tab, bar, or a line `sep=;`), 
 """
 
 import re
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from particles.data.columns import Cells, Choice, inputs, is_text
+from particles.data.columns import Cells, Choice, check_once, inputs, is_text
 from particles.data.table_rows import Table, is_number, opened
 from particles.errors import InputError, StorageError
 
@@ -104,9 +103,7 @@ def _check_header(table: Table, choice: Choice) -> list[str]:
     if choice.y not in names and all(is_number(name) for name in names):
         got = f"numbers, {', '.join(names[:5])}, in {path}"
         raise InputError("the first line must name the columns", got, "Put a line such as a,b,y above them.")
-    twice = [name for name, times in Counter(names).items() if name and times > 1]
-    if twice:
-        raise InputError("a header must name each column once", f"{twice[0]!r} again in {path}", "Rename one.")
+    check_once(names, path)
     if choice.x is None and "" in names and "" not in choice.drop:
         got = f"none for column {names.index('') + 1} of {path}"
         raise InputError("a header must name each column", got, "Name it, or remove it (an index? index=False).")

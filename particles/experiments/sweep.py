@@ -151,7 +151,7 @@ def run_sweep(
     workers = max(1, min(threads or cores(), len(todo)))
     tasks, engine = tasks or Local(workers), engine or Local((threads or cores()) // workers)
     outcomes = [outcome for outcome in before.values() if outcome]
-    mark = f".seen-{secrets.token_hex(8)}"
+    mark = f".seen.{secrets.token_hex(8)}.part"  # if this process is killed, `clear_parts` removes it
     data, jobs = ({}, todo) if isinstance(tasks, Local) else split(todo)
     notice = tasks.notice() if todo else ""
     if notice:

@@ -98,6 +98,11 @@ def _smooth_hinge(z: Array, y: Array) -> Array:
     return np.where(gap < 1.0, 0.5 * gap**2, gap - 0.5)
 
 
+def _exponential(z: Array, y: Array) -> Array:
+    with np.errstate(over="ignore"):  # inf: the run has diverged, and says so
+        return np.asarray(np.exp(-y * z))
+
+
 LOSSES: Mapping[str, Loss] = MappingProxyType(
     {
         row.name: row
@@ -120,7 +125,7 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
                 lambda slope: np.where(np.abs(slope) < 1.0, 1.0, 0.0),
             ),
             Loss("smooth_hinge", _smooth_hinge, lambda z, y: -y * np.clip(1.0 - y * z, 0.0, 1.0), 1.0, True, _inside),
-            Loss("exponential", lambda z, y: np.exp(-y * z), lambda z, y: -y * np.exp(-y * z), np.inf, True, np.abs),
+            Loss("exponential", _exponential, lambda z, y: -y * _exponential(z, y), np.inf, True, np.abs),
         )
     }
 )

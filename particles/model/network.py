@@ -54,7 +54,8 @@ class Network:
     Raises
     ------
     InputError
-        For an unknown activation, formulas that do not fit together, `beta` outside [0, 1], and other layers.
+        For an unknown activation, formulas that do not fit together, `beta` outside [0, 1], and other values of `bias`
+        and `train`.
 
     Notes
     -----
@@ -89,10 +90,13 @@ class Network:
     ) -> None:
         row = activation_row(activation)
         number("beta", beta, 0.0, 1.0, remedy="Use 1 for the mean field, 0.5 for the tangent kernel.")
+        if not isinstance(bias, int | np.bool_ | np.integer) or bias not in (0, 1):
+            raise InputError("`bias` must be True or False", repr(bias), "")
         layers = (train,) if isinstance(train, str) else tuple(train or ())
         if not layers or not set(layers) <= set(LAYERS) or len(set(layers)) < len(layers):
             raise InputError('`train` must name "input", "output" or both', repr(train), "")
-        for name, value in (("activation", row), ("beta", beta), ("bias", bias), ("train", tuple(sorted(layers)))):
+        values = {"activation": row, "beta": beta, "bias": bool(bias), "train": tuple(sorted(layers))}
+        for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def alpha(self, count: int) -> float:

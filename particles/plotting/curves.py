@@ -81,7 +81,7 @@ def lines(
     In `ax` the user's own style holds, but for the colours.
     """
     if ax is not None:
-        return _drawn(ax, values, places, over, by)
+        return _drawn(plots.checked_panel(ax), values, places, over, by)
     with plots.house_style():
         axes = _drawn(plots.own_panel(_SIZE), values, places, over, by)
         plots.settle(axes.figure)  # type: ignore[arg-type]

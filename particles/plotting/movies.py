@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PANEL = 3.2, 3.5  # inches, of a movie
 _STILL = 2.2, 2.2  # inches, of a strip
+_FRAMES = 10_000  # at most: a quarter of an hour at 10 a second, all in memory
 
 
 class _Look(NamedTuple):
@@ -95,7 +96,7 @@ def movie(
     >>> mf.movie({"M = 16": run}, "cloud.gif", frames=4).name
     'cloud.gif'
     """
-    path, frames = _checked_path(path, (".gif", ".mp4")), whole("frames", frames, 2)
+    path, frames = _checked_path(path, (".gif", ".mp4")), whole("frames", frames, 2, _FRAMES)
     fps = number("fps", fps, 1.0, 50.0, remedy="Viewers slow down what is faster.")
     program = ffmpeg() if path.suffix == ".mp4" else ""
     shown = reel(runs, camera or Camera(), frames, weights, inputs)

@@ -75,7 +75,7 @@ def cloud(
 def _in_panel(ax: "Axes | None", draw: "Callable[[Axes], None]") -> "Axes":
     """Draw in the user's axes, with the style that holds there, or in a new figure in the house's style."""
     if ax is not None:
-        draw(ax)
+        draw(style.checked_panel(ax))
         return ax
     with style.house_style():
         ax = style.own_panel(_SIZE)

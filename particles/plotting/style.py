@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from particles.errors import InputError
 from particles.escapes import escaped
 from particles.files.atomic import write_whole
 from particles.measures.measure import Array
@@ -128,6 +129,17 @@ def own_panel(size: tuple[float, float]) -> "Axes":
         from matplotlib.figure import Figure
 
         return Figure(figsize=size).subplots()
+
+
+def checked_panel(ax: Any) -> "Axes":
+    """The user's axes; InputError for all that `plt.subplots` gives, and for what are no axes."""
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        several = isinstance(ax, np.ndarray)
+        got = f"an array of shape {ax.shape}" if several else type(ax).__name__
+        raise InputError("`ax` must be one Axes of Matplotlib", got, "Choose one, such as ax[0]." if several else "")
+    return ax
 
 
 def series(number: int) -> dict[str, Any]:

@@ -177,8 +177,8 @@ def population_spec(
     weighing: bool = False,
 ) -> PopulationSpec:
     """The specification of a population; InputError where a part of it is wrong."""
-    if dtype not in DTYPES:
-        raise InputError("`dtype` must be float64 or float32", str(dtype), "")
+    if not isinstance(dtype, str) or dtype not in DTYPES:  # np.dtype("float32") equals the text
+        raise InputError("`dtype` must be float64 or float32", str(dtype), 'Give it as text, "float32".')
     if isinstance(start, Measure):
         start = source_of(checked_measure(start, start.b.shape[1]))
     return PopulationSpec(net, start, dtype, averaged, anchored, weighing)

@@ -4,6 +4,7 @@ The processes are forked from one that has imported what they need and has no ot
 from the process that started them, through pipes.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import connection
+from multiprocessing import connection, forkserver, resource_tracker
 from typing import Any, NamedTuple, TypeAlias
 
 from particles.errors import ClusterError
@@ -24,6 +25,7 @@ from particles.population.samples import Samples
 
 _AT_ONCE = 16  # most jobs that a process is sent together: to send one costs about 0.3 ms
 _LOOK_SECONDS = 0.1  # between two looks at the board
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # a terminal and batch systems send them to all processes
 
 Batch: TypeAlias = list[tuple[int, Any]]  # numbers of jobs, and the jobs
 
@@ -76,6 +78,9 @@ class Processes:
         batches = deque(numbered[first : first + size] for first in range(0, len(jobs), size))
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(list(self.modules))
+        for server in (resource_tracker, forkserver):  # the tracker's start unblocks two of the signals
+            with _protected():
+                server.ensure_running()
         while batches and not (watch and watch.stop()):
             board = Board(context.Value("q", 0), context.RawValue("b", 0), context.RawArray("q", 2 * self.count))
             task = Task(work, shared, board, watch is not None)
@@ -116,11 +121,31 @@ def _results(
             yield from zip((number for number, _ in batch), results, strict=True)
 
 
+@contextlib.contextmanager
+def _protected() -> Iterator[None]:
+    """Processes that start in this block import nothing from the working folder, and signals do not end them.
+
+    Python looks there first for what `python -c` imports. Signals are blocked from the start, before a process can
+    ignore them.
+    """
+    mask, path = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS), os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if path is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = path
+
+
 def _begin(task: Task) -> None:
     """A new process: signals are for the one that started it, with which it ends."""
     global _task, _place
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # for programs that `work` starts
     with task.board.begun:
         _task, _place = task, task.board.begun.value
         task.board.begun.value += 1

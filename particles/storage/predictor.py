@@ -45,7 +45,7 @@ class Predictor(NamedTuple):
     @classmethod
     def of(cls, net: Network, loss: Loss, dtype: str, scaling: Scaling) -> "Predictor":
         """That of a run."""
-        rest = {"loss": described(loss, LOSSES), "binary": loss.binary, "dtype": dtype, "scale": scaling.scale}
+        rest = {"loss": described(loss, LOSSES), "binary": bool(loss.binary), "dtype": dtype, "scale": scaling.scale}
         return cls(net, cast(Model, _words_of(net) | rest), scaling)
 
     def text(self) -> str:
@@ -126,10 +126,13 @@ def predictor_of(
 
 def _standard(path: Path, group: "xarray.Dataset | None", what: str, count: int) -> Standard | None:
     """The columns of inputs or of targets, if the file has them."""
-    if group is None or f"{what}_mean" not in group:
-        return None
     names = {name: f"{what}_{name}" for name in Standard._fields}
+    if group is None or not any(name in group for name in names.values()):
+        return None
     forms.check(path, group, {names[name]: ("i" if name == "exponent" else "f", (what,)) for name in names})
     if group.sizes[what] != count:
         raise DamagedError(f"{path} is damaged: it has means of {group.sizes[what]} {what}s, its particles of {count}.")
-    return Standard(*(group[name].values for name in names.values()))
+    columns = Standard(*(group[name].values for name in names.values()))
+    if not columns.usable or (what == "target" and np.isinf(columns.spread).any()):
+        raise DamagedError(f"{path} is damaged: the means and spreads of its {what}s are none that data can have.")
+    return columns

@@ -75,3 +75,13 @@ def test_read__refuses_what_is_no_parquet(tmp_path, content):
     (tmp_path / "a.parquet").write_bytes(content)
     with pytest.raises(mf.StorageError, match=r"a\.parquet cannot be read"):
         mf.datasets.read(tmp_path / "a.parquet")
+
+
+def test_read__refuses_two_columns_of_one_name_in_parquet(tmp_path):
+    pytest.importorskip("pyarrow")
+    from pyarrow import Table, array, parquet
+
+    table = Table.from_arrays([array([1.0, 2.0]), array([3.0, 4.0]), array([5.0, 6.0])], names=["a", "a", "y"])
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(mf.InputError, match="a header must name each column once: got 'a' again"):
+        mf.datasets.read(tmp_path / "a.parquet")

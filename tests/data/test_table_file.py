@@ -4,12 +4,14 @@ import csv
 import gzip
 import random
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
 
 import particles as mf
 from particles.data import table_file
+from particles.data.columns import Cells
 from particles.files import gzip_bytes
 
 
@@ -279,3 +281,29 @@ def test_read__refuses_packed_tables_that_are_none(tmp_path, monkeypatch, conten
     (tmp_path / "a.csv.gz").write_bytes(content)
     with pytest.raises(mf.StorageError, match=message):
         mf.datasets.read(tmp_path / "a.csv.gz")
+
+
+def test_read__takes_one_class_for_a_list_of_one(tmp_path):
+    content = "a,y\n1,yes\n2,no\n3,no\n"
+    assert read(tmp_path, content, positive="yes", negative="no").y.tolist() == [1.0, -1.0, -1.0]
+    assert read(tmp_path, "a,y\n1,7\n2,3\n", positive=7, negative=3).y.tolist() == [1.0, -1.0]
+
+
+def test_read__needs_no_room_for_the_longest_text_in_every_row(tmp_path):
+    """An array of NumPy's texts would have 20 000 rows of 100 000 characters, 8 GB."""
+    content = "s,y\n" + "x" * 100_000 + ",1\n" + "short,2\n" * 20_000
+    tracemalloc.start()
+    data = read(tmp_path, content, one_hot="s")
+    assert tracemalloc.get_traced_memory()[1] < 2e8
+    tracemalloc.stop()
+    assert data.x[:2].tolist() == [[0.0, 1.0], [1.0, 0.0]]
+
+
+def test_read__looks_up_the_columns_of_a_wide_table_once(tmp_path, monkeypatch):
+    """20 000 genes took two minutes."""
+    calls = []
+    places = Cells.places.fget
+    monkeypatch.setattr(Cells, "places", property(lambda cells: calls.append(1) or places(cells)))
+    names = [f"c{k}" for k in range(500)]
+    data = read(tmp_path, ",".join([*names, "y"]) + "\n" + ",".join(map(str, range(501))) + "\n")
+    assert data.x[0].tolist() == list(range(500)) and len(calls) <= 2

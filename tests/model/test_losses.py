@@ -137,3 +137,9 @@ def test_loss__of_the_user_s_with_a_name_of_the_package_is_refused():
 def test_loss__names_the_nearest_row():
     with pytest.raises(mf.InputError, match=r"an mf.Loss or the name of one: got 'square'\. Did you mean 'squared'"):
         loss("square")
+
+
+@pytest.mark.parametrize("part", ["value", "slope"])
+def test_exponential__overflows_without_a_warning(part):
+    """The run then ends as diverged; a warning on stderr would say less."""
+    assert np.isinf(getattr(LOSSES["exponential"], part)(np.array([-1e4]), np.ones(1))).all()

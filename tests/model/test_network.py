@@ -101,3 +101,14 @@ def test_network__refuses(make, message):
     with pytest.raises(mf.InputError) as caught:
         make()
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("bias", [0, 1, np.True_, np.int64(0)])
+def test_network__has_a_bias_that_is_a_truth_value(bias):
+    assert mf.Network("tanh", bias=bias).bias is bool(bias)
+
+
+@pytest.mark.parametrize("bias", ["yes", None, 2, 0.5])
+def test_network__refuses_another_bias(bias):
+    with pytest.raises(mf.InputError, match="`bias` must be True or False"):
+        mf.Network("tanh", bias=bias)

@@ -420,7 +420,8 @@ REFUSED = {
     "no g": (recorded(), {"inputs": np.arange(5.0)}, "must be recorded: got no prediction"),
     "inputs": (recorded(n=5), {"inputs": np.arange(4.0)}, r"shape \(5,\): got \(4,\)"),
     "start alone": (recorded(times=np.zeros(1)), {"camera": Camera("log")}, "needs a time after 0: got t = 0"),
-    "frames": (recorded(), {"frames": 1}, "`frames` must be a whole number >= 2"),
+    "frames": (recorded(), {"frames": 1}, "`frames` must be a whole number from 2 to 10000"),
+    "many frames": (recorded(), {"frames": 10**9}, "`frames` must be a whole number from 2 to 10000"),
     "fps": (recorded(), {"fps": 100}, "`fps` must be a finite number from 1 to 50"),
 }
 

@@ -89,3 +89,38 @@ def test_processes__end_with_the_one_that_started_them(program):
         started.kill()
         started.wait()
         started.stdout.close()
+
+
+HOSTILE = "raise SystemExit('imported from the working folder')"
+
+
+@pytest.mark.parametrize("name", ["selectors", "struct"])
+def test_processes__import_nothing_from_the_working_folder(program, tmp_path, name):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / f"{name}.py").write_text(HOSTILE)
+    done = subprocess.run(program({}, 8), cwd=folder, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 8)
+
+
+def test_processes__go_on_where_a_signal_reaches_them_as_they_start(program, tmp_path):
+    """Ctrl-C goes to all processes of a terminal, also to one that still imports."""
+    kills = [f"os.kill(os.getpid(), signal.{name})" for name in ("SIGINT", "SIGTERM", "SIGUSR1")]
+    (tmp_path / "struck.py").write_text("\n".join(["import os, signal", *kills]))
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM.replace("Processes(2)", "Processes(2, ('struck',))"))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run(program({}, 8), env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 8)
+
+
+def test_processes__leave_signals_to_the_one_that_started_them(program):
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(program({"iterations": 30}, 8), cwd=ROOT, **options) as parent:
+        assert parent.stdout.readline() == "begun\n"
+        for child in psutil.Process(parent.pid).children(recursive=True):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+                child.send_signal(number)
+        out, err = parent.communicate(timeout=60)
+    assert (parent.returncode, err) == (0, "")
+    assert len([line for line in out.splitlines() if line != "begun"]) == 8

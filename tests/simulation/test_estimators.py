@@ -127,7 +127,7 @@ def test_regressor__of_equal_targets_stays_near_them():
         ({"weight_decay": -1.0}, "`weight_decay` must be a finite number >= 0: got -1.0. Use 0 for none."),
         ({"scale": "standart"}, "`scale` must be none, standard or unit: got 'standart'."),
         ({"step": 0.0}, "`step` must be a finite number > 0: got 0.0"),
-        ({"n_jobs": 0}, "`threads` must be a whole number >= 1: got 0."),
+        ({"n_jobs": 0}, "`n_jobs` must be a whole number >= 1: got 0. Use -1 for all cores."),
     ],
 )
 def test_estimator__refuses_settings_at_fit(settings, message):

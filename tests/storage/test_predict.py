@@ -204,9 +204,46 @@ def of_no_network(h5):
     h5.attrs["model"] = json.dumps(json.loads(h5.attrs["model"]) | {"beta": 7.0})
 
 
-@pytest.mark.parametrize("damage", [without_group, of_other_inputs, of_no_network], ids=lambda damage: damage.__name__)
+def without_means_of_targets(h5):
+    del h5["scaling/target_mean"]
+
+
+def with_values(name, *values):
+    """Another number in each column of one array."""
+
+    def damages(h5):
+        h5[f"scaling/{name}"][:] = values
+
+    damages.__name__ = f"{name}={values[0]}"
+    return damages
+
+
+DAMAGES = [
+    without_group,
+    of_other_inputs,
+    of_no_network,
+    without_means_of_targets,
+    with_values("input_mean", np.nan, 0.0, 0.0),
+    with_values("input_rest", 0.0, 0.0, np.inf),
+    with_values("input_spread", 0.0, 1.0, 1.0),
+    with_values("input_exponent", 2**31 - 1, 0, 0),
+    with_values("target_mean", np.inf),
+    with_values("target_spread", np.inf),
+    with_values("target_spread", -1.0),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_file__whose_scaling_does_not_fit_is_damaged(file, damage):
     with h5py.File(file, "r+") as h5:
         damage(h5)
     with pytest.raises(DamagedError, match=r"run\.h5 is damaged"):
         mf.open_run(file)
+
+
+@pytest.mark.parametrize("true", [1, np.True_])
+def test_file__of_a_loss_whose_binary_is_a_number_opens_again(tmp_path, true):
+    logistic = mf.LOSSES["logistic"]
+    data = mf.datasets.load("wine", scale="standard")
+    run = trained(data, steps=2, loss=logistic._replace(name="mine", binary=true))
+    assert mf.open_run(run.save(tmp_path / "run.h5")).predict(data.x, "label").shape == data.y.shape
