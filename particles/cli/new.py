@@ -116,13 +116,13 @@ def _source(content: bytes, data: Path, file: str, asked: Asked) -> Source:
     try:
         if checked_kind(data) in TABLES:
             choice = _with_categories(content, data, choice)
-        x, y, incomplete = samples(content, data, choice, text=True)
+        x, y, incomplete, inputs = samples(content, data, choice, text=True)
     except InputError as error:
         rule, got, remedy = error.parts
         for word, option in _OPTIONS.items():
             remedy = remedy.replace(word, option)
         raise InputError(rule, got, remedy) from error
-    return Source(file, choice, *_labelled(x, y, f"{choice.y!r} of {data}"), incomplete)
+    return Source(file, choice, *_labelled(x, y, f"{choice.y!r} of {data}"), incomplete, inputs)
 
 
 def _choice(content: bytes, data: Path, asked: Asked) -> Choice:

@@ -56,20 +56,22 @@ class Cells(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Inputs (n, d), targets (n,), and how many rows of the table have a missing cell."""
+    """Inputs (n, d), targets (n,), how many rows of the table have a missing cell; names: of the inputs (d,)."""
 
     x: Array
     y: NDArray[np.generic]
     incomplete: int
+    names: Sequence[str] = ()
 
 
 class _Column(NamedTuple):
-    """A column's values (n, k), which cells are missing (n,), and which cannot be used (n,)."""
+    """Values (n, k), which cells are missing (n,) and cannot be used (n,); inputs: k names, where not `name` alone."""
 
     name: str
     values: NDArray[np.generic]
     missing: NDArray[np.bool_]
     bad: NDArray[np.bool_]
+    inputs: Sequence[str] = ()
 
 
 def choice_of(
@@ -122,7 +124,8 @@ def samples(cells: Cells, choice: Choice, text: bool) -> Samples:
         remedy = 'Drop columns with many missing cells (`drop`), or fill the cells (`missing` = "mean").'
         raise InputError("a data file needs a row without a missing cell", f"none in {cells.path}", remedy)
     x = np.concatenate([_filled(column, kept, cells.path) for column in columns], axis=1)
-    return Samples(x, target.values[kept, 0], int(incomplete.sum()))
+    names = [name for column in columns for name in column.inputs or [column.name]]
+    return Samples(x, target.values[kept, 0], int(incomplete.sum()), names)
 
 
 def categories(cells: Cells, names: Iterable[str]) -> list[str]:
@@ -182,7 +185,7 @@ def _indicators(cells: Cells, name: str) -> _Column:
         got = f"{len(values)} in column {name!r} of {cells.path}"
         raise InputError(f"a column of text may have {_VALUES} different values", got, "Leave it out (`drop`).")
     table = np.where(missing[:, None], np.nan, words[:, None] == np.array(values, dtype=words.dtype))
-    return _Column(name, table, missing, np.zeros(len(words), bool))
+    return _Column(name, table, missing, np.zeros(len(words), bool), [f"{name} = {value}" for value in values])
 
 
 def _target(cells: Cells, y: str, text: bool) -> _Column:
@@ -220,7 +223,7 @@ def _check(cells: Cells, columns: list[_Column], choice: Choice) -> None:
     texts, remedies = [], []
     for row, place, number in sorted(faults)[:_LISTED]:
         where, line = cells.row(row)
-        more = f" and {number - 1} more in it" if number > 1 else ""
+        more = f" (and {number - 1} more in this column)" if number > 1 else ""
         texts.append(f"{line[place][:40]!r} in {where}, column {cells.names[place]!r}{more}")
         remedies.append(_remedy(line[place], cells, cells.names[place] == choice.y))
     if len(faults) > _LISTED:
@@ -232,7 +235,7 @@ def _check(cells: Cells, columns: list[_Column], choice: Choice) -> None:
 def _remedy(cell: str, cells: Cells, target: bool) -> str:
     """What helps where a cell is no number."""
     if cell.lower() in _MISSING:
-        return "Fill it in, or leave out the row or use the column's mean (`missing`)."
+        return "Fill in missing cells, or leave out their rows or use the column's mean (`missing`)."
     if is_number(cell) and not ("." in cell and cells.decimal == ","):
         return "Write finite numbers."
     if _DATE.fullmatch(cell):
