@@ -97,11 +97,12 @@ def show(console: Console, tree: "xarray.DataTree", path: Path, plots: bool = Fa
         for event in attribute(path, attrs, "events", []):
             console.print(f"at iteration {event['iteration']}: {event['what']}")
     elif data.data_vars:
-        swept(console, data, path.name)
+        swept(console, data, f"{path.resolve().parent.name}, at the last recorded time, seeds averaged")
     for setting, compared in comparisons(tree):
         comparison(console, setting, compared)
     if plots:
         _plots(console, tree)
     for name in (*PROVENANCE, "config"):
         if name in attrs:
-            console.print(f"{name}: {attrs[name]}")
+            whose = " of the first run" if name == "config" and "limits" in attrs else ""
+            console.print(f"{name}{whose}: {attrs[name]}")
