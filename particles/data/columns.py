@@ -242,7 +242,7 @@ def _remedy(cell: str, cells: Cells, target: bool) -> str:
         leave = "" if target else "leave out its column (`drop`), or "
         return f"A date is no number: {leave}write days since a day."
     if is_number(cell.replace(".", "").replace(",", "")):
-        return "Write 1.5 for a fraction and 1234 for a thousand, in every cell."
+        return f"Write 1{cells.decimal}5 for a fraction and 1234 for a thousand, in every cell."
     if target:
         return "Of two classes say which is 1 and which -1: `positive` and `negative`, lists of labels."
     return "Correct it, make a column for each value of the text (`one_hot`), or leave out its column (`drop`)."

@@ -137,6 +137,7 @@ BAD_TABLES = [
     ("größe,y\n1,2\n".encode("latin-1"), mf.StorageError, "Save it as UTF-8 text."),
     ("a;b;y\n1,5;2;3\n1.5;2;3\n", mf.InputError, "got '1.5' in line 3, column 'a' of "),
     ("a;b;y\n1.234,5;2;3\n", mf.InputError, "Write 1.5 for a fraction and 1234 for a thousand, in every cell."),
+    ("a;b;y\n1.234,5;2,5;3\n", mf.InputError, "Write 1,5 for a fraction and 1234 for a thousand, in every cell."),
     ("a;b;y\n1,234;2;3\n", mf.InputError, "a decimal comma must be one: got '1,234' in "),
     ('a,b,y\n1,"2,5",3\n', mf.InputError, "got '2,5' in line 2, column 'b' of "),
     ("a,b,y\n1,5,2,3\n", mf.InputError, "With decimal commas columns need another separator, such as ;."),
