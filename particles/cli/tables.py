@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
-from particles.analysis.convergence import by_count, verdict
+from particles.analysis.convergence import by_count, over_time, verdict
 from particles.cli.json_output import PROVENANCE, comparisons
 from particles.cli.text_plots import Scale, can_braille, chart
 from particles.console import Console
@@ -38,6 +38,8 @@ def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Data
     if known:
         row = f"the limit minus that with half the nodes, {change / last:.2f} of the distance at the largest M."
     console.print(f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: {row}")
+    if sentence := over_time(compared):
+        console.print(sentence)
     console.print(verdict(compared))
 
 
