@@ -22,8 +22,8 @@ import numpy as np
 import psutil
 
 import particles as mf
+from particles.configuration.config import override, read_toml
 from particles.data.batches import Batches
-from particles.experiments.config import override, read_toml
 from particles.experiments.cost_model import Work, here, probed, sharded
 from particles.experiments.plan import plan
 from particles.experiments.sweep import run_sweep

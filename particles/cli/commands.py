@@ -12,13 +12,13 @@ from particles.cli.json_output import Answer
 from particles.cli.main import BAD_INPUT, OK
 from particles.cli.parser import parser, wants_json
 from particles.cli.result_file import result_at
+from particles.configuration.config import ConfigError, folder_of, override, read_toml
+from particles.configuration.references import module_in
 from particles.console import Console
 from particles.errors import ParticlesError
 from particles.escapes import escaped
 from particles.experiments import build, memory
-from particles.experiments.config import ConfigError, folder_of, override, read_toml
 from particles.experiments.plan import Plan, plan
-from particles.experiments.references import module_in
 
 
 def run(words: list[str]) -> int:
@@ -169,7 +169,7 @@ def _report(console: Console, chosen: argparse.Namespace) -> Answer:
 
 
 def _schema(as_json: bool) -> Answer:
-    from particles.experiments import json_schema
+    from particles.configuration import json_schema
 
     if not as_json:
         print(json_schema.text(), end="")

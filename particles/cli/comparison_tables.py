@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from particles.configuration.extent import brief
 from particles.console import Console
 from particles.experiments import differences
-from particles.experiments.extent import brief
 from particles.experiments.summary import FILE
 
 if TYPE_CHECKING:

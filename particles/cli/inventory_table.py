@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
+from particles.configuration.extent import brief
 from particles.console import Console
-from particles.experiments.extent import brief
 from particles.experiments.inventory import Entry
 from particles.experiments.memory import size
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from particles.cli.template import Source, configuration, quoted
+from particles.configuration.schema import NAME
 from particles.data import columns
 from particles.data.classes import two_classes
 from particles.data.columns import Choice, choice_of
@@ -18,7 +19,6 @@ from particles.data.dataset import Dataset
 from particles.errors import InputError, StorageError, nearest
 from particles.experiments import build
 from particles.experiments.plan import plan
-from particles.experiments.schema import NAME
 from particles.files.atomic import write_whole
 from particles.files.reading import content_of
 
@@ -63,7 +63,7 @@ def write(folder: Path, name: str, data: Path | None, asked: Asked = NOTHING, fo
     name = _checked_name(name)
     file = folder / f"{name}.toml"
     if (file.exists() or file.is_symlink()) and not force:
-        raise StorageError(f"{file} is there and is not written over. Choose another name, or say --force.")
+        raise StorageError(f"{file} exists and is not overwritten. Choose another name, or say --force.")
     if file.is_dir():
         raise StorageError(f"{file} is a folder. Choose another name.")
     checked_kind(data)

@@ -1,1 +1,1 @@
-"""Configurations, sweeps of runs and their folders, the claims of a study."""
+"""Sweeps of runs and their folders, results of a sweep, the claims of a study."""

@@ -199,7 +199,7 @@ class Accessor:
         return fit_exponent(places.tolist(), table)
 
     def plot(self, name: str, by: str | None = None, over: str = "time", ax: "Axes | None" = None) -> "Axes":
-        """A figure of one variable over flow time or another dimension.
+        """A figure of one variable against flow time or another dimension.
 
         Parameters
         ----------

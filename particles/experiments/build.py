@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from particles.checks import settings_of
+from particles.configuration.references import Modules, is_reference, modules_of, resolve
+from particles.configuration.schema import Config, DataConfig, TeacherConfig
+from particles.configuration.sections import DRAWN_LAWS, LAWS, AtomsFile, Kinds, OwnConfig, built, own_section
 from particles.data.data_file import RELATIVE, parsed
 from particles.data.dataset import Dataset, checked_labels
 from particles.data.datasets import load, teacher
 from particles.data.scaling import refuse_marks
 from particles.errors import ParticlesError, StorageError
-from particles.experiments.references import Modules, is_reference, modules_of, resolve
-from particles.experiments.schema import Config, DataConfig, TeacherConfig
-from particles.experiments.sections import DRAWN_LAWS, LAWS, AtomsFile, Kinds, OwnConfig, built, own_section
 from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
 from particles.measures.laws import Atoms, Law, Sphere

@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.table import Table
 from rich.text import Text
 
+from particles.configuration.config import ConfigError, override, read_toml
 from particles.console import Console
 from particles.errors import ParticlesError, nearest
-from particles.experiments.config import ConfigError, override, read_toml
 from particles.files.atomic import write_whole
 from particles.storage.provenance import provenance
 

@@ -1,12 +1,12 @@
 """Two results beside each other: settings that differ, fitted exponents, last recorded values."""
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from particles.analysis.convergence import judged
+from particles.configuration.config import by_path
 from particles.experiments import grid
 from particles.experiments.summary import compared_in, last_values
 from particles.storage.attributes import attribute
@@ -84,16 +84,7 @@ def _settings(tree: "xarray.DataTree") -> dict[str, Any]:
     config = attribute("the result", tree.attrs, "config", {})
     data = tree.to_dataset()
     axes = {grid.setting_in(data[dim].attrs): data[dim].values.tolist() for dim in data.dims if dim in data.coords}
-    return dict(_flat(config, "")) | {path: values for path, values in axes.items() if path}
-
-
-def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The innermost settings by dotted path."""
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, value
+    return dict(by_path(config)) | {path: values for path, values in axes.items() if path}
 
 
 def _exponents(tree: "xarray.DataTree") -> dict[str, dict[str, Any]]:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from particles.checks import whole
+from particles.configuration.extent import brief
+from particles.configuration.sections import MOST
 from particles.data.dataset import Dataset, Stream
 from particles.errors import InputError
-from particles.experiments.extent import brief
 from particles.experiments.plan import Axis, Plan, Run, axis_name, cases_of, check_axes
-from particles.experiments.sections import MOST
 from particles.experiments.spec import RunSpec
 from particles.measures.laws import Law, Sample
 from particles.measures.measure import Measure

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from particles.configuration.config import ConfigError, faults
+from particles.configuration.extent import LISTED, brief, excess
+from particles.configuration.references import Modules, imported, is_reference
+from particles.configuration.schema import Config
+from particles.configuration.sections import StepConfig, kinds_of
 from particles.errors import InputError
 from particles.experiments import build
-from particles.experiments.config import ConfigError, faults
-from particles.experiments.extent import LISTED, brief, excess
-from particles.experiments.references import Modules, imported, is_reference
-from particles.experiments.schema import Config
-from particles.experiments.sections import StepConfig, kinds_of
 from particles.experiments.spec import ConfigSpec, RunSpec
 from particles.population.observables import OBSERVABLES
 from particles.storage.provenance import canonical, fingerprint

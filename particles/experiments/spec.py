@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from particles.configuration.schema import Config
 from particles.data.dataset import Dataset, Stream
 from particles.experiments import build
-from particles.experiments.schema import Config
 from particles.measures.laws import Law
 from particles.measures.measure import Measure, Source
 from particles.methods.base import Method

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from particles.experiments.references import is_reference
-from particles.experiments.schema import NAME
+from particles.configuration.references import is_reference
+from particles.configuration.schema import NAME
 from particles.report.settings import axes, without_defaults
 from particles.report.source import STUDY, SWEEP, Source
 

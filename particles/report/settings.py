@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from particles.experiments.schema import Config
+from particles.configuration.config import by_path
+from particles.configuration.schema import Config
 from particles.report.sheets import Sheet, sheet
 from particles.report.source import STUDY, SWEEP, Source
 from particles.storage.attributes import attribute
@@ -22,8 +23,6 @@ _ORIGIN = {
     "platform": "operating system",
     "size": "size of the study",
 }
-
-
 _ALWAYS = {
     "loss", "steps", "data.name", "network.activation", "network.beta", "law.name", "start.count", "start.seed",
     "method.name", "method.step",
@@ -68,8 +67,8 @@ def _relevant(source: Source) -> Iterator[tuple[str, Any]]:
             config[section].pop(key, None)
     config.pop("modules", None)
     given = without_defaults(config) if isinstance(config.get("network"), dict) else None
-    wanted = None if given is None else {path for path, _ in _flat(given, "")} | _ALWAYS
-    for path, value in _flat(source.config, ""):
+    wanted = None if given is None else {path for path, _ in by_path(given)} | _ALWAYS
+    for path, value in by_path(source.config):
         if value is not None and (wanted is None or path in wanted):
             yield path, value
 
@@ -80,14 +79,6 @@ def without_defaults(config: dict[str, Any]) -> dict[str, Any] | None:
         return Config.model_validate(config).model_dump(exclude_defaults=True, exclude_none=True)
     except ValidationError:
         return None
-
-
-def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, value
 
 
 def _plain(value: Any) -> str:

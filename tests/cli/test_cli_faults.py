@@ -72,7 +72,7 @@ BAD = {
     "doctor plan": (["doctor", "--plan", "none.toml"], "no such file"),
     "doctor nodes": (["doctor", "--nodes", "0"], "argument --nodes"),
     "new without data": (["new", "mine"], "`new` needs a data file: got 'mine'"),
-    "new over a file": (["new", "small", "--data", "good.csv"], "is there and is not written over"),
+    "new over a file": (["new", "small", "--data", "good.csv"], "exists and is not overwritten"),
     "new from nothing": (["new", "mine", "--data", "none.csv"], "no such file"),
     "new from a folder": (["new", "mine", "--data", "folder"], "must end in .csv"),
     "new from bytes": (["new", "mine", "--data", "binary.csv", "--y", "y"], "cannot be read as CSV"),

@@ -10,7 +10,7 @@ from support.commands import called
 from support.daily import some
 
 import particles as mf
-from particles.experiments.config import read_toml
+from particles.configuration.config import read_toml
 from particles.experiments.plan import plan
 
 

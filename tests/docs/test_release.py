@@ -81,7 +81,7 @@ def test_wheel__has_the_package_and_nothing_else(built):
         "py.typed",
         "__init__.pyi",
         "theory/__init__.pyi",
-        "experiments/config.schema.json",
+        "configuration/config.schema.json",
         "report/page.html.jinja",
     ]
     assert {f"particles/{name}" for name in needed} <= names

@@ -11,8 +11,8 @@ from support.sweeps import swept
 
 import particles as mf
 from particles.cli.main import main
+from particles.configuration.config import ConfigError
 from particles.experiments import memory
-from particles.experiments.config import ConfigError
 from particles.experiments.plan import plan
 from particles.experiments.sweep import run_path
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.configs import CONFIGS, planned, small
 
-from particles.experiments.config import ConfigError, read_toml
+from particles.configuration.config import ConfigError, read_toml
 from particles.experiments.plan import plan
 
 AXES = [

@@ -11,8 +11,8 @@ from support.sweeps import swept
 
 import particles as mf
 import particles.xarray
+from particles.configuration.config import ConfigError
 from particles.experiments import summary
-from particles.experiments.config import ConfigError
 from particles.experiments.sweep import run_path
 from particles.storage.run_file import open_root, open_tree
 

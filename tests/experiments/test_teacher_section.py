@@ -9,8 +9,8 @@ from support.configs import planned, small
 from support.sweeps import swept
 
 import particles as mf
+from particles.configuration.config import ConfigError
 from particles.experiments import build, memory
-from particles.experiments.config import ConfigError
 from particles.experiments.plan import plan
 from particles.report import reproduction, source
 

@@ -4,7 +4,7 @@ import copy
 import tomllib
 from pathlib import Path
 
-from particles.experiments.config import override
+from particles.configuration.config import override
 from particles.experiments.plan import plan
 from support import ROOT
 

@@ -8,8 +8,8 @@ import json
 import typing
 from typing import Any
 
-from particles.experiments.schema import Config
-from particles.experiments.sections import kinds_of
+from particles.configuration.schema import Config
+from particles.configuration.sections import kinds_of
 
 WHOLE_SWEEP = ("name", "limit")  # no axes: one for all runs
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

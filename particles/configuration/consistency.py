@@ -4,10 +4,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from particles.data.datasets import TEACHER
-from particles.errors import InputError
-from particles.experiments.references import is_reference
-from particles.experiments.schema import (
+from particles.configuration.references import is_reference
+from particles.configuration.schema import (
     DrawnLawConfig,
     LawConfig,
     MethodConfig,
@@ -15,7 +13,9 @@ from particles.experiments.schema import (
     RecordConfig,
     RegulariserConfig,
 )
-from particles.experiments.sections import DRAWN_LAWS, LAWS, Kinds, built, misplaced, own_section
+from particles.configuration.sections import DRAWN_LAWS, LAWS, Kinds, built, misplaced, own_section
+from particles.data.datasets import TEACHER
+from particles.errors import InputError
 from particles.methods.registry import METHODS
 from particles.model.regularisers import REGULARISERS
 from particles.population.observables import OBSERVABLES, observable

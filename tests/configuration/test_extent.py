@@ -9,9 +9,9 @@ from support.commands import called, set_
 from support.configs import SMALL_TOML, planned, small
 
 from particles import machine
+from particles.configuration.config import ConfigError, override
+from particles.configuration.extent import BYTES, DEPTH, KEYS, LETTERS, LISTED, VALUES, brief, excess
 from particles.experiments import memory
-from particles.experiments.config import ConfigError, override
-from particles.experiments.extent import BYTES, DEPTH, KEYS, LETTERS, LISTED, VALUES, brief, excess
 from particles.experiments.plan import plan
 
 SECONDS = 2.0  # of one core that others share: 0.6 were measured on an idle one

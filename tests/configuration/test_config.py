@@ -10,9 +10,9 @@ from support.configs import CONFIGS, small
 
 import particles as mf
 from particles.checks import settings_of
+from particles.configuration import schema, sections
+from particles.configuration.config import ConfigError, read_toml
 from particles.data.known_sets import SETS
-from particles.experiments import schema, sections
-from particles.experiments.config import ConfigError, read_toml
 from particles.experiments.plan import plan
 from particles.methods.registry import METHODS
 

@@ -1,18 +1,19 @@
 """Configurations: TOML files, read, overridden and checked all at once."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from particles.configuration.consistency import misfits
+from particles.configuration.extent import BYTES, KEY, LISTED, brief, text_excess
+from particles.configuration.references import Modules, is_reference, objects_of
+from particles.configuration.schema import Config, config_of
+from particles.configuration.sections import kinds_of
 from particles.errors import ParticlesError, nearest
 from particles.escapes import escaped
-from particles.experiments.consistency import misfits
-from particles.experiments.extent import BYTES, KEY, LISTED, brief, text_excess
-from particles.experiments.references import Modules, is_reference, objects_of
-from particles.experiments.schema import Config, config_of
-from particles.experiments.sections import kinds_of
 
 _MARKS = set("[]{}\"'")  # a text with one of these and a comma is TOML with a fault, and no list of words
 
@@ -100,6 +101,15 @@ def _value(text: str) -> Any:
         rule = "a list must have a value before and after each comma"
         raise ConfigError("--set", [f"{rule}: got {brief(text)}. In a text, write quotes: '\"a,b\"'"])
     return [_value(word) for word in words]
+
+
+def by_path(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The innermost settings of a configuration, by dotted path."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from by_path(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
 
 
 def faults(raw: dict[str, Any], modules: Modules) -> list[str]:

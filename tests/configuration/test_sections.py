@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 
 import particles as mf
 from particles.checks import Setting
-from particles.experiments.sections import built, misplaced, section
+from particles.configuration.sections import built, misplaced, section
 from particles.methods.base import Method, Seed, Step
 from particles.methods.descent import Euler
 

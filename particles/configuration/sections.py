@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from pydantic_core import PydanticKnownError
 
 from particles.checks import Setting, settings_of
-from particles.experiments.references import REFERENCE, is_reference
+from particles.configuration.references import REFERENCE, is_reference
 from particles.measures.laws import Ball, Gaussian, Sphere, Uniform
 from particles.methods.schedules import SCHEDULES, Schedule
 

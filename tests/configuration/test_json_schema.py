@@ -10,7 +10,7 @@ import pytest
 from support.configs import CONFIGS, small
 
 from particles.cli.main import main
-from particles.experiments import json_schema
+from particles.configuration import json_schema
 
 SHIPPED = Path(json_schema.__file__).parent / "config.schema.json"
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(SHIPPED.read_text()))
@@ -44,7 +44,7 @@ def test_schema__takes_the_configurations_that_ship(name):
     VALIDATOR.validate(tomllib.loads(text))
     first = text.splitlines()[0]
     named = (CONFIGS / first.removeprefix("#:schema ")).resolve()
-    assert named == (CONFIGS.parent / "particles/experiments/config.schema.json").resolve()
+    assert named == (CONFIGS.parent / "particles/configuration/config.schema.json").resolve()
 
 
 GOOD = [

@@ -12,8 +12,8 @@ from support.sweeps import Silent, statuses
 
 import particles as mf
 from particles.cli.main import main
+from particles.configuration.config import ConfigError
 from particles.experiments import build
-from particles.experiments.config import ConfigError
 from particles.experiments.plan import plan
 from particles.experiments.sweep import run_path, run_sweep
 
@@ -138,7 +138,7 @@ def test_key__is_another_where_the_module_is(own, tmp_path):
     path = own_module.write(tmp_path, own, own_module.TEXT + "\nmore = 1\n")
     with pytest.raises(mf.InputError, match=r"stay as it was when it was imported: got .* Start Python again"):
         planned(own, tmp_path, settings)
-    importlib.import_module("particles.experiments.references")._imported.cache_clear()
+    importlib.import_module("particles.configuration.references")._imported.cache_clear()
     sys.modules.pop(own)
     assert path.is_file()
     changed_tanh, changed = (case.key for case in planned(own, tmp_path, settings).cases)

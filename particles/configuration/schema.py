@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, create_model
 
+from particles.configuration.sections import DRAWN_LAWS, LAWS, MOST, Section, name_in, or_own, own_section, section
 from particles.data.columns import Choice, choice_of
 from particles.data.datasets import TEACHER, TEACHER_SIGNS
 from particles.data.known_sets import SETS
-from particles.experiments.sections import DRAWN_LAWS, LAWS, MOST, Section, name_in, or_own, own_section, section
 from particles.measures.measure import SIGNS
 from particles.methods.registry import METHODS
 from particles.model.activations import ACTIVATIONS
