@@ -98,9 +98,7 @@ DRAWN = {
 
 @pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
 def test_plots__refuse_all_axes_that_subplots_gives(draw):
-    with pytest.raises(
-        mf.InputError, match=r"`ax` must be one Axes .* shape \(2,\). Choose one, such as ax"
-    ):
+    with pytest.raises(mf.InputError, match=r"`ax` must be one Axes .* shape \(2,\). Choose one, such as ax"):
         draw(ax=Figure().subplots(1, 2))
     with pytest.raises(mf.InputError, match="`ax` must be one Axes of Matplotlib: got Figure"):
         draw(ax=Figure())
