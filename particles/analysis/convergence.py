@@ -211,3 +211,23 @@ def verdict(table: "xarray.Dataset") -> str:
         return "no interval for the exponent: run three seeds or more, and two counts or more"
     word = _WORDS[judged(low, high)]
     return f"distance ~ M^{float(table['exponent']):.3f}, 95% interval [{low:.3f}, {high:.3f}]; theory -1/2: {word}"
+
+
+def over_time(table: "xarray.Dataset") -> str:
+    """One sentence: when the distance is largest, and its power of M at the last recorded time.
+
+    At the start the distance is that of a sample from its law: only later ones tell of training. "" where there is one
+    time, a number is not finite, or a file has no distances.
+    """
+    known, counts = table.get("distance"), table["count"].values
+    if known is None or known.dims != ("count", "seed", "time") or known.dtype.kind != "f":
+        return ""
+    values = known.values
+    if values.shape[-1] < 2 or not np.isfinite(values).all() or not (counts > 0).all():
+        return ""
+    largest = np.argmax(values, axis=-1)
+    sentence = f"largest at the start in {np.sum(largest == 0)} of {largest.size} runs"
+    last = fit_exponent(counts.tolist(), values[..., -1])
+    if np.isfinite(last.low):
+        sentence += f"; at the end distance ~ M^{last.value:.3f}, 95% interval [{last.low:.3f}, {last.high:.3f}]"
+    return sentence

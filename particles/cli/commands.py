@@ -109,7 +109,8 @@ def _check(console: Console, plan: Plan) -> Answer:
         console.print(f"  limit: {' and '.join(map(str, limits))} nodes")
     if drawn:
         objects = build.parts(case.config, plan.folder, case.identity)
-        console.print(f"  data: {objects.train!r}, test {objects.test!r}; law: {objects.law!r}; {objects.net!r}")
+        test = f", test {objects.test!r}" if objects.test is not None else ""
+        console.print(f"  data: {objects.train!r}{test}; law: {objects.law!r}; {objects.net!r}")
     top = max(needs, key=lambda need: need.total)
     small = f", but this machine has {memory.size(here)} of memory and a run needs {top}. {top.remedy}."
     console.print(f"no faults{small if top.total > here else ''}")

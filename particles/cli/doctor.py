@@ -28,6 +28,7 @@ from particles.population.ray.connection import PRIVATE, Node
 from particles.population.ray.engine import Ray
 from particles.storage.provenance import provenance
 
+_FASTEST = "  <- fastest"
 _RUN = 0.02  # seconds of a run besides its steps, whatever its size: its file, above all (docs/measured.md)
 
 
@@ -73,14 +74,15 @@ def costs(console: Console, plan: Plan, address: str | None, nodes: int | None, 
             rows[count] = sharded(work, known, count, cpus)
     table = Table("where", "one step", "all steps", "traffic of a step", "particles in a process")
     mine = here(work, known, cores())
-    table.add_row(f"this machine, {mine.threads} threads", *_row(mine, work.steps))
+    stays = mine.step <= top.step
+    table.add_row(f"this machine, {mine.threads} threads{_FASTEST if stays else ''}", *_row(mine, work.steps))
     for count, cost in sorted(rows.items()):
-        mark = "  <- best" if count == top.shards else ""
-        table.add_row(f"{count} shards of {cpus} threads{mark}", *_row(cost, work.steps))
+        mark = _FASTEST if count == top.shards and not stays else ""
+        table.add_row(f"{_plural(count, 'shard')} of {cpus} threads{mark}", *_row(cost, work.steps))
     console.print(table)
-    quickest = "this machine" if mine.step <= top.step else f"{top.shards} shards"
+    quickest = "this machine" if stays else _plural(top.shards, "shard")
     hours = top.step * work.steps * top.shards / 3600.0
-    console.print(f"fastest: {quickest}; on {top.shards} machines the run takes {hours:.3g} machine hours")
+    console.print(f"fastest: {quickest}; on {_plural(top.shards, 'machine')} the run takes {hours:.3g} machine hours")
     shard_costs = [{"shards": count, "threads": cpus, **_plain(cost)} for count, cost in sorted(rows.items())]
     return {"name": plan.name, "particles": work.M, "samples": work.n, "steps": work.steps} | {
         "here": {"threads": mine.threads, **_plain(mine)}, "shards": shard_costs, "best_shards": top.shards
@@ -135,6 +137,10 @@ def _constants_text(known: Constants, measured: bool) -> str:
         f"Ray: {known.trip * 1e3:.2f} ms for a round trip + {known.shard * 1e3:.2f} ms for each shard, "
         f"{1e-6 / known.byte:.0f} MB/s ({source})"
     )
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _plain(cost: Cost) -> dict[str, float]:

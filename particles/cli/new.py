@@ -103,7 +103,7 @@ def _checked_name(name: str) -> str:
         raise InputError(
             "NAME must be 1 to 64 of the letters a-z, A-Z, digits, . _ -, a letter or digit first",
             repr(name[:80]),
-            "It names a file here and a folder in out/: try mine.",
+            "It names a file here and a folder in out/: particles new mine --data FILE.",
         )
     if _WINDOWS.fullmatch(name):
         raise InputError("NAME must not be a device's name on some system", repr(name), f"Try my_{name}.")
@@ -116,13 +116,13 @@ def _source(content: bytes, data: Path, file: str, asked: Asked) -> Source:
     try:
         if checked_kind(data) in TABLES:
             choice = _with_categories(content, data, choice)
-        x, y, incomplete = samples(content, data, choice, text=True)
+        x, y, incomplete, inputs = samples(content, data, choice, text=True)
     except InputError as error:
         rule, got, remedy = error.parts
         for word, option in _OPTIONS.items():
             remedy = remedy.replace(word, option)
         raise InputError(rule, got, remedy) from error
-    return Source(file, choice, *_labelled(x, y, f"{choice.y!r} of {data}"), incomplete)
+    return Source(file, choice, *_labelled(x, y, f"{choice.y!r} of {data}"), incomplete, inputs)
 
 
 def _choice(content: bytes, data: Path, asked: Asked) -> Choice:
@@ -171,7 +171,8 @@ def _labelled(x: columns.Array, y: Any, where: str) -> tuple[Dataset, list[str]]
     if values.dtype.kind == "U":
         if len(values) != 2:
             got = f"{len(values)} kinds of text, {', '.join(map(repr, values[:5].tolist()))}, in {where}"
-            raise InputError("targets must be numbers, or of two classes", got, "Encode them as numbers.")
+            remedy = "Keep the rows of two, or train one network a class: OneVsRestClassifier of scikit-learn."
+            raise InputError("targets must be numbers, or of two classes", got, remedy)
         return two_classes(x, y, [values[1]], [values[0]]), [quoted(str(value)) for value in values]
     whole = len(values) == 2 and bool((values == np.rint(values)).all()) and bool((np.abs(values) < 2**53).all())
     return Dataset(x, y), [str(int(value)) for value in values] if whole else []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
-from particles.analysis.convergence import by_count, verdict
+from particles.analysis.convergence import by_count, over_time, verdict
 from particles.cli.json_output import PROVENANCE, comparisons
 from particles.cli.text_plots import Scale, can_braille, chart
 from particles.console import Console
@@ -38,6 +38,8 @@ def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Data
     if known:
         row = f"the limit minus that with half the nodes, {change / last:.2f} of the distance at the largest M."
     console.print(f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: {row}")
+    if sentence := over_time(compared):
+        console.print(sentence)
     console.print(verdict(compared))
 
 
@@ -97,11 +99,12 @@ def show(console: Console, tree: "xarray.DataTree", path: Path, plots: bool = Fa
         for event in attribute(path, attrs, "events", []):
             console.print(f"at iteration {event['iteration']}: {event['what']}")
     elif data.data_vars:
-        swept(console, data, path.name)
+        swept(console, data, f"{path.resolve().parent.name}, at the last recorded time, seeds averaged")
     for setting, compared in comparisons(tree):
         comparison(console, setting, compared)
     if plots:
         _plots(console, tree)
     for name in (*PROVENANCE, "config"):
         if name in attrs:
-            console.print(f"{name}: {attrs[name]}")
+            whose = " of the first run" if name == "config" and "limits" in attrs else ""
+            console.print(f"{name}{whose}: {attrs[name]}")

@@ -23,7 +23,7 @@ _PATHS, _PATH_BYTES = 256, 2**25  # particles whose paths are recorded where tho
 TEMPLATE = """\
 # Finite networks beside their mean-field limit, on your data ({samples} samples, {inputs} inputs).
 #
-# Each list is an axis: {sizes} sizes x {seeds} seeds; M = infinity is run beside them with two numbers of atoms.
+# Each list is an axis: {sizes} sizes x {seeds} seeds; M = infinity is run beside them with two numbers of nodes.
 # Look before: particles check {name}.toml     Run: particles run {name}.toml     Look after: particles show out/{name}
 
 name = "{name}"
@@ -58,7 +58,7 @@ every = {every}
 variables = {variables}
 {positions}
 [limit]
-nodes = {nodes}             # quadrature atoms for M = infinity; run with twice as many as well
+nodes = {nodes}             # of the quadrature for M = infinity; run with twice as many as well
 """
 
 
@@ -66,6 +66,7 @@ class Source(NamedTuple):
     """Samples of a file: its name as TOML, how its columns are used, its samples, rows with missing cells.
 
     classes: where the targets are two classes, those of label -1 and 1 as TOML has them, else none.
+    inputs: the names of the inputs, in their order.
     """
 
     file: str
@@ -73,6 +74,7 @@ class Source(NamedTuple):
     samples: Dataset
     classes: list[str]
     incomplete: int
+    inputs: Sequence[str] = ()
 
 
 def quoted(text: str) -> str:
@@ -117,6 +119,7 @@ def _columns(source: Source) -> str:
         lines.append(f"drop = {_list(drop)}  # no inputs")
     if one_hot:
         lines.append(f"one_hot = {_list(one_hot)}  # text: each of its values is a column of 0 and 1")
+        lines.append(f"# The inputs in their order, as `predict` takes them: {', '.join(map(quoted, source.inputs))}")
     if missing:
         what = "rows that are left out" if missing == "drop" else "rows: an input gets the column's mean"
         lines.append(f"missing = {quoted(missing)}  # cells are missing in {source.incomplete} {what}")
@@ -156,7 +159,7 @@ def _positions(nodes: int, dim: int) -> str:
 def _aligned(line: str) -> str:
     """Comments below each other; the last # begins one, a file's name may have others."""
     code, mark, comment = line.rpartition("# ")
-    return f"{code.rstrip():<24} {mark}{comment}" if mark and code.strip() else line
+    return f"{code.rstrip():<24} {mark}{comment}" if mark and code.strip() and not line.startswith("#") else line
 
 
 def _affordable(count: int, dim: int) -> tuple[int, int]:

@@ -175,9 +175,9 @@ _WHICH = Discriminator(lambda value: "several" if isinstance(value, list) else "
 
 
 class LimitConfig(Section):
-    """M = infinity: quadrature atoms; run with `nodes` and with twice as many, which tells how far it moves."""
+    """M = infinity: quadrature nodes; run with `nodes` and with twice as many, which tells how far it moves."""
 
-    nodes: Annotated[int, Field(ge=2, le=MOST)] = Field(description="quadrature atoms that stand for M = infinity")
+    nodes: Annotated[int, Field(ge=2, le=MOST)] = Field(description="quadrature nodes that stand for M = infinity")
 
 
 class Config(Section):

@@ -56,20 +56,25 @@ class Cells(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Inputs (n, d), targets (n,), and how many rows of the table have a missing cell."""
+    """Inputs (n, d), targets (n,), how many rows of the table have a missing cell; names: of the inputs (d,)."""
 
     x: Array
     y: NDArray[np.generic]
     incomplete: int
+    names: Sequence[str] = ()
 
 
 class _Column(NamedTuple):
-    """A column's values (n, k), which cells are missing (n,), and which cannot be used (n,)."""
+    """Values (n, k), which cells are missing (n,) and cannot be used (n,).
+
+    inputs: the names of the k inputs that it makes, where they are not its own.
+    """
 
     place: int
     values: NDArray[np.generic]
     missing: NDArray[np.bool_]
     bad: NDArray[np.bool_]
+    inputs: Sequence[str] = ()
 
 
 def choice_of(
@@ -128,7 +133,8 @@ def samples(cells: Cells, choice: Choice, text: bool) -> Samples:
         remedy = 'Drop columns with many missing cells (`drop`), or fill the cells (`missing` = "mean").'
         raise InputError("a data file needs a row without a missing cell", f"none in {cells.path}", remedy)
     x = np.concatenate([_filled(column, kept, cells) for column in columns], axis=1)
-    return Samples(x, target.values[kept, 0], int(incomplete.sum()))
+    names = [name for column in columns for name in column.inputs or [cells.names[column.place]]]
+    return Samples(x, target.values[kept, 0], int(incomplete.sum()), names)
 
 
 def categories(cells: Cells, names: Iterable[str]) -> list[str]:
@@ -190,7 +196,8 @@ def _indicators(cells: Cells, place: int) -> _Column:
     code = {word: k for k, word in enumerate(values)}  # an array of the texts would have the longest one's length
     codes = np.array([code.get(word, -1) for word in words])
     table = np.where(missing[:, None], np.nan, codes[:, None] == np.arange(len(values)))
-    return _Column(place, table, missing, np.zeros(len(words), bool))
+    inputs = [f"{cells.names[place]} = {value}" for value in values]
+    return _Column(place, table, missing, np.zeros(len(words), bool), inputs)
 
 
 def _target(cells: Cells, place: int, text: bool) -> _Column:
@@ -228,7 +235,7 @@ def _check(cells: Cells, columns: list[_Column], choice: Choice) -> None:
     texts, remedies = [], []
     for row, place, number in sorted(faults)[:_LISTED]:
         where, line = cells.row(row)
-        more = f" and {number - 1} more in it" if number > 1 else ""
+        more = f" (and {number - 1} more in this column)" if number > 1 else ""
         texts.append(f"{line[place][:40]!r} in {where}, column {cells.names[place]!r}{more}")
         remedies.append(_remedy(line[place], cells, cells.names[place] == choice.y))
     if len(faults) > _LISTED:
@@ -240,14 +247,14 @@ def _check(cells: Cells, columns: list[_Column], choice: Choice) -> None:
 def _remedy(cell: str, cells: Cells, target: bool) -> str:
     """What helps where a cell is no number."""
     if cell.lower() in _MISSING:
-        return "Fill it in, or leave out the row or use the column's mean (`missing`)."
+        return "Fill in missing cells, or leave out their rows or use the column's mean (`missing`)."
     if is_number(cell) and not ("." in cell and cells.decimal == ","):
         return "Write finite numbers."
     if _DATE.fullmatch(cell):
         leave = "" if target else "leave out its column (`drop`), or "
         return f"A date is no number: {leave}write days since a day."
     if is_number(cell.replace(".", "").replace(",", "")):
-        return "Write 1.5 for a fraction and 1234 for a thousand, in every cell."
+        return f"Write 1{cells.decimal}5 for a fraction and 1234 for a thousand, in every cell."
     if target:
         return "Of two classes say which is 1 and which -1: `positive` and `negative`, lists of labels."
     return "Correct it, make a column for each value of the text (`one_hot`), or leave out its column (`drop`)."

@@ -18,6 +18,7 @@ from particles.experiments.alignment import (
     close,
     only,
 )
+from particles.population.observables import OBSERVABLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -304,9 +305,12 @@ class Accessor:
 
     def _has(self, *names: str) -> xarray.Dataset:
         data = self._ours()
-        for name in names:
-            if name not in data.data_vars:
-                raise InputError("the dataset must hold the variable", repr(name), nearest(name, map(str, data)))
+        if absent := [name for name in names if name not in data.data_vars]:
+            missing = ", ".join(f"no {name!r}" for name in absent)
+            remedy = nearest(absent[0], map(str, data))
+            if all(name in OBSERVABLES for name in absent):
+                remedy = f"Record {', '.join(absent)}, or take one of: {', '.join(map(str, data))}."
+            raise InputError("the dataset must have the variables asked for", missing, remedy)
         return data
 
     def _numbers(self, dim: str) -> np.ndarray[Any, Any]:

@@ -43,7 +43,7 @@ class Axis(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One run of a sweep. nodes: None for a finite network, else the quadrature atoms that stand for M = infinity.
+    """One run of a sweep. nodes: None for a finite network, else the quadrature nodes that stand for M = infinity.
 
     spec: what makes it. identity: what decides the run's numbers; key: its hash, the name of the run's file.
     """

@@ -51,7 +51,7 @@ class RunSpec:
         return replace(self, law=change(self.law), data=change(self.data), settings=settings)
 
     def start(self, nodes: int | None) -> Measure | Source:
-        """The first measure: M particles made where they are needed, or at least `nodes` quadrature atoms."""
+        """The first measure: M particles made where they are needed, or at least `nodes` quadrature nodes."""
         if not isinstance(self.law, Law):
             return self.law
         if nodes is None:

@@ -55,10 +55,13 @@ def mean_of(label: str, place: Array, runs: Array) -> Curve:
     return Curve(label, place, mean, np.sqrt(off / np.maximum(many - 1, 1)) if len(runs) > 1 else None)
 
 
-def draw(axes: "Axes", curves: Sequence[Curve]) -> None:
-    """Curves with their spreads; logarithmic where positive values span a decade."""
+def draw(axes: "Axes", curves: Sequence[Curve], colours: Any = None) -> None:
+    """Curves with their spreads; logarithmic where positive values span a decade.
+
+    colours: of the finite networks' curves; None for shades from light to dark.
+    """
     finite = [curve for curve in curves if not curve.limit]
-    shades = iter(plots.shades_of(len(finite)))
+    shades = iter(plots.shades_of(len(finite)) if colours is None else colours)
     for curve in curves:
         style = plots.LIMIT if curve.limit else {"color": next(shades)}
         seen = np.isfinite(curve.value) & np.isfinite(curve.place)
@@ -90,11 +93,15 @@ def lines(
 
 def _drawn(axes: "Axes", values: "xarray.DataArray", places: "xarray.DataArray", over: str, by: str | None) -> "Axes":
     picks: list[dict[str, int]] = [{by: i} for i in range(values.sizes[by])] if by else [{}]
-    draw(axes, [_curve(values, places.isel(pick, missing_dims="ignore"), over, by, pick) for pick in picks])
-    axes.set(xlabel=axis_title("time" if over == "record" else over), ylabel=axis_title(str(values.name), values.attrs))
+    earlier, title = len(axes.lines), axis_title(str(values.name), values.attrs)
+    colours = [plots.series(earlier)["color"]] if earlier and not by else None
+    draw(axes, [_curve(values, places.isel(pick, missing_dims="ignore"), over, by, pick) for pick in picks], colours)
+    before = axes.get_ylabel() if earlier else ""  # of another variable in the same axes
+    ylabel = before if title in before else ", ".join(filter(None, [before, title]))
+    axes.set(xlabel=axis_title("time" if over == "record" else over), ylabel=ylabel)
     if over not in ("time", "record") and plots.spans_decades(places.values):
         axes.set_xscale("log")
-    if by and len(picks) <= _NAMED:
+    if len(picks) <= _NAMED and (by or earlier):
         axes.legend()
     elif by:
         _bar(axes, values[by])
@@ -110,7 +117,7 @@ def _curve(
     chosen = values.isel(pick).transpose(over, ...).values
     table = chosen.reshape(len(chosen), -1).astype(float)
     where = places.transpose(over, ...).values.reshape(len(table), -1)[:, 0]
-    return mean_of(_valued(values, by, pick[by]) if by else "", where, table.T)
+    return mean_of(_valued(values, by, pick[by]) if by else axis_title(str(values.name)), where, table.T)
 
 
 def _bar(axes: "Axes", named: "xarray.DataArray") -> None:

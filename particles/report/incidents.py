@@ -102,7 +102,7 @@ def _of_sweep(source: Source) -> Incidents:
     notes = [] if len(keys) == len(source.runs) else [some]
     # What did not end well comes first: a long table is cut at its end.
     rows.sort(key=lambda row: row[-1] == "finished")
-    table = sheet("How each run ended", ("run", *names, "quadrature atoms", "status"), rows)
+    table = sheet("How each run ended", ("run", *names, "quadrature nodes", "status"), rows)
     return Incidents(alarms, _event_table(events, True), table, notes)
 
 

@@ -54,7 +54,7 @@ def settings(source: Source) -> Sheet:
     # The axes first: they are what the sweep is about.
     rows = [(path, f"{', '.join(map(_plain, values))} (an axis)") for path, values in swept.items()] + rows
     if source.kind == SWEEP and (nodes := sorted({place.get("nodes") or 0 for place in source.runs.values()} - {0})):
-        rows.append(("limit.nodes", f"{' and '.join(map(str, nodes))} quadrature atoms for M = infinity"))
+        rows.append(("limit.nodes", f"{' and '.join(map(str, nodes))} quadrature nodes for M = infinity"))
     what = {SWEEP: "Settings of the sweep", STUDY: "Settings of the study"}.get(source.kind, "Settings of the run")
     return sheet(what, ("setting", "value"), rows)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from particles.analysis.convergence import THEORY, by_count, judged, verdict
+from particles.analysis.convergence import THEORY, by_count, judged, over_time, verdict
 from particles.experiments.claims import VERDICTS, tally
 from particles.experiments.summary import last_values
 from particles.report.sheets import INFINITE, Cell, Sheet, judgement, sheet
@@ -93,6 +93,8 @@ def _distances(setting: dict[str, Any], compared: "xarray.Dataset") -> Sheet:
         f"Root mean square over samples, largest over recorded times, {seeds} {'seed' if seeds == 1 else 'seeds'}. "
         "Row infinity: the limit's change since half the nodes."
     )
+    if sentence := over_time(compared):
+        note += f" The distance is {sentence}."
     caption = "Distance of predictions from the limit" + (f": {_words(setting)}" if setting else "")
     return sheet(caption, ("M", "distance, mean", "spread over seeds", "times sqrt(M)"), rows, note)
 

@@ -6,7 +6,7 @@ import xarray
 from support.records import record
 
 import particles as mf
-from particles.analysis.convergence import THEORY, Exponent, distance, fit_exponent, verdict
+from particles.analysis.convergence import THEORY, Exponent, distance, fit_exponent, over_time, verdict
 
 COUNTS = [64, 128, 256, 512, 1024]
 
@@ -177,3 +177,28 @@ def test_compare__of_networks_that_are_their_limit_has_no_exponent():
 def test_verdict__says_what_the_interval_allows(value, low, high, words):
     table = xarray.Dataset({"exponent": value, "exponent_low": low, "exponent_high": high})
     assert words in verdict(table)
+
+
+def table_of(distances):
+    """Distances (k, seeds, time) as `compare` has them."""
+    places = {"count": COUNTS[: len(distances)], "seed": range(distances.shape[1])}
+    return xarray.Dataset({"distance": (("count", "seed", "time"), distances)}, places)
+
+
+def test_over_time__tells_the_start_from_the_end():
+    """The power at the end, of distances that are largest at the start in all runs but one."""
+    last = noisy(-1.0, seeds=4, size=0.1)
+    distances = np.stack([10.0 * noisy(-0.5, seeds=4, size=0.0), last], axis=-1)
+    distances[1, 2, 0] = 0.5 * distances[1, 2, 1]
+    fit = fit_exponent(COUNTS, last)
+    expected = f"at the end distance ~ M^{fit.value:.3f}, 95% interval [{fit.low:.3f}, {fit.high:.3f}]"
+    assert over_time(table_of(distances)) == f"largest at the start in 19 of 20 runs; {expected}"
+
+
+@pytest.mark.parametrize("distances", [np.ones((2, 3, 1)), np.full((2, 3, 4), np.nan), np.full((2, 3, 4), np.inf)])
+def test_over_time__says_nothing_of_one_time_and_of_what_is_not_finite(distances):
+    assert over_time(table_of(distances)) == ""
+
+
+def test_over_time__of_one_size_has_no_power():
+    assert over_time(table_of(np.ones((1, 3, 2)))) == "largest at the start in 3 of 3 runs"

@@ -105,6 +105,7 @@ def test_check__says_what_would_run(cli, tmp_path):
         "no faults",
     ):
         assert words in out
+    assert "None" not in out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.toml"]
 
 

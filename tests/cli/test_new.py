@@ -1,5 +1,6 @@
 """`particles new`: a configuration for a file of one's own that runs as it is, and nothing written elsewhere."""
 
+import json
 import tomllib
 
 import h5py
@@ -8,6 +9,7 @@ import pytest
 from support.commands import called
 from support.daily import some
 
+import particles as mf
 from particles.configuration.config import read_toml
 from particles.experiments.plan import plan
 
@@ -166,6 +168,19 @@ OWN = {
     "categories": (CATEGORIES, (), "42 samples, 6 inputs, target 'outcome', text in sex, colour, logistic loss",
                    {"one_hot": ["sex", "colour"], "positive": ["yes"]}),
 }  # fmt: skip
+
+
+def test_new__lists_the_inputs_where_text_becomes_several(here, capsys):
+    """In the order of the arrays, which `predict` needs."""
+    (here / "own.csv").write_text(CATEGORIES)
+    assert called(capsys, "new", "own.csv")[0] == 0
+    text = (here / "own.toml").read_text(encoding="utf-8")
+    order = "sex = f", "sex = m", "colour = blue", "colour = green", "colour = red", "a"
+    assert f"as `predict` takes them: {', '.join(map(json.dumps, order))}\n" in text
+    x = mf.datasets.read("own.csv", y="outcome", positive=["yes"], negative=["no"], one_hot=["sex", "colour"]).x
+    k = np.arange(len(x))
+    columns = k % 2 == 1, k % 2 == 0, k % 3 == 1, k % 3 == 2, k % 3 == 0, k % 5
+    np.testing.assert_array_equal(x, np.column_stack(columns))
 
 
 @pytest.mark.parametrize("kind", some(OWN, "categories"))

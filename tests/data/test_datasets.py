@@ -164,7 +164,7 @@ def test_read__refuses_classes(tmp_path, classes, message):
 
 def test_read__refuses_a_class_that_is_missing(tmp_path):
     (tmp_path / "a.csv").write_text("a,y\n1,benign\n2,malignant\n3,\n")
-    with pytest.raises(mf.InputError, match=r"got '' in line 4, column 'y' of .*Fill it in"):
+    with pytest.raises(mf.InputError, match=r"got '' in line 4, column 'y' of .*Fill in missing cells"):
         mf.datasets.read(tmp_path / "a.csv", positive=["malignant"], negative=["benign"])
 
 

@@ -58,7 +58,11 @@ def test_read__names_every_fault_of_parquet_by_row(tmp_path):
     written(tmp_path, TABLE | {"day": pandas.to_datetime(["2024-01-01"] * 4)})
     with pytest.raises(mf.InputError) as caught:
         mf.datasets.read(tmp_path / "a.parquet")
-    for text in ("'s1' in row 0, column 'id' and 3 more in it", "'nan' in row 1, column 'f'", "A date is no number"):
+    for text in (
+        "'s1' in row 0, column 'id' (and 3 more in this column)",
+        "'nan' in row 1, column 'f'",
+        "A date is no number",
+    ):
         assert text in str(caught.value)
 
 

@@ -113,7 +113,11 @@ def test_read__agrees_with_a_naive_reader(tmp_path, separator, seed):
 BAD_TABLES = [
     ("a,b,y\n1,nan,3\n", mf.InputError, "cells must be finite numbers: got 'nan' in line 2, column 'b' of "),
     ("a,b,y\n1,2,inf\n", mf.InputError, "finite numbers: got 'inf' in line 2, column 'y' of "),
-    ("a,b,y\n1,NA,3\n", mf.InputError, "a.csv. Fill it in, or leave out the row or use the column's mean (`missing`)."),
+    (
+        "a,b,y\n1,NA,3\n",
+        mf.InputError,
+        "a.csv. Fill in missing cells, or leave out their rows or use the column's mean (`missing`).",
+    ),
     ("a,sex,y\n1,male,3\n", mf.InputError, "each value of the text (`one_hot`), or leave out its column (`drop`)."),
     ("a,y\n1,0\n2,benign\n", mf.InputError, "got 'benign' in line 3, column 'y' of "),
     ("a,y\n1,benign\n", mf.InputError, "which is 1 and which -1: `positive` and `negative`"),
@@ -135,6 +139,7 @@ BAD_TABLES = [
     ("größe,y\n1,2\n".encode("latin-1"), mf.StorageError, "Save it as UTF-8 text."),
     ("a;b;y\n1,5;2;3\n1.5;2;3\n", mf.InputError, "got '1.5' in line 3, column 'a' of "),
     ("a;b;y\n1.234,5;2;3\n", mf.InputError, "Write 1.5 for a fraction and 1234 for a thousand, in every cell."),
+    ("a;b;y\n1.234,5;2,5;3\n", mf.InputError, "Write 1,5 for a fraction and 1234 for a thousand, in every cell."),
     ("a;b;y\n1,234;2;3\n", mf.InputError, "a decimal comma must be one: got '1,234' in "),
     ('a,b,y\n1,"2,5",3\n', mf.InputError, "got '2,5' in line 2, column 'b' of "),
     ("a,b,y\n1,5,2,3\n", mf.InputError, "With decimal commas columns need another separator, such as ;."),
@@ -182,7 +187,9 @@ def test_read__names_every_column_that_has_a_fault(tmp_path):
     text = "a,b,c,y\n1,x,3,4\n?,z,3,5\n1,2,inf,6\n1,2,3,\n"
     with pytest.raises(mf.InputError) as caught:
         read(tmp_path, text)
-    found = "'x' in line 2, column 'b' and 1 more in it; '?' in line 3, column 'a'; 'inf' in line 4, column 'c'"
+    found = (
+        "'x' in line 2, column 'b' (and 1 more in this column); '?' in line 3, column 'a'; 'inf' in line 4, column 'c'"
+    )
     assert f"got {found}; '' in line 5, column 'y' of " in str(caught.value)
     names = ",".join(f"c{k}" for k in range(50))
     with pytest.raises(mf.InputError, match=r"column 'c7'; and others in 42 more columns of "):

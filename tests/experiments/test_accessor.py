@@ -178,6 +178,16 @@ def test_plot__has_a_line_of_its_own_colour_for_each_value(tmp_path):
         np.testing.assert_allclose(top, (values.mean(axis=0) + values.std(axis=0, ddof=1)).max(), rtol=1e-12)
 
 
+def test_plot__of_two_variables_in_the_same_axes_tells_them_apart():
+    data = run(record=("loss", "prediction"))
+    axes = data.mf.plot("loss")
+    data.assign(test_loss=2.0 * data["loss"]).mf.plot("test_loss", ax=axes)
+    first, second = axes.lines
+    assert matplotlib.colors.to_rgb(first.get_color()) != matplotlib.colors.to_rgb(second.get_color())
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["training loss", "test loss"]
+    assert axes.get_ylabel() == data.mf.plot("loss", ax=axes).get_ylabel() == "training loss, test loss"
+
+
 def test_plot__gives_each_step_size_its_own_times(tmp_path):
     swept(tmp_path, "method.step=[0.1, 0.2]")
     axes = mf.open_sweep(tmp_path).mf.plot("loss", by="step")
@@ -219,7 +229,11 @@ def test_measure__of_a_small_run_in_a_sweep_has_its_own_particles(tmp_path):
     [
         ({"record": ALL}, 0.15, "must be a recorded one: got 0.15, next to"),
         ({"record": ALL, "positions": 3}, None, "3 particles with the sum 0.375. Run with positions=None"),
-        ({"record": ("position",)}, None, "must hold the variable: got 'output_weight'"),
+        (
+            {"record": ("position",)},
+            None,
+            "no 'output_weight', no 'particle_weight'. Record output_weight, particle_weight",
+        ),
     ],
 )
 def test_measure__refuses_what_was_not_recorded(options, time, message):

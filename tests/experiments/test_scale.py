@@ -235,3 +235,12 @@ def test_doctor__says_what_is_here_and_what_a_run_would_cost(capsys):
     out = " ".join(capsys.readouterr().out.split())
     assert f"{cores()} cores" in out and "1000000 particles, 1000 samples, d = 2, 1000 steps, float32" in out
     assert "8 shards of 16 threads" in out and "machine hours" in out
+
+
+def test_doctor__marks_this_machine_where_it_is_the_fastest(capsys):
+    assert (
+        main(["doctor", "--plan", "configs/quickstart.toml", "--set", "start.count=64", "--set", "limit.nodes=64"]) == 0
+    )
+    out = capsys.readouterr().out
+    (marked,) = [line for line in out.splitlines() if "<- fastest" in line]
+    assert "this machine" in marked and "fastest: this machine" in out and "1 shard of" in out

@@ -229,7 +229,11 @@ REFUSALS = [
     ({"positions": 6}, "`positions` must be a whole number from 1 to 5: got 6"),
     ({"steps": -1}, "`steps` must be a whole number >= 0: got -1"),
     ({"steps": 2.5}, "`steps` must be a whole number >= 0: got 2.5"),
-    ({"loss": "hinge"}, "`loss` must be an mf.Loss or the name of one: got 'hinge'. Choose one of: logistic, squared."),
+    (
+        {"loss": "hinge"},
+        "`loss` must be an mf.Loss or the name of one: got 'hinge'. Choose one of: exponential, huber, "
+        "logistic, smooth_hinge, squared.",
+    ),
     ({"regulariser": 0.1}, "`regulariser` must be an mf.L1 or mf.L2, or a subclass: got 0.1"),
     ({"method": mf.AveragedSGD(0.1), "regulariser": mf.L1(0.1)}, "AveragedSGD brings its own regulariser"),
 ]

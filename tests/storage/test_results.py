@@ -364,7 +364,7 @@ def test_pages__have_the_numbers_of_the_code():
     assert (
         sweep.GATHERED == 2**24
         and "more than 2^24 particles" in text["results"]
-        and "2^24 particles" in text["cluster"]
+        and "$2^{24}$ particles" in text["cluster"]
     )
     parts = f"{runge_kutta._PARTS:,}".replace(",", " ")
     assert f"into {parts} parts at most" in text["mean_field"] and f"past {parts} parts" in mf.RungeKutta.__doc__

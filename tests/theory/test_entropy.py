@@ -142,7 +142,7 @@ def test_free_energy__refuses():
         free_energy(net, cloud, data, weight_decay=0.1, temperature=0.0)
     with pytest.raises(mf.InputError, match="`weight_decay` must be a finite number >= 0"):
         free_energy(net, cloud, data, weight_decay=-0.1, temperature=0.1)
-    with pytest.raises(mf.InputError, match="signs held"):
+    with pytest.raises(mf.InputError, match="fixed output weights"):
         free_energy(both, cloud, data, weight_decay=0.1, temperature=0.1)
     with pytest.raises(mf.InputError, match="labels must be -1 or 1"):
         free_energy(net, cloud, data, "logistic", weight_decay=0.1, temperature=0.1)

@@ -272,7 +272,7 @@ def test_shares__are_those_of_the_signs():
         ({"temperature": 0.0}, "`temperature` must be a finite number > 0"),
         ({"weight_decay": 0.0}, "there is no Gibbs measure"),
         ({"net": mf.Network("quadratic")}, "slope is bounded"),
-        ({"net": mf.Network("tanh", train=("input", "output"))}, "signs held"),
+        ({"net": mf.Network("tanh", train=("input", "output"))}, "fixed output weights"),
         ({"loss": "logistic"}, "labels must be -1 or 1"),
     ],
 )
