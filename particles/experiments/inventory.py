@@ -65,7 +65,7 @@ def _run(path: Path) -> Entry | None:
     state = attrs.get("status")
     if "config" not in attrs or state is None:
         return None
-    return _entry(path, "run", status.st_mtime, {}, [state], status.st_size)
+    return _entry(path, "run", status.st_mtime, {}, [str(state)], status.st_size)
 
 
 def _sweep(folder: Path) -> Entry | None:

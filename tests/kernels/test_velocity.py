@@ -37,7 +37,8 @@ def check(activation, loss, rule, beta, start, data):
     """The second of two steps, (b_3 - b_2) / step, against the derivatives at b_2: the pull to b_1 acts there."""
     net = mf.Network(activation, beta=beta, train=("input", "output"))
     record = ("position", "output_weight")
-    run = mf.simulate(net, start, data, mf.GradientDescent(SIZE), steps=2, loss=loss, regulariser=rule, record=record)
+    size = SIZE / 64 if loss == "exponential" else SIZE  # with quadratic neurons it overflows in two larger steps
+    run = mf.simulate(net, start, data, mf.GradientDescent(size), steps=2, loss=loss, regulariser=rule, record=record)
     first, now, after = (tuple(run.dataset[name].values[t] for name in record) for t in range(3))
     alpha = len(start.w) ** (1 - beta)
 
@@ -45,7 +46,7 @@ def check(activation, loss, rule, beta, start, data):
         return objective(layers, first, start.w, data, activation, alpha, loss, rule)
 
     for layer in (0, 1):
-        found = (after[layer] - now[layer]) / SIZE
+        found = (after[layer] - now[layer]) / size
         assert found == pytest.approx(downhill(now, layer, start.w, alpha, of), rel=1e-7, abs=1e-8)
 
 
