@@ -398,7 +398,8 @@ def main():
     for part in args.only:
         print(part + ":", PARTS[part].__doc__.splitlines()[0])
         with threadpool_limits(cores()):
-            results[part] = PARTS[part](args.quick, rounds, args.cases)
+            if rows := PARTS[part](args.quick, rounds, args.cases):  # none where `--cases` finds no case
+                results[part] = rows
     args.out.mkdir(parents=True, exist_ok=True)
     arrays, stem = {}, args.out / about["family"].split()[0]
     for part, rows in results.items():
