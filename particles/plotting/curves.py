@@ -83,15 +83,10 @@ def lines(
 
     In `ax` the user's own style holds, but for the colours.
     """
-    if ax is not None:
-        return _drawn(plots.checked_panel(ax), values, places, over, by)
-    with plots.house_style():
-        axes = _drawn(plots.own_panel(_SIZE), values, places, over, by)
-        plots.settle(axes.figure)  # type: ignore[arg-type]
-    return axes
+    return plots.in_panel(ax, _SIZE, lambda panel: _lines(panel, values, places, over, by))
 
 
-def _drawn(axes: "Axes", values: "xarray.DataArray", places: "xarray.DataArray", over: str, by: str | None) -> "Axes":
+def _lines(axes: "Axes", values: "xarray.DataArray", places: "xarray.DataArray", over: str, by: str | None) -> None:
     picks: list[dict[str, int]] = [{by: i} for i in range(values.sizes[by])] if by else [{}]
     earlier, title = len(axes.lines), axis_title(str(values.name), values.attrs)
     colours = [plots.series(earlier)["color"]] if earlier and not by else None
@@ -107,7 +102,6 @@ def _drawn(axes: "Axes", values: "xarray.DataArray", places: "xarray.DataArray",
         _bar(axes, values[by])
     if "seed" in values.dims and by != "seed":
         axes.set_title(f"mean and spread over {values.sizes['seed']} seeds")
-    return axes
 
 
 def _curve(

@@ -1,6 +1,5 @@
 """Figures of one panel, for a slide or beside others: `mf.plot.cloud` and `mf.plot.distance`."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,19 +68,7 @@ def cloud(
         raise InputError("`time` is for runs", "a measure, which has one time", "Leave it out.")
     cut = {name: _recorded(each) if isinstance(each, Measure) else _until(each, time) for name, each in given.items()}
     shown = reel(cut, camera or Camera(), _TIMES)
-    return _in_panel(ax, lambda panel: _draw(panel, shown, still))
-
-
-def _in_panel(ax: "Axes | None", draw: "Callable[[Axes], None]") -> "Axes":
-    """Draw in the user's axes, with the style that holds there, or in a new figure in the house's style."""
-    if ax is not None:
-        draw(style.checked_panel(ax))
-        return ax
-    with style.house_style():
-        ax = style.own_panel(_SIZE)
-        draw(ax)
-        style.settle(ax.figure)  # type: ignore[arg-type]
-    return ax
+    return style.in_panel(ax, _SIZE, lambda panel: _draw(panel, shown, still))
 
 
 def _draw(ax: "Axes", shown: Reel, still: bool) -> None:
@@ -151,7 +138,7 @@ def distance(compared: "xarray.Dataset", *, ax: "Axes | None" = None) -> "Axes":
     """
     if "exponent" not in compared or "sup_distance" not in compared:
         raise InputError("`compared` must be a comparison with the limit", f"{list(compared)}", "Give mf.compare(ds).")
-    return _in_panel(ax, lambda panel: convergence.distances(panel, compared))
+    return style.in_panel(ax, _SIZE, lambda panel: convergence.distances(panel, compared))
 
 
 def _until(run: "Run | xarray.Dataset", time: float | None) -> Any:

@@ -116,22 +116,33 @@ def with_pyplot() -> bool:
     return "matplotlib.pyplot" in sys.modules or (shell is not None and shell.get_ipython() is not None)
 
 
-def own_panel(size: tuple[float, float]) -> "Axes":
-    """One panel of a new figure, in the house's style; pyplot knows the figure where the user works with pyplot.
+def in_panel(ax: "Axes | None", size: tuple[float, float], draw: "Callable[[Axes], None]") -> "Axes":
+    """Draw in the user's axes, with the style that holds there, or in a new figure of `size` in the house's style."""
+    if ax is not None:
+        draw(_checked_panel(ax))
+        return ax
+    with house_style():
+        ax = _own_panel(size)
+        draw(ax)
+        settle(ax.figure)  # type: ignore[arg-type]
+    return ax
+
+
+def _own_panel(size: tuple[float, float]) -> "Axes":
+    """One panel of a new figure; pyplot knows the figure where the user works with pyplot.
 
     Otherwise nothing but the caller holds it, so that a long script of figures keeps none.
     """
-    with house_style():
-        if with_pyplot():
-            from matplotlib import pyplot
+    if with_pyplot():
+        from matplotlib import pyplot
 
-            return pyplot.figure(figsize=size).subplots()
-        from matplotlib.figure import Figure
+        return pyplot.figure(figsize=size).subplots()
+    from matplotlib.figure import Figure
 
-        return Figure(figsize=size).subplots()
+    return Figure(figsize=size).subplots()
 
 
-def checked_panel(ax: Any) -> "Axes":
+def _checked_panel(ax: Any) -> "Axes":
     """The user's axes; InputError for all that `plt.subplots` gives, and for what are no axes."""
     from matplotlib.axes import Axes
 
