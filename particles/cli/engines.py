@@ -19,15 +19,13 @@ from particles.population.ray.engine import Ray
 _LONG, _MANY_TIMES = 5.0, 3.0  # seconds of one thread, times the steps: what the kernel's quantities may cost unsaid
 
 
-def _left(plan: Plan, chosen: argparse.Namespace) -> list[Case]:
+def left_of(plan: Plan, out: Path) -> list[Case]:
     """The runs that have no file yet."""
-    out: Path = chosen.out / plan.name
     return [case for case in plan.cases if not run_path(out, case).is_file()]
 
 
-def announce(console: Console, plan: Plan, chosen: argparse.Namespace) -> None:
-    """Say what the tangent kernel's quantities cost, where that is many times the steps."""
-    left = _left(plan, chosen)
+def announce(console: Console, plan: Plan, left: list[Case]) -> None:
+    """Say what the tangent kernel's quantities cost in the runs that are left, where that is many times the steps."""
     cost = kernel_cost(plan, left)
     if cost.seconds > _LONG:
         known = probed(*placement.work_in(plan, placement.largest_of(left)))
@@ -37,10 +35,9 @@ def announce(console: Console, plan: Plan, chosen: argparse.Namespace) -> None:
 
 
 def engines_of(
-    stack: contextlib.ExitStack, console: Console, plan: Plan, chosen: argparse.Namespace
+    stack: contextlib.ExitStack, console: Console, plan: Plan, left: list[Case], chosen: argparse.Namespace
 ) -> tuple[Engine | None, Engine | None]:
-    """Whose tasks the runs are, and where each one's particles go; None is this machine."""
-    left = _left(plan, chosen)
+    """Whose tasks the runs are that are left, and where each one's particles go; None is this machine."""
     if chosen.ray is None:
         if chosen.shards or chosen.engine != "auto":
             raise InputError("--shards and --engine need a cluster", "no --ray", 'Add --ray ADDRESS, or --ray "local".')

@@ -35,8 +35,9 @@ def run(console: Console, plan: Plan, chosen: argparse.Namespace) -> Answer:
     _writable(out)
     with contextlib.ExitStack() as stack:
         todo, moment = _entered(stack, console, plan, out, chosen)
-        engines.announce(console, todo, chosen)
-        where = engines.engines_of(stack, console, todo, chosen)
+        left = engines.left_of(todo, out)
+        engines.announce(console, todo, left)
+        where = engines.engines_of(stack, console, todo, left, chosen)
         with moment:
             whole = _settled(plan, out)  # not before all options were found good
         records = None if chosen.part else Records(out)

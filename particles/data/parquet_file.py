@@ -14,7 +14,7 @@ _INDEX = "__index_level_"  # how pandas names an index without a name
 def cells(content: bytes, path: Path) -> Cells:
     """All columns; a row is counted from 0."""
     file = _opened(content, path)
-    names = header(content, path)
+    names = _names(file, path)
     check_room(str(path), 8 * file.metadata.num_rows * len(names))
     frame = file.read(columns=names).to_pandas(ignore_metadata=True)
     frame.columns = range(len(names))
@@ -27,7 +27,11 @@ def cells(content: bytes, path: Path) -> Cells:
 
 def header(content: bytes, path: Path) -> list[str]:
     """The names of the columns."""
-    names = [name for name in _opened(content, path).schema_arrow.names if not name.startswith(_INDEX)]
+    return _names(_opened(content, path), path)
+
+
+def _names(file: Any, path: Path) -> list[str]:
+    names = [name for name in file.schema_arrow.names if not name.startswith(_INDEX)]
     check_once(names, path)
     return names
 

@@ -14,7 +14,7 @@ from particles.experiments.records import Records
 from particles.experiments.summary import FILE as SWEEP
 from particles.experiments.sweep import run_file
 from particles.files.json_text import parsed
-from particles.files.reading import content_of, size_of
+from particles.files.reading import content_of
 from particles.storage.run_file import open_attributes
 
 _KEY = "[0-9a-f]{16}"  # of a run; a file from others may have any text in its place
@@ -71,9 +71,7 @@ def _run(path: Path) -> Entry | None:
 def _sweep(folder: Path) -> Entry | None:
     """A sweep's folder; None where nothing in it says which runs there are."""
     try:
-        record = _planned(folder)
-        axes = _axes(folder, record)
-        keys = [key for key in record["runs"] if re.fullmatch(_KEY, key)] if record else _listed(folder)
+        axes, keys = _contents(folder)
     except ParticlesError:
         return None
     records = Records(folder)
@@ -95,22 +93,19 @@ def _planned(folder: Path) -> Record | None:
     return record
 
 
-def _axes(folder: Path, record: Record | None) -> dict[str, list[Any]]:
-    """What varies: as the configuration says, or sweep.h5 of a sweep from Python, or the runs that are there."""
+def _contents(folder: Path) -> tuple[dict[str, list[Any]], list[str]]:
+    """What varies, and the keys of the runs: as plan.json says, or the files that there are."""
+    record = _planned(folder)
+    keys = [key for key in record["runs"] if re.fullmatch(_KEY, key)] if record else []
     if record and record["config"]:
-        return {axis.name: axis.values for axis in axes_in(record["config"])}
+        return {axis.name: axis.values for axis in axes_in(record["config"])}, keys
     try:
-        listed = listing.of_file(folder) if size_of(folder / SWEEP) is not None else listing.of_runs(folder)
+        listed = listing.of_folder(folder)
     except StorageError:
         if record:  # nothing has ended yet
-            return {}
+            return {}, keys
         raise
-    return {axis.name: list(axis.values) for axis in listed.axes}
-
-
-def _listed(folder: Path) -> list[str]:
-    listed = listing.of_file(folder) if size_of(folder / SWEEP) is not None else listing.of_runs(folder)
-    return [*listed.runs, *listed.limits]
+    return {axis.name: list(axis.values) for axis in listed.axes}, keys if record else [*listed.runs, *listed.limits]
 
 
 def _state(folder: Path, key: str, records: Records) -> str:
