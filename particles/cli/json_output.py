@@ -29,7 +29,7 @@ import numpy as np
 
 from particles.analysis.convergence import HOLDS, THEORY, judged
 from particles.experiments.plan import Plan
-from particles.experiments.summary import compared_in
+from particles.experiments.summary import setups_in
 from particles.experiments.sweep import Outcome, run_path
 from particles.storage.attributes import attribute
 
@@ -120,12 +120,7 @@ def result(tree: "xarray.DataTree", path: Path) -> dict[str, Any]:
         },
         "time": data["time"].values if "time" in data.coords else None,
         "recorded": recorded,
-        "comparison": [comparison(*pair) for pair in comparisons(tree)],
+        "comparison": [comparison(*pair) for pair in setups_in(tree)],
         "provenance": {name: attrs[name] for name in PROVENANCE if name in attrs},
         "config": attribute(path, attrs, "config", None),
     }
-
-
-def comparisons(tree: "xarray.DataTree") -> list[tuple[dict[str, Any], "xarray.Dataset"]]:
-    """The comparisons that a sweep's file holds, with their settings."""
-    return [(attribute("its comparison", part.attrs, "setting", {}), part) for part in compared_in(tree)]

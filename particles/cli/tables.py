@@ -8,10 +8,10 @@ import numpy as np
 from rich.table import Table
 
 from particles.analysis.convergence import by_count, over_time, verdict
-from particles.cli.json_output import PROVENANCE, comparisons
+from particles.cli.json_output import PROVENANCE
 from particles.cli.text_plots import Scale, can_braille, chart
 from particles.console import Console
-from particles.experiments.summary import last_values
+from particles.experiments.summary import last_values, setups_in
 from particles.storage.attributes import attribute
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _plots(console: Console, tree: "xarray.DataTree") -> None:
             up = Scale(f"loss{': ' + words if words else ''},", log=bool((loss[at] > 0).any()))
             for line in chart(data["time"].values, loss[at].values, Scale("flow time"), up, braille):
                 console.print(line)
-    for _, compared in comparisons(tree):
+    for _, compared in setups_in(tree):
         means = compared["sup_distance"].mean("seed")
         across, up = Scale("M", log=True), Scale("distance from the limit", log=True)
         for line in chart(means["count"].values, means.values, across, up, braille):
@@ -100,7 +100,7 @@ def show(console: Console, tree: "xarray.DataTree", path: Path, plots: bool = Fa
             console.print(f"at iteration {event['iteration']}: {event['what']}")
     elif data.data_vars:
         swept(console, data, f"{path.resolve().parent.name}, at the last recorded time, seeds averaged")
-    for setting, compared in comparisons(tree):
+    for setting, compared in setups_in(tree):
         comparison(console, setting, compared)
     if plots:
         _plots(console, tree)

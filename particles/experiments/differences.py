@@ -8,7 +8,7 @@ import numpy as np
 from particles.analysis.convergence import judged
 from particles.configuration.config import by_path
 from particles.experiments import grid
-from particles.experiments.summary import compared_in, last_values
+from particles.experiments.summary import last_values, setups_in
 from particles.storage.attributes import attribute
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ def _settings(tree: "xarray.DataTree") -> dict[str, Any]:
 
 def _exponents(tree: "xarray.DataTree") -> dict[str, dict[str, Any]]:
     found = {}
-    for part in compared_in(tree):
-        setting = attribute("its comparison", part.attrs, "setting", {})
+    for setting, part in setups_in(tree):
         low, high = float(part["exponent_low"]), float(part["exponent_high"])
         name = ", ".join(f"{name} = {json.dumps(value)}" for name, value in setting.items())
         found[name] = {"exponent": float(part["exponent"]), "interval": [low, high], "verdict": judged(low, high)}

@@ -16,6 +16,7 @@ from particles.experiments.sweep import run_file, run_path
 from particles.files.atomic import write_whole
 from particles.files.reading import size_of
 from particles.storage import forms, netcdf_writer
+from particles.storage.attributes import attribute
 from particles.storage.provenance import fingerprint, provenance
 from particles.storage.run_file import open_root
 
@@ -154,6 +155,11 @@ def compared_in(tree: "xarray.DataTree") -> list["xarray.Dataset"]:
     where = {"how": "all", "subset": ["sup_distance"]}
     kept = (part.dropna("count", **where).dropna("seed", **where) for part in parts)
     return [part for part in kept if part["sup_distance"].size]
+
+
+def setups_in(tree: "xarray.DataTree") -> list[tuple[dict[str, Any], "xarray.Dataset"]]:
+    """The same, each after its setting."""
+    return [(attribute("its comparison", part.attrs, "setting", {}), part) for part in compared_in(tree)]
 
 
 def _aligned(group: "xarray.Dataset", root: "xarray.Dataset") -> "xarray.Dataset":
