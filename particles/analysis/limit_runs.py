@@ -10,7 +10,8 @@ from particles.data.dataset import Dataset, Stream
 from particles.errors import InputError, nearest
 from particles.measures import quadrature
 from particles.measures.laws import Atoms, Gaussian, Law
-from particles.measures.measure import Array, Measure, check_dim, checked_signs
+from particles.measures.measure import Array, Measure, check_dim
+from particles.measures.output_weights import checked_signs
 from particles.measures.random_streams import Purpose, generator
 from particles.methods.base import Method
 from particles.model.network import Network

@@ -15,7 +15,7 @@ from particles.configuration.sections import DRAWN_LAWS, LAWS, MOST, Section, na
 from particles.data.columns import Choice, choice_of
 from particles.data.datasets import TEACHER, TEACHER_SIGNS
 from particles.data.known_sets import SETS
-from particles.measures.measure import SIGNS
+from particles.measures.output_weights import SIGNS
 from particles.methods.registry import METHODS
 from particles.model.activations import ACTIVATIONS
 from particles.model.losses import LOSSES

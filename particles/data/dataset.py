@@ -1,12 +1,13 @@
 """Samples: a data set of n pairs, or a stream of fresh ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from particles.checks import number, real_array
+from particles.data.labels import Label, is_text, one_hot
 from particles.data.scaling import UNSCALED, Scaling
 from particles.errors import InputError
 from particles.measures.laws import Law
@@ -21,13 +22,22 @@ class Dataset:
     ----------
     x : (n, d)
         Inputs, finite, n >= 1 and d >= 1.
-    y : (n,)
-        Targets, finite.
+    y : (n,) or (n, k)
+        Targets, finite: one number a sample, or k > 1 for a network of k outputs. Text, and numbers with `classes`, are
+        labels: the targets are then (n, k), 1 for the sample's class and 0 else.
+    classes
+        True for labels whose classes are found in `y` and sorted; or the classes, in the order of the outputs. None,
+        the default, for numbers that are targets.
+
+    Attributes
+    ----------
+    classes : tuple
+        The classes of the k outputs; empty where `y` is no labels.
 
     Raises
     ------
     InputError
-        For other shapes, no samples, and values that are not finite.
+        For other shapes, no samples, values that are not finite, labels that are no classes, and a single class.
 
     Notes
     -----
@@ -43,13 +53,20 @@ class Dataset:
     >>> data = mf.Dataset(np.arange(10.0).reshape(5, 2), np.ones(5))
     >>> data.split(test=0.4)
     (Dataset(n=3, d=2), Dataset(n=2, d=2))
+    >>> mf.Dataset(np.eye(3), ["cat", "dog", "cat"]).classes
+    ('cat', 'dog')
     """
 
-    def __init__(self, x: ArrayLike, y: ArrayLike) -> None:
-        self.x, self.y = (np.array(real_array(name, a), order="C") for name, a in (("x", x), ("y", y)))
-        if self.x.ndim != 2 or self.y.ndim != 1:
+    def __init__(self, x: ArrayLike, y: ArrayLike, classes: Sequence[Label] | bool | None = None) -> None:
+        self.classes: tuple[Label, ...] = ()
+        targets: ArrayLike = y
+        if is_text(y) or (classes is not None and classes is not False):
+            targets, self.classes = one_hot(y, True if classes is None else classes)
+        self.x, self.y = (np.array(real_array(name, a), order="C") for name, a in (("x", x), ("y", targets)))
+        if self.x.ndim != 2 or self.y.ndim not in (1, 2) or self.y.shape[1:] in ((0,), (1,)):
             remedy = "Pass y[:, 0]." if self.y.shape[1:] == (1,) else "Reshape them."
-            raise InputError("x must have shape (n, d) and y shape (n,)", f"{self.x.shape} and {self.y.shape}", remedy)
+            rule = "x must have shape (n, d) and y shape (n,), or (n, k) with k > 1"
+            raise InputError(rule, f"{self.x.shape} and {self.y.shape}", remedy)
         named = tuple(getattr(x, "dims", ())), tuple(getattr(y, "dims", ()))  # those of xarray
         if all(named) and named[0][0] != named[1][0] and named[1][0] in named[0]:
             raise InputError("x's first dimension must be y's", f"{named[0]} and {named[1]}", "Pass x.T.")
@@ -64,7 +81,13 @@ class Dataset:
         return len(self.x)
 
     def __repr__(self) -> str:
-        return f"Dataset(n={len(self)}, d={self.x.shape[1]})"
+        of = f", classes={len(self.classes)}" if self.classes else f", outputs={self.outputs}"
+        return f"Dataset(n={len(self)}, d={self.x.shape[1]}{of if self.outputs > 1 else ''})"
+
+    @property
+    def outputs(self) -> int:
+        """How many targets a sample has, and outputs its network."""
+        return 1 if self.y.ndim == 1 else int(self.y.shape[1])
 
     def split(self, test: float, seed: int = 0) -> tuple["Dataset", "Dataset"]:
         """A random part set aside.
@@ -93,7 +116,7 @@ class Dataset:
             raise InputError("both parts of a split need a sample", f"{held} of {len(self)}", "Change the share.")
         order = generator(checked_seed(seed), Purpose.SPLIT).permutation(len(self))
         kept, out = np.sort(order[held:]), np.sort(order[:held])
-        first, second = (_with(self.scaling, self.x[part], self.y[part]) for part in (kept, out))
+        first, second = (_with(self, self.scaling, self.x[part], self.y[part]) for part in (kept, out))
         return first, second
 
     def scaled(self, scale: str = "standard", target_scale: str | None = None) -> "Dataset":
@@ -152,13 +175,13 @@ class Dataset:
     def _scaled(self, scaling: Scaling) -> "Dataset":
         if self.scaling != UNSCALED and scaling != UNSCALED:
             raise InputError("data can be scaled once", "data that are scaled", "Begin with the raw data.")
-        return self if scaling == UNSCALED else _with(scaling, scaling.inputs_of(self.x), scaling.targets_of(self.y))
+        return self if scaling == UNSCALED else _with(self, scaling, scaling.inputs_of(self.x), scaling.targets_of(self.y))
 
 
-def _with(scaling: Scaling, x: Array, y: Array) -> Dataset:
-    """Samples that were scaled so."""
+def _with(like: Dataset, scaling: Scaling, x: Array, y: Array) -> Dataset:
+    """Samples that were scaled so, of the classes of others."""
     data = Dataset(x, y)
-    data.scaling = scaling
+    data.scaling, data.classes = scaling, like.classes
     return data
 
 
@@ -182,7 +205,7 @@ class Stream:
     inputs
         The law of the inputs on R^d.
     target
-        (k, d) -> (k,), called on some samples at a time.
+        (k, d) -> (k,), or (k, outputs) of a network of several outputs; called on some samples at a time.
     noise
         Standard deviation of normal noise that is added to the target, 0 by default.
     seed
@@ -228,21 +251,23 @@ class Stream:
         Returns
         -------
         Dataset
-            x (last - first, d), y (last - first,).
+            x (last - first, d), y (last - first,) or (last - first, outputs).
 
         Raises
         ------
         InputError
-            Where `target` does not give (k,) finite numbers.
+            Where `target` does not give (k,) or (k, outputs) finite numbers.
         """
         x = self.inputs.rows(self.seed, first, last, purpose)
         y = np.array(real_array("`target`", self.target(x), finite=False))
-        if y.shape != (len(x),):
-            raise InputError("`target` must map (k, d) to (k,)", f"{x.shape} to {y.shape}", "Drop the extra axis.")
+        if y.shape[:1] != (len(x),) or y.ndim > 2 or y.shape[1:] == (1,):
+            rule = "`target` must map (k, d) to (k,), or to (k, outputs) with outputs > 1"
+            raise InputError(rule, f"{x.shape} to {y.shape}", "Drop the extra axis.")
         if self.noise > 0:
             # The held-out samples' noise must not repeat the stream's: the purpose of the inputs tells them apart.
             def noise(block: int) -> Array:
-                return generator(self.seed, Purpose.LABEL_NOISE, block, purpose).standard_normal(ROWS)
+                shape = (ROWS, *y.shape[1:])
+                return generator(self.seed, Purpose.LABEL_NOISE, block, purpose).standard_normal(shape)
 
             y += self.noise * rows_of(noise, first, last)
         return Dataset(x, y)

@@ -79,7 +79,7 @@ class Scaling(NamedTuple):
             raise InputError("`scale` must be none, standard or unit", repr(scale), nearest(str(scale), SCALES))
         if target_scale not in (None, "standard"):
             raise InputError('`target_scale` must be "standard" or None', repr(target_scale), "Leave it out.")
-        targets = _of_targets(y[:, None]) if target_scale else None
+        targets = _of_targets(_columns(y)) if target_scale else None
         if scale != "standard":
             return cls(scale, None, targets)
         refuse_marks("x", x)
@@ -92,24 +92,29 @@ class Scaling(NamedTuple):
         return _unit(x) if self.scale == "unit" else x
 
     def targets_of(self, y: Array) -> Array:
-        """Raw targets as the loss sees them: (n,) -> (n,)."""
-        return y if self.targets is None else self.targets.apply(y[:, None])[:, 0]
+        """Raw targets as the loss sees them: (n,) -> (n,), or (n, k) -> (n, k)."""
+        return y if self.targets is None else self.targets.apply(_columns(y)).reshape(y.shape)
 
     def outputs_of(self, g: Array) -> Array:
-        """Outputs in the units of raw targets: (n,) -> (n,)."""
-        return g if self.targets is None else self.targets.undo(g[:, None])[:, 0]
+        """Outputs in the units of raw targets: (n,) -> (n,), or (n, k) -> (n, k)."""
+        return g if self.targets is None else self.targets.undo(_columns(g)).reshape(g.shape)
 
 
 UNSCALED = Scaling()
 
 
 def _of_targets(y: Array) -> Standard:
-    """So that a network of outputs about 1 can reach them; y : (n, 1)."""
+    """So that a network of outputs about 1 can reach them; y : (n, k)."""
     refuse_marks("y", y)
-    column = Standard.of(y)
-    if np.isinf(column.spread[0]):
-        raise InputError("targets to be scaled must differ", f"{y[0, 0]:g} in all {len(y)} samples", "Leave it out.")
-    return column
+    columns = Standard.of(y)
+    for o in np.flatnonzero(np.isinf(columns.spread)):
+        raise InputError("targets to be scaled must differ", f"{y[0, o]:g} in all {len(y)} samples", "Leave it out.")
+    return columns
+
+
+def _columns(y: Array) -> Array:
+    """(n,) -> (n, 1); (n, k) as it is."""
+    return y[:, None] if y.ndim == 1 else y
 
 
 def refuse_marks(name: str, values: Array) -> None:

@@ -116,41 +116,47 @@ def sum_groups(b, s, w, d, x, last_tiles, size, first, last, keep, values, kept,
     """totals[j] = sum over the blocks of group j, j in [first, last), each group a subtree of `size` = 2^g blocks.
 
     b : flat, (K, BLOCK / LANES, d, LANES); s, w : (K, BLOCK) or fewer rows (`row_of`); x : flat (n, d)
-    totals : (groups, n) float64
+    totals : (groups, n) float64; with k outputs (groups, n k), and s : (K, BLOCK k), a row (BLOCK / LANES, k, LANES)
     kept : flat (blocks, 1 or 2, BLOCK / LANES, n, LANES), slopes and, if asked, `values` of the blocks before `keep`
 
     A stack of partial sums, merged like the carries of a binary counter, adds the blocks in tree order while
     holding only g + 1 of them.
     """
-    n = x.size // d
-    per_block = BLOCK * d
+    n, width = x.size // d, totals.shape[1]
+    k, per_block = width // n, BLOCK * d
     K = b.size // per_block
     levels = 1
     while 1 << levels <= size:
         levels += 1
-    stack = np.empty((levels + 1) * n)
-    c = np.empty(BLOCK, b.dtype)
+    stack = np.empty((levels + 1) * width)
+    c = np.empty(BLOCK * k, b.dtype)
     for group in range(first, last):
         begin, end = group * size, min((group + 1) * size, K)
         depth = 0
         for block in range(begin, end):
-            s_row, w_row = row_of(s, block, K), row_of(w, block, K)
-            for r in range(BLOCK):
-                c[r] = s[s_row, r] * w[w_row, r]
+            weigh_signs(s[row_of(s, block, K)], w[row_of(w, block, K)], k, c)
             tiles = last_tiles if block == K - 1 else BLOCK // LANES
             place = block * BLOCK * n * (2 if values else 1)
-            block_sums(b, block * per_block, d, c, x, tiles, block < keep, values, kept, place, stack, depth * n)
+            block_sums(b, block * per_block, d, c, x, tiles, block < keep, values, kept, place, stack, depth * width)
             depth += 1
             done = block - begin + 1
             while done % 2 == 0:
-                merge(stack, depth, n)
+                merge(stack, depth, width)
                 depth -= 1
                 done //= 2
         while depth > 1:  # an unfinished subtree at the end of the cloud: right to left, as the tree has it
-            merge(stack, depth, n)
+            merge(stack, depth, width)
             depth -= 1
-        for i in range(n):
+        for i in range(width):
             totals[group, i] = stack[i]
+
+
+def weigh_signs(s, w, k, c):
+    """c = s w, a block's row each; of k output weights a particle."""
+    for t in range(0, BLOCK, LANES):
+        for j in range(t * k, (t + LANES) * k, LANES):
+            for lane in range(LANES):
+                c[j + lane] = s[j + lane] * w[t + lane]
 
 
 def merge(stack, depth, n):

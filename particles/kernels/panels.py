@@ -39,6 +39,11 @@ def tiles_for(features: str) -> int:
     return next((tiles for name, tiles in TILES.items() if f"+{name}" in has), 1)
 
 
+def outputs_at_once(tiles: int) -> int:
+    """Outputs whose sums stay in registers beside those of three samples, where a panel has so many tiles."""
+    return 2 if tiles == 1 else 4  # 12 + 2 of AVX2's 16 registers, 12 + 4 of AVX-512's 32
+
+
 def keep_from(activation: str) -> int:
     """Inputs from which on the slopes of an activation are kept from the sum to the push."""
     return KEEP_FROM.get(activation, _KEEP_FROM)

@@ -21,7 +21,8 @@ class Cloud(NamedTuple):
     """A measure in block storage; the last block is padded with particles of weight zero.
 
     b : (K, BLOCK / LANES, d, LANES). s, w (float64) : (K, BLOCK), or where all are equal two rows, one for every block
-    but the last and one for that, so that 10^8 equal atoms cost their positions only.
+    but the last and one for that, so that 10^8 equal atoms cost their positions only. With k > 1 output weights s is
+    like b, (K, BLOCK / LANES, k, LANES).
     """
 
     b: Floats
@@ -38,6 +39,16 @@ class Cloud(NamedTuple):
     def d(self) -> int:
         """How many inputs a particle has, a bias counted in."""
         return int(self.b.shape[2])
+
+    @property
+    def outputs(self) -> int:
+        """k, how many output weights a particle has."""
+        return 1 if self.s.ndim == 2 else int(self.s.shape[2])
+
+    @property
+    def signs(self) -> Floats:
+        """s as the kernels take it, a row a block, in the same memory."""
+        return self.s.reshape(len(self.s), -1)
 
 
 def block_shape(d: int, dtype: str) -> tuple[int, int, int]:
@@ -98,21 +109,29 @@ def pack(
     offset, d = begin * BLOCK, source.dim
     count, K = min(end * BLOCK, source.count) - offset, end - begin
     b, lanes = aligned((K, *block_shape(d, dtype)), dtype), LANES[dtype]
-    shared = shared_signs and source.equal_signs and K > 2
-    s = np.zeros((2 if shared else K, BLOCK), dtype)
+    many = source.outputs > 1
+    shared = shared_signs and source.equal_signs and K > 2 and not many
+    s = aligned((K, *block_shape(source.outputs, dtype)), dtype) if many else np.zeros((2 if shared else K, BLOCK), dtype)
     for block in range(K):
         first, last = block * BLOCK, min((block + 1) * BLOCK, count)
         here, signs = source.part(offset + first, offset + last)
-        full = np.zeros((BLOCK, d), dtype)
-        full[: last - first] = here
-        b[block] = full.reshape(-1, lanes, d).transpose(0, 2, 1)
-        if not shared or block in (0, K - 1):
+        b[block] = _tiled(here, lanes, dtype)
+        if many:
+            s[block] = _tiled(signs, lanes, dtype)
+        elif not shared or block in (0, K - 1):
             s[block // (K - 1) if shared else block, : last - first] = signs
     if not source.equal_weights or not shared_weights:
         return Cloud(b, s, rows(source.weights(offset, offset + count), "float64", shared_weights), count)
     w = np.full((min(K, 2), BLOCK), source.weights(offset, offset + 1)[0])
     w[-1, count - (K - 1) * BLOCK :] = 0.0
     return Cloud(b, s, w, count)
+
+
+def _tiled(rows_of_block: Array, lanes: int, dtype: str) -> Floats:
+    """The particles of a block, (m, d), as tiles: (BLOCK / LANES, d, LANES), zero-padded."""
+    full = np.zeros((BLOCK, rows_of_block.shape[1]), dtype)
+    full[: len(rows_of_block)] = rows_of_block
+    return full.reshape(-1, lanes, full.shape[1]).transpose(0, 2, 1)
 
 
 def blocks_of(count: int) -> int:
@@ -131,8 +150,14 @@ def unpack(b: Floats, count: int, in_place: bool = False) -> Array:
 
 def measure_of(cloud: Cloud, in_place: bool = False) -> Measure:
     """The cloud as a measure, in float64; in_place: its positions in the cloud's memory, which is then lost."""
-    s, w = (flat(a, len(cloud.b), cloud.M) for a in (cloud.s, cloud.w))
-    return Measure(unpack(cloud.b, cloud.M, in_place), s, w)
+    return Measure(unpack(cloud.b, cloud.M, in_place), *outputs_of(cloud, cloud.M))
+
+
+def outputs_of(cloud: Cloud, count: int) -> tuple[Array, Array]:
+    """s and w of the first particles of a cloud, in float64: (count,) or (count, k), and (count,)."""
+    K = len(cloud.b)
+    s = unpack(cloud.s[: blocks_of(count)], count) if cloud.outputs > 1 else flat(cloud.s, K, count)
+    return s, flat(cloud.w, K, count)
 
 
 def tree_sum(parts: Array) -> Array:
@@ -190,11 +215,11 @@ def root(parts: Iterable[Branches], K: int) -> Array:
 
 
 def total(kernels: BlockKernels, cloud: Cloud, x: Array) -> Array:
-    """int s sigma(b.x) dmu at every input, on this thread: (n, d) -> (n,)."""
+    """int s sigma(b.x) dmu at every input, on this thread: (n, d) -> (n,), or (n, k) of several outputs."""
     size = 1 << max(0, len(cloud.b) - 1).bit_length()
-    out, none = np.empty((1, len(x))), np.empty(0, cloud.b.dtype)
+    out, none = np.empty((1, len(x) * cloud.outputs)), np.empty(0, cloud.b.dtype)
     inputs = np.array(x, dtype=cloud.b.dtype, order="C").reshape(-1)
     kernels.sum_groups(
-        cloud.b.reshape(-1), cloud.s, cloud.w, cloud.d, inputs, cloud.last_tiles, size, 0, 1, 0, False, none, out
+        cloud.b.reshape(-1), cloud.signs, cloud.w, cloud.d, inputs, cloud.last_tiles, size, 0, 1, 0, False, none, out
     )
-    return np.asarray(out[0])
+    return np.asarray(out[0] if cloud.outputs == 1 else out.reshape(len(x), -1))

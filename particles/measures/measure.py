@@ -6,11 +6,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.checks import real_array, whole
-from particles.errors import InputError, nearest
+from particles.checks import real_array
+from particles.errors import InputError
 
 Array = NDArray[np.float64]
-SIGNS = ("positive", "random", "symmetric")
 
 
 class Measure(NamedTuple):
@@ -21,7 +20,7 @@ class Measure(NamedTuple):
     b : (M, d)
         Positions: the input weights of the neurons.
     s : (M,)
-        Signs, or the output weights where those train.
+        Signs, or the output weights where those train; (M, k) for a network of k > 1 outputs.
     w : (M,)
         Weights, which sum to 1.
 
@@ -51,15 +50,18 @@ class Source(Protocol):
 
     Notes
     -----
-    `part(first, last)` gives b (last - first, dim) and s (last - first,) of the particles [first, last), and `weights`
-    their w. `cut(first, last)` is the source to send to a process that needs these particles only. `count` is M;
-    `equal_signs` and `equal_weights` say whether all signs and all weights are the same.
+    `part(first, last)` gives b (last - first, dim) and s (last - first,), or (last - first, outputs) of several, of the
+    particles [first, last), and `weights` their w. `cut(first, last)` is the source to send to a process that needs
+    these particles only. `count` is M; `outputs` how many output weights a particle has; `equal_signs` and
+    `equal_weights` say whether all signs and all weights are the same.
     """
 
     @property
     def count(self) -> int: ...
     @property
     def dim(self) -> int: ...
+    @property
+    def outputs(self) -> int: ...
     @property
     def equal_signs(self) -> bool: ...
     @property
@@ -82,6 +84,10 @@ class Given:
     @property
     def dim(self) -> int:
         return int(self.measure.b.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        return outputs_of(self.measure)
 
     def part(self, first: int, last: int) -> tuple[Array, Array]:
         rows = slice(first - self.offset, last - self.offset)
@@ -106,25 +112,6 @@ def atoms_of(source: Source) -> Measure:
     return Measure(np.ascontiguousarray(b), s, source.weights(0, source.count))
 
 
-def checked_count(count: int, signs: str) -> int:
-    """The number of particles, if it can be drawn with these signs."""
-    count = whole("count", count, 1, remedy="Ask for at least one particle.")
-    if checked_signs(signs) == "symmetric" and count % 2:
-        raise InputError(
-            '`count` must be even with signs="symmetric" (each + has its -, section 3.2)',
-            count,
-            f"Use {count + 1}.",
-        )
-    return count
-
-
-def checked_signs(signs: str) -> str:
-    """The name of a rule for signs, if it is one."""
-    if signs not in SIGNS:
-        raise InputError(f"`signs` must be one of {', '.join(SIGNS)}", repr(signs), nearest(str(signs), SIGNS))
-    return signs
-
-
 def check_dim(dim: int, inputs: int) -> None:
     """InputError for particles of a law or a measure on R^dim that do not fit the network's inputs."""
     if dim != inputs:
@@ -132,17 +119,37 @@ def check_dim(dim: int, inputs: int) -> None:
         raise InputError(rule, f"dim={dim}", f"Draw them from a law with dim={inputs}.")
 
 
-def checked_measure(measure: Measure, dim: int) -> Measure:
-    """The measure with float64 contiguous arrays, if shapes and values make one on R^dim."""
+def outputs_of(measure: Measure) -> int:
+    """k, how many output weights an atom has."""
+    return 1 if measure.s.ndim == 1 else int(measure.s.shape[1])
+
+
+def check_outputs(given: int, outputs: int) -> None:
+    """InputError for particles that do not have the network's number of output weights."""
+    if given != outputs:
+        rule = f"particles must have as many output weights as the network has outputs, {outputs}"
+        drawn = f'Draw them by law.sample(M, seed=0, signs="random", outputs={outputs}).'
+        raise InputError(rule, given, drawn if outputs > 1 else f"Use mf.Network(..., outputs={given}).")
+
+
+def checked_measure(measure: Measure, dim: int, outputs: int | None = None) -> Measure:
+    """The measure with float64 contiguous arrays, if shapes and values make one on R^dim.
+
+    outputs: how many output weights an atom must have; None, any number.
+    """
     named = zip("bsw", measure, strict=True)
     b, s, w = (np.ascontiguousarray(real_array(f"`{name}`", a, finite=False)) for name, a in named)
     if b.ndim != 2 or b.shape[0] < 1:
         raise InputError("positions must have shape (M, d)", str(b.shape), "Give one row a particle.")
     check_dim(b.shape[1], dim)
-    if s.shape != b.shape[:1] or w.shape != b.shape[:1]:
+    if s.shape[:1] != b.shape[:1] or s.ndim > 2 or w.shape != b.shape[:1]:
         raise InputError(
             "`s` and `w` must have one entry a particle", f"{s.shape} and {w.shape} for {len(b)}", "Match the lengths."
         )
+    if s.ndim == 2 and s.shape[1] < 2:
+        raise InputError("`s` of one output must have shape (M,)", str(s.shape), "Pass s[:, 0].")
+    if outputs is not None:
+        check_outputs(1 if s.ndim == 1 else s.shape[1], outputs)
     if not (np.isfinite(b).all() and np.isfinite(s).all() and np.isfinite(w).all()):
         raise InputError("a measure must be finite", "NaN or inf in its arrays", "Look at where it was made.")
     if (w < 0).any() or abs(w.sum() - 1.0) > 1e-9:

@@ -27,7 +27,7 @@ class Reweighing(Stepper):
     def move(self, iteration: int, g: Array) -> Update | None:
         eta, field = float(self.problem.sizes[iteration]), self.problem.field(iteration, g)
         # int V dmu of the data term, known for nothing: taken off so that weights stay near what they were.
-        move = Update(field, eta, growth=eta * self.method.rate, centre=float(field.slope @ g))
+        move = Update(field, eta, growth=eta * self.method.rate, centre=float(np.vdot(field.slope, g)))
         if not all(self.population.each(Shard.push, move)):
             raise DivergedError(f"a particle is no longer finite after iteration {iteration + 1}", iteration + 1)
         mass = float(self.population.fold([MASS], None)[0][0])

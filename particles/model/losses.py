@@ -22,15 +22,20 @@ class Loss(NamedTuple):
     name
         What errors and files call it.
     value
-        l(z, y): (n,), (n,) -> (n,).
+        l(z, y): (n,), (n,) -> (n,). With k outputs (n, k), (n, k) -> (n, k), which is added up over the outputs; a
+        `joint` one gives (n,).
     slope
-        dl/dz at (z, y).
+        dl/dz at (z, y), of their shape.
     curvature
-        sup d2l/dz2, which bounds the step; inf where there is no bound.
+        sup d2l/dz2, which bounds the step; inf where there is no bound. Of a joint loss the largest eigenvalue.
     binary
         Whether it asks for labels -1 and 1.
     bend
-        d2l/dz2 as a function of the slope.
+        d2l/dz2 as a function of the slope; of a joint loss (n, k, k), as one of slope and target.
+    joint
+        Whether the outputs enter together, as in the softmax loss; then it needs k > 1.
+    classes
+        Whether it asks for the targets of classes: rows that are not negative and sum to 1.
 
     Notes
     -----
@@ -41,12 +46,13 @@ class Loss(NamedTuple):
     * "squared", :math:`e^2 / 2`;
     * "huber", :math:`e^2 / 2` up to :math:`\lvert e \rvert = 1` and :math:`\lvert e \rvert - 1/2` beyond;
     * "logistic", :math:`\log(1 + \exp(-m))`; "exponential", :math:`\exp(-m)`;
-    * "smooth_hinge", 0 from m = 1 on, :math:`(1 - m)^2 / 2` between 0 and 1, :math:`1/2 - m` below.
+    * "smooth_hinge", 0 from m = 1 on, :math:`(1 - m)^2 / 2` between 0 and 1, :math:`1/2 - m` below;
+    * "softmax", :math:`\log \sum_o e^{z_o} - \sum_o y_o z_o`, the cross-entropy of k classes.
 
     Examples
     --------
     >>> mf.LOSSES["logistic"].curvature, list(mf.LOSSES)
-    (0.25, ['squared', 'logistic', 'huber', 'smooth_hinge', 'exponential'])
+    (0.25, ['squared', 'logistic', 'huber', 'smooth_hinge', 'exponential', 'softmax'])
     >>> value, slope = lambda z, y: np.log(np.cosh(z - y)), lambda z, y: np.tanh(z - y)
     >>> log_cosh = mf.Loss("log_cosh", value, slope, 1.0, False, lambda slope: 1 - slope**2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
@@ -60,7 +66,9 @@ class Loss(NamedTuple):
     slope: Callable[[Array, Array], Array]
     curvature: float
     binary: bool
-    bend: Callable[[Array], Array]
+    bend: Callable[..., Array]
+    joint: bool = False
+    classes: bool = False
 
     def __repr__(self) -> str:
         """The same text in every session: the name, and of a user's own also a hash of its formulas."""
@@ -73,7 +81,29 @@ class Loss(NamedTuple):
 
 def mean_loss(loss: Loss, g: Array, y: Array) -> float:
     """The mean loss over samples."""
-    return float(np.add.reduce(loss.value(g, y)) / len(y))
+    return float(np.add.reduce(of_samples(loss, g, y)) / len(y))
+
+
+def of_samples(loss: Loss, g: Array, y: Array) -> Array:
+    """The loss of every sample, added up over its outputs: (n,)."""
+    values = loss.value(g, y)
+    return values if values.ndim == 1 else np.add.reduce(values, axis=1)
+
+
+def softmax(z: Array) -> Array:
+    """The probabilities of k classes: (n, k) -> (n, k)."""
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
+def _cross_entropy(z: Array, y: Array) -> Array:
+    top = z.max(axis=1, keepdims=True)
+    return np.asarray(top[:, 0] + np.log(np.exp(z - top).sum(axis=1)) - (y * z).sum(axis=1))
+
+
+def _softmax_bend(slope: Array, y: Array) -> Array:
+    p = slope + y
+    return np.asarray(p[:, :, None] * (np.eye(p.shape[1]) - p[:, None, :]))
 
 
 def _logistic_slope(z: Array, y: Array) -> Array:
@@ -126,6 +156,16 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
             ),
             Loss("smooth_hinge", _smooth_hinge, lambda z, y: -y * np.clip(1.0 - y * z, 0.0, 1.0), 1.0, True, _inside),
             Loss("exponential", _exponential, lambda z, y: -y * _exponential(z, y), np.inf, True, np.abs),
+            Loss(
+                "softmax",
+                _cross_entropy,
+                lambda z, y: softmax(z) - y,
+                0.5,
+                False,
+                _softmax_bend,
+                joint=True,
+                classes=True,
+            ),
         )
     }
 )

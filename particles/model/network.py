@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.checks import number, real_array
+from particles.checks import number, real_array, whole
 from particles.errors import InputError
 from particles.kernels.assemble import NARROW, BlockKernels, block_kernels
 from particles.kernels.online import WindowKernels, online_kernel, window_kernels
@@ -20,8 +20,8 @@ LAYERS = ("input", "output")
 
 
 @cache
-def _kernels(row: Activation, dtype: str, inputs: int | None) -> BlockKernels:
-    return block_kernels(row.sigma, row.derivative, dtype, inputs)
+def _kernels(row: Activation, dtype: str, inputs: int | None, many: bool) -> BlockKernels:
+    return block_kernels(row.sigma, row.derivative, dtype, inputs, many=many)
 
 
 @cache
@@ -48,14 +48,17 @@ class Network:
     bias
         Whether a 1 is appended to every input. Positions are then in R^(d+1).
     train
-        "input", the default and the paper's choice, or ("input", "output"), where s moves as well; `a_r` stays
-        `s_r M^-beta`.
+        "input", the default and the paper's choice, ("input", "output"), where s moves as well, or "output", where it
+        moves alone; `a_r` stays `s_r M^-beta`.
+    outputs
+        k, how many outputs the network has, 1 by default. With k > 1 a particle has k output weights, s in R^k, and
+        outputs are (n, k).
 
     Raises
     ------
     InputError
-        For an unknown activation, formulas that do not fit together, `beta` outside [0, 1], and other values of `bias`
-        and `train`.
+        For an unknown activation, formulas that do not fit together, `beta` outside [0, 1], `outputs` below 1, and
+        other values of `bias` and `train`.
 
     Notes
     -----
@@ -80,6 +83,7 @@ class Network:
     beta: float
     bias: bool
     train: tuple[str, ...]
+    outputs: int
 
     def __init__(
         self,
@@ -87,6 +91,7 @@ class Network:
         beta: float = 1.0,
         bias: bool = False,
         train: str | Iterable[str] = ("input",),
+        outputs: int = 1,
     ) -> None:
         row = activation_row(activation)
         number("beta", beta, 0.0, 1.0, remedy="Use 1 for the mean field, 0.5 for the tangent kernel.")
@@ -96,8 +101,15 @@ class Network:
         if not layers or not set(layers) <= set(LAYERS) or len(set(layers)) < len(layers):
             raise InputError('`train` must name "input", "output" or both', repr(train), "")
         values = {"activation": row, "beta": beta, "bias": bool(bias), "train": tuple(sorted(layers))}
+        values["outputs"] = whole("outputs", outputs, 1, remedy="Use the number of classes, or of targets a sample.")
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        """As it is called; the one output of most networks goes without saying, as in files of before."""
+        more = f", outputs={self.outputs}" if self.outputs > 1 else ""
+        train = f"train={self.train!r}"
+        return f"Network(activation={self.activation!r}, beta={self.beta!r}, bias={self.bias!r}, {train}{more})"
 
     def alpha(self, count: int) -> float:
         """The output scale `M^(1 - beta)` in front of the mean over particles.
@@ -208,7 +220,7 @@ class Network:
     # same sweep in pieces, for blocks that do not share a memory.
 
     def kernels(self, dtype: str, d: int) -> BlockKernels:
-        return _kernels(self.activation, dtype, d if d <= NARROW else None)
+        return _kernels(self.activation, dtype, d if d <= NARROW and self.outputs == 1 else None, self.outputs > 1)
 
     def online_kernel(self, dtype: str, loss: str) -> Any:
         return _online_kernel(self.activation, dtype, loss)
@@ -231,7 +243,7 @@ class Network:
         Returns
         -------
         (n,)
-            `alpha int s sigma(b.x) dmu`.
+            `alpha int s sigma(b.x) dmu`; of k outputs (n, k).
 
         Raises
         ------
@@ -239,5 +251,10 @@ class Network:
             For inputs or positions of another shape, and unequal weights where beta < 1.
         """
         inputs = self.inputs(x)
-        cloud = blocks.pack(checked_measure(measure, inputs.shape[1]), dtype)
+        cloud = blocks.pack(checked_measure(measure, inputs.shape[1], self.outputs), dtype)
         return self.scale(measure) * blocks.total(self.kernels(dtype, inputs.shape[1]), cloud, inputs)
+
+    # g as n k numbers in a row, as they are added up -> (n,), or (n, k) of several outputs.
+
+    def shaped(self, g: Array) -> Array:
+        return g if self.outputs == 1 else g.reshape(-1, self.outputs)

@@ -54,7 +54,7 @@ def _views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:
         b, s = _cut(cloud.b[k], blocks.row(cloud.s, k, K), m)
         start = _cut(shard.start_b[k], blocks.row(shard.start_s, k, K), m) if shard.start_b.size else None
         v = _cut(*next(velocities), m) if velocities else None
-        unknown = _unknown(shard.d, m)
+        unknown = _unknown(shard.d, shard.outputs, m)
         view = BlockView(
             b, s, np.asarray(blocks.row(cloud.w, k, K)[:m], np.float64), *(start or unknown), *(v or unknown), x
         )
@@ -62,21 +62,28 @@ def _views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:
 
 
 def _cut(b: Floats, s: Floats, m: int) -> tuple[Array, Array]:
-    """The particles of a block without its padding: (BLOCK / LANES, d, LANES), (BLOCK,) -> (d, m), (m,) in float64."""
-    by_input = b.transpose(1, 0, 2).reshape(-1, BLOCK).astype(np.float64, copy=False)
-    return by_input[:, :m], s.astype(np.float64, copy=False)[:m]
+    """The particles of a block without its padding, in float64: b (d, m), and s (m,), or (k, m) of several outputs."""
+    if s.ndim == 1:
+        return _by_coordinate(b)[:, :m], s.astype(np.float64, copy=False)[:m]
+    return _by_coordinate(b)[:, :m], _by_coordinate(s)[:, :m]
+
+
+def _by_coordinate(tiles: Floats) -> Array:
+    """(BLOCK / LANES, d, LANES) -> (d, BLOCK) in float64."""
+    return tiles.transpose(1, 0, 2).reshape(-1, BLOCK).astype(np.float64, copy=False)
 
 
 @lru_cache(maxsize=16)
-def _unknown(d: int, m: int) -> tuple[Array, Array]:
+def _unknown(d: int, outputs: int, m: int) -> tuple[Array, Array]:
     """For where the start was not kept, or no velocity computed: nothing may look at it, and NaN shows who did."""
-    return np.full((d, m), np.nan), np.full(m, np.nan)
+    return np.full((d, m), np.nan), np.full(m if outputs == 1 else (outputs, m), np.nan)
 
 
 def _velocities(shard: Shard, drift: Drift) -> Iterator[tuple[Floats, Floats]]:
     """The data term of the velocity, block by block."""
     for begin, end, v, vs in shard.velocity_chunks(drift)(0, shard.K):
-        yield from zip(v.reshape(-1, *shard.cloud.b.shape[1:])[: end - begin], vs.reshape(-1, BLOCK), strict=False)
+        outputs = vs.reshape(-1, *shard.cloud.s.shape[1:])
+        yield from zip(v.reshape(-1, *shard.cloud.b.shape[1:])[: end - begin], outputs, strict=False)
 
 
 def _trained(shard: Shard, view: BlockView, drift: Drift) -> BlockView:

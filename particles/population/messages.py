@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from particles.errors import InputError
 from particles.measures.blocks import Floats
-from particles.measures.measure import Array, Measure, Source, checked_measure, source_of
+from particles.measures.measure import Array, Measure, Source, check_outputs, checked_measure, source_of
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.samples import Which
@@ -20,8 +20,8 @@ DTYPES = ("float64", "float32")
 class BlockView(NamedTuple):
     """What an observable sees of one block, the padding cut off.
 
-    b, start_b, velocity : (d, m); s, start_s, w, velocity_s : (m,). Velocities and the start are NaN unless the
-    reduction looks at them. x : (n, d), the training inputs.
+    b, start_b, velocity : (d, m); s, start_s, w, velocity_s : (m,), but s and what is like it (k, m) with k > 1
+    outputs. Velocities and the start are NaN unless the reduction looks at them. x : (n, d), the training inputs.
     """
 
     b: Array
@@ -40,12 +40,13 @@ class Reduction(NamedTuple):
     Parameters
     ----------
     of
-        From a block, with the particles' positions `b` (d, m), output weights `s` (m,) and weights `w` (m,), and the
-        training inputs `x` (n, d), to an array of numbers. The last block has fewer particles.
+        From a block, with the particles' positions `b` (d, m), output weights `s` (m,), or (k, m) of k outputs, and
+        weights `w` (m,), and the training inputs `x` (n, d), to an array of numbers. The last block has fewer
+        particles.
     how
         `"sum"`, in the binary tree of the blocks' numbers, or `"max"`.
     velocity
-        Whether `of` looks at the block's `velocity` (d, m) and `velocity_s` (m,), which are NaN otherwise.
+        Whether `of` looks at the block's `velocity` (d, m) and `velocity_s`, like `s`, which are NaN otherwise.
     start
         Whether it looks at `start_b` and `start_s`, where the particles were at the start; NaN otherwise.
 
@@ -68,7 +69,7 @@ class Reduction(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """What the velocity at a particle depends on: the samples, the slopes l'(g, y)/n at them, the regulariser."""
+    """What the velocity at a particle depends on: the samples, the slopes l'(g, y)/n, like g, the regulariser."""
 
     which: Which
     slope: Array
@@ -181,4 +182,5 @@ def population_spec(
         raise InputError("`dtype` must be float64 or float32", str(dtype), 'Give it as text, "float32".')
     if isinstance(start, Measure):
         start = source_of(checked_measure(start, start.b.shape[1]))
+    check_outputs(start.outputs, net.outputs)
     return PopulationSpec(net, start, dtype, averaged, anchored, weighing)

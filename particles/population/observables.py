@@ -33,7 +33,8 @@ class Observable(NamedTuple):
     long_name, equation
         Its meaning and its place in the paper, which the dataset has as attributes.
     dims
-        Its dimensions beside the time: of `sample`, `test_sample`, `particle`, `dim`, `moment`, or a name of your own.
+        Its dimensions beside the time: of `sample`, `test_sample`, `particle`, `dim`, `moment`, `output`, or a name of
+        your own. `output` is left out where the network has one.
     finish
         From a scene to the value: outputs `g` and `g_test` at the samples, targets `y` and `y_test`, the `loss`, the
         scale `alpha`, and `integral[reduction]` for each of `integrals`.
@@ -79,8 +80,13 @@ class Observable(NamedTuple):
 MOMENTS = np.array([1, 2, 4])
 
 
+def _of_particles(values: Array) -> Array:
+    """What output weights have, added up for each particle: (m,), or (k, m), -> (m,)."""
+    return values if values.ndim == 1 else np.asarray(values.sum(axis=0))
+
+
 def _speed(block: BlockView) -> Array:
-    return np.asarray((block.w * ((block.velocity**2).sum(axis=0) + block.velocity_s**2)).sum())
+    return np.asarray((block.w * ((block.velocity**2).sum(axis=0) + _of_particles(block.velocity_s**2))).sum())
 
 
 def _moved(block: BlockView) -> Array:
@@ -129,13 +135,13 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
                    lambda at: float(np.sqrt(at.integral[SPEED][0])), (SPEED,)),
         Observable("dissipation", "alpha^2 int |v|^2 dmu, the rate -dL_n/dt of the flow", "3.1 descent, 3.4", (),
                    lambda at: float(at.alpha**2 * at.integral[SPEED][0]), (SPEED,)),
-        Observable("prediction", "network output g(x_i) at the training samples", "section 3", ("sample",),
+        Observable("prediction", "network output g(x_i) at the training samples", "section 3", ("sample", "output"),
                    lambda at: at.g, outputs=True),
-        Observable("test_prediction", "network output g(x) at the test samples", "section 3", ("test_sample",),
+        Observable("test_prediction", "network output g(x) at the test samples", "section 3", ("test_sample", "output"),
                    lambda at: at.g_test, test=True, outputs=True),
         Observable("position", "particle positions b_r", "section 3", ("particle", "dim"),
                    lambda at: positions_of(at.population, at.positions).b),
-        Observable("output_weight", "signs or trained output weights s_r", "section 3", ("particle",),
+        Observable("output_weight", "signs or trained output weights s_r", "section 3", ("particle", "output"),
                    lambda at: positions_of(at.population, at.positions).s),
         Observable("particle_weight", "particle weights w_r, which sum to 1", "3.4", ("particle",),
                    lambda at: positions_of(at.population, at.positions).w),
@@ -165,6 +171,11 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
 def observable(given: str | Observable) -> Observable:
     """The observable of that name, or the user's own."""
     return resolved("record", given, OBSERVABLES, _check)
+
+
+def dims_of(row: Observable, outputs: int) -> tuple[str, ...]:
+    """The dimensions of a quantity for a network of so many outputs."""
+    return tuple(dim for dim in row.dims if dim != "output" or outputs > 1)
 
 
 def _check(row: Observable) -> None:

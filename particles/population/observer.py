@@ -12,7 +12,7 @@ from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.messages import BlockView, Reduction
-from particles.population.observables import Observable, Values, needs_start
+from particles.population.observables import Observable, Values, dims_of, needs_start
 from particles.population.population import Population
 from particles.population.samples import Samples
 from particles.population.scene import Kernel, Scene, Setting
@@ -22,7 +22,8 @@ def penalty(rule: Regulariser, train: tuple[str, ...]) -> Reduction:
     """h(w) / alpha^2 over one block: lam int |w|_1 dmu or lam/2 int |w - anchor|^2 dmu over the trained layers."""
 
     def of(block: BlockView) -> Array:
-        size, size_s = rule.value(block.b, 0, block.start_b), rule.value(block.s[None], 0, block.start_s)
+        rows, size = block.w.size, rule.value(block.b, 0, block.start_b)
+        size_s = rule.value(block.s.reshape(-1, rows), 0, block.start_s.reshape(-1, rows))
         total = size * ("input" in train) + size_s * ("output" in train)
         return np.atleast_1d(rule.weight * np.sum(block.w * total))
 
@@ -53,7 +54,9 @@ class Observer:
         self.rule, self.averaged, self.positions = rule, averaged, positions
         self.setting = Setting(samples.y, samples.y_test, loss, rule, positions, penalty(rule, net.train), kernel)
         self._checked: set[str] = set()
+        self.outputs = net.outputs
         self.sizes = {"sample": len(samples.y), "test_sample": len(samples.y_test), "dim": samples.x.shape[1]}
+        self.sizes |= {"output": net.outputs} if net.outputs > 1 else {}
 
     @property
     def anchored(self) -> bool:
@@ -88,8 +91,9 @@ class Observer:
         if row.integrals and row.name not in self._checked:
             self._check_sums(row, at)
         values = np.asarray(row.finish(at), dtype=np.float64)
-        if len(values.shape) != len(row.dims) or values.shape != tuple(map(self.sizes.get, row.dims, values.shape)):
+        dims = dims_of(row, self.outputs)
+        if len(values.shape) != len(dims) or values.shape != tuple(map(self.sizes.get, dims, values.shape)):
             known = ", ".join(f"{dim}: {size}" for dim, size in self.sizes.items())
-            rule = f"the observable {row.name!r} must have its `dims` {row.dims}"
+            rule = f"the observable {row.name!r} must have its `dims` {dims}"
             raise InputError(rule, f"shape {values.shape}", f"The sizes here are {known}; () is one number.")
         return values

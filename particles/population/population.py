@@ -29,7 +29,8 @@ T = TypeVar("T")
 class Population(Protocol):
     """All blocks of a measure, wherever they live: what the flow needs of them.
 
-    advance : an update, if there is one, then g at the next inputs, (n,); and whether all particles are still finite
+    advance : an update, if there is one, then g at the next inputs, (n,), or (n, k) of several outputs; and whether all
+    particles are still finite
     sum : g at inputs. fold : reductions over all blocks. sweep : a stretch of one-sample iterations
     each : work(shard, ...) on every shard, in the order of their blocks
     notice : a warning about the machines, such as processors of several families; or empty
@@ -157,10 +158,13 @@ class LocalPopulation:
 
     def advance(self, update: Update | None, which: Which, keep: bool = False) -> tuple[Array, bool]:
         finite = update is None or self.shard.move(update)
-        return self.alpha * tree_sum(self.shard.sums(which, keep=keep)), finite
+        return self._outputs(self.shard.sums(which, keep=keep)), finite
 
     def sum(self, which: Which, averaged: bool = False) -> Array:
-        return self.alpha * tree_sum(self.shard.sums(which, averaged))
+        return self._outputs(self.shard.sums(which, averaged))
+
+    def _outputs(self, sums: Array) -> Array:
+        return self.shard.net.shaped(self.alpha * tree_sum(sums))
 
     def sweep(self, run: OnlineRun) -> tuple[Array, bool]:
         return sweep_blocks(self.shard, run)

@@ -49,16 +49,17 @@ class Shard:
         self.mean_b = blocks.aligned_copy(self.cloud.b) if averaged else empty
         self.mean_s = self.cloud.s.copy() if averaged else empty
         self.K, self.d, self.tiles = len(self.cloud.b), self.cloud.d, self.cloud.last_tiles
+        self.outputs = self.cloud.outputs
         self.b, self.mean = self.cloud.b.reshape(-1), self.mean_b.reshape(-1)  # as the kernels take them
         self.threads = Threads(min(threads, self.K))
         self._level = blocks.group_level(span, self.all_blocks, 16 * self.threads.count)  # of what is summed in one go
-        self._chunk = min(self.K, max(1, _CHUNK_BYTES // (BLOCK * (self.d + 1) * self.b.itemsize)))
+        self._chunk = min(self.K, max(1, _CHUNK_BYTES // (BLOCK * (self.d + self.outputs) * self.b.itemsize)))
         self._inputs: tuple[Array | None, Floats] = None, empty  # of the samples, as given and as the kernels take them
         self._speeds: dict[int, tuple[Floats, Floats]] = {}  # a chunk's velocities, by the thread's first block
         self._scale = self.b.dtype.type(1.0 / self.alpha)
         self.scratch: dict[str, Floats] = {}  # of one-sample sweeps, kept from one to the next
         self._held: State | None = None
-        parts = (self.cloud.b, self.start_b, self.d, 0), (self.cloud.s, self.start_s, 1, self.d)
+        parts = (self.cloud.b, self.start_b, self.d, 0), (self.cloud.s, self.start_s, self.outputs, self.d)
         trained = [part for part, trains in zip(parts, self.trains, strict=True) if trains]
         self._layers = [Layer(self.kernels, *part, self.tiles, self.first) for part in trained]
         # What the last sum kept: slopes of the first blocks, and values where output weights move; of which inputs.
@@ -94,18 +95,18 @@ class Shard:
         return finite
 
     def branches(self, which: Which, averaged: bool = False, keep: bool = False) -> Branches:
-        """The shard's part of int s sigma(b.x) dmu at n inputs, in branches of the tree of all blocks."""
+        """The shard's part of int s sigma(b.x) dmu at n inputs, n k numbers, in branches of the tree of all blocks."""
         return climb(self.sums(which, averaged, keep), self._level, self.first >> self._level, self.all_blocks)
 
     def sums(self, which: Which, averaged: bool = False, keep: bool = False) -> Array:
-        """int s sigma(b.x) dmu at n inputs over each group of 2^g consecutive blocks: (groups, n).
+        """int s sigma(b.x) dmu at n inputs over each group of 2^g consecutive blocks: (groups, n k) for k outputs.
 
         keep: a push with these very inputs follows, so slopes may stay in memory where that pays.
         """
-        b, s = (self.mean, self.mean_s) if averaged else (self.b, self.cloud.s)
+        b, s = (self.mean, self._signs(self.mean_s)) if averaged else (self.b, self._signs(self.cloud.s))
         w, d, tiles = self.cloud.w, self.d, self.tiles
         x, inputs = self.inputs(which)
-        size, totals = 1 << self._level, np.empty((-(-self.K >> self._level), len(x)))
+        size, totals = 1 << self._level, np.empty((-(-self.K >> self._level), len(x) * self.outputs))
         keeps = self._room(len(x)) if keep and self._keeps and not averaged else 0
         values, kept = self._values, self._kept
 
@@ -116,6 +117,10 @@ class Shard:
         if keeps:
             self._kept_of = x
         return totals
+
+    def _signs(self, s: Floats) -> Floats:
+        """Output weights as the kernels take them: a row a block."""
+        return s.reshape(len(s), -1)
 
     def _room(self, n: int) -> int:
         """Room for what is kept at n inputs: of how many blocks."""
@@ -131,10 +136,11 @@ class Shard:
         outputs: of s in any case.
         """
         x, inputs = self.inputs(drift.which)
-        b, s, d, tiles, slope = self.b, self.cloud.s, self.d, self.tiles, self.floats(drift.slope)
-        if len(slope) != len(x):  # the loops trust it
-            rule = "the `slope` of an update must have one entry a sample"
-            raise InputError(rule, f"{len(slope)} for {len(x)}", "Replace it by an array of the same shape.")
+        b, s, d, tiles, slope = self.b, self._signs(self.cloud.s), self.d, self.tiles, self.floats(drift.slope)
+        if len(slope) != len(x) * self.outputs:  # the loops trust it
+            rule = "the `slope` of an update must have one entry a sample and output"
+            got = f"{len(slope)} for {len(x)} samples and {self.outputs} outputs"
+            raise InputError(rule, got, "Replace it by an array of the same shape.")
         outputs, values, kept, keeps = outputs or self.trains[1], self._values, self._kept, 0
         if x is self._kept_of and (values or not outputs):
             keeps = kept.size // (BLOCK * len(x) * (1 + values))
@@ -154,12 +160,12 @@ class Shard:
         """Room for a chunk's velocities, of the thread whose run begins at block `first`; kept from step to step."""
         if first not in self._speeds:
             size = self._chunk * BLOCK
-            self._speeds[first] = blocks.aligned((size * self.d,), self.dtype), np.zeros(size, self.dtype)
+            self._speeds[first] = blocks.aligned((size * self.d,), self.dtype), blocks.aligned((size * self.outputs,), self.dtype)
         return self._speeds[first]
 
     def velocities(self, drift: Drift) -> tuple[Array, Array]:
-        """The data term of the velocity of every particle here, (m, d), and of its output weight, (m,); float64."""
-        v_all, vs_all = np.empty((self.K, BLOCK * self.d)), np.empty((self.K, BLOCK))
+        """The data term of the velocity of every particle here, (m, d), and of its output weights, like s; float64."""
+        v_all, vs_all = np.empty((self.K, BLOCK * self.d)), np.empty((self.K, BLOCK * self.outputs))
         chunks = self.velocity_chunks(drift)
 
         def work(first: int, last: int) -> None:
@@ -169,7 +175,9 @@ class Shard:
 
         self.threads.share(work, self.K)
         v = blocks.unpack(v_all.reshape(self.cloud.b.shape), self.count, in_place=True)
-        return v, vs_all.reshape(-1)[: self.count]
+        if self.outputs == 1:
+            return v, vs_all.reshape(-1)[: self.count]
+        return v, blocks.unpack(vs_all.reshape(self.cloud.s.shape), self.count)
 
     def push(self, update: Update) -> bool:
         """Move every particle by one step, or one stage of one; whether all are still finite."""
@@ -193,8 +201,10 @@ class Shard:
         """Weights of blocks [begin, end); V / alpha^2 is h - s times the velocity that s would have."""
         cloud, rule = self.cloud, update.drift.regulariser
         for block in range(begin, end):
-            speed = vs[(block - begin) * BLOCK : (block - begin + 1) * BLOCK]
-            potential = -blocks.row(cloud.s, block, self.K).astype(np.float64) * speed
+            s = blocks.row(cloud.s, block, self.K).astype(np.float64)
+            potential = -s * vs[(block - begin) * s.size : (block - begin + 1) * s.size].reshape(s.shape)
+            if self.outputs > 1:
+                potential = potential.sum(axis=1).reshape(-1)
             if rule.weight:
                 b = np.asarray(cloud.b[block], dtype=np.float64)  # (tiles, d, lanes)
                 potential = potential + rule.weight * rule.value(b, 1).reshape(-1)
@@ -226,7 +236,8 @@ class Shard:
         def work(first: int, last: int) -> None:
             self.kernels.average_blocks(self.mean, self.b, part, self.d, first, last)
             if self.trains[1]:
-                self.kernels.average_blocks(self.mean_s.reshape(-1), self.cloud.s.reshape(-1), part, 1, first, last)
+                s, mean = self.cloud.s.reshape(-1), self.mean_s.reshape(-1)
+                self.kernels.average_blocks(mean, s, part, self.outputs, first, last)
 
         self.threads.share(work, self.K)
 
@@ -241,9 +252,7 @@ class Shard:
     def positions(self, first: int) -> Measure:
         """Those of the first particles of the measure that are here; float64."""
         count = min(max(0, first - self.first * BLOCK), self.count)
-        K = -(-count // BLOCK)
-        s, w = (blocks.flat(a, self.K, count) for a in (self.cloud.s, self.cloud.w))
-        return Measure(blocks.unpack(self.cloud.b[:K], count), s, w)
+        return Measure(blocks.unpack(self.cloud.b[: blocks.blocks_of(count)], count), *blocks.outputs_of(self.cloud, count))
 
     def state(self) -> State:
         """The state itself, not a copy: good until the next push."""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from particles.checks import in_range, whole
 from particles.data.batches import Batches
-from particles.data.dataset import Dataset, Stream, checked_labels
+from particles.data.dataset import Dataset, Stream
 from particles.errors import InputError
 from particles.measures.laws import Law
 from particles.measures.measure import Given, Measure, Source, check_dim, checked_measure, source_of
@@ -21,6 +21,7 @@ from particles.population.observables import OBSERVABLES
 from particles.population.observer import Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
+from particles.population.targets import check_targets, check_width
 from particles.simulation.kernel_observer import KernelObserver
 from particles.simulation.record import Cadences, Entry, planned
 from particles.storage.history import History, Table
@@ -92,8 +93,9 @@ def prepared(
     row, rule = loss_row(loss), method.rule(regulariser)
     method.check(net, rule)
     samples = _samples(net, data, method, test)
-    if row.binary:
-        checked_labels(samples.y)
+    check_targets(net, row, samples.y)
+    if test is not None:
+        check_width(net, samples.y_test, "`test`'s y")
     source = _checked_source(start, samples.x.shape[1])
     count = source.count if plan.particles is None else whole("positions", plan.particles, 1, source.count)
     rates = schedule(method.step)

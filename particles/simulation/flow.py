@@ -20,7 +20,7 @@ from particles.kernels.window import WINDOW
 from particles.measures.measure import Array
 from particles.methods.base import Abandoned, Memory, Method, Problem, Stepper, Stop
 from particles.methods.descent import Euler
-from particles.model.losses import LOSSES, Loss, mean_loss
+from particles.model.losses import LOSSES, Loss, mean_loss, of_samples
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.messages import OnlineRun, Update
@@ -74,7 +74,7 @@ def sweeps(net: Network, method: Method, rule: Regulariser, loss: Loss) -> bool:
 
     A loss of the user's has no compiled slope, and takes an iteration at a time.
     """
-    plain = method.stepper is Euler and net.train == ("input",) and rule.smooth
+    plain = method.stepper is Euler and net.train == ("input",) and net.outputs == 1 and rule.smooth
     return plain and method.batch == 1 and loss.name in LOSSES
 
 
@@ -166,7 +166,7 @@ def _sweep(problem: Problem, population: Population, first: int, last: int, ceil
     g, finite = population.sweep(run)
     _, y = problem.samples.run(first, last)
     with np.errstate(all="ignore"):
-        risk = problem.loss.value(g, y)
+        risk = of_samples(problem.loss, g, y)
     lost = np.flatnonzero(~(risk <= ceiling))
     if len(lost):
         at = first + int(lost[0])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from particles.population.observables import MOMENTS, Observable
+from particles.population.observables import MOMENTS, Observable, dims_of
 from particles.storage.history import History
 from particles.storage.manifest import Event
 from particles.storage.provenance import fingerprint, provenance
@@ -35,15 +35,17 @@ def dataset_of(
         coords |= {dim: (dim, times[iterations], time), dim.replace("time", "iteration", 1): (dim, iterations, step)}
         recorded |= {name: (dim, values) for name, values in table.recorded().items()}
     data: dict[str, Any] = {}
+    outputs = targets["target"].shape[1] if targets["target"].ndim > 1 else 1
     for name, row in names:
         about = "of the average iterate: " if name.startswith("averaged_") else ""
         labels = {"long_name": about + row.long_name, "units": "1", "equation": row.equation}
         if name in recorded:
             dim, values = recorded[name]
-            data[name] = ((dim, *row.dims), values, labels)
+            data[name] = ((dim, *dims_of(row, outputs)), values, labels)
     for name, values in targets.items():
         dim = "test_sample" if name.startswith("test_") else "sample"
-        data[name] = (dim, values, {"long_name": "targets y_i", "units": "1", "equation": "section 2"})
+        dims = (dim, "output")[: values.ndim]
+        data[name] = (dims, values, {"long_name": "targets y_i", "units": "1", "equation": "section 2"})
     if "weight_moment" in data:
         coords["moment"] = ("moment", MOMENTS, {"long_name": "order p of the moment", "units": "1", "equation": "3.4"})
     attrs: dict[str, Any] = {

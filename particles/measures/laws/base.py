@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -9,8 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from particles.checks import check_settings, real_array, whole
 from particles.errors import InputError
+from particles.measures import output_weights
 from particles.measures.laws.sample import Sample
-from particles.measures.measure import Array, Measure, atoms_of, checked_count, checked_signs
+from particles.measures.measure import Array, Measure, atoms_of
+from particles.measures.output_weights import checked_count, checked_outputs, checked_signs
 from particles.measures.quadrature import SCRAMBLES, TENSORS, Rule, half_width, larger, principal_axes, rotation, sobol
 from particles.measures.random_streams import ROWS, Purpose, checked_seed, generator, rows_of
 
@@ -136,12 +139,18 @@ class Law(ABC):
         )
 
     @overload
-    def sample(self, count: int, seed: int, signs: str = "positive", lazy: Literal[False] = False) -> Measure: ...
+    def sample(
+        self, count: int, seed: int, signs: str = "positive", lazy: Literal[False] = False, outputs: int = 1
+    ) -> Measure: ...
 
     @overload
-    def sample(self, count: int, seed: int, signs: str = "positive", *, lazy: Literal[True]) -> Sample: ...
+    def sample(
+        self, count: int, seed: int, signs: str = "positive", *, lazy: Literal[True], outputs: int = 1
+    ) -> Sample: ...
 
-    def sample(self, count: int, seed: int, signs: str = "positive", lazy: bool = False) -> Measure | Sample:
+    def sample(
+        self, count: int, seed: int, signs: str = "positive", lazy: bool = False, outputs: int = 1
+    ) -> Measure | Sample:
         """M independent particles of equal weight.
 
         Parameters
@@ -151,11 +160,16 @@ class Law(ABC):
         seed
             From 0 to 2^63 - 1.
         signs
-            "positive": all +1. "random": +1 or -1, independent. "symmetric": the second half repeats the first with the
-            other sign, so that g = 0 (section 3.2); `count` must then be even, and the halves of two samples nest.
+            The output weights. "positive": all +1. "random": +1 or -1, independent. "symmetric": the second half
+            repeats the first with the other sign, so that g = 0 (section 3.2); `count` must then be even, and the
+            halves of two samples nest. "unit": uniform on the unit sphere in R^outputs. "gaussian": standard normal.
+            "joint": the law is one on (s, b) in R^(outputs + inputs), and its first coordinates are the output weights.
         lazy
             Whether the same particles are created only when a population asks for them, on the worker that owns them:
             for clouds that fill the memory, or several machines.
+        outputs
+            Of the network, 1 by default. With more, every particle has so many output weights; those of the first half
+            of a "symmetric" sample are then random signs.
 
         Returns
         -------
@@ -165,9 +179,10 @@ class Law(ABC):
         Raises
         ------
         InputError
-            For a `count`, `seed` or `signs` that is not as above.
+            For a `count`, `seed`, `signs` or `outputs` that is not as above.
         """
-        drawn = Sample(self, checked_count(count, signs), checked_seed(seed), signs)
+        count, outputs = checked_count(count, signs), checked_outputs(outputs, signs, self.dim)
+        drawn = Sample(self, count, checked_seed(seed), signs, outputs)
         return drawn if lazy else atoms_of(drawn)
 
     @property
@@ -176,7 +191,12 @@ class Law(ABC):
         return False
 
     def quadrature(
-        self, nodes: int, signs: str = "positive", along: ArrayLike | None = None, replicate: int | None = None
+        self,
+        nodes: int,
+        signs: str = "positive",
+        along: ArrayLike | None = None,
+        replicate: int | None = None,
+        outputs: int = 1,
     ) -> Measure:
         """Deterministic nodes with weights that stand for the law itself, M = infinity.
 
@@ -215,22 +235,39 @@ class Law(ABC):
         """
         nodes = whole("nodes", nodes, 1)
         checked_signs(signs)
-        if replicate is None:
-            rule = self.rule(nodes)
-            b, w = rule or sobol(self._mapped, self.cube_dim, nodes)
-        else:
+        outputs, random = checked_outputs(outputs, signs, self.dim), None
+        if replicate is not None:
             random = generator(whole("replicate", replicate, 0), Purpose.QUADRATURE)
-            rule = self.replicated(nodes, replicate, random)
-            b, w = rule or sobol(self._mapped, self.cube_dim, nodes, int(random.integers(2**63)))
-        if rule is None and along is not None and self.isotropic:
+        # Signs of one output are both taken at every node; other output weights are coordinates of the rule themselves.
+        apart = signs in ("positive", "joint") or (outputs == 1 and signs in ("random", "symmetric"))
+        rule = self._rule(nodes, replicate, random) if apart else None
+        width = 0 if apart else outputs
+        if rule is None:
+            scramble = {} if random is None else {"scramble": int(random.integers(2**63))}
+            points, w = sobol(partial(self._beside, signs, width), self.cube_dim + width, nodes, **scramble)
+        else:
+            points, w = rule
+        if rule is None and along is not None and self.isotropic and signs != "joint":
             inputs = real_array("`along`", along)
             if inputs.ndim != 2 or inputs.shape[1] != self.dim:
                 raise InputError(f"`along` must have shape (n, {self.dim})", str(inputs.shape), "Append the bias's 1s.")
-            b = b @ principal_axes(inputs).T
-        s = np.ones(len(b))
-        if signs != "positive":
+            points = np.concatenate([points[:, :width], points[:, width:] @ principal_axes(inputs).T], axis=1)
+        if signs == "joint":
+            b, s = output_weights.split(points, outputs)
+        else:
+            s = np.ones((len(points), outputs)) if apart else points[:, :width]
+            b, s = points[:, width:], output_weights.shaped(s)
+        if signs not in ("positive", "joint"):
             b, s, w = np.concatenate([b, b]), np.concatenate([s, -s]), np.concatenate([w, w]) / 2.0
-        return Measure(np.ascontiguousarray(b), s, w / w.sum())
+        return Measure(np.ascontiguousarray(b), np.ascontiguousarray(s), w / w.sum())
+
+    def _rule(self, nodes: int, replicate: int | None, random: np.random.Generator | None) -> Rule | None:
+        """A Gauss rule, where one is known."""
+        return self.rule(nodes) if replicate is None or random is None else self.replicated(nodes, replicate, random)
+
+    def _beside(self, signs: str, width: int, u: Array) -> Array:
+        """Points of the law with so many output weights before them: (k, width + cube_dim) -> (k, width + dim)."""
+        return np.concatenate([output_weights.from_cube(signs, u[:, :width]), self._mapped(u[:, width:])], axis=1)
 
     def _mapped(self, u: Array) -> Array:
         return self._points("from_cube", self.from_cube(u), len(u))

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from particles.measures import output_weights
 from particles.measures.measure import Array
-from particles.measures.random_streams import ROWS, Purpose, generator, rows_of
 
 if TYPE_CHECKING:
     from particles.measures.laws.base import Law
@@ -20,10 +20,11 @@ class Sample:
     count: int
     seed: int
     signs: str
+    outputs: int = 1
 
     @property
     def dim(self) -> int:
-        return self.law.dim
+        return self.law.dim - (self.outputs if self.signs == "joint" else 0)
 
     @property
     def equal_signs(self) -> bool:
@@ -42,14 +43,17 @@ class Sample:
         return self
 
     def part(self, first: int, last: int) -> tuple[Array, Array]:
-        """b (last - first, dim) and s (last - first,) of the particles [first, last)."""
+        """b (last - first, dim) and s (last - first,) of the particles [first, last); s (.., outputs) of several."""
+        if self.signs == "joint":
+            return output_weights.split(self.law.rows(self.seed, first, last), self.outputs)
         if self.signs == "symmetric":
             half = self.count // 2
             runs = [(first, min(last, half)), (max(first, half) - half, last - half)]
-            b = np.concatenate([self.law.rows(self.seed, *run) for run in runs if run[0] < run[1]])
-            return b, np.where(np.arange(first, last) < half, 1.0, -1.0)
-        s: Array = np.ones(last - first)
-        if self.signs == "random":
-            bits = rows_of(lambda block: generator(self.seed, Purpose.SIGN, block).integers(0, 2, ROWS), first, last)
-            s = np.asarray(2.0 * bits - 1.0)
+            runs = [run for run in runs if run[0] < run[1]]
+            # One output takes +1 in the first half. Several equal ones would stay equal, so they are random there.
+            of = "positive" if self.outputs == 1 else "random"
+            s = np.concatenate([output_weights.drawn(of, self.outputs, self.seed, *run) for run in runs])
+            s[max(0, half - first) :] *= -1.0
+            return np.concatenate([self.law.rows(self.seed, *run) for run in runs]), s
+        s = output_weights.drawn(self.signs, self.outputs, self.seed, first, last)
         return self.law.rows(self.seed, first, last), s

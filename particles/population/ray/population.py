@@ -216,10 +216,11 @@ class RayPopulation:
 
     def advance(self, update: Update | None, which: Which, keep: bool = False) -> tuple[Array, bool]:
         answers = self._all("advance", update, which, keep)
-        return self.alpha * root([part for part, _ in answers], self.blocks), all(finite for _, finite in answers)
+        g = self.alpha * root([part for part, _ in answers], self.blocks)
+        return self.spec.net.shaped(g), all(finite for _, finite in answers)
 
     def sum(self, which: Which, averaged: bool = False) -> Array:
-        return self.alpha * root(self._all("sum", which, averaged), self.blocks)
+        return self.spec.net.shaped(self.alpha * root(self._all("sum", which, averaged), self.blocks))
 
     def sweep(self, run: OnlineRun) -> tuple[Array, bool]:
         """Iterations one by one: each waits for every shard, a round trip where threads take microseconds."""
