@@ -145,21 +145,24 @@ class WindowKernels(NamedTuple):
     force_of: Any
     settle: Any
     close_window: Any
+    finish_blocks: Any = None  # of several outputs
 
 
-def _settled(
-    sigma: Any, derivative: Any, pair: Any, dtype: str, loss: str, join: Any, tiles: int | None = None
+def settled(
+    sigma: Any, derivative: Any, pair: Any, dtype: str, loss: str | None, join: Any, tiles: int | None = None
 ) -> dict[str, Any]:
-    """What the names in the loops above stand for. tiles : of a panel, this processor's if None."""
+    """What the names in the loops above stand for. tiles : of a panel, this processor's if None. loss : of `SLOPES`."""
     tiles = tiles or tiles_here()
     names: dict[str, Any] = {"LANES": LANES[dtype], "TILES": tiles, "SUMS": tiles * WINDOW, "COUNT": 1}
     names |= {"sigma": sigma, "derivative": derivative}
     names["pair"] = pair or join(both_apart, **names)
-    names["loss_slope"] = join(SLOPES[loss])
+    if loss is not None:
+        names["loss_slope"] = join(SLOPES[loss])
     names["end_several"] = join(end_inputs, **names | {"COUNT": INPUTS})
     # Each may name those before it.
     for part in (tiles_of, begin_window, two_slots, sum_iteration, end_inputs, end_window, all_finite, tree, *_PIECES):
-        names[part.__name__] = join(part, **names)
+        if part is not force_of or loss is not None:
+            names[part.__name__] = join(part, **names)
     return names
 
 
@@ -170,13 +173,13 @@ def online_kernel(
     sigma: Any, derivative: Any, pair: Any, dtype: str, loss: str, make: Any = specialise, join: Any = inlined
 ) -> Any:
     """`sweep` of one activation, float type and loss, compiled."""
-    names = _settled(sigma, derivative, pair, dtype, loss, join)
+    names = settled(sigma, derivative, pair, dtype, loss, join)
     return make(sweep, **names)
 
 
 def window_kernels(sigma: Any, derivative: Any, pair: Any, dtype: str, loss: str) -> WindowKernels:
     """The pieces of one activation, float type and loss, compiled."""
-    names = _settled(sigma, derivative, pair, dtype, loss, inlined)
+    names = settled(sigma, derivative, pair, dtype, loss, inlined)
     return WindowKernels(*(specialise(piece, **names) for piece in _PIECES))
 
 

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from particles.checks import number, real_array, whole
 from particles.errors import InputError
+from particles.kernels import many_online, online
 from particles.kernels.assemble import NARROW, BlockKernels, block_kernels
-from particles.kernels.online import WindowKernels, online_kernel, window_kernels
 from particles.measures import blocks
 from particles.measures.measure import Array, Measure, Source, checked_measure, source_of
 from particles.model.activations import Activation, activation as activation_row
@@ -25,13 +25,15 @@ def _kernels(row: Activation, dtype: str, inputs: int | None, many: bool) -> Blo
 
 
 @cache
-def _online_kernel(row: Activation, dtype: str, loss: str) -> Any:
-    return online_kernel(row.sigma, row.derivative, row.pair, dtype, loss)
+def _online_kernel(row: Activation, dtype: str, loss: str, many: bool) -> Any:
+    module = many_online if many else online
+    return module.online_kernel(row.sigma, row.derivative, row.pair, dtype, loss)
 
 
 @cache
-def _window_kernels(row: Activation, dtype: str, loss: str) -> WindowKernels:
-    return window_kernels(row.sigma, row.derivative, row.pair, dtype, loss)
+def _window_kernels(row: Activation, dtype: str, loss: str, many: bool) -> online.WindowKernels:
+    module = many_online if many else online
+    return module.window_kernels(row.sigma, row.derivative, row.pair, dtype, loss)
 
 
 @dataclass(frozen=True, init=False)
@@ -223,10 +225,10 @@ class Network:
         return _kernels(self.activation, dtype, d if d <= NARROW and self.outputs == 1 else None, self.outputs > 1)
 
     def online_kernel(self, dtype: str, loss: str) -> Any:
-        return _online_kernel(self.activation, dtype, loss)
+        return _online_kernel(self.activation, dtype, loss, self.outputs > 1)
 
-    def window_kernels(self, dtype: str, loss: str) -> WindowKernels:
-        return _window_kernels(self.activation, dtype, loss)
+    def window_kernels(self, dtype: str, loss: str) -> online.WindowKernels:
+        return _window_kernels(self.activation, dtype, loss, self.outputs > 1)
 
     def predict(self, measure: Measure, x: ArrayLike, dtype: str = "float64") -> Array:
         """The outputs `g(x)`.

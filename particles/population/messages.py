@@ -127,7 +127,7 @@ class Update(NamedTuple):
 class OnlineRun(NamedTuple):
     """What a stretch of one-sample iterations needs: the samples, sizes (T,), the loss, the pull and what it pulls to.
 
-    x (T, d) and y (T,), or the numbers of the first iteration and of the one after the last among the samples
+    x (T, d) and y (T,) or (T, k), or the numbers of the first iteration and of the one after the last among the samples
     iterates: how many the average holds before it.
     """
 

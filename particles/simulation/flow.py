@@ -74,7 +74,7 @@ def sweeps(net: Network, method: Method, rule: Regulariser, loss: Loss) -> bool:
 
     A loss of the user's has no compiled slope, and takes an iteration at a time.
     """
-    plain = method.stepper is Euler and net.train == ("input",) and net.outputs == 1 and rule.smooth
+    plain = method.stepper is Euler and net.train == ("input",) and rule.smooth
     return plain and method.batch == 1 and loss.name in LOSSES
 
 

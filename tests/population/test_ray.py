@@ -231,21 +231,23 @@ def test_object__of_the_users_that_does_not_arrive_is_one_clear_error(what, faul
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize(("loss", "outputs"), [("squared", 1), ("logistic", 1), ("squared", 3), ("softmax", 10)])
 @pytest.mark.parametrize("T", [1, WINDOW, 2 * WINDOW + 1])
-def test_shard_sweep__is_the_sweep_step_by_step(threads, loss, T, samples):
-    data = samples(n=T, d=3, loss=loss)
-    start = mf.Gaussian(3).sample(1000, seed=1, signs="random", lazy=True)
-    make = lambda: Shard(population_spec(mf.Network("sigmoid", beta=0.5), start, "float64", True, True), threads)  # noqa: E731
-    run = OnlineRun(data.x, data.y, np.full(T, 0.3), loss, mf.L2(0.2, about="start"), 1)
-    swept, stepped, outputs, g = make(), make(), [], None
+def test_shard_sweep__is_the_sweep_step_by_step(threads, loss, outputs, T, samples):
+    data = samples(n=T, d=3, loss="logistic" if loss == "logistic" else "squared")
+    y = data.y if outputs == 1 else np.eye(outputs)[np.arange(T) % outputs]
+    start = mf.Gaussian(3).sample(1000, seed=1, signs="random", lazy=True, outputs=outputs)
+    net = mf.Network("sigmoid", beta=0.5, outputs=outputs)
+    make = lambda: Shard(population_spec(net, start, "float64", True, True), threads)  # noqa: E731
+    run = OnlineRun(data.x, y, np.full(T, 0.3), loss, mf.L2(0.2, about="start"), 1)
+    swept, stepped, found, g = make(), make(), [], None
     expected, finite = sweep_blocks(swept, run)
     sweep = ShardSweep(stepped, run)
     for _ in range(T):
-        g = float(stepped.alpha * root([sweep.sums(g)], stepped.all_blocks)[0])
-        outputs.append(g)
+        g = stepped.alpha * root([sweep.sums(g)], stepped.all_blocks)
+        found.append(g)
     assert sweep.close(g) == finite
-    assert np.array(outputs).tobytes() == expected.tobytes()
+    assert np.array(found).tobytes() == expected.tobytes()
     for mine, theirs in zip(stepped.state(), swept.state(), strict=True):
         assert mine.tobytes() == theirs.tobytes()
     swept.close(), stepped.close()

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from particles.errors import LostError
 from particles.machine import Processor, processor
+from particles.measures.measure import Array
 from particles.population.fold import fold_blocks
 from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update
 from particles.population.online import ShardSweep
@@ -63,11 +64,11 @@ class ShardActor:
         self.sweep = ShardSweep(self.shard, run)
         return self.sweep.sums(None)
 
-    def _sums(self, g: float) -> Any:
+    def _sums(self, g: Array) -> Any:
         assert self.sweep is not None
         return self.sweep.sums(g)
 
-    def _close(self, g: float) -> bool:
+    def _close(self, g: Array) -> bool:
         assert self.sweep is not None
         sweep, self.sweep = self.sweep, None
         return sweep.close(g)

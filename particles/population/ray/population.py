@@ -224,13 +224,14 @@ class RayPopulation:
 
     def sweep(self, run: OnlineRun) -> tuple[Array, bool]:
         """Iterations one by one: each waits for every shard, a round trip where threads take microseconds."""
-        outputs = np.zeros(len(run.sizes))
+        outputs = np.zeros((len(run.sizes), self.spec.net.outputs))
         parts = self._all("begin_sweep", run)
         for t in range(len(outputs)):
             if t:
-                parts = self._all("sums", float(outputs[t - 1]))
-            outputs[t] = self.alpha * root(parts, self.blocks)[0]
-        return outputs, all(self._all("close", float(outputs[-1])))
+                parts = self._all("sums", outputs[t - 1])
+            outputs[t] = self.alpha * root(parts, self.blocks)
+        finite = all(self._all("close", outputs[-1]))
+        return self.spec.net.shaped(outputs.reshape(-1)), finite
 
     def fold(self, reductions: Sequence[Reduction], drift: Drift | None) -> list[Array]:
         return combined(self._all("fold", list(reductions), drift), self.blocks)
