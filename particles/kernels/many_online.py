@@ -12,7 +12,7 @@ import numpy as np
 from particles.kernels.barrier import meet
 from particles.kernels.compile import inlined, specialise
 from particles.kernels.lanes import at, fma, fold, load, load_rows, lower, store, store_rows, upper, zero_rows, zeros
-from particles.kernels.online import SLOPES, WindowKernels, settled, tree
+from particles.kernels.online import WindowKernels, settled, tree
 from particles.kernels.output import BLOCK
 from particles.kernels.special import exp
 from particles.kernels.window import (

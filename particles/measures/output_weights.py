@@ -8,13 +8,14 @@ from particles.measures.measure import Array
 from particles.measures.quadrature import normal_quantile, unit
 from particles.measures.random_streams import ROWS, Purpose, generator, rows_of
 
-SIGNS = ("positive", "random", "symmetric", "unit", "gaussian", "joint")
+OF_SIZE_ONE = "positive", "random", "symmetric"  # of one output: s is -1 or 1
+SIGNS = (*OF_SIZE_ONE, "unit", "gaussian", "joint")
 
 
-def checked_signs(signs: str) -> str:
-    """The name of a rule for output weights, if it is one."""
-    if signs not in SIGNS:
-        raise InputError(f"`signs` must be one of {', '.join(SIGNS)}", repr(signs), nearest(str(signs), SIGNS))
+def checked_signs(signs: str, known: tuple[str, ...] = SIGNS) -> str:
+    """The name of a rule for output weights, if it is one of these."""
+    if signs not in known:
+        raise InputError(f"`signs` must be one of {', '.join(known)}", repr(signs), nearest(str(signs), known))
     return signs
 
 

@@ -26,14 +26,14 @@ def _kernels(row: Activation, dtype: str, inputs: int | None, many: bool) -> Blo
 
 @cache
 def _online_kernel(row: Activation, dtype: str, loss: str, many: bool) -> Any:
-    module = many_online if many else online
-    return module.online_kernel(row.sigma, row.derivative, row.pair, dtype, loss)
+    make = many_online.online_kernel if many else online.online_kernel
+    return make(row.sigma, row.derivative, row.pair, dtype, loss)
 
 
 @cache
 def _window_kernels(row: Activation, dtype: str, loss: str, many: bool) -> online.WindowKernels:
-    module = many_online if many else online
-    return module.window_kernels(row.sigma, row.derivative, row.pair, dtype, loss)
+    make = many_online.window_kernels if many else online.window_kernels
+    return make(row.sigma, row.derivative, row.pair, dtype, loss)
 
 
 @dataclass(frozen=True, init=False)

@@ -21,8 +21,8 @@ class Samples:
         self.net, self.batches = net, batches
         self.whole = batches.batch is None  # every step is on all training samples
         self.x, self.y = net.inputs(train.x), train.y
-        nothing = np.empty((0, self.x.shape[1])), np.empty((0, *self.y.shape[1:]))
-        self.x_test, self.y_test = (net.inputs(test.x), test.y) if test else nothing
+        self.x_test: Array = net.inputs(test.x) if test else np.empty((0, self.x.shape[1]))
+        self.y_test: Array = test.y if test else np.empty((0, *self.y.shape[1:]))
         # Of the last iteration and the last run of iterations that were asked for.
         self._last: tuple[int, Array, Array] | None = None
         self._run: tuple[tuple[int, int], Array, Array] | None = None

@@ -18,7 +18,8 @@ import numpy as np
 from particles.checks import number, numpy_settings
 from particles.data.dataset import Dataset
 from particles.errors import InputError
-from particles.measures.measure import SIGNS, Array, Measure, checked_signs
+from particles.measures.measure import Array, Measure
+from particles.measures.output_weights import OF_SIZE_ONE, checked_signs
 from particles.model.losses import Loss, loss as loss_row
 from particles.model.network import Network
 from particles.population.population import cores
@@ -161,14 +162,14 @@ def _refined(V: Variation, y: Array, loss: Loss, signs: Array, masses: Array, T:
 def shares(signs: str | Mapping[float, float] | Measure) -> tuple[Array, Array]:
     """The signs, ascending, and their shares, which sum to 1."""
     if isinstance(signs, str):
-        pairs = {1.0: 1.0} if checked_signs(signs) == "positive" else {-1.0: 0.5, 1.0: 0.5}
+        pairs = {1.0: 1.0} if checked_signs(signs, OF_SIZE_ONE) == "positive" else {-1.0: 0.5, 1.0: 0.5}
     elif isinstance(signs, Measure):
         values, of = np.unique(signs.s, return_inverse=True)
         pairs = dict(zip(values.tolist(), np.bincount(of, signs.w).tolist(), strict=True))
     elif isinstance(signs, Mapping):
         pairs = dict(signs)
     else:
-        rule = f"`signs` must be one of {', '.join(SIGNS)}, shares by sign, or a measure"
+        rule = f"`signs` must be one of {', '.join(OF_SIZE_ONE)}, shares by sign, or a measure"
         raise InputError(rule, type(signs).__name__, "Use {1.0: 0.5, -1.0: 0.5}, say.")
     ordered = sorted((number("sign", sign), number("share", share, 0.0)) for sign, share in pairs.items())
     values, masses = (np.array(column) for column in np.reshape([pair for pair in ordered if pair[1]], (-1, 2)).T)
