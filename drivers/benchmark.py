@@ -5,7 +5,7 @@ medians, and medians of ratios. Roofline: the flops of a step / the peak of a ma
 the activation and its slope applied to numbers in the L1, also measured here, on as many threads.
 
     pip install ".[peers]"
-    python drivers/benchmark.py [--quick] [--only step online gram threads costs memory] [--cases TEXT] [--out FOLDER]
+    python drivers/benchmark.py [--quick] [--only step outputs online gram threads costs memory] [--cases TEXT] [--out FOLDER]
 
 Kept are FOLDER/PROCESSOR.h5 and, of the full-batch step, a picture: one pair for each family of processors.
 """
@@ -45,6 +45,7 @@ SHAPES = [(102400, 2), (102400, 10), (51200, 50), (20480, 200), (10240, 784)]
 TYPES = "float64", "float32"
 SWEEPS = [(1000, 10, 3000), (10000, 10, 1200), (100000, 10, 120), (1000, 50, 3000)]
 GRAMS = [(1000, 2**18), (4000, 2**17)]
+MANY = 10000, 1797, 64, 10  # M, n, d and outputs: digits
 
 
 def race(contestants, rounds, patience=30.0):
@@ -78,11 +79,13 @@ def against(seconds, mine="ours"):
     return best, median(a / b for a, b in zip(seconds[best], seconds[mine], strict=False))
 
 
-def our_step(name, dtype, b, x, y, threads=None):
-    """A full-batch step of our population, as the time loop takes it."""
+def our_step(name, dtype, b, x, y, threads=None, a=None):
+    """A full-batch step of our population, as the time loop takes it; with a (M, k) of both layers, k outputs."""
     net, squared = mf.Network(name), loss("squared")
+    if a is not None:
+        net = mf.Network(name, train=("input", "output"), outputs=a.shape[1])
     M = len(b)
-    start = mf.Measure(b.astype(float), np.ones(M), np.full(M, 1 / M))
+    start = mf.Measure(b.astype(float), np.ones(M) if a is None else a.astype(float), np.full(M, 1 / M))
     population = mf.Local(threads).populate(population_spec(net, start, dtype))
     x, update = x.astype(float), None
 
@@ -180,6 +183,33 @@ def steps(quick, rounds, cases):
         rows.append((case, mine * 1e9, ratio, roof / mine, best))
         summary = f"{mine * 1e9:7.3f} ns   {ratio:5.2f} x {best:20s} {100 * roof / mine:4.0f}% of the roofline"
         print(f"  {rows[-1][0]:24s} {summary}")
+    return rows
+
+
+def outputs(quick, rounds, cases):
+    """The full-batch step of both layers with 10 outputs, beside peers and beside its share of the step with one."""
+    rows, (M, n, d, k) = [], MANY
+    for dtype, name in itertools.product(TYPES, ("sigmoid", "relu", "tanh")):
+        case = f"{dtype} {name} k={k} d={d}"
+        if not cases.search(case) or (quick and rows):
+            continue
+        random = np.random.default_rng(0)
+        b, a = random.standard_normal((M, d)).astype(dtype), random.standard_normal((M, k)).astype(dtype)
+        x, y = (random.standard_normal((n, d)) / d**0.5).astype(dtype), random.standard_normal((n, k)).astype(dtype)
+        contestants = {
+            "ours": our_step(name, dtype, b, x, y.astype(float), a=a),
+            "ours, one output": our_step(name, dtype, b, x, y[:, 0].astype(float)),
+        }
+        for chunk, kept in itertools.product((250, 500, 1000), (False, True)):
+            how = f"chunks of {chunk}{', kept' if kept else ''}"
+            contestants[f"torch, {how}"] = torch_peer.many_outputs_step(name, b, a, x, y, chunk, kept)
+            contestants[f"jax, {how}"] = jax_peer.many_outputs_step(name, b, a, x, y, chunk, kept)
+        seconds = race(contestants, rounds)
+        best, ratio = against(seconds)
+        ours, one = median(seconds["ours"]), median(seconds["ours, one output"])
+        share = ours / one / ((d + k) / (d + 1))
+        rows.append((case, ours / (M * n) * 1e9, ratio, share, best))
+        print(f"  {case:28s} {rows[-1][1]:7.3f} ns   {ratio:5.2f} x {best:28s} {share:.2f} of its share")
     return rows
 
 
@@ -374,7 +404,8 @@ def machine():
     }
 
 
-PARTS = {"step": steps, "online": online, "gram": grams, "threads": thread_gain, "costs": costs, "memory": memory}
+PARTS = {"step": steps, "outputs": outputs, "online": online, "gram": grams, "threads": thread_gain, "costs": costs}
+PARTS["memory"] = memory
 
 
 def main():
@@ -386,7 +417,7 @@ def main():
         "--cases",
         type=re.compile,
         default=re.compile(""),
-        help="of step, online and gram those in whose name this is found, such as 'float64 .* d=784'",
+        help="of step, outputs, online and gram those in whose name this is found, such as 'float64 .* d=784'",
     )
     parser.add_argument("--rounds", type=int, default=None)
     parser.add_argument("--json", action="store_true", help="print the results once more, as one line of JSON")

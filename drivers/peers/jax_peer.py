@@ -73,6 +73,43 @@ def step(name, b, x, y, chunk, keep):
     return run
 
 
+def many_outputs_step(name, b, a, x, y, chunk, keep):
+    """A full-batch step of both layers, k outputs, as a function of no arguments; `keep` the pre-activations."""
+    sigma, slope_of = ACTIVATIONS[name]
+    (M, d), (n, k) = b.shape, y.shape
+
+    def local(state, x, y):
+        chunks = state[0].reshape(-1, chunk, d), state[1].reshape(-1, chunk, k)
+
+        def forward(total, part):
+            z = part[0] @ x.T
+            return total + sigma(z).T @ part[1], (z if keep else None)
+
+        zero = jax.lax.pcast(jnp.zeros((n, k), y.dtype), "particles", to="varying")
+        total, kept = jax.lax.scan(forward, zero, chunks)
+        slope = (jax.lax.psum(total, "particles") / M - y) / n
+
+        def push(_, part):
+            part, z = part if keep else (part, part[0] @ x.T)
+            force = (part[1] @ slope.T) * slope_of(z)
+            return None, (part[0] - 0.1 * (force @ x), part[1] - 0.1 * (sigma(z) @ slope))
+
+        moved = jax.lax.scan(push, None, (chunks, kept) if keep else chunks)[1]
+        return moved[0].reshape(-1, d), moved[1].reshape(-1, k)
+
+    shared = jax.shard_map(local, mesh=MESH, in_specs=(P("particles"), P(), P()), out_specs=P("particles"))
+    compiled = jax.jit(shared, donate_argnums=0)
+    whole = [jax.device_put(jnp.asarray(part), NamedSharding(MESH, P("particles"))) for part in (b, a)]
+    state = [tuple(whole)]
+    x, y = (jax.device_put(jnp.asarray(part), NamedSharding(MESH, P())) for part in (x, y))
+
+    def run():
+        state[0] = compiled(state[0], x, y)
+        state[0][0].block_until_ready()
+
+    return run
+
+
 def online(b, x, y, rows):
     """One-sample SGD with the running average and the pull to the start, in one `lax.scan`; b by rows or columns."""
 

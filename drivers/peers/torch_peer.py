@@ -104,3 +104,34 @@ def gram(b, x, chunk, blocks):
         return total * (x @ x.T) / len(b)
 
     return run
+
+
+def many_outputs_step(name, b, a, x, y, chunk, kept):
+    """A full-batch step of both layers, k outputs, in chunks; the activations made again for the push, or `kept`.
+
+    Of sigmoid, tanh and ReLU, whose slope follows from their value.
+    """
+    b, a, x, y = (torch.from_numpy(part.copy()) for part in (b, a, x, y))
+    M, n, xt = len(b), len(x), x.T.contiguous()
+    sigma, backward = KEPT[name]
+    parts = [(b[first : first + chunk], a[first : first + chunk]) for first in range(0, M, chunk)]
+    values = [torch.empty((len(part), n), dtype=b.dtype) for part, _ in parts[: len(parts) if kept else 1]]
+    force, total = torch.empty_like(values[0]), torch.empty((n, a.shape[1]), dtype=b.dtype)
+
+    def value(j):
+        part, s = parts[j][0], values[j if kept else 0][: len(parts[j][0])]
+        return sigma(torch.mm(part, xt, out=s))
+
+    def run():
+        total.zero_()
+        for j, (_, weights) in enumerate(parts):
+            total.addmm_(value(j).T, weights)
+        slope = (total / M - y) / n
+        for j, (part, weights) in enumerate(parts):
+            s = values[j] if kept else value(j)
+            grad = torch.mm(weights, slope.T, out=force[: len(part)])
+            weights.addmm_(s, slope, alpha=-0.1)
+            backward(grad, s, grad)
+            part.addmm_(grad, x, alpha=-0.1)
+
+    return run

@@ -83,9 +83,9 @@ def _many_outputs(settled: dict[str, Any], make: Any, join: Any) -> tuple[Any, A
     names["samples_of_block"] = join(many_outputs.samples_of_block, LANES=names["LANES"], NEAR=panels.near_bytes())
     names["several"] = join(many_outputs.add_panel, LANES=names["LANES"], COUNT=names["OUTPUTS"])
     names["single"] = join(many_outputs.add_panel, LANES=names["LANES"], COUNT=1)
-    for part in (many_outputs.activate, many_outputs.activate_and_keep, many_outputs.weigh_tile):
+    tile = many_outputs.activate, many_outputs.activate_and_keep
+    for part in (*tile, many_outputs.weigh_tile, many_outputs.weigh_tile_too, many_outputs.weigh_kept_tile):
         names[part.__name__] = join(part, **names)
-    names["value_tile"] = join(many_outputs.value_tile, **names)
     return join(many_outputs.many_sums, **names), make(many_outputs.many_velocities, **names)
 
 

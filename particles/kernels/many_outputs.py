@@ -96,12 +96,8 @@ def many_sums(b, first, d, c, x, tiles, keep, values, kept, place, total, begin)
             total[begin + start * k + j] = fold(load(sums, j * LANES))
 
 
-def weigh_tile(z, begin, c, m, kept, place, keep):
-    """z_i = c_i sigma'(z_i) of one tile at m samples, or c_i times what was kept."""
-    if keep:
-        for i in range(0, m * LANES, LANES):
-            store(z, begin + i, load(c, begin + i) * load(kept, place + i))
-        return
+def weigh_tile(z, begin, c, m):
+    """z_i = c_i sigma'(z_i) of one tile at m samples."""
     for i in range(begin, begin + (m - 1) * LANES, 2 * LANES):
         both = derivative(join(load(z, i), load(z, i + LANES)))
         store(z, i, load(c, i) * lower(both))
@@ -111,12 +107,29 @@ def weigh_tile(z, begin, c, m, kept, place, keep):
         store(z, i, load(c, i) * derivative(load(z, i)))
 
 
-def value_tile(z, begin, out, m, kept, place, keep):
-    """out_i = sigma(z_i) of one tile at m samples, or what was kept."""
+def weigh_tile_too(z, begin, c, m, out):
+    """The same, and out_i = sigma(z_i): together, since the two have arithmetic in common."""
+    for i in range(begin, begin + (m - 1) * LANES, 2 * LANES):
+        v = join(load(z, i), load(z, i + LANES))
+        value, slope = sigma(v), derivative(v)
+        store(out, i, lower(value))
+        store(out, i + LANES, upper(value))
+        store(z, i, load(c, i) * lower(slope))
+        store(z, i + LANES, load(c, i + LANES) * upper(slope))
+    if m % 2:
+        i = begin + (m - 1) * LANES
+        v = load(z, i)
+        store(out, i, sigma(v))
+        store(z, i, load(c, i) * derivative(v))
+
+
+def weigh_kept_tile(z, begin, c, m, kept, place, out, with_output, beyond):
+    """The same from what was kept: sigma' from `place` on, sigma `beyond`."""
     for i in range(0, m * LANES, LANES):
-        store(out, begin + i, load(kept, place + i) if keep else load(z, begin + i))
-    if not keep:
-        activate(out, begin, m)
+        store(z, begin + i, load(c, begin + i) * load(kept, place + i))
+    if with_output:
+        for i in range(0, m * LANES, LANES):
+            store(out, begin + i, load(kept, place + beyond + i))
 
 
 def many_velocities(b, s, d, x, slope, scale, with_output, last_tiles, first, last, keep, values, kept, v,
@@ -145,10 +158,13 @@ def many_velocities(b, s, d, x, slope, scale, with_output, last_tiles, first, la
                     product(m, z, 0, apart, b, tile, d * LANES, x, start * d, d, 1, d, True)
                 product(m, c, 0, apart, a, t * k * LANES, k * LANES, slope, start * k, k, 1, k, True)
                 for u in range(TILES):
-                    place = kept_of + ((t + u) * n + start) * LANES
-                    if with_output:
-                        value_tile(z, u * apart, values_here, m, kept, place + BLOCK * n, block < keep)
-                    weigh_tile(z, u * apart, c, m, kept, place, block < keep)
+                    if block < keep:
+                        place = kept_of + ((t + u) * n + start) * LANES
+                        weigh_kept_tile(z, u * apart, c, m, kept, place, values_here, with_output, BLOCK * n)
+                    elif with_output:
+                        weigh_tile_too(z, u * apart, c, m, values_here)
+                    else:
+                        weigh_tile(z, u * apart, c, m)
                 product(d, v, to, d * LANES, z, 0, apart, x, start * d, 1, d, m, start == 0)
                 if with_output:
                     out = o + t * k * LANES
