@@ -20,7 +20,7 @@ LAYERS = ("input", "output")
 
 
 @cache
-def _kernels(row: Activation, dtype: str, inputs: int | None, many: bool) -> BlockKernels:
+def _kernels(row: Activation, dtype: str, inputs: int | None, many: bool = False) -> BlockKernels:
     return block_kernels(row.sigma, row.derivative, dtype, inputs, many=many)
 
 
