@@ -39,6 +39,11 @@ def checked_outputs(outputs: int, signs: str, dim: int) -> int:
     return outputs
 
 
+def own_coordinates(signs: str, outputs: int) -> bool:
+    """Whether a quadrature of the output weights needs coordinates of its own; one output's signs are both taken."""
+    return signs in ("unit", "gaussian") or (outputs > 1 and signs in ("random", "symmetric"))
+
+
 def split(points: Array, outputs: int) -> tuple[Array, Array]:
     """b and s of points of a joint law, whose first coordinates are the output weights."""
     return points[:, outputs:], shaped(points[:, :outputs])
