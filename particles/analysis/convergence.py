@@ -55,7 +55,7 @@ def distance(one: "xarray.Dataset", other: "xarray.Dataset") -> Array:
     a, b = one["prediction"].values, other["prediction"].values
     if a.shape != b.shape or not np.array_equal(one["time"].values, other["time"].values):
         raise InputError(
-            "runs to compare need the same samples, outputs and recorded times", f"{a.shape} and {b.shape}", "Record alike."
+            "runs to compare need the same samples and recorded times", f"{a.shape} and {b.shape}", "Record alike."
         )
     return rms(a - b)
 
