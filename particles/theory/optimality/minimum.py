@@ -1,4 +1,4 @@
-"""The smallest value of the first variation V (3.4) over a ball and some signs: from above by descent from many starts,
+"""The smallest value of the first variation V (3.4), of k outputs its envelope, over a ball and some signs: from above by descent from many starts,
 and, with few inputs, from below by boxes on which V cannot fall further than its slope and curvature allow.
 
 V is not convex in the position, so descent alone proves nothing; the boxes do.
@@ -12,7 +12,7 @@ from particles.measures.laws import Ball, Sphere
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose, generator
 from particles.model.regularisers import NONE
-from particles.theory.optimality.potential import Variation
+from particles.theory.optimality.envelope import Potential
 
 _ROUNDS = 300  # of descent from every start
 _POLISH = 2000  # and more of them for the lowest few
@@ -29,7 +29,7 @@ _LENGTHS = 0.5 ** np.arange(40)
 class Least(NamedTuple):
     """The smallest V that was met, where, and what speaks for it.
 
-    value at position b (d,) with sign s. starts: how many there were; reached: how many ended there. unseen: the chance
+    value at position b (d,) with sign s, of k outputs a length. starts: how many there were; reached: how many ended there. unseen: the chance
     that a further random start ends in a minimum not met yet, w(w+1)/(N(N-1)) for w different ones after N random
     starts (the Bayes estimate of Boender and Rinnooy Kan, 1987). ends: where all starts ended, (k, d), (k,), (k,).
 
@@ -46,7 +46,7 @@ class Least(NamedTuple):
     ends: tuple[Array, Array, Array]
 
 
-def least(V: Variation, radius: float, signs: Array, starts: int, seed: int, also: tuple[Array, Array]) -> Least:
+def least(V: Potential, radius: float, signs: Array, starts: int, seed: int, also: tuple[Array, Array]) -> Least:
     """The smallest V over |b| <= radius and the signs, from `starts` random starts a sign and those of `also` (b, s).
 
     The random starts are a third uniform in the ball, a third on its sphere, and a third of lengths spread evenly over
@@ -80,7 +80,7 @@ def _random_starts(x: Array, radius: float, count: int, seed: int) -> Array:
     return np.asarray(np.where((kind == 0)[:, None], inside, on * np.where(kind == 1, 1.0, lengths)[:, None]))
 
 
-def descend(V: Variation, b: Array, s: Array, radius: float, rounds: int) -> tuple[Array, Array]:
+def descend(V: Potential, b: Array, s: Array, radius: float, rounds: int) -> tuple[Array, Array]:
     """Projected gradient descent on V from b (k, d) with signs s (k,), all at once: the ends and V there.
 
     Steps are Barzilai and Borwein's, made shorter until V falls by a share of what they promise. The L1 pull enters by
@@ -120,7 +120,7 @@ def project(b: Array, radius: float) -> Array:
     return np.asarray(np.where(size > radius, b * (radius / np.maximum(size, radius)), b))
 
 
-def _past_kinks(V: Variation, b: Array, s: float, value: float, radius: float) -> tuple[Array, float]:
+def _past_kinks(V: Potential, b: Array, s: float, value: float, radius: float) -> tuple[Array, float]:
     """Descent where V has kinks: along the shortest mean of the gradients around (Burke, Lewis and Overton, 2005)."""
     random, d = np.random.default_rng(0), len(b)
     for near in _KINKED:
