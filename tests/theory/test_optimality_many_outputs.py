@@ -9,7 +9,8 @@ from support.naive import LABELLED, LOSS, SIGMA
 
 import particles as mf
 from particles.model.regularisers import L1, L2, NONE
-from particles.theory.optimality.boxes import floor
+from particles.theory.optimality import boxes as branching
+from particles.theory.optimality.boxes import floor, limits
 from particles.theory.optimality.certificates import gap, objective
 from particles.theory.optimality.convex_program import convex_optimum
 from particles.theory.optimality.envelope import Envelope
@@ -193,6 +194,21 @@ def test_floor__holds_near_the_tip_of_an_envelope():
     below = floor(U, 1e-3, np.array([1.0]), 1e-12, 3000)  # tanh is 0 at b = 0, in the middle of the ball
     least = U.value(np.array([[1e-3], [-1e-3]]), np.ones(2)).min()
     assert below.value <= least and below.value == pytest.approx(least, rel=1e-6)
+
+
+@pytest.mark.parametrize("half", [0.3, 0.03, 0.003])
+def test_boxes__have_floors_where_the_field_turns(half):
+    """The field is short and lies along its weak direction: within a box it turns to the strong one and grows."""
+    net, x = mf.Network("tanh", outputs=2), np.array([[1.0, 0.0], [0.0, 0.1]])
+    U = Envelope(net, x, np.eye(2), NONE, 1.0, 1)  # F = (tanh(b_1), tanh(b_2 / 10))
+    centres = np.array([[0.0, 10.0 * t] for t in (1e-6, 1e-4, 1e-3, 1e-2, 0.1)])
+    count = len(centres)
+    parts = branching._Boxes(centres, np.full(count, half), np.ones(count), np.full(count, -np.inf))
+    _, low = branching._bounded(U, limits(U, RADIUS), parts, centres, RADIUS)
+    axis = np.linspace(-half, half, 41)
+    inside = np.array(list(itertools.product(axis, repeat=2)))
+    for centre, least in zip(centres, low, strict=True):
+        assert least <= U.value(centre + inside, np.ones(len(inside))).min()
 
 
 @pytest.mark.parametrize("loss", LOSSES)
