@@ -121,12 +121,13 @@ def compare(
     Raises
     ------
     InputError
-        For runs on other samples, outputs or times, for a count that lacks a seed that another has, and where there is no limit.
+        For runs on other samples, outputs or times, for a count that lacks a seed that another has, and where there is
+        no limit.
 
     Notes
     -----
-    The distance is the root mean square over samples, and outputs, of :math:`g_M - g_\infty`; the exponent is fitted to its largest
-    value over time.
+    The distance is the root mean square over samples, and outputs, of :math:`g_M - g_\infty`; the exponent is fitted to
+    its largest value over time.
 
     References
     ----------

@@ -305,7 +305,7 @@ REFUSED = {
     "labels": (lambda: gap(NET, MEASURE, DATA, "logistic", radius=RADIUS), "labels must be -1 or 1"),
     "lengths": (lambda: gap(NET, MEASURE, DATA, radius=RADIUS, signs=(0.5,)), "signs must be among"),
     "one output": (lambda: first_variation(mf.Network("tanh"), MEASURE, DATA), "as many targets a sample"),
-    "joint loss of one": (lambda: frank_wolfe(mf.Network("tanh"), SCALAR, "softmax", radius=RADIUS), "one output a class"),
+    "one class": (lambda: frank_wolfe(mf.Network("tanh"), SCALAR, "softmax", radius=RADIUS), "one output a class"),
     "atoms": (lambda: convex_optimum(NET, (MEASURE.b, np.ones(9)), DATA), "as many output weights"),
     "objective": (lambda: objective(NET, MEASURE, SCALAR), "as many targets a sample"),
     "points": (lambda: first_variation(NET, MEASURE, DATA).value(MEASURE.b, np.ones(9)), r"output weights \(m, 3\)"),

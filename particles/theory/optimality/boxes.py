@@ -5,9 +5,11 @@ On the part of a box that lies in the ball, with p the projection of its centre 
     V(b) >= data(p) - G r + (the least pull in the box)                      G >= sup |grad data|
     V(b) >= V(p) - |grad V(p) without its outward part| r - H r^2 / 2        H >= sup |second derivative of data|
 
-where data is V without its regulariser, which is convex. Of k outputs V is the envelope, data = -|D| with D in R^k, and
-the second derivative is at most H + G^2 / |D(p)|: |D + J e| <= |D| + D.J e / |D| + |J e|^2 / (2 |D|). Around a smooth minimum the first would need r of the size of
+where data is V without its regulariser, which is convex. Around a smooth minimum the first would need r of the size of
 the error, the second only of its root; where sigma has kinks there is only the first, and it is enough at a sharp tip.
+
+Of k outputs V is the envelope, data = -|D| with D in R^k, and H + G^2 / |D(p)| takes the place of H, since
+|D + J e| <= |D| + D.J e / |D| + |J e|^2 / (2 |D|).
 """
 
 import itertools
@@ -49,7 +51,7 @@ class Limits(NamedTuple):
 def limits(V: Potential, radius: float, sign: float = 1.0) -> Limits:
     """How steep and how bent V's data part is where |b| <= radius, for signs up to `sign`.
 
-    With c_i = |slope_i|, a norm of k outputs, K1 >= |sigma'| and K2 >= |sigma''|: |sum_i c_i sigma' x_i| is at most K1 times sum_i c_i |x_i|
+    With c_i = |slope_i|, K1 >= |sigma'| and K2 >= |sigma''|: |sum_i c_i sigma' x_i| is at most K1 times sum_i c_i |x_i|
     and times sqrt(sum_i c_i |S|), S = sum_i c_i x_i x_i^T; the second derivative is at most K2 |S|.
     """
     row, c, k = V.net.activation, sign * np.abs(sizes(V.slope)), V.net.outputs

@@ -170,17 +170,23 @@ def gap(
     measure = checked_measure(measure, V.x.shape[1], net.outputs)
     held = measure.w > 0
     b, s, w = measure.b[held], measure.s[held], measure.w[held]
-    size, U = sizes(s), least_over_weights(V)
-    ends = checked_signs(np.unique(size) if signs is None else signs, net.outputs)
-    if (net.outputs == 1 and size.min() < ends[0]) or size.max() > ends[-1] * (1.0 if net.outputs == 1 else 1.0 + _SIZE):
-        got = f"{size.min():g} to {size.max():g} for signs {ends[0]:g} to {ends[-1]:g}"
-        raise InputError("the particles' signs must be among `signs`", got, "Leave `signs` out.")
+    U, ends = least_over_weights(V), _ends(s, signs)
     R = checked_radius(U, radius, ends, float(np.linalg.norm(b, axis=1).max()))
     mean, lowest = float(w @ V.value(b, s)), least(U, R, ends, starts, seed, (b, begun(s, ends)))
     lowest, bound, used = _floored(U, R, ends, mean, lowest, boxes)
     L, sure = objective(net, measure, data, loss, regulariser), (lowest.starts, lowest.reached, lowest.unseen)
     sign = lowest.s if net.outputs == 1 else weights(U, lowest.b[None], np.array([lowest.s]))[0]
     return Certificate(L, mean - lowest.value, mean, lowest.value, lowest.b, sign, R, *sure, bound, used)
+
+
+def _ends(s: Array, signs: Sequence[float] | None) -> Array:
+    """The ends of the given signs, or of those of the particles, which must be among them."""
+    many, size = s.ndim > 1, sizes(s)
+    ends = checked_signs(np.unique(size) if signs is None else signs, many)
+    if (not many and size.min() < ends[0]) or size.max() > ends[-1] * (1.0 + many * _SIZE):  # lengths have rounding
+        got = f"{size.min():g} to {size.max():g} for signs {ends[0]:g} to {ends[-1]:g}"
+        raise InputError("the particles' signs must be among `signs`", got, "Leave `signs` out.")
+    return ends
 
 
 def _floored(
@@ -250,13 +256,13 @@ def objective(
     return fit + float(measure.w @ pull(regulariser, net.scale(measure) ** 2, measure.b))
 
 
-def checked_signs(signs: Sequence[float] | Array, outputs: int = 1) -> Array:
+def checked_signs(signs: Sequence[float] | Array, many: bool) -> Array:
     """The smallest and the largest of the signs, or the one there is; of several outputs the largest length alone."""
     distinct = np.unique(real_array("`signs`", signs, finite=False))
     if not len(distinct) or not np.isfinite(distinct).all():
         raise InputError("`signs` must be finite numbers, at least one", repr(signs), "Use (1, -1).")
-    if outputs > 1:
-        return np.abs(distinct).max(keepdims=True)
+    if many:
+        return np.array([np.abs(distinct).max()])
     return distinct[[0, -1]] if len(distinct) > 1 else distinct
 
 

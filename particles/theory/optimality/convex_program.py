@@ -82,8 +82,8 @@ class Program(NamedTuple):
         """Of F: (k, k)."""
         n, slope = len(self.y), len(self.y) * self.slope(w)
         if self.loss.joint:  # a (q, q) block a sample
-            blocks = self.loss.bend(slope, self.y) / n
-            return np.asarray(self.columns.T @ (blocks @ self.columns.reshape(*self.y.shape, -1)).reshape(n * self.y.shape[1], -1))
+            bent = (self.loss.bend(slope, self.y) / n) @ self.columns.reshape(*self.y.shape, -1)
+            return np.asarray(self.columns.T @ bent.reshape(self.columns.shape))
         return np.asarray((self.columns.T * (self.loss.bend(slope) / n).reshape(-1)) @ self.columns)
 
 
@@ -104,7 +104,8 @@ def convex_optimum(
     net
         The network.
     atoms
-        A measure, or positions (k, d) and signs (k,), of several outputs output weights (k, outputs); their own weights play no part.
+        A measure, or positions (k, d) and signs (k,), of several outputs output weights (k, outputs); their own weights
+        play no part.
     data
         The training samples.
     loss

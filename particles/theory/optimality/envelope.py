@@ -62,7 +62,7 @@ def sizes(s: Array) -> Array:
 
 
 def begun(s: Array, ends: Array) -> Array:
-    """Those of starts at particles with output weights s: their own signs, or the largest length, as U is least there."""
+    """Those of starts at particles with output weights s: their own signs, or the largest length, where U is least."""
     return s if s.ndim == 1 else np.full(len(s), ends[-1])
 
 

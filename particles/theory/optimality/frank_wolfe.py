@@ -97,7 +97,7 @@ def frank_wolfe(
     """
     scale, tolerance = checked_program(net, data, loss, regulariser, alpha), number("tolerance", tolerance, above=0.0)
     starts, rounds, seed = whole("starts", starts, 1), whole("rounds", rounds, 1), checked_seed(seed)
-    ends, x, row = checked_signs(signs, net.outputs), net.inputs(data.x), loss_row(loss)
+    ends, x, row = checked_signs(signs, net.outputs > 1), net.inputs(data.x), loss_row(loss)
     s = ends if net.outputs == 1 else np.zeros((1, net.outputs))
     measure = Measure(np.zeros((len(s), x.shape[1])), s, np.full(len(s), 1.0 / len(s)))
     for round_ in range(1, rounds + 1):

@@ -1,7 +1,8 @@
-"""The smallest value of the first variation V (3.4), of k outputs its envelope, over a ball and some signs: from above by descent from many starts,
+"""The smallest value of the first variation V (3.4) over a ball and some signs: from above by descent from many starts,
 and, with few inputs, from below by boxes on which V cannot fall further than its slope and curvature allow.
 
-V is not convex in the position, so descent alone proves nothing; the boxes do.
+Of k outputs its envelope takes the place of V, and lengths of output weights that of signs. V is not convex in
+the position, so descent alone proves nothing; the boxes do.
 """
 
 from typing import NamedTuple
@@ -29,7 +30,7 @@ _LENGTHS = 0.5 ** np.arange(40)
 class Least(NamedTuple):
     """The smallest V that was met, where, and what speaks for it.
 
-    value at position b (d,) with sign s, of k outputs a length. starts: how many there were; reached: how many ended there. unseen: the chance
+    value at position b (d,) with sign s. starts: how many there were; reached: how many ended there. unseen: the chance
     that a further random start ends in a minimum not met yet, w(w+1)/(N(N-1)) for w different ones after N random
     starts (the Bayes estimate of Boender and Rinnooy Kan, 1987). ends: where all starts ended, (k, d), (k,), (k,).
 

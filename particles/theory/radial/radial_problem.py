@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 from particles.checks import real_array
 from particles.errors import DivergedError, InputError
 from particles.measures.laws import Atoms, Law, Sphere
-from particles.measures.measure import Array, Measure, checked_measure, checked_signs
+from particles.measures.measure import Array, Measure, checked_measure
+from particles.measures.output_weights import checked_signs
 from particles.measures.quadrature import legendre
 from particles.theory.radial.isotropic_data import IsotropicData, Lengths
 from particles.theory.radial.profile import Profile

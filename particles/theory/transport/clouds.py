@@ -1,7 +1,7 @@
 """Two measures as weighted points of one Euclidean space, so that they can be compared: what a particle's place is.
 
-The particles of a network of k outputs are pairs (s, b), so its measure lives on R^d x R^k (section 3.4). What a distance
-between two of them should make of s is the user's choice, `signs`:
+The particles of a network of k outputs are pairs (s, b), so its measure lives on R^d x R^k (section 3.4). What a
+distance between two of them should make of s is the user's choice, `signs`:
 
     "joint"    the law of (b, s) in R^(d+k): |(b, s) - (b', s')|^2 = |b - b'|^2 + |s - s'|^2, a flip of a sign costs 2
     "ignored"  the law of b alone
