@@ -18,6 +18,14 @@ def checked_signs(signs: str) -> str:
     return signs
 
 
+def checked_fixed_signs(signs: str) -> str:
+    """The name of a rule that gives the signs 1 and -1 of one output, in shares that are known."""
+    if checked_signs(signs) not in SIGNS[:3]:
+        rule = f"`signs` must be one of {', '.join(SIGNS[:3])} here, where one output has the signs 1 and -1"
+        raise InputError(rule, repr(signs), 'Use "random".')
+    return signs
+
+
 def checked_count(count: int, signs: str) -> int:
     """The number of particles, if it can be drawn with these signs."""
     count = whole("count", count, 1, remedy="Ask for at least one particle.")

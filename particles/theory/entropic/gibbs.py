@@ -19,7 +19,7 @@ from particles.checks import number, numpy_settings
 from particles.data.dataset import Dataset
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure
-from particles.measures.output_weights import SIGNS, checked_signs
+from particles.measures.output_weights import SIGNS, checked_fixed_signs
 from particles.model.losses import Loss, loss as loss_row
 from particles.model.network import Network
 from particles.population.population import cores
@@ -163,10 +163,7 @@ def _refined(V: Variation, y: Array, loss: Loss, signs: Array, masses: Array, T:
 def shares(signs: str | Mapping[float, float] | Measure) -> tuple[Array, Array]:
     """The signs, ascending, and their shares, which sum to 1."""
     if isinstance(signs, str):
-        if checked_signs(signs) in ("gaussian", "joint"):
-            rule = "the free energy has finitely many signs, each with a density of its own"
-            raise InputError(rule, f"signs={signs!r}", 'Use "random", or shares by sign.')
-        pairs = {1.0: 1.0} if signs == "positive" else {-1.0: 0.5, 1.0: 0.5}
+        pairs = {1.0: 1.0} if checked_fixed_signs(signs) == "positive" else {-1.0: 0.5, 1.0: 0.5}
     elif isinstance(signs, Measure):
         one_output("the free energy", width("s", signs.s))
         values, of = np.unique(signs.s, return_inverse=True)
@@ -174,7 +171,7 @@ def shares(signs: str | Mapping[float, float] | Measure) -> tuple[Array, Array]:
     elif isinstance(signs, Mapping):
         pairs = dict(signs)
     else:
-        rule = f"`signs` must be one of {', '.join(SIGNS)}, shares by sign, or a measure"
+        rule = f"`signs` must be one of {', '.join(SIGNS[:3])}, shares by sign, or a measure"
         raise InputError(rule, type(signs).__name__, "Use {1.0: 0.5, -1.0: 0.5}, say.")
     ordered = sorted((number("sign", sign), number("share", share, 0.0)) for sign, share in pairs.items())
     values, masses = (np.array(column) for column in np.reshape([pair for pair in ordered if pair[1]], (-1, 2)).T)

@@ -57,7 +57,7 @@ def radial_flow(
     tolerance
         The error of predictions to reach; 1e-6 by default.
     signs
-        As in `law.quadrature`, for a law.
+        "positive", "random" or "symmetric", as in `law.quadrature`, for a law.
     kinks
         Where sigma or its slope jumps, other than at 0.
     most
