@@ -155,6 +155,14 @@ def mean_field(
     >>> limit = mf.mean_field(net, law, data, mf.RungeKutta(0.5), steps=4, tolerance=1e-6)
     >>> limit.nodes, bool(limit.error.max() < 1e-6)
     ((1024, 4096, 16384), True)
+
+    Of two classes with an output each, whose output weights are one of the law's random directions:
+
+    >>> labels = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], ["cat", "dog"])
+    >>> net, options = mf.Network("tanh", outputs=2), {"steps": 4, "loss": "softmax", "signs": "unit"}
+    >>> limit = mf.mean_field(net, law, labels, mf.GradientDescent(0.5), tolerance=0.01, **options)
+    >>> limit.run.dataset["prediction"].dims, bool(limit.error.max() < 0.01)
+    (('time', 'sample', 'output'), True)
     """
     record = entries(record)
     goal = number("tolerance", tolerance, above=0.0, remedy="Use 1e-6, say.")

@@ -163,6 +163,14 @@ def gap(
     >>> certificate = mf.theory.certificates.gap(net, law.sample(64, seed=0), data, radius=4.0)
     >>> bool(certificate.gap > 0.0), bool(certificate.gap <= certificate.proven)
     (True, True)
+
+    Of two outputs the best place for a particle comes with its output weights:
+
+    >>> net, start = mf.Network("tanh", outputs=2), law.sample(64, seed=0, signs="unit", outputs=2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], ["cat", "dog"])
+    >>> certificate = mf.theory.certificates.gap(net, start, data, "softmax", radius=4.0)
+    >>> certificate.s.shape, bool(certificate.gap <= certificate.proven)
+    ((2,), True)
     """
     starts, seed = whole("starts", starts, 1, remedy="Use 64, say."), checked_seed(seed)
     boxes = whole("boxes", boxes, 0, remedy="Use 0 for no floor.")
