@@ -88,10 +88,20 @@ def check(net: Network, law: Law, method: Method, signs: str, options: dict[str,
             )
 
 
+def _check_dim(law: Law, signs: str, outputs: int, inputs: int) -> None:
+    """InputError for a law that is not on the space of the particles, or on that of (s, b)."""
+    if signs != "joint":
+        check_dim(law.dim, inputs)
+    elif law.dim != outputs + inputs:
+        rule = '`signs="joint"` needs a law on R^(outputs + inputs), a bias counted in'
+        got = f"dim={law.dim} for {outputs} outputs and {inputs} inputs"
+        raise InputError(rule, got, f"Use a law with dim={outputs + inputs}.")
+
+
 def rule_of(net: Network, law: Law, data: Dataset | Stream, nodes: int, signs: str, replicate: int | None) -> Measure:
     """The law as at least `nodes` atoms; of another rule for each `replicate`."""
     x = net.inputs((data.holdout() if isinstance(data, Stream) else data).x)
-    check_dim(law.dim - (net.outputs if signs == "joint" else 0), x.shape[1])
+    _check_dim(law, signs, net.outputs, x.shape[1])
     tensor = law.dim <= quadrature.TENSOR_DIM and not own_coordinates(signs, net.outputs)
     if isinstance(law, Gaussian) and tensor:
         places = [0.5] * law.dim

@@ -68,6 +68,11 @@ def test_gaussian_output_weights__of_one_output_have_a_limit(data):
     assert (np.abs(apart).max(axis=1) <= found.error + 1e-14).all()
 
 
+def test_a_joint_law__is_one_on_outputs_and_inputs(data):
+    with pytest.raises(mf.InputError, match=r"got dim=2 for 3 outputs and 2 inputs\. Use a law with dim=5"):
+        mf.mean_field(NET, LAW, data, DESCENT, steps=1, signs="joint")
+
+
 def test_softmax__has_a_limit(classes):
     net = mf.Network("tanh", outputs=3)
     found = mf.mean_field(net, LAW, classes, DESCENT, steps=4, loss="softmax", signs="unit", tolerance=2e-3)
