@@ -1,5 +1,6 @@
 """Finite networks beside their limit: distances of predictions, and the exponent in M beside the theory's -1/2."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,13 +51,18 @@ class Exponent(NamedTuple):
 
 
 def distance(one: "xarray.Dataset", other: "xarray.Dataset") -> Array:
-    """Root mean square over samples of the difference of predictions, at every recorded time: (T,)."""
+    """Root mean square over samples and outputs of the difference of predictions, at every recorded time: (T,)."""
     a, b = one["prediction"].values, other["prediction"].values
     if a.shape != b.shape or not np.array_equal(one["time"].values, other["time"].values):
         raise InputError(
             "runs to compare need the same samples and recorded times", f"{a.shape} and {b.shape}", "Record alike."
         )
-    return np.asarray(np.sqrt(np.mean((a - b) ** 2, axis=1)))
+    return rms(a - b)
+
+
+def rms(apart: Array) -> Array:
+    """The root mean square over all but the first axis, time: (T, n) or (T, n, k) -> (T,)."""
+    return np.asarray(np.sqrt(np.mean(apart.reshape(len(apart), math.prod(apart.shape[1:])) ** 2, axis=1)))
 
 
 def fit_exponent(counts: Sequence[float], distances: Array) -> Exponent:
@@ -115,12 +121,13 @@ def compare(
     Raises
     ------
     InputError
-        For runs on other samples or times, for a count that lacks a seed that another has, and where there is no limit.
+        For runs on other samples, outputs or times, for a count that lacks a seed that another has, and where there is
+        no limit.
 
     Notes
     -----
-    The distance is the root mean square over samples of :math:`g_M - g_\infty`; the exponent is fitted to its largest
-    value over time.
+    The distance is the root mean square over samples, and outputs, of :math:`g_M - g_\infty`; the exponent is fitted to
+    its largest value over time.
 
     References
     ----------

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from particles.analysis.convergence import rms
 from particles.checks import whole
 from particles.data.dataset import Dataset, Stream
 from particles.errors import InputError
@@ -58,13 +59,14 @@ def coupled(
         Sizes M of the networks, which are nested.
     limit
         The measure that stands for the limit at the start: `law.quadrature(nodes, signs)`, or for a noisy method, whose
-        noise no quadrature integrates, `law.sample(N, another_seed, signs)` with N far above the counts.
+        noise no quadrature integrates, `law.sample(N, another_seed, signs)` with N far above the counts; for several
+        outputs with `outputs`.
     steps
         Iterations.
     seed
         Of the particles, the noise and the samples.
     signs
-        "positive" or "random".
+        As in `law.sample`, but not "symmetric", whose sizes do not nest.
     record_every
         As in `mf.simulate`.
     **settings
@@ -90,8 +92,8 @@ def coupled(
 
     .. math:: \left( \frac{1}{M} \sum_r |b_r - b_r^\infty|^2 \right)^{1/2}, \quad \max_r |b_r - b_r^\infty|
 
-    are `twin_distance` and `twin_distance_max`; `prediction_distance` is the root mean square over the samples of the
-    difference of predictions.
+    are `twin_distance` and `twin_distance_max`; `prediction_distance` is the root mean square over the samples, and
+    outputs, of the difference of predictions. Output weights do not move: a twin has its particle's.
 
     References
     ----------
@@ -111,10 +113,11 @@ def coupled(
         got = f"beta={net.beta:g}, train={net.train}, {counts}"
         raise InputError("twins need beta = 1, input weights that train alone, and `counts`", got, "")
     if signs == "symmetric":
-        raise InputError('`signs` must be "positive" or "random" for networks that nest', signs, "")
+        rule = '`signs` must not be "symmetric" for networks that nest'
+        raise InputError(rule, signs, 'Use "positive" or "random", say.')
     smooth = _smooth(method, data)
-    start = law.sample(sizes[-1], checked_seed(seed), signs)
-    limit = checked_measure(limit, start.b.shape[1])
+    start = law.sample(sizes[-1], checked_seed(seed), signs, outputs=net.outputs)
+    limit = checked_measure(limit, start.b.shape[1], net.outputs)
     twins = Measure(
         np.concatenate([start.b, limit.b]),
         np.concatenate([start.s, limit.s]),
@@ -129,7 +132,7 @@ def coupled(
         away = np.sum((here["position"].values - there["position"].values[:, :count]) ** 2, axis=2)
         apart.append(np.sqrt(away.mean(axis=1)))
         farthest.append(np.sqrt(away.max(axis=1)))
-        outputs.append(np.sqrt(np.mean((here["prediction"].values - there["prediction"].values) ** 2, axis=1)))
+        outputs.append(rms(here["prediction"].values - there["prediction"].values))
     return _dataset(sizes, there, apart, farthest, outputs)
 
 

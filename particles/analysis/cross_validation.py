@@ -45,8 +45,10 @@ class Training:
     def held_out_loss(self, model: Model, train: Dataset, held: Dataset, seed: int) -> float:
         """The loss on `held` after the last step, inf if the run diverged: scaled by the training part alone."""
         inside = train.scaled("standard")
-        start = Gaussian(train.x.shape[1] + 1, std=self.std).sample(model.neurons, seed, signs="random")
-        net = Network(model.activation, beta=self.beta, bias=True)
+        start = Gaussian(train.x.shape[1] + 1, std=self.std).sample(
+            model.neurons, seed, signs="random", outputs=train.outputs
+        )
+        net = Network(model.activation, beta=self.beta, bias=True, outputs=train.outputs)
         try:
             run = simulate(
                 net,

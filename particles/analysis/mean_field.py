@@ -21,7 +21,7 @@ from particles.methods.base import Method
 from particles.model.network import Network
 from particles.simulation.record import DEFAULT_RECORD, Entry, entries
 from particles.storage.run import Run
-from particles.theory.tangent.refinement import Level, exact, following, out_of_reach, reachable
+from particles.theory.tangent.refinement import Level, following, out_of_reach, reachable
 
 _FIRST = 2**10  # nodes of the first level, of all its rules together
 NORMS = ("max", "rms")
@@ -35,14 +35,15 @@ class MeanField(NamedTuple):
     run
         The run.
     error : (T,)
-        At every recorded time the largest error of a prediction over the samples, with 95% confidence at each time.
+        At every recorded time the largest error of a prediction over the samples, and outputs, with 95% confidence at
+        each time.
     nodes
         How many nodes were tried, all rules of a level together; the last are those of `run`.
     errors
         What each level stated, the largest over time, in the norm that `mf.mean_field` was given; the last is that of
         `run`.
     rms : (T,)
-        As `error`, for the root mean square over the samples.
+        As `error`, for the root mean square over the samples, and outputs.
     """
 
     run: Run
@@ -108,9 +109,11 @@ def mean_field(
     tolerance
         The error to reach at every recorded time, 1e-6 by default.
     norm
-        Which error: "max" or "rms" over the samples of the training and the test set. Both are stated.
+        Which error: "max" or "rms" over the samples of the training and the test set, and over the outputs where there
+        are several. Both are stated.
     signs
-        As in `law.quadrature`.
+        As in `law.quadrature`. Output weights of "unit" and "gaussian", and those of several outputs other than
+        "positive" and "joint", are further dimensions of the rules, which are then Sobol points.
     record
         Observables, as in `mf.simulate`.
     test
@@ -143,7 +146,7 @@ def mean_field(
 
     References
     ----------
-    Section 3.4: `g_mu(x) = E_{b~mu}[sigma(b.x)]` and the flow of `mu`.
+    Section 3.4: `g_mu(x) = E_{b~mu}[sigma(b.x)]`, of k outputs `E_{(a, b)~mu}[a sigma(b.x)]`, and the flow of `mu`.
 
     Examples
     --------
@@ -152,6 +155,14 @@ def mean_field(
     >>> limit = mf.mean_field(net, law, data, mf.RungeKutta(0.5), steps=4, tolerance=1e-6)
     >>> limit.nodes, bool(limit.error.max() < 1e-6)
     ((1024, 4096, 16384), True)
+
+    Of two classes with an output each, whose output weights are one of the law's random directions:
+
+    >>> labels = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], ["cat", "dog"])
+    >>> net, options = mf.Network("tanh", outputs=2), {"steps": 4, "loss": "softmax", "signs": "unit"}
+    >>> limit = mf.mean_field(net, law, labels, mf.GradientDescent(0.5), tolerance=0.01, **options)
+    >>> limit.run.dataset["prediction"].dims, bool(limit.error.max() < 0.01)
+    (('time', 'sample', 'output'), True)
     """
     record = entries(record)
     goal = number("tolerance", tolerance, above=0.0, remedy="Use 1e-6, say.")
@@ -164,7 +175,7 @@ def mean_field(
     record = (*record, *(name for name in watched if name not in known))
     given = {"data": data, "method": method, "steps": steps, "test": test}
     limit = Limit(net, law, given, signs, record, tuple(watched), options)
-    if exact(law):
+    if limit.exact:
         run, atoms = limit.run(1)
         rounding = np.full((2, run.dataset.sizes.get("time", 0)), limit.rounding(run))
         return _known(run, atoms, rounding, [], goal)
@@ -173,7 +184,7 @@ def mean_field(
 
 def _refined(limit: Limit, goal: float, norm: int, most: int) -> MeanField:
     """Levels of growing size until the scatter of one is small enough, then one run on as many nodes."""
-    count, nodes, levels = limit.law.replicates, _FIRST, list[Level]()
+    count, nodes, levels = limit.replicates, _FIRST, list[Level]()
     sobol = count == quadrature.SCRAMBLES
     width = np.empty((2, 0))  # of the mean of a level, in both norms
     while True:
@@ -201,7 +212,7 @@ def _refined(limit: Limit, goal: float, norm: int, most: int) -> MeanField:
 
 
 def _norms(apart: Array) -> Array:
-    """The largest and the root mean square over samples: (T, n) -> (2, T)."""
+    """The largest and the root mean square over samples and outputs: (T, n k) -> (2, T)."""
     return np.stack([np.abs(apart).max(axis=1), np.sqrt(np.mean(apart**2, axis=1))])
 
 

@@ -12,10 +12,18 @@ OF_SIZE_ONE = "positive", "random", "symmetric"  # of one output: s is -1 or 1
 SIGNS = (*OF_SIZE_ONE, "unit", "gaussian", "joint")
 
 
-def checked_signs(signs: str, known: tuple[str, ...] = SIGNS) -> str:
-    """The name of a rule for output weights, if it is one of these."""
-    if signs not in known:
-        raise InputError(f"`signs` must be one of {', '.join(known)}", repr(signs), nearest(str(signs), known))
+def checked_signs(signs: str) -> str:
+    """The name of a rule for output weights, if it is one."""
+    if signs not in SIGNS:
+        raise InputError(f"`signs` must be one of {', '.join(SIGNS)}", repr(signs), nearest(str(signs), SIGNS))
+    return signs
+
+
+def checked_fixed_signs(signs: str) -> str:
+    """The name of a rule that gives the signs 1 and -1 of one output, in shares that are known."""
+    if checked_signs(signs) not in OF_SIZE_ONE:
+        rule = f"`signs` must be one of {', '.join(OF_SIZE_ONE)} here, where one output has the signs 1 and -1"
+        raise InputError(rule, repr(signs), 'Use "random".')
     return signs
 
 
@@ -38,6 +46,11 @@ def checked_outputs(outputs: int, signs: str, dim: int) -> int:
         rule = '`signs="joint"` needs a law on R^(outputs + inputs)'
         raise InputError(rule, f"dim={dim} and outputs={outputs}", f"Use a law with dim={dim + outputs}.")
     return outputs
+
+
+def own_coordinates(signs: str, outputs: int) -> bool:
+    """Whether a quadrature of the output weights needs coordinates of its own; one output's signs are both taken."""
+    return signs in ("unit", "gaussian") or (outputs > 1 and signs in ("random", "symmetric"))
 
 
 def split(points: Array, outputs: int) -> tuple[Array, Array]:

@@ -239,7 +239,7 @@ class Law(ABC):
         if replicate is not None:
             random = generator(whole("replicate", replicate, 0), Purpose.QUADRATURE)
         # Signs of one output are both taken at every node; other output weights are coordinates of the rule themselves.
-        apart = signs in ("positive", "joint") or (outputs == 1 and signs in ("random", "symmetric"))
+        apart = not output_weights.own_coordinates(signs, outputs)
         rule = self._rule(nodes, replicate, random) if apart else None
         width = 0 if apart else outputs
         if rule is None:

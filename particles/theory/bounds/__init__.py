@@ -2,6 +2,7 @@
 
 Everything is in flow time (the mean squared loss; a step multiplies residuals by I - eta K / n) unless its name begins
 with `paper_`. Constants that the paper does not state are taken as 1: such values are rates, good for slopes, ratios.
+All of it is stated for networks of one output; more are refused.
 """
 
 from particles.theory.bounds.averaged import (

@@ -10,6 +10,7 @@ from particles.errors import InputError
 from particles.measures.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
 from particles.measures.measure import Array
 from particles.model.network import Network
+from particles.theory.one_output import one_output, width
 
 _EXACT = 1e-9  # how far a norm or a label may be off by rounding
 
@@ -229,6 +230,11 @@ def assumption_1(
     list of str
         Empty if all conditions hold.
 
+    Raises
+    ------
+    InputError
+        For more than one output.
+
     References
     ----------
     Section 3.2, Assumption 1.
@@ -241,6 +247,7 @@ def assumption_1(
     ["relu lacks |sigma''| <= C, |sigma'| <= 2 or |sigma(u)| <= 1 + |u|", 'y in [-1, 1] fails: |y| = 3']
     """
     row, largest = net.activation, float(np.linalg.norm(net.inputs(x), axis=1).max())
+    one_output("Assumption 1", net.outputs, width("y", y))
     targets = vector("y", y, len(net.inputs(x)))
     checks = [
         (row.assumption_1, f"{row.name} lacks |sigma''| <= C, |sigma'| <= 2 or |sigma(u)| <= 1 + |u|"),

@@ -9,6 +9,7 @@ from particles.checks import number, share, vector
 from particles.errors import InputError
 from particles.measures.laws import Atoms, Ball, Gaussian, Law, Sphere, Uniform
 from particles.model.network import Network
+from particles.theory.one_output import one_output, width
 
 _EXACT = 1e-9  # how far a norm or a count may be off by rounding
 
@@ -151,6 +152,11 @@ def assumption_2(net: Network, x: ArrayLike, y: ArrayLike, law: Law | None = Non
     list of str
         Empty if all conditions hold. The margin is checked by `mf.theory.margin`.
 
+    Raises
+    ------
+    InputError
+        For more than one output.
+
     References
     ----------
     Section 3.3, Assumption 2.
@@ -163,6 +169,7 @@ def assumption_2(net: Network, x: ArrayLike, y: ArrayLike, law: Law | None = Non
     ['the output scale must have beta in [0, 1): 1 is the mean field']
     """
     row, largest = net.activation, float(np.linalg.norm(net.inputs(x), axis=1).max())
+    one_output("Assumption 2", net.outputs, width("y", y))
     labels = vector("y", y, len(net.inputs(x)))
     known = law is None or isinstance(law, Gaussian | Sphere | Ball | Uniform | Atoms)
     checks = [

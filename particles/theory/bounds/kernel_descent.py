@@ -9,6 +9,7 @@ from particles.checks import number, numpy_settings, real_array, vector, whole
 from particles.errors import InputError
 from particles.measures.measure import Array
 from particles.theory.bounds.definite_gram import EXACT, floor
+from particles.theory.one_output import one_output, width
 from particles.theory.tangent.kernel_flow import checked_gram, eigen
 
 _MOST = 2**62  # steps; more than any machine makes
@@ -69,7 +70,7 @@ def descent_bound(gram: ArrayLike, residual: ArrayLike, step: float) -> float:
     Raises
     ------
     InputError
-        For a step above `mf.theory.descent_step`.
+        For a step above `mf.theory.descent_step`, and for more than one output.
 
     Notes
     -----
@@ -84,6 +85,7 @@ def descent_bound(gram: ArrayLike, residual: ArrayLike, step: float) -> float:
     >>> mf.theory.descent_bound([[2.0, 0.0], [0.0, 0.5]], residual=[1.0, 1.0], step=1.0)
     0.1875
     """
+    one_output("the descent inequality", width("residual", residual))
     matrix = checked_gram(gram)
     n, r = len(matrix), vector("residual", residual, len(matrix))
     step, most = number("step", step, 0.0), descent_step(matrix)
@@ -159,7 +161,8 @@ def kernel_iterations(gram: ArrayLike, y: ArrayLike, eps: float, step: float | N
     Raises
     ------
     InputError
-        For a step above `n / lam_max`, and where eps is never reached: a part of y is where the kernel is zero.
+        For a step above `n / lam_max`, for more than one output, and where eps is never reached: a part of y is where
+        the kernel is zero.
 
     Notes
     -----
@@ -174,6 +177,7 @@ def kernel_iterations(gram: ArrayLike, y: ArrayLike, eps: float, step: float | N
     >>> mf.theory.kernel_iterations([[0.5, 0.0], [0.0, 0.5]], y=[1.0, -1.0], eps=0.01, step=1.0)
     7
     """
+    one_output("the number of steps to a loss", width("y", y))
     matrix, eps = checked_gram(gram), number("eps", eps, above=0.0)
     n, pairs = len(matrix), eigen(matrix)
     most, norm = descent_step(matrix), float(np.linalg.norm(matrix)) or 1.0

@@ -24,6 +24,7 @@ from particles.measures.laws import Law
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.model.network import Network
 from particles.theory.bounds.interior_point import ZERO, MarginProblem, Solution, sizes, solution
+from particles.theory.one_output import one_output, width
 from particles.theory.tangent.tiles import kernels_of
 
 _SAFE = 3.0  # times the largest change: 1 held in 28 of 40 random problems, 3 in 38
@@ -90,7 +91,7 @@ def margin(
     Raises
     ------
     InputError
-        Where labels are not -1 or 1, an input is zero, or the input layer does not train.
+        Where labels are not -1 or 1, an input is zero, or the input layer does not train, and for more than one output.
 
     Notes
     -----
@@ -115,6 +116,8 @@ def margin(
     >>> round(margin.lower, 3), round(margin.upper, 3)
     (0.427, 0.427)
     """
+    held = width("s", start.s) if isinstance(start, Measure) else 1
+    one_output("the margin (7)", net.outputs, width("y", y), held)
     data = Dataset(x, y)
     checked_labels(data.y)
     inputs, bound = net.inputs(data.x), number("tolerance", tolerance, above=0.0)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from particles.checks import number, share, vector, whole
 from particles.errors import InputError
 from particles.theory.bounds.definite_gram import positive_definite
+from particles.theory.one_output import one_output, width
 
 
 class Theorem1(NamedTuple):
@@ -60,7 +61,8 @@ def theorem_1(gram: ArrayLike, eps: float, x: ArrayLike | None = None, y: ArrayL
     Raises
     ------
     InputError
-        If `lam_inf` > 0 or a checked condition fails; the message names the samples that make H singular.
+        If `lam_inf` > 0 or a checked condition fails; the message names the samples that make H singular. For more
+        than one output.
 
     Notes
     -----
@@ -78,6 +80,7 @@ def theorem_1(gram: ArrayLike, eps: float, x: ArrayLike | None = None, y: ArrayL
     >>> round(rates.step, 3), round(rates.iterations, 2), round(rates.width)
     (2.828, 6.51, 1024)
     """
+    one_output("Theorem 1", width("y", y))
     matrix, values = positive_definite(gram, x, y)
     eps, n = number("eps", eps, above=0.0), len(matrix)
     if eps >= 1.0:
@@ -106,7 +109,8 @@ def arora_bound(gram: ArrayLike, y: ArrayLike, x: ArrayLike | None = None) -> fl
     Raises
     ------
     InputError
-        If a condition of (6) fails; a singular H has no inverse, and the message names the samples that make it so.
+        If a condition of (6) fails; a singular H has no inverse, and the message names the samples that make it so. For
+        more than one output.
 
     References
     ----------
@@ -119,6 +123,7 @@ def arora_bound(gram: ArrayLike, y: ArrayLike, x: ArrayLike | None = None) -> fl
     """
     from scipy.linalg import cho_factor, cho_solve
 
+    one_output("the bound (6)", width("y", y))
     matrix, _ = positive_definite(gram, x, y)
     targets = vector("y", y, len(matrix))
     solved = cho_solve(cho_factor(matrix, lower=True), targets)

@@ -1,4 +1,4 @@
-"""The mean field with entropy: what Langevin descends, where it ends, and how far from there a measure is."""
+"""The mean field with entropy: what Langevin descends, where it ends, how far from there a measure is. One output."""
 
 from particles.theory.entropic.duality import DualityGap as DualityGap, duality_gap as duality_gap
 from particles.theory.entropic.entropy import Entropy as Entropy, entropy as entropy

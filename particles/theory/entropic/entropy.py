@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from particles.checks import numpy_settings, whole
 from particles.errors import InputError
-from particles.measures.measure import Array, Measure, checked_measure, equal_weights
+from particles.measures.measure import Array, Measure, checked_measure, equal_weights, outputs_of
 from particles.population.population import cores
+from particles.theory.one_output import one_output
 
 _FLAT = 1e-12  # of the largest variance: less is rounding
 
@@ -81,7 +82,8 @@ def entropy(measure: Measure, k: int = 4) -> Entropy:
     Raises
     ------
     InputError
-        For unequal weights, coinciding particles (a law without density), and fewer than 2 k + 2 particles of a sign.
+        For unequal weights, coinciding particles (a law without density), fewer than 2 k + 2 particles of a sign, and
+        more than one output.
 
     Notes
     -----
@@ -135,6 +137,7 @@ def neighbours(measure: Measure, k: int) -> list[Neighbours]:
     """The neighbours' estimates, sign by sign; InputError as for `entropy`."""
     k = whole("k", k, 1, remedy="Use 4 neighbours.")
     measure = checked_measure(measure, np.atleast_1d(measure.b).shape[-1])
+    one_output("the entropy of particles", outputs_of(measure))
     if not equal_weights(measure):
         rule = "an entropy is estimated from equal particles: neighbours are counted"
         raise InputError(rule, "unequal weights", "Use law.sample(M, seed), or the entropy that `gibbs` returns.")

@@ -12,14 +12,16 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.checks import number, numpy_settings
-from particles.data.dataset import Dataset, checked_labels
+from particles.data.dataset import Dataset
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.model.losses import Loss, loss as loss_row
 from particles.model.network import Network
 from particles.model.regularisers import L2
+from particles.population.targets import check_targets
 from particles.theory.entropic.deviations import of_particles
 from particles.theory.entropic.entropy import combined, neighbours
+from particles.theory.one_output import one_output
 from particles.theory.optimality.potential import Variation, first_variation
 
 
@@ -89,7 +91,8 @@ def free_energy(
     Raises
     ------
     InputError
-        For a temperature <= 0, a network whose output layer trains, and as `mf.theory.entropy` does.
+        For a temperature <= 0, a network whose output layer trains or of more than one output, and as
+        `mf.theory.entropy` does.
 
     Notes
     -----
@@ -144,8 +147,8 @@ def checked_temperature(temperature: float) -> float:
 
 
 def checked_problem(net: Network, data: Dataset, loss: str | Loss) -> None:
-    """Labels where the loss asks for them, and signs that stay as they are."""
-    if loss_row(loss).binary:
-        checked_labels(data.y)
+    """One output, labels where the loss asks for them, and signs that stay as they are."""
+    one_output("the free energy", net.outputs, data.outputs)
+    check_targets(net, loss_row(loss), data.y)
     if net.train != ("input",):
         raise InputError("the free energy needs fixed output weights", f"train={net.train}", 'Use train="input".')

@@ -19,12 +19,13 @@ from particles.checks import number, numpy_settings
 from particles.data.dataset import Dataset
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure
-from particles.measures.output_weights import OF_SIZE_ONE, checked_signs
+from particles.measures.output_weights import OF_SIZE_ONE, checked_fixed_signs
 from particles.model.losses import Loss, loss as loss_row
 from particles.model.network import Network
 from particles.population.population import cores
 from particles.theory.entropic.free_energy import FreeEnergy, checked_problem, checked_temperature
 from particles.theory.entropic.polar import DIM, checked_confinement, grid, rounding
+from particles.theory.one_output import one_output, width
 from particles.theory.optimality.convex_program import columns_of
 from particles.theory.optimality.potential import Variation
 
@@ -101,8 +102,8 @@ def gibbs(
     Raises
     ------
     InputError
-        For `lam` or `tau` <= 0, more than 2 inputs, an activation of unbounded slope, output layers that train, and a
-        residual above the tolerance.
+        For `lam` or `tau` <= 0, more than 2 inputs, more than one output, an activation of unbounded slope, output
+        layers that train, and a residual above the tolerance.
 
     Notes
     -----
@@ -162,8 +163,9 @@ def _refined(V: Variation, y: Array, loss: Loss, signs: Array, masses: Array, T:
 def shares(signs: str | Mapping[float, float] | Measure) -> tuple[Array, Array]:
     """The signs, ascending, and their shares, which sum to 1."""
     if isinstance(signs, str):
-        pairs = {1.0: 1.0} if checked_signs(signs, OF_SIZE_ONE) == "positive" else {-1.0: 0.5, 1.0: 0.5}
+        pairs = {1.0: 1.0} if checked_fixed_signs(signs) == "positive" else {-1.0: 0.5, 1.0: 0.5}
     elif isinstance(signs, Measure):
+        one_output("the free energy", width("s", signs.s))
         values, of = np.unique(signs.s, return_inverse=True)
         pairs = dict(zip(values.tolist(), np.bincount(of, signs.w).tolist(), strict=True))
     elif isinstance(signs, Mapping):

@@ -141,8 +141,8 @@ def proximal_gibbs(
     Raises
     ------
     InputError
-        For `lam` or `tau` <= 0, activations of unbounded slope, output layers that train, and where the effective
-        number of draws is below 100: the error is not known then.
+        For `lam` or `tau` <= 0, activations of unbounded slope, output layers that train, more than one output, and
+        where the effective number of draws is below 100: the error is not known then.
 
     Notes
     -----

@@ -7,6 +7,9 @@ On the part of a box that lies in the ball, with p the projection of its centre 
 
 where data is V without its regulariser, which is convex. Around a smooth minimum the first would need r of the size of
 the error, the second only of its root; where sigma has kinks there is only the first, and it is enough at a sharp tip.
+
+Of k outputs V is the envelope, data = -|D| with D in R^k, and H + G^2 / |D(p)| takes the place of H, since
+|D + J e| <= |D| + D.J e / |D| + |J e|^2 / (2 |D|).
 """
 
 import itertools
@@ -17,8 +20,8 @@ from numpy.typing import NDArray
 
 from particles.measures.measure import Array
 from particles.model.regularisers import Regulariser
+from particles.theory.optimality.envelope import Potential, sizes
 from particles.theory.optimality.minimum import project
-from particles.theory.optimality.potential import Variation
 
 _BATCH = 4096  # boxes split at a time
 _ROUNDING = 4.0 * np.finfo(float).eps  # of all that is summed, once a term of the two sums
@@ -35,22 +38,23 @@ class Floor(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Of V's data part: slope >= sup |grad|, curvature >= sup |second derivative|, either may be infinite; rounding:
-    how far off its sums may be.
+    """Of V's data part: slope >= sup |grad|, curvature >= sup |second derivative|, either may be infinite; turn: what
+    an envelope has beside curvature, times |D|, 0 for one output; rounding: how far off its sums may be.
     """
 
     slope: float
     curvature: float
+    turn: float
     rounding: float
 
 
-def limits(V: Variation, radius: float, sign: float = 1.0) -> Limits:
+def limits(V: Potential, radius: float, sign: float = 1.0) -> Limits:
     """How steep and how bent V's data part is where |b| <= radius, for signs up to `sign`.
 
     With c_i = |slope_i|, K1 >= |sigma'| and K2 >= |sigma''|: |sum_i c_i sigma' x_i| is at most K1 times sum_i c_i |x_i|
     and times sqrt(sum_i c_i |S|), S = sum_i c_i x_i x_i^T; the second derivative is at most K2 |S|.
     """
-    row, c = V.net.activation, sign * np.abs(V.slope)
+    row, c, k = V.net.activation, sign * np.abs(sizes(V.slope)), V.net.outputs
     size = np.linalg.norm(V.x, axis=1)
     spread = float(np.linalg.norm((V.x * c[:, None]).T @ V.x, 2)) * (1.0 + 1e-12)
     steep = min(float(c @ size), float(np.sqrt(c.sum() * spread)))
@@ -58,7 +62,11 @@ def limits(V: Variation, radius: float, sign: float = 1.0) -> Limits:
     far = radius * size
     reach = far * (row.slope_bound if np.isfinite(row.slope_bound) else row.curvature_bound * far)
     rounding = _ROUNDING * (len(c) + V.x.shape[1]) * float(c @ (1.0 + reach))
-    return Limits(_times(row.slope_bound, steep), _times(row.curvature_bound, spread), rounding)
+    slope, curvature = _times(row.slope_bound, steep), _times(row.curvature_bound, spread)
+    if k == 1:
+        return Limits(slope, curvature, 0.0, rounding)
+    # |D| is off by as much again where it divides, and its norm adds up k squares.
+    return Limits(slope, curvature if np.isfinite(slope) else np.inf, slope**2, (2.0 + k / len(c)) * rounding)
 
 
 def _times(bound: float, size: float) -> float:
@@ -93,7 +101,7 @@ class _Boxes(NamedTuple):
         return np.asarray(np.maximum(np.abs(self.centre) - self.half[:, None], 0.0))
 
 
-def floor(V: Variation, radius: float, signs: Array, within: float, most: int) -> Floor:
+def floor(V: Potential, radius: float, signs: Array, within: float, most: int) -> Floor:
     """The floor of V over |b| <= radius and the signs, to `within` of the smallest V met or after `most` boxes."""
     k, bounds = len(signs), limits(V, radius, float(np.abs(signs).max()))
     boxes = _Boxes(
@@ -118,7 +126,7 @@ def floor(V: Variation, radius: float, signs: Array, within: float, most: int) -
     return lowest._replace(value=float(np.min(boxes.low, initial=settled) - bounds.rounding))
 
 
-def _bounded(V: Variation, bounds: Limits, parts: _Boxes, places: Array, radius: float) -> tuple[Array, Array]:
+def _bounded(V: Potential, bounds: Limits, parts: _Boxes, places: Array, radius: float) -> tuple[Array, Array]:
     """V at the centres' projections `places`, and a floor of V on each box where it meets the ball: (k,), (k,)."""
     value, gradient = V.both(places, parts.s)
     r, edge = parts.half * np.sqrt(places.shape[1]), parts.edge()
@@ -131,7 +139,9 @@ def _bounded(V: Variation, bounds: Limits, parts: _Boxes, places: Array, radius:
     along = np.where(length >= radius * (1.0 - 1e-12), np.sum(gradient * places, axis=1), 0.0)
     outward = np.minimum(along, 0.0) / np.maximum(length, radius * 1e-300) ** 2
     left = np.linalg.norm(gradient - outward[:, None] * places, axis=1)
-    return value, np.asarray(np.maximum(lower, value - left * r - 0.5 * bounds.curvature * r**2))
+    with np.errstate(over="ignore"):  # where D is 0 the envelope has a tip, and only its slope bounds it
+        curvature = bounds.curvature + bounds.turn / np.maximum(here - value, np.finfo(float).tiny)
+        return value, np.asarray(np.maximum(lower, value - left * r - 0.5 * curvature * r**2))
 
 
 def pull(rule: Regulariser, scale: float, b: Array) -> Array:

@@ -5,7 +5,8 @@ the same ball, whatever its number of neurons,
 
 .. math:: L(\mu) - L(\nu) \le \int V d\mu - \int V d\nu \le \int V d\mu - \min V.
 
-The right side needs nothing but the smallest value of one function of d inputs.
+The right side needs nothing but the smallest value of one function of d inputs. Of k outputs the other measures have
+output weights in a ball of R^k, and that function is `envelope.Envelope`.
 """
 
 from collections.abc import Sequence
@@ -18,12 +19,14 @@ from particles.data.dataset import Dataset
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.measures.random_streams import checked_seed
-from particles.model.losses import Loss, loss as loss_row
+from particles.model.losses import Loss, loss as loss_row, of_samples
 from particles.model.network import Network
 from particles.model.regularisers import NONE, Regulariser
+from particles.population.targets import check_width
 from particles.theory.optimality.boxes import floor, limits, pull
+from particles.theory.optimality.envelope import Potential, begun, least_over_weights, sizes, weights
 from particles.theory.optimality.minimum import Least, least
-from particles.theory.optimality.potential import Variation, first_variation
+from particles.theory.optimality.potential import first_variation
 
 _BOXED = 4  # inputs up to which boxes are tried: each more multiplies them
 _SHARE = 1e-3  # of the gap to which the floor is brought, if there are boxes enough
@@ -32,6 +35,8 @@ _SIZE = 1e-12  # of the radius: rounding that a particle may lie outside by
 
 class Certificate(NamedTuple):
     """`L(mu)` is within `gap` of the smallest L over all measures on these signs and the ball of this radius.
+
+    Of k outputs the signs are all output weights in R^k up to a length.
 
     Attributes
     ----------
@@ -46,7 +51,7 @@ class Certificate(NamedTuple):
     b : (d,)
         The position where it was met.
     s
-        Its sign.
+        Its sign, or its output weights (k,).
     radius
         The ball's.
     starts
@@ -70,7 +75,7 @@ class Certificate(NamedTuple):
     mean: float
     least: float
     b: Array
-    s: float
+    s: float | Array
     radius: float
     starts: int
     reached: int
@@ -121,7 +126,8 @@ def gap(
         Of the random starts.
     signs
         Those that the other measures may use; by default the ones in `mu`. V is linear in `s`, so the smallest and the
-        largest are enough.
+        largest are enough. Of k outputs the lengths of output weights: others may use all that are no longer than the
+        largest, by default than the longest in `mu`.
     boxes
         The most boxes that may prove a lower bound of V; 0 for none. Tried for at most 4 inputs, a bias counted in; a
         million take about a second.
@@ -157,26 +163,42 @@ def gap(
     >>> certificate = mf.theory.certificates.gap(net, law.sample(64, seed=0), data, radius=4.0)
     >>> bool(certificate.gap > 0.0), bool(certificate.gap <= certificate.proven)
     (True, True)
+
+    Of two outputs the best place for a particle comes with its output weights:
+
+    >>> net, start = mf.Network("tanh", outputs=2), law.sample(64, seed=0, signs="unit", outputs=2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], ["cat", "dog"])
+    >>> certificate = mf.theory.certificates.gap(net, start, data, "softmax", radius=4.0)
+    >>> certificate.s.shape, bool(certificate.gap <= certificate.proven)
+    ((2,), True)
     """
     starts, seed = whole("starts", starts, 1, remedy="Use 64, say."), checked_seed(seed)
     boxes = whole("boxes", boxes, 0, remedy="Use 0 for no floor.")
     V = first_variation(net, measure, data, loss, regulariser)
-    measure = checked_measure(measure, V.x.shape[1])
+    measure = checked_measure(measure, V.x.shape[1], net.outputs)
     held = measure.w > 0
     b, s, w = measure.b[held], measure.s[held], measure.w[held]
-    ends = checked_signs(np.unique(s) if signs is None else signs)
-    if s.min() < ends[0] or s.max() > ends[-1]:
-        got = f"{s.min():g} to {s.max():g} for signs {ends[0]:g} to {ends[-1]:g}"
-        raise InputError("the particles' signs must be among `signs`", got, "Leave `signs` out.")
-    R = checked_radius(V, radius, ends, float(np.linalg.norm(b, axis=1).max()))
-    mean, lowest = float(w @ V.value(b, s)), least(V, R, ends, starts, seed, (b, s))
-    lowest, bound, used = _floored(V, R, ends, mean, lowest, boxes)
+    U, ends = least_over_weights(V), _ends(s, signs)
+    R = checked_radius(U, radius, ends, float(np.linalg.norm(b, axis=1).max()))
+    mean, lowest = float(w @ V.value(b, s)), least(U, R, ends, starts, seed, (b, begun(s, ends)))
+    lowest, bound, used = _floored(U, R, ends, mean, lowest, boxes)
     L, sure = objective(net, measure, data, loss, regulariser), (lowest.starts, lowest.reached, lowest.unseen)
-    return Certificate(L, mean - lowest.value, mean, lowest.value, lowest.b, lowest.s, R, *sure, bound, used)
+    sign = lowest.s if net.outputs == 1 else weights(U, lowest.b[None], np.array([lowest.s]))[0]
+    return Certificate(L, mean - lowest.value, mean, lowest.value, lowest.b, sign, R, *sure, bound, used)
+
+
+def _ends(s: Array, signs: Sequence[float] | None) -> Array:
+    """The ends of the given signs, or of those of the particles, which must be among them."""
+    many, size = s.ndim > 1, sizes(s)
+    ends = checked_signs(np.unique(size) if signs is None else signs, many)
+    if (not many and size.min() < ends[0]) or size.max() > ends[-1] * (1.0 + many * _SIZE):  # lengths have rounding
+        got = f"{size.min():g} to {size.max():g} for signs {ends[0]:g} to {ends[-1]:g}"
+        raise InputError("the particles' signs must be among `signs`", got, "Leave `signs` out.")
+    return ends
 
 
 def _floored(
-    V: Variation, radius: float, signs: Array, mean: float, lowest: Least, boxes: int
+    V: Potential, radius: float, signs: Array, mean: float, lowest: Least, boxes: int
 ) -> tuple[Least, float | None, int]:
     """The minimum, a lower one if the boxes met it; the floor, if it can be had; the boxes that it took."""
     bounds = limits(V, radius)
@@ -217,7 +239,7 @@ def objective(
     Raises
     ------
     InputError
-        For a pull to the start, which is no function of the measure.
+        For a pull to the start, which is no function of the measure, and targets of another width than the outputs.
 
     Notes
     -----
@@ -237,19 +259,22 @@ def objective(
     >>> mf.theory.certificates.objective(net, zero, data)
     0.125
     """
-    fit = float(np.mean(loss_row(loss).value(net.predict(measure, data.x), data.y)))
+    check_width(net, data.y)
+    fit = float(np.mean(of_samples(loss_row(loss), net.predict(measure, data.x), data.y)))
     return fit + float(measure.w @ pull(regulariser, net.scale(measure) ** 2, measure.b))
 
 
-def checked_signs(signs: Sequence[float] | Array) -> Array:
-    """The smallest and the largest of the signs, or the one there is."""
+def checked_signs(signs: Sequence[float] | Array, many: bool) -> Array:
+    """The smallest and the largest of the signs, or the one there is; of several outputs the largest length alone."""
     distinct = np.unique(real_array("`signs`", signs, finite=False))
     if not len(distinct) or not np.isfinite(distinct).all():
         raise InputError("`signs` must be finite numbers, at least one", repr(signs), "Use (1, -1).")
+    if many:
+        return np.array([np.abs(distinct).max()])
     return distinct[[0, -1]] if len(distinct) > 1 else distinct
 
 
-def checked_radius(V: Variation, radius: float | None, signs: Array, farthest: float) -> float:
+def checked_radius(V: Potential, radius: float | None, signs: Array, farthest: float) -> float:
     """The ball's radius, if the particles lie in it; for None one that holds the smallest V of all R^d."""
     if radius is not None:
         R = number("radius", radius, above=0.0, remedy="Use one that holds all particles.")

@@ -4,6 +4,7 @@ On atoms (s_j, b_j) the objective is a function of their weights alone,
 
     F(w) = (1/n) sum_i l((A w)_i, y_i) + p.w      A_ij = alpha s_j sigma(b_j.x_i),  p_j the regulariser's pull
 
+(of q outputs s_j and (A w)_i are in R^q, and A has n q rows, the outputs of a sample one after another),
 convex on the simplex, and its gradient is V at the atoms. F(w) - min F <= w.grad F - min_j (grad F)_j: the same
 certificate, with a minimum over a list.
 """
@@ -14,14 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles.checks import number, real_array
-from particles.data.dataset import Dataset, checked_labels
+from particles.data.dataset import Dataset
 from particles.errors import InputError
 from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.measure import Array, Measure, checked_measure
-from particles.model.losses import Loss, loss as loss_row
+from particles.model.losses import Loss, loss as loss_row, of_samples
 from particles.model.network import Network
 from particles.model.regularisers import NONE, Regulariser
+from particles.population.targets import check_targets
 from particles.theory.optimality.boxes import pull
 from particles.theory.tangent.tiles import kernels_of
 
@@ -53,7 +55,7 @@ class Optimum(NamedTuple):
 
 
 class Program(NamedTuple):
-    """F of the weights: columns A (n, k), p (k,), y (n,), the loss."""
+    """F of the weights: columns A (n, k), or (n q, k) of q outputs, p (k,), y (n,) or (n, q), the loss."""
 
     columns: Array
     pull: Array
@@ -62,21 +64,27 @@ class Program(NamedTuple):
 
     def value(self, w: Array) -> float:
         """F at weights (k,)."""
-        return float(np.mean(self.loss.value(self.columns @ w, self.y)) + self.pull @ w)
+        return float(np.mean(of_samples(self.loss, self.outputs(w), self.y)) + self.pull @ w)
+
+    def outputs(self, w: Array) -> Array:
+        """g at the samples, like y."""
+        return np.asarray((self.columns @ w).reshape(self.y.shape))
 
     def slope(self, w: Array) -> Array:
-        """l'(g_i, y_i) / n: (n,)."""
-        return np.asarray(self.loss.slope(self.columns @ w, self.y) / len(self.y))
+        """l'(g_i, y_i) / n, like y."""
+        return np.asarray(self.loss.slope(self.outputs(w), self.y) / len(self.y))
 
     def gradient(self, w: Array) -> Array:
         """V at the atoms: (k,)."""
-        return np.asarray(self.slope(w) @ self.columns + self.pull)
+        return np.asarray(self.slope(w).reshape(-1) @ self.columns + self.pull)
 
     def hessian(self, w: Array) -> Array:
         """Of F: (k, k)."""
-        n = len(self.y)
-        bend = self.loss.bend(n * self.slope(w)) / n
-        return np.asarray((self.columns.T * bend) @ self.columns)
+        n, slope = len(self.y), len(self.y) * self.slope(w)
+        if self.loss.joint:  # a (q, q) block a sample
+            bent = (self.loss.bend(slope, self.y) / n) @ self.columns.reshape(*self.y.shape, -1)
+            return np.asarray(self.columns.T @ bent.reshape(self.columns.shape))
+        return np.asarray((self.columns.T * (self.loss.bend(slope) / n).reshape(-1)) @ self.columns)
 
 
 def convex_optimum(
@@ -96,7 +104,8 @@ def convex_optimum(
     net
         The network.
     atoms
-        A measure, or positions (k, d) and signs (k,); their own weights play no part.
+        A measure, or positions (k, d) and signs (k,), of several outputs output weights (k, outputs); their own weights
+        play no part.
     data
         The training samples.
     loss
@@ -116,7 +125,8 @@ def convex_optimum(
     Raises
     ------
     InputError
-        Where the gap is not reached (rounding of L is the limit), and for beta < 1 without `alpha`.
+        Where the gap is not reached (rounding of L is the limit), for beta < 1 without `alpha`, and for particles of
+        another number of outputs.
 
     Notes
     -----
@@ -138,7 +148,8 @@ def convex_optimum(
     x = net.inputs(data.x)
     b, s = (real_array(f"`{name}`", a, finite=False) for name, a in zip("bs", atoms[:2], strict=True))
     equal = np.full(len(b), 1.0 / len(b)) if b.ndim == 2 and len(b) else np.ones(1)
-    best = optimum(net, checked_measure(Measure(b, s, equal), x.shape[1]), data, loss, regulariser, scale, tolerance)
+    given = checked_measure(Measure(b, s, equal), x.shape[1], net.outputs)
+    best = optimum(net, given, data, loss, regulariser, scale, tolerance)
     if best.gap > tolerance:
         rule = f"the duality gap must come to {tolerance:g}"
         raise InputError(rule, f"{best.gap:.2g} after {best.rounds} steps", "Raise `tolerance`, or scale the targets.")
@@ -147,8 +158,7 @@ def convex_optimum(
 
 def checked_program(net: Network, data: Dataset, loss: str | Loss, rule: Regulariser, alpha: float | None) -> float:
     """The output scale, if all of these can make a convex program."""
-    if loss_row(loss).binary:
-        checked_labels(data.y)
+    check_targets(net, loss_row(loss), data.y)
     if net.train != ("input",):
         raise InputError("the program is defined on (s, b)", f"train={net.train}", 'Use train="input".')
     if alpha is None and net.beta < 1.0:
@@ -157,7 +167,7 @@ def checked_program(net: Network, data: Dataset, loss: str | Loss, rule: Regular
 
 
 def columns_of(net: Network, atoms: Measure, x: Array, alpha: float) -> Array:
-    """A_ij = alpha s_j sigma(b_j . x_i): (n, k)."""
+    """A_ij = alpha s_j sigma(b_j . x_i): (n, k), or (n q, k) of q outputs."""
     cloud, kernels = blocks.pack(atoms, "float64", shared_signs=False), kernels_of(net.activation)
     n, K, flat, b = len(x), len(cloud.b), np.ascontiguousarray(x).reshape(-1), cloud.b.reshape(-1)
     columns = np.empty((n, len(atoms.s)))
@@ -166,7 +176,7 @@ def columns_of(net: Network, atoms: Measure, x: Array, alpha: float) -> Array:
         part, first = np.zeros(n * BLOCK), block * BLOCK
         kernels.values(b, np.full(BLOCK, alpha), cloud.d, flat, tiles, block, 0, n, part)
         columns[:, first : first + BLOCK] = part.reshape(n, BLOCK)[:, : len(atoms.s) - first]
-    return columns * atoms.s
+    return columns * atoms.s if atoms.s.ndim == 1 else (columns[:, None] * atoms.s.T).reshape(-1, len(atoms.s))
 
 
 def optimum(

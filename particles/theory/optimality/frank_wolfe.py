@@ -18,6 +18,7 @@ from particles.model.regularisers import NONE, Regulariser
 from particles.population.population import cores
 from particles.theory.optimality.certificates import checked_radius, checked_signs
 from particles.theory.optimality.convex_program import Optimum, checked_program, columns_of, optimum
+from particles.theory.optimality.envelope import begun, least_over_weights, weights
 from particles.theory.optimality.minimum import least
 from particles.theory.optimality.potential import Variation
 
@@ -53,7 +54,8 @@ def frank_wolfe(
     radius
         Of the ball; by default all of R^d, as in `mf.theory.certificates.gap`.
     signs
-        The signs that particles may have; 1 and -1 by default.
+        The signs that particles may have; 1 and -1 by default. Of k outputs, where output weights are found with the
+        positions, their largest length.
     alpha
         The output scale, 1 for beta = 1; needed for beta < 1.
     starts
@@ -95,20 +97,22 @@ def frank_wolfe(
     """
     scale, tolerance = checked_program(net, data, loss, regulariser, alpha), number("tolerance", tolerance, above=0.0)
     starts, rounds, seed = whole("starts", starts, 1), whole("rounds", rounds, 1), checked_seed(seed)
-    ends, x, row = checked_signs(signs), net.inputs(data.x), loss_row(loss)
-    d = x.shape[1]
-    measure = Measure(np.zeros((len(ends), d)), ends, np.full(len(ends), 1.0 / len(ends)))
+    ends, x, row = checked_signs(signs, net.outputs > 1), net.inputs(data.x), loss_row(loss)
+    s = ends if net.outputs == 1 else np.zeros((1, net.outputs))
+    measure = Measure(np.zeros((len(s), x.shape[1])), s, np.full(len(s), 1.0 / len(s)))
     for round_ in range(1, rounds + 1):
         solution = optimum(net, measure, data, loss, regulariser, scale, 0.1 * tolerance)
         b, s, w = measure = Measure(*(a[solution.measure.w > 0] for a in solution.measure))
-        slope = scale * row.slope(columns_of(net, measure, x, scale) @ w, data.y) / len(x)
+        slope = scale * row.slope(net.shaped(columns_of(net, measure, x, scale) @ w), data.y) / len(x)
         V = Variation(net, x, slope, regulariser, scale**2, cores())
-        R = checked_radius(V, radius, ends, float(np.linalg.norm(b, axis=1).max()))
-        lowest, mean = least(V, R, ends, starts, seed + round_, (b, s)), float(w @ V.value(b, s))
+        U = least_over_weights(V)
+        R = checked_radius(U, radius, ends, float(np.linalg.norm(b, axis=1).max()))
+        lowest, mean = least(U, R, ends, starts, seed + round_, (b, begun(s, ends))), float(w @ V.value(b, s))
         best = Optimum(measure, solution.objective, mean - lowest.value, round_)
         if best.gap <= tolerance:
             break
-        new_b, new_s = _lowest(*lowest.ends, mean, R)
+        new_b, size = _lowest(*lowest.ends, mean, R)
+        new_s = weights(U, new_b, size)
         measure = Measure(np.concatenate([b, new_b]), np.concatenate([s, new_s]), np.zeros(len(s) + len(new_s)))
     return best
 

@@ -1,7 +1,8 @@
 """The smallest value of the first variation V (3.4) over a ball and some signs: from above by descent from many starts,
 and, with few inputs, from below by boxes on which V cannot fall further than its slope and curvature allow.
 
-V is not convex in the position, so descent alone proves nothing; the boxes do.
+Of k outputs its envelope takes the place of V, and lengths of output weights that of signs. V is not convex in
+the position, so descent alone proves nothing; the boxes do.
 """
 
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from particles.measures.laws import Ball, Sphere
 from particles.measures.measure import Array
 from particles.measures.random_streams import Purpose, generator
 from particles.model.regularisers import NONE
-from particles.theory.optimality.potential import Variation
+from particles.theory.optimality.envelope import Potential
 
 _ROUNDS = 300  # of descent from every start
 _POLISH = 2000  # and more of them for the lowest few
@@ -46,7 +47,7 @@ class Least(NamedTuple):
     ends: tuple[Array, Array, Array]
 
 
-def least(V: Variation, radius: float, signs: Array, starts: int, seed: int, also: tuple[Array, Array]) -> Least:
+def least(V: Potential, radius: float, signs: Array, starts: int, seed: int, also: tuple[Array, Array]) -> Least:
     """The smallest V over |b| <= radius and the signs, from `starts` random starts a sign and those of `also` (b, s).
 
     The random starts are a third uniform in the ball, a third on its sphere, and a third of lengths spread evenly over
@@ -80,7 +81,7 @@ def _random_starts(x: Array, radius: float, count: int, seed: int) -> Array:
     return np.asarray(np.where((kind == 0)[:, None], inside, on * np.where(kind == 1, 1.0, lengths)[:, None]))
 
 
-def descend(V: Variation, b: Array, s: Array, radius: float, rounds: int) -> tuple[Array, Array]:
+def descend(V: Potential, b: Array, s: Array, radius: float, rounds: int) -> tuple[Array, Array]:
     """Projected gradient descent on V from b (k, d) with signs s (k,), all at once: the ends and V there.
 
     Steps are Barzilai and Borwein's, made shorter until V falls by a share of what they promise. The L1 pull enters by
@@ -120,7 +121,7 @@ def project(b: Array, radius: float) -> Array:
     return np.asarray(np.where(size > radius, b * (radius / np.maximum(size, radius)), b))
 
 
-def _past_kinks(V: Variation, b: Array, s: float, value: float, radius: float) -> tuple[Array, float]:
+def _past_kinks(V: Potential, b: Array, s: float, value: float, radius: float) -> tuple[Array, float]:
     """Descent where V has kinks: along the shortest mean of the gradients around (Burke, Lewis and Overton, 2005)."""
     random, d = np.random.default_rng(0), len(b)
     for near in _KINKED:

@@ -5,7 +5,8 @@ r"""The first variation of the loss over measures: the potential in which every 
     V(s, b) = \frac{dL}{d\mu}(s, b) = \frac{\alpha s}{n} \sum_i l'(g_\mu(x_i), y_i) \, \sigma(b \cdot x_i)
     + \frac{\alpha^2 \lambda}{2} |b|^2
 
-The velocity of a particle in flow time is :math:`v = -\nabla V / \alpha^2`. L is convex in mu, so
+Of k outputs s and the slope l' are in R^k, and their product is the inner one. The velocity of a particle in flow time
+is :math:`v = -\nabla V / \alpha^2`. L is convex in mu, so
 :math:`L(\mu) - L(\nu) \le \int V d\mu - \int V d\nu` for every nu.
 """
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles.checks import real_array
-from particles.data.dataset import Dataset, checked_labels
+from particles.data.dataset import Dataset
 from particles.errors import InputError
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.model.losses import Loss, loss as loss_row
@@ -25,6 +26,7 @@ from particles.model.regularisers import NONE, Regulariser
 from particles.population.messages import Drift, population_spec
 from particles.population.population import Local, cores
 from particles.population.shard import Shard
+from particles.population.targets import check_targets
 
 
 class Variation(NamedTuple):
@@ -36,7 +38,7 @@ class Variation(NamedTuple):
         The network.
     x : (n, d)
         Inputs as the particles see them.
-    slope : (n,)
+    slope : (n,), or (n, outputs) of several
         `alpha l'(g, y) / n`.
     rule
         The regulariser.
@@ -63,14 +65,14 @@ class Variation(NamedTuple):
 
         Parameters
         ----------
-        b : (k, d)
+        b : (m, d)
             Positions.
-        s : (k,)
-            Signs.
+        s : (m,), or (m, outputs) of several
+            Signs, or output weights.
 
         Returns
         -------
-        (k,)
+        (m,)
             `V`.
 
         Raises
@@ -85,16 +87,16 @@ class Variation(NamedTuple):
 
         Parameters
         ----------
-        b : (k, d)
+        b : (m, d)
             Positions.
-        s : (k,)
-            Signs.
+        s : (m,), or (m, outputs) of several
+            Signs, or output weights.
 
         Returns
         -------
-        value : (k,)
+        value : (m,)
             `V`.
-        gradient : (k, d)
+        gradient : (m, d)
             For L1 the least-norm subgradient where a coordinate is 0.
 
         Raises
@@ -102,22 +104,34 @@ class Variation(NamedTuple):
         InputError
             For shapes that do not fit.
         """
-        points, signs = real_array("`b`", b), real_array("`s`", s)
-        if points.ndim != 2 or points.shape[1] != self.x.shape[1] or signs.shape != points.shape[:1] or not len(signs):
-            rule = f"positions must have shape (k, {self.x.shape[1]}) and signs (k,), k >= 1"
+        points, signs, each = real_array("`b`", b), real_array("`s`", s), self.slope.shape[1:]
+        fitting = points.ndim == 2 and points.shape[1] == self.x.shape[1] and signs.shape == (len(points), *each)
+        if not fitting or not len(points):
+            of_one = f"output weights (m, {each[0]})" if each else "signs (m,)"
+            rule = f"positions must have shape (m, {self.x.shape[1]}) and {of_one}, m >= 1"
             raise InputError(rule, f"{points.shape} and {signs.shape}", "A bias is a coordinate of its own.")
-        # A cloud of these points, both of whose layers move: its velocities are minus the gradient and minus the value.
-        cloud = Measure(points, signs, np.full(len(signs), 1.0 / len(signs)))
-        net = Network(self.net.activation, beta=1.0, train=("input", "output"))
-        shard = Shard(population_spec(net, cloud), self.threads)
-        try:
-            v, vs = shard.velocities(Drift(self.x, self.slope, NONE))
-        finally:
-            shard.close()
-        value, gradient, penalty = -signs * vs, -v, self.penalty
+        v, vs = velocities(self, points, signs)
+        moved, gradient, penalty = signs * vs, -v, self.penalty
+        value = -(moved.sum(axis=1) if each else moved)
         if not penalty.weight:
             return value, gradient
         return value + penalty.weight * penalty.value(points, 1), penalty.gradient(gradient, points)
+
+
+def velocities(V: Variation, b: Array, s: Array) -> tuple[Array, Array]:
+    """-sum_i s.slope_i sigma'(b.x_i) x_i, minus the gradient of V's data part, and -sum_i slope_i sigma(b.x_i).
+
+    b : (m, d), s : (m,) or (m, k) -> (m, d) and like s
+
+    The velocities of a cloud of these points, both of whose layers move.
+    """
+    cloud = Measure(b, s, np.full(len(s), 1.0 / len(s)))
+    net = Network(V.net.activation, beta=1.0, train=("input", "output"), outputs=V.net.outputs)
+    shard = Shard(population_spec(net, cloud), V.threads)
+    try:
+        return shard.velocities(Drift(V.x, V.slope, NONE))
+    finally:
+        shard.close()
 
 
 def first_variation(
@@ -153,8 +167,8 @@ def first_variation(
     Raises
     ------
     InputError
-        For a network whose output layer trains (its particles are not (sign, position) any more), and a pull to the
-        start.
+        For a network whose output layer trains (its particles are not (sign, position) any more), targets that do not
+        fit the network and the loss, and a pull to the start.
 
     Notes
     -----
@@ -163,7 +177,8 @@ def first_variation(
         V(s, b) = \frac{\alpha s}{n} \sum_i l'(g_\mu(x_i), y_i) \, \sigma(b \cdot x_i) + \frac{\alpha^2 \lambda}{2}
         |b|^2
 
-    The velocity of a particle in flow time is :math:`-\nabla_b V / \alpha^2`.
+    where of k outputs s and l' are in R^k and their product is the inner one. The velocity of a particle in flow time
+    is :math:`-\nabla_b V / \alpha^2`.
 
     References
     ----------
@@ -181,9 +196,8 @@ def first_variation(
         raise InputError("the first variation is defined on (s, b)", f"train={net.train}", 'Use train="input".')
     regulariser.check_potential()
     row, x = loss_row(loss), net.inputs(data.x)
-    if row.binary:
-        checked_labels(data.y)
-    measure, alpha = checked_measure(measure, x.shape[1]), net.scale(measure)
+    check_targets(net, row, data.y)
+    measure, alpha = checked_measure(measure, x.shape[1], net.outputs), net.scale(measure)
     slope = alpha * row.slope(net.predict(measure, data.x), data.y) / len(x)
     threads = (engine.threads if engine else None) or cores()
     return Variation(net, x, slope, regulariser, alpha**2, threads)

@@ -1,4 +1,7 @@
-"""The mean field of radial laws on isotropic data: a flow on the radius, in any dimension or infinitely many."""
+"""The mean field of radial laws on isotropic data: a flow on the radius, in any dimension or infinitely many.
+
+One output.
+"""
 
 from particles.theory.radial.gaussian_classes import TwoGaussians as TwoGaussians
 from particles.theory.radial.isotropic_data import (

@@ -16,6 +16,7 @@ from particles.errors import InputError
 from particles.measures.laws import Gaussian, Law, Sphere
 from particles.measures.measure import Array
 from particles.measures.quadrature import Rule
+from particles.theory.one_output import one_output, width
 from particles.theory.radial.gaussian_classes import TwoGaussians, checked_delta
 from particles.theory.radial.radius import checked_radial, radius_of
 
@@ -181,7 +182,8 @@ def isotropic_data(stream: Stream) -> IsotropicData:
     Raises
     ------
     InputError
-        For another law of inputs, and a target that differs between four random directions.
+        For another law of inputs, a target of more than one output, and one that differs between four random
+        directions.
 
     Examples
     --------
@@ -199,6 +201,7 @@ def isotropic_data(stream: Stream) -> IsotropicData:
     first = np.zeros(law.dim)
     first[0] = 1.0
     base = along(first, lengths)
+    one_output("the radial reduction", width("target", base))
     for _ in range(4):
         turned = random.standard_normal(law.dim)
         apart = np.abs(along(turned / np.linalg.norm(turned), lengths) - base)

@@ -9,7 +9,7 @@ from particles.checks import real_array
 from particles.errors import DivergedError, InputError
 from particles.measures.laws import Atoms, Law, Sphere
 from particles.measures.measure import Array, Measure, checked_measure
-from particles.measures.output_weights import OF_SIZE_ONE, checked_signs
+from particles.measures.output_weights import checked_fixed_signs
 from particles.measures.quadrature import legendre
 from particles.theory.radial.isotropic_data import IsotropicData, Lengths
 from particles.theory.radial.profile import Profile
@@ -107,7 +107,7 @@ class RadialProblem(NamedTuple):
             radii, w = np.array([self.start.radius]), np.ones(1)
         else:
             radii, w = self.radius.rule(edges)
-        return Atoms(radii[:, None], w).quadrature(1, checked_signs(self.signs, OF_SIZE_ONE))
+        return Atoms(radii[:, None], w).quadrature(1, checked_fixed_signs(self.signs))
 
     def run(self, edges: Array, lengths: Lengths, tolerance: float, longest: float = np.inf) -> tuple[RadialRun, float]:
         """The flow on one quadrature, its error not known yet, by steps of at most `longest`; the longest of them."""

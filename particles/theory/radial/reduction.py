@@ -18,6 +18,7 @@ from particles.errors import InputError
 from particles.measures.laws import Law
 from particles.measures.measure import Array, Measure, checked_measure
 from particles.model.network import Network
+from particles.theory.one_output import one_output, width
 from particles.theory.radial.isotropic_data import IsotropicData, isotropic_data
 from particles.theory.radial.profile import Profile
 from particles.theory.radial.radial_problem import PANELS, RadialProblem, RadialRun, settled_lengths
@@ -56,7 +57,7 @@ def radial_flow(
     tolerance
         The error of predictions to reach; 1e-6 by default.
     signs
-        As in `law.quadrature`, for a law.
+        "positive", "random" or "symmetric", as in `law.quadrature`, for a law.
     kinks
         Where sigma or its slope jumps, other than at 0.
     most
@@ -70,7 +71,7 @@ def radial_flow(
     Raises
     ------
     InputError
-        For what has no such reduction, and if `most` radii are not enough.
+        For what has no such reduction, more than one output, and if `most` radii are not enough.
     DivergedError
         If a radius is no longer finite, or stays at 0 where V has a kink (ReLU).
 
@@ -100,6 +101,7 @@ def radial_flow(
     """
     goal = number("tolerance", tolerance, above=0.0, remedy="Use 1e-6, say.")
     most = whole("most", most, 4 * PANELS * POINTS, remedy="An error is known from finer radii only.")
+    one_output("the radial reduction", net.outputs, width("s", start.s) if isinstance(start, Measure) else 1)
     given = isotropic_data(data) if isinstance(data, Stream) else data
     _check(net, start, given)
     corners = tuple(number("kinks", kink) for kink in np.ravel(kinks).tolist())

@@ -1,4 +1,7 @@
-"""Spectra of tangent kernels at M = infinity, targets with a source condition, and averaged SGD along them (3.2)."""
+"""Spectra of tangent kernels at M = infinity, targets with a source condition, and averaged SGD along them (3.2).
+
+One output.
+"""
 
 from particles.theory.spectra.eigenvalues import Spectrum as Spectrum, spectrum as spectrum
 from particles.theory.spectra.harmonics import (

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from particles.checks import number, real_array
 from particles.errors import InputError
 from particles.measures.measure import Array
+from particles.theory.one_output import one_output, width
 
 _CHUNK = 2**22  # features held at a time
 
@@ -51,7 +52,7 @@ def feature_sgd(
     Raises
     ------
     InputError
-        If the shapes of `x` and `y` do not fit.
+        If the shapes of `x` and `y` do not fit, and for more than one output.
 
     Notes
     -----
@@ -71,6 +72,7 @@ def feature_sgd(
     True
     """
     eta, keep = _rates(step, weight_decay)
+    one_output("averaged SGD of a fixed kernel", width("y", y, axes=2))
     targets, points = real_array("`y`", y), real_array("`x`", x)
     if points.ndim != 3 or targets.shape != points.shape[:2]:
         raise InputError("x must be (S, T, d) and y (S, T)", f"{points.shape} and {targets.shape}", "")
@@ -112,7 +114,7 @@ def gram_sgd(gram: ArrayLike, y: ArrayLike, step: float, weight_decay: float = 0
     Raises
     ------
     InputError
-        If the shapes of `gram` and `y` do not fit.
+        If the shapes of `gram` and `y` do not fit, and for more than one output.
 
     References
     ----------
@@ -126,6 +128,7 @@ def gram_sgd(gram: ArrayLike, y: ArrayLike, step: float, weight_decay: float = 0
     True
     """
     eta, keep = _rates(step, weight_decay)
+    one_output("averaged SGD of a fixed kernel", width("y", y))
     matrix, targets = real_array("a Gram matrix", gram), real_array("`y`", y)
     T = len(targets)
     if targets.ndim != 1 or matrix.shape != (T, T):

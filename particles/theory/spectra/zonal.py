@@ -14,6 +14,7 @@ from particles.errors import InputError
 from particles.measures.laws import Law
 from particles.measures.measure import Array
 from particles.model.network import Network
+from particles.theory.one_output import one_output
 from particles.theory.tangent.limit_kernel import limit
 
 AngleKernel = Callable[[Array], Array]
@@ -57,7 +58,7 @@ def zonal_kernel(net: Network, law: Law) -> ZonalKernel:
     Raises
     ------
     InputError
-        If a rotation changes the law.
+        If a rotation changes the law, and for more than one output.
 
     Notes
     -----
@@ -77,6 +78,7 @@ def zonal_kernel(net: Network, law: Law) -> ZonalKernel:
     >>> angle(np.array([0.0, np.pi / 3])).round(4)
     array([0.5   , 0.1667])
     """
+    one_output("the zonal kernel", net.outputs)
     d = law.dim - net.bias
     if not law.isotropic or d < 2:
         rule = "a zonal kernel needs an isotropic law on two inputs or more"

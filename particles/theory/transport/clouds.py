@@ -1,12 +1,12 @@
 """Two measures as weighted points of one Euclidean space, so that they can be compared: what a particle's place is.
 
-The particles of a network are pairs (s, b), so its measure lives on R^d x R (section 3.4). What a distance between two
-of them should make of the sign is the user's choice, `signs`:
+The particles of a network of k outputs are pairs (s, b), so its measure lives on R^d x R^k (section 3.4). What a
+distance between two of them should make of s is the user's choice, `signs`:
 
-    "joint"    the law of (b, s) in R^(d+1): |(b, s) - (b', s')|^2 = |b - b'|^2 + (s - s')^2, a flip of the sign costs 2
+    "joint"    the law of (b, s) in R^(d+k): |(b, s) - (b', s')|^2 = |b - b'|^2 + |s - s'|^2, a flip of a sign costs 2
     "ignored"  the law of b alone
 
-Where all s of both measures are the same number the sign adds nothing, and points are those of R^d.
+Where all s of both measures are the same the sign adds nothing, and points are those of R^d.
 """
 
 import math
@@ -16,7 +16,7 @@ import numpy as np
 
 from particles.checks import number
 from particles.errors import InputError, nearest
-from particles.measures.measure import Array, Measure, checked_measure
+from particles.measures.measure import Array, Measure, checked_measure, outputs_of
 
 
 class Cloud(NamedTuple):
@@ -27,7 +27,7 @@ class Cloud(NamedTuple):
 
 
 def checked_pair(mu: Measure, nu: Measure) -> tuple[Measure, Measure]:
-    """Two measures on one R^d, d >= 1, any number of atoms each; InputError otherwise."""
+    """Two measures on one R^d, d >= 1, of as many outputs, any number of atoms each; InputError otherwise."""
     dims = []
     for measure in (mu, nu):
         if not isinstance(measure, tuple) or len(measure) != 3:
@@ -40,7 +40,11 @@ def checked_pair(mu: Measure, nu: Measure) -> tuple[Measure, Measure]:
     if dims[0] != dims[1]:
         remedy = "A bias is a coordinate of its own: both must have it."
         raise InputError("both measures must live on one R^d", f"d = {dims[0]} and d = {dims[1]}", remedy)
-    return checked_measure(mu, dims[0]), checked_measure(nu, dims[1])
+    mu, nu = checked_measure(mu, dims[0]), checked_measure(nu, dims[1])
+    if outputs_of(mu) != outputs_of(nu):
+        got = f"{outputs_of(mu)} and {outputs_of(nu)}"
+        raise InputError("both measures must have as many output weights a particle", got, "Compare like networks.")
+    return mu, nu
 
 
 def checked_choice(signs: str, choices: tuple[str, ...]) -> str:
@@ -66,7 +70,7 @@ def clouds(mu: Measure, nu: Measure, signs: str) -> tuple[Cloud, Cloud]:
 
 
 def cloud(measure: Measure, plain: bool) -> Cloud:
-    """The atoms that weigh something, without (plain) or with their sign as the last coordinate."""
+    """The atoms that weigh something, without (plain) or with their output weights as the last coordinates."""
     b, s, w = measure
     if not w.all():
         b, s, w = b[w > 0], s[w > 0], w[w > 0]

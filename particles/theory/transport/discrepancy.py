@@ -52,7 +52,7 @@ def mmd(mu: Measure, nu: Measure, bandwidth: float | None = None, seed: int = 0,
     seed
         Of the particles that are drawn for the default bandwidth.
     signs
-        "joint", `z = (b, s)`, or "ignored", `z = b`.
+        "joint", `z = (b, s)` in R^(d+k) for k outputs, or "ignored", `z = b`.
 
     Returns
     -------

@@ -5,6 +5,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from particles.checks import whole
 from particles.errors import InputError
@@ -73,10 +74,10 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2.0, signs: str = "joint") 
     signs
         What a particle's place `z` is:
 
-        * "joint": `z = (b, s)` in R^(d+1), so that to flip a sign +-1 costs 2. Always finite, and what convergence of
-          `mu_M` to `mu` means.
+        * "joint": `z = (b, s)` in R^(d+k) for k outputs, so that to flip a sign +-1 costs 2. Always finite, and what
+          convergence of `mu_M` to `mu` means.
         * "ignored": `z = b`.
-        * "apart": mass never leaves its value of `s`, as along the flow of the input layer, where no sign changes.
+        * "apart": mass never leaves its value of `s`, as along the flow of the input layer, where no `s` changes.
           Infinite (`math.inf`) unless every `s` has the same mass in both measures, which independent random signs
           hardly ever give. Meant for two times of one run, and for signs that are equal or symmetric.
 
@@ -94,8 +95,8 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2.0, signs: str = "joint") 
     -----
     .. math:: W_p(\mu, \nu) = \min_\pi \left( E_{(z, z') \sim \pi} |z - z'|^p \right)^{1/p}
 
-    over couplings of the two measures. "ignored" <= "joint" <= "apart", and all three agree where all `s` are one
-    number.
+    over couplings of the two measures. "ignored" <= "joint" <= "apart", and all three agree where all `s` are the
+    same.
 
     In one dimension by sorting, for any M (d = 1 with two signs is two dimensions unless `signs` is "ignored" or
     "apart"). Otherwise by POT's network simplex, which imports jax and torch where they are installed. A rounding of
@@ -116,8 +117,8 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2.0, signs: str = "joint") 
     if checked_choice(signs, ("joint", "ignored", "apart")) != "apart":
         return exact(*clouds(mu, nu, signs), p)
     mu, nu = checked_pair(mu, nu)
-    values = np.unique(np.concatenate((mu.s[mu.w > 0], nu.s[nu.w > 0])))
-    masses = np.array([[m.w[m.s == value].sum() for m in (mu, nu)] for value in values])
+    values = np.unique(np.concatenate((mu.s[mu.w > 0], nu.s[nu.w > 0])), axis=0)
+    masses = np.array([[m.w[of_sign(m, value)].sum() for m in (mu, nu)] for value in values])
     if (np.abs(masses[:, 0] - masses[:, 1]) > ROUNDING).any():
         return math.inf
     both = (masses > 0).all(axis=1)  # a sign that one of them lacks weighs no more than rounding
@@ -125,9 +126,14 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2.0, signs: str = "joint") 
     return power_mean(np.array(parts), masses[both].mean(axis=1), p)
 
 
-def part(measure: Measure, sign: float) -> Measure:
+def of_sign(measure: Measure, sign: Array) -> NDArray[np.bool_]:
+    """Which atoms have this sign, a number, or these output weights (k,): (M,)."""
+    return np.asarray((measure.s == sign).reshape(len(measure.s), -1).all(axis=1))
+
+
+def part(measure: Measure, sign: Array) -> Measure:
     """The atoms of one sign."""
-    rows = measure.s == sign
+    rows = of_sign(measure, sign)
     return Measure(measure.b[rows], measure.s[rows], measure.w[rows])
 
 

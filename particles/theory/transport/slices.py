@@ -43,7 +43,7 @@ class MaxSliced(NamedTuple):
     value
         That distance, a lower bound of the maximum, in the units of positions.
     direction : (D,)
-        The direction of it; the sign's coordinate is the last, where it counts.
+        The direction of it; the coordinates of the output weights are the last, where they count.
     """
 
     value: float
@@ -81,7 +81,7 @@ def sliced(
     seed
         Of the directions.
     signs
-        "joint", D = d + 1 where signs differ, else D = d; or "ignored", D = d.
+        "joint", D = d + k for k outputs where signs differ, else D = d; or "ignored", D = d.
 
     Returns
     -------
