@@ -144,13 +144,12 @@ def test_gram_and_operator__have_the_same_bits_on_any_number_of_threads():
     assert len({(tangent.operator(net, measure, x, engine) @ v).tobytes() for engine in engines}) == 1
 
 
-def test_extremes__are_those_of_the_block_matrix_by_either_way():
-    x, measure = case(100, 300, 3, 3)
-    net = mf.Network("tanh", train=BOTH, outputs=3)
-    dense, lanczos = (tangent.extremes(make(net, measure, x)) for make in (tangent.gram, tangent.operator))
+@pytest.mark.parametrize("make", [tangent.gram, tangent.operator], ids=["gram", "operator"])
+def test_extremes__are_those_of_the_block_matrix(make):
+    x, measure = case(20, 300, 3, 3)
+    found = tangent.extremes(make(mf.Network("tanh", train=BOTH, outputs=3), measure, x))
     expected = np.linalg.eigvalsh(formula("tanh", BOTH, measure, x))
-    assert lanczos.largest == pytest.approx(dense.largest, rel=1e-9) == pytest.approx(expected[-1], rel=1e-9)
-    assert abs(lanczos.smallest - expected[0]) <= lanczos.error + 1e-9 * expected[-1]
+    assert (found.smallest, found.largest) == pytest.approx((expected[0], expected[-1]), rel=1e-9)
 
 
 @NAMES
@@ -170,11 +169,11 @@ def test_write_gram__is_the_gram_matrix_with_named_axes(tmp_path, name, form, di
 def test_write_gram__of_a_lazy_sample_goes_on_where_it_stopped(tmp_path):
     net, x, path = mf.Network("tanh", outputs=3), case(50, 1, 2, 3)[0], tmp_path / "gram.h5"
     start = mf.Gaussian(2).sample(300, 1, signs="unit", outputs=3, lazy=True)
-    tiles, told = [], []
+    told = []
     begun = tangent.write_gram(net, start, x, path, tile=16, progress=lambda done, total: done == 4)
     assert begun.name == "gram.h5.part"
-    tangent.write_gram(net, start, x, path, tile=16, progress=lambda done, total: tiles.append(done) or told.append(total))
-    assert (tiles, set(told)) == ([5, 6, 7, 8, 9, 10], {10})
+    tangent.write_gram(net, start, x, path, tile=16, progress=lambda *done_of: told.append(done_of))
+    assert told == [(done, 10) for done in range(5, 11)]
     with xarray.open_dataset(path, engine="h5netcdf") as data:
         measure = mf.Gaussian(2).sample(300, 1, signs="unit", outputs=3)
         assert data.gram.values.tobytes() == tangent.gram(net, measure, x).tobytes()
@@ -193,8 +192,8 @@ def test_write_gram__of_the_trace_does_not_go_on_with_the_full_one(tmp_path):
 ONE, THREE = mf.Gaussian(2).sample(4, 0), mf.Gaussian(2).sample(4, 0, outputs=3)
 NET, X = mf.Network("tanh", outputs=3), np.eye(2)
 REFUSALS = {
-    "form": (lambda path: tangent.gram(NET, THREE, X, outputs="trce"), "\"full\" or \"trace\": got 'trce'. Did you mean"),
-    "form of one output": (lambda path: tangent.gram(mf.Network("tanh"), ONE, X, outputs=3), '"full" or "trace": got 3'),
+    "form": (lambda path: tangent.gram(NET, THREE, X, outputs="trce"), '"full" or "trace": got .* Did you mean'),
+    "form of one": (lambda path: tangent.gram(mf.Network("tanh"), ONE, X, outputs=3), '"full" or "trace": got 3'),
     "one for three": (lambda path: tangent.gram(NET, ONE, X), "as many output weights as the network has outputs, 3"),
     "three for one": (lambda path: tangent.gram(mf.Network("tanh"), THREE, X), r"outputs, 1: got 3\. Use mf.Network"),
     "operator": (lambda path: tangent.operator(NET, ONE, X), "as many output weights as the network has outputs, 3"),
