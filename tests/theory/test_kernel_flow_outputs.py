@@ -157,7 +157,10 @@ REFUSED = {
     "cross start": ({"cross": np.ones((3, 6)), "cross_start": [1.0]}, r"`cross_start` must have shape \(1, 3\)"),
     "labels": ({"loss": "logistic"}, "labels must be -1 or 1"),
     "classes": ({"loss": "softmax", "y": 2.0 * Y}, "targets of classes must be rows that are not negative"),
-    "one output": ({"loss": "softmax", "y": np.ones(6)}, r"the loss 'softmax' needs targets \(n, k\), a column a class"),
+    "one output": (
+        {"loss": "softmax", "y": np.ones(6)},
+        r"the loss 'softmax' needs targets \(n, k\), a column a class",
+    ),
     "loss": ({"loss": "hinge"}, "`loss` must be an mf.Loss or the name of one"),
     "gram": ({"gram": np.ones((3, 4)), "loss": "huber"}, "a Gram matrix must be square"),
 }

@@ -76,7 +76,7 @@ NET, LAW, X = mf.Network("relu", outputs=K), mf.Gaussian(2), np.eye(2)
 REFUSALS = {
     "joint": (lambda: tangent.limit(NET, LAW, X, signs="joint"), "must leave the output weights independent of b"),
     "signs": (lambda: tangent.limit(NET, LAW, X, signs="rando"), "`signs` must be one of .* Did you mean 'random'"),
-    "form": (lambda: tangent.limit_gram(NET, LAW, X, outputs="diagonal"), "`outputs` must be \"full\" or \"trace\""),
+    "form": (lambda: tangent.limit_gram(NET, LAW, X, outputs="diagonal"), '`outputs` must be "full" or "trace"'),
     "tolerance": (
         lambda: tangent.limit(NET, mf.Uniform(2), [[1.0, 2.0]], tolerance=1e-13),
         "`tolerance` 1e-13 is out of reach here",

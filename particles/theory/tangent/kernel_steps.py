@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from particles.data.dataset import checked_labels
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.model.losses import Loss
+from particles.model.losses import Loss, check_outputs
 from particles.population.targets import checked_shares
 from particles.theory.tangent.kernel_problem import Problem
 
@@ -73,6 +73,7 @@ def checked_targets(loss: Loss, y: Array) -> Array:
     if y.ndim == 1 and (loss.joint or loss.classes):
         rule = f"the loss {loss.name!r} needs targets (n, k), a column a class"
         raise InputError(rule, str(y.shape), 'Two classes with one output are labels -1 and 1 and the loss "logistic".')
+    check_outputs(loss, 1 if y.ndim == 1 else y.shape[1])
     if loss.binary:
         checked_labels(y)
     if loss.classes:
