@@ -35,7 +35,6 @@ def coupled(weight):
     )
 
 
-
 GOOD = {
     "softmax": SOFTMAX,
     "coupled": coupled(0.3),
