@@ -63,7 +63,7 @@ def _outputs_beside(k: int, o: int, near: bool) -> Array:
 
 def _part(f: Function, *at: int) -> Function:
     """One entry of what a function gives at every point."""
-    return lambda points: f(points)[(slice(None), *at)]
+    return lambda points: np.asarray(f(points)[(..., *at)])
 
 
 def _check_direction(row: Any, y: Array, beside: Array, o: int) -> None:
@@ -86,8 +86,8 @@ def _check_direction(row: Any, y: Array, beside: Array, o: int) -> None:
 
     def largest(points: Array) -> Array:
         matrices = bend(points)
-        finite = np.isfinite(matrices).all(axis=(1, 2))
-        return np.linalg.eigvalsh(np.where(finite[:, None, None], matrices, 0.0))[:, -1]
+        finite = np.isfinite(matrices).all(axis=(1, 2), keepdims=True)
+        return np.asarray(np.linalg.eigvalsh(np.where(finite, matrices, 0.0))[:, -1])
 
     check_derivative(f"`slope` {of} be dl/dz of `value`", value, _part(slope, o))
     for j in range(min(k, _DIRECTIONS)):

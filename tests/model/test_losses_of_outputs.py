@@ -68,7 +68,7 @@ WRONG = {
     "bend": (SOFTMAX._replace(bend=tilted), "`bend` of the loss 'mine' must be symmetric in the outputs"),
     "bound": (
         SOFTMAX._replace(curvature=0.45),
-        "`curvature` of the loss 'mine' must be at least the largest eigenvalue of d2l/dz2: got the bound 0.45, and 0.4",
+        "`curvature` of the loss 'mine' must be at least the largest eigenvalue of d2l/dz2: got the bound 0.45",
     ),
     "bound of all outputs": (coupled(0.3)._replace(curvature=1.3), "`curvature` of the loss 'coupled' must be at least"),
     "value (n, k)": (

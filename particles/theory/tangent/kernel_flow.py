@@ -263,7 +263,7 @@ def _factors(steps: Schedule, rates: Array, counts: NDArray[np.integer]) -> Arra
     return factors
 
 
-def _geometric(step: float, rates: Array, iterations: Array) -> Array:
+def _geometric(step: float, rates: Array, iterations: NDArray[np.integer]) -> Array:
     """(1 - (1 - eta rate)^t) / rate for every t and rate: (T, n)."""
     t, shrink = iterations[:, None].astype(np.float64), step * rates
     slow = shrink < 0.5

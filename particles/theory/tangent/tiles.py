@@ -98,7 +98,7 @@ def tile_values(net: Network, atoms: Atoms, rows: Array, columns: Array, team: T
     k = atoms.source.outputs
     if "input" not in net.train:
         values = _multiplied(net, atoms.source, rows, columns, team, slopes=False)
-        return values if k == 1 else np.kron(values, np.eye(k))
+        return values if k == 1 else np.asarray(np.kron(values, np.eye(k)))
     tile = inner_products(rows, columns, team)
     if net.activation.name == "relu" and atoms.unit:
         _count(atoms.source, rows, columns, team, tile)
