@@ -70,7 +70,7 @@ WRONG = {
         SOFTMAX._replace(curvature=0.45),
         "`curvature` of the loss 'mine' must be at least the largest eigenvalue of d2l/dz2: got the bound 0.45",
     ),
-    "bound of all outputs": (coupled(0.3)._replace(curvature=1.3), "`curvature` of the loss 'coupled' must be at least"),
+    "bound of all outputs": (coupled(0.3)._replace(curvature=1.3), "`curvature` of the loss 'coupled' must be"),
     "value (n, k)": (
         SOFTMAX._replace(value=lambda z, y: 0.5 * (z - y) ** 2),
         "`value` of the loss 'mine' must map arrays (n, k) to an array (n,): got shape (62, 3)",
