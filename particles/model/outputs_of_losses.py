@@ -63,7 +63,8 @@ def _outputs_beside(k: int, o: int, near: bool) -> Array:
 
 def _part(f: Function, *at: int) -> Function:
     """One entry of what a function gives at every point."""
-    return lambda points: np.asarray(f(points)[(..., *at)])
+    index: tuple[Any, ...] = ..., *at
+    return lambda points: np.asarray(f(points)[index])
 
 
 def _check_direction(row: Any, y: Array, beside: Array, o: int) -> None:

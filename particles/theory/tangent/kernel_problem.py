@@ -69,8 +69,8 @@ def problem_of(
         there = _outputs("cross_start", cross_start, (len(other) // of_input, *targets.shape[1:]))
     elif cross_start is not None:
         raise InputError("`cross_start` belongs to the points of `cross`", "no `cross`", "Give their kernel rows.")
-    rows, first, elsewhere = (_systems(a, of_input) for a in (targets, begin, there))
-    return Problem(targets, rows, first, other, elsewhere, decay)
+    wanted, first, elsewhere = (_systems(a, of_input) for a in (targets, begin, there))
+    return Problem(targets, wanted, first, other, elsewhere, decay)
 
 
 def _targets(size: int, y: ArrayLike) -> Array:
