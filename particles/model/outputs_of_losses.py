@@ -9,6 +9,7 @@ from particles.errors import InputError
 from particles.model.derivatives import POINTS, Array, Function, check_bound, check_derivative, mapped
 
 _DIRECTIONS = 3  # of k outputs, along which a loss is looked at
+_BESIDE = 0.06180339887  # no difference of two targets, where a loss of classes may have a kink
 
 
 @cache
@@ -54,10 +55,11 @@ def _outputs_beside(k: int, o: int, near: bool) -> Array:
 
     There a loss of classes bends most.
     """
+    apart = _BESIDE * np.arange(1.0, k + 1.0)
     if not near:
-        return np.stack([np.roll(POINTS, 11 * (j + 1)) for j in range(k)], axis=1)
-    z = np.repeat(-np.abs(POINTS)[:, None], k, axis=1)
-    z[:, (o + 1) % k] = POINTS + 0.1
+        return np.stack([np.roll(POINTS, 11 * (j + 1)) for j in range(k)], axis=1) + apart
+    z = -np.abs(POINTS)[:, None] - apart
+    z[:, (o + 1) % k] = POINTS + _BESIDE
     return z
 
 

@@ -35,7 +35,21 @@ def coupled(weight):
     )
 
 
+def hinge(z, y):
+    """Crammer's and Singer's loss of classes, a maximum, so that it has kinks."""
+    return np.maximum((z + 1.0 - y).max(axis=1) - (y * z).sum(axis=1), 0.0)
+
+
+def hinge_slope(z, y):
+    return (np.eye(z.shape[1])[(z + 1.0 - y).argmax(axis=1)] - y) * (hinge(z, y) > 0.0)[:, None]
+
+
+def no_bend(slope, y):
+    return np.zeros((*slope.shape, slope.shape[1]))
+
+
 GOOD = {
+    "kinked": mf.Loss("kinked", hinge, hinge_slope, 0.0, False, no_bend, joint=True, classes=True),
     "softmax": SOFTMAX,
     "coupled": coupled(0.3),
     "softmax of any targets": SOFTMAX._replace(name="free", value=smooth_top, classes=False),
