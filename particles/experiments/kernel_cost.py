@@ -1,6 +1,7 @@
 """What recording the tangent kernel costs beside a run's steps: a Gram matrix at every recorded time, its eigenvalues.
 
 A Gram matrix takes n^2 M products and its eigenvalues n^3, where a step takes n M: this is often many times the run.
+With k outputs it has n k rows.
 """
 
 import time
@@ -19,7 +20,7 @@ from particles.population.observables import observable
 from particles.population.population import Local
 from particles.theory.tangent.gram_matrix import gram
 
-_PARTICLES, _SAMPLES = 2**12, 512  # of the probes; larger matrices are counted
+_PARTICLES, _ROWS = 2**12, 512  # of the probes; larger matrices are counted
 _NO_EIGENVALUES = {"kernel_drift", "kernel_distance"}
 _ONCE = {"kernel_distance"}  # needs the kernel of the start alone
 
@@ -61,12 +62,12 @@ def _recorded(case: Case) -> tuple[set[str], int]:
 @lru_cache(maxsize=64)
 def _measured(net: Network, M: int, n: int, d: int) -> tuple[float, float]:
     """Seconds of a Gram matrix and of its eigenvalues on one thread."""
-    m, k = min(M, _PARTICLES), min(n, _SAMPLES)
-    x = np.random.default_rng(0).standard_normal((k, d - net.bias))
-    start = Gaussian(d).sample(m, 0)
+    m, few = min(M, _PARTICLES), min(n, max(1, _ROWS // net.outputs))
+    x = np.random.default_rng(0).standard_normal((few, d - net.bias))
+    start = Gaussian(d).sample(m, 0, outputs=net.outputs)
     matrix = gram(net, start, x, engine=Local(1))  # compiled here
     one = _seconds(lambda: gram(net, start, x, engine=Local(1)))
-    return one * (M / m) * (n / k) ** 2, _seconds(lambda: np.linalg.eigvalsh(matrix)) * (n / k) ** 3
+    return one * (M / m) * (n / few) ** 2, _seconds(lambda: np.linalg.eigvalsh(matrix)) * (n / few) ** 3
 
 
 def _seconds(work: Callable[[], object]) -> float:

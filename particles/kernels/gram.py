@@ -104,12 +104,39 @@ def apply_block(b, first, d, c, x, tiles, both, force, output, total):
             total[start + i] = fold(load(sums, i * LANES))
 
 
+def apply_outputs(b, first, d, a, w, x, tiles, both, force, output, total):
+    """total[i k + o] = sum_r w_r (a_ro sigma'(b_r . x_i) f_r . x_i + o_ro sigma(b_r . x_i)) over one block, k > 1.
+
+    a : flat (BLOCK / LANES, k, LANES); w : (BLOCK,); output : like a, used if `both`. The rest as in `apply_block`.
+    """
+    n, k = x.size // d, a.size // BLOCK
+    few = samples_at_once(d + k, b.itemsize)
+    z, u, sums = np.empty(few * LANES, b.dtype), np.empty(few * LANES, b.dtype), np.empty(few * k * LANES, b.dtype)
+    for start in range(0, n, few):
+        m = min(few, n - start)
+        sums[:] = 0.0
+        for t in range(tiles):
+            product(m, z, 0, 0, b, first + t * d * LANES, 0, x, start * d, d, 1, d, True)
+            product(m, u, 0, 0, force, t * d * LANES, 0, x, start * d, d, 1, d, True)
+            weight, begin = load(w, t * LANES), t * k * LANES
+            for i in range(m):
+                v = load(z, i * LANES)
+                moved, value = weight * derivative(v) * load(u, i * LANES), weight * sigma(v)
+                for j in range(0, k * LANES, LANES):
+                    place = i * k * LANES + j
+                    total_of = fma(load(a, begin + j), moved, load(sums, place))
+                    store(sums, place, fma(load(output, begin + j), value, total_of) if both else total_of)
+        for j in range(m * k):
+            total[start * k + j] = fold(load(sums, j * LANES))
+
+
 class GramKernels(NamedTuple):
     """The loops of one activation in float64, compiled. `values` and `slopes` make features of sigma and of sigma'."""
 
     values: Any
     slopes: Any
     apply_block: Any
+    apply_outputs: Any
 
 
 class ProductKernels(NamedTuple):
@@ -133,6 +160,7 @@ def gram_kernels(sigma: Any, derivative: Any) -> GramKernels:
         specialise(features, feature=sigma, **settled),
         specialise(features, feature=derivative, **settled),
         specialise(apply_block, sigma=sigma, derivative=derivative, **settled),
+        specialise(apply_outputs, sigma=sigma, derivative=derivative, **settled),
     )
 
 

@@ -49,7 +49,7 @@ def _quotients(f: Function, points: Array = POINTS) -> tuple[Array, Array]:
     return narrow, 4.0 * np.abs(wide - narrow) + error
 
 
-def _check_derivative(rule: str, f: Function, derivative: Function) -> None:
+def check_derivative(rule: str, f: Function, derivative: Function) -> None:
     """InputError with `rule` if `derivative` is not that of f; points where f has no finite quotient are left out."""
     with np.errstate(all="ignore"):
         (quotient, error), stated = _quotients(f), derivative(POINTS)
@@ -71,7 +71,7 @@ def _curvature_of(slope: Function) -> Function:
     return sure
 
 
-def _check_bound(rule: str, stated: float, f: Function) -> None:
+def check_bound(rule: str, stated: float, f: Function) -> None:
     """InputError with `rule` if |f| exceeds the bound by more than its quotients are sure of."""
     with np.errstate(all="ignore"):
         values = f(POINTS)
@@ -118,12 +118,12 @@ def _check_formulas(row: Any) -> None:
     except (TypeError, NotImplementedError):  # written for the compiler alone
         return
     of = f"of the activation {row.name!r} must"
-    _check_derivative(f"`derivative` {of} be the slope of `sigma`", sigma, slope)
-    _check_bound(f"`slope_bound` {of} be at least sup |sigma'|", row.slope_bound, slope)
-    _check_bound(f"`curvature_bound` {of} be at least sup |sigma''|", row.curvature_bound, _curvature_of(slope))
+    check_derivative(f"`derivative` {of} be the slope of `sigma`", sigma, slope)
+    check_bound(f"`slope_bound` {of} be at least sup |sigma'|", row.slope_bound, slope)
+    check_bound(f"`curvature_bound` {of} be at least sup |sigma''|", row.curvature_bound, _curvature_of(slope))
     if row.linear_growth:
         rule = f"`linear_growth` {of} mean |sigma(u)| <= 1 + |u|"
-        _check_bound(rule, 1.0, lambda u: sigma(u) / (1.0 + np.abs(u)))
+        check_bound(rule, 1.0, lambda u: sigma(u) / (1.0 + np.abs(u)))
     if row.pair:
         both, apart = np.array([row.pair(u) for u in POINTS]), np.stack([sigma(POINTS), slope(POINTS)], axis=1)
         scale = np.abs(apart[np.abs(POINTS) <= 4.0]).max(initial=0.0)
@@ -136,28 +136,40 @@ def _check_formulas(row: Any) -> None:
 
 @cache
 def check_loss(row: Any) -> None:
-    """InputError unless the loss's formulas and bound belong together, as far as some sixty points tell."""
+    """InputError unless the loss's formulas and bound belong together, as far as some sixty points tell.
+
+    Of a joint one they are known once there is a number of outputs (`outputs_of_losses`).
+    """
+    if row.joint:
+        return
     y = np.where(POINTS > 0.0, 1.0, -1.0)[::-1] if row.binary else 0.4 * POINTS[::-1]
     of = f"of the loss {row.name!r} must"
 
     def slope(z: Array) -> Array:
-        return _mapped(f"`slope` {of}", row.slope, z, y)
+        return mapped(f"`slope` {of}", row.slope, z.shape, z, y)
 
     def bend(z: Array) -> Array:
-        return _mapped(f"`bend` {of}", row.bend, slope(z))
+        return mapped(f"`bend` {of}", row.bend, z.shape, slope(z))
 
-    _check_derivative(f"`slope` {of} be dl/dz of `value`", lambda z: _mapped(f"`value` {of}", row.value, z, y), slope)
-    _check_bound(f"`curvature` {of} be at least sup d2l/dz2", row.curvature, _curvature_of(slope))
-    _check_derivative(f"`bend` {of} be d2l/dz2 by the slope", slope, bend)
+    def value(z: Array) -> Array:
+        return mapped(f"`value` {of}", row.value, z.shape, z, y)
+
+    check_derivative(f"`slope` {of} be dl/dz of `value`", value, slope)
+    check_bound(f"`curvature` {of} be at least sup d2l/dz2", row.curvature, _curvature_of(slope))
+    check_derivative(f"`bend` {of} be d2l/dz2 by the slope", slope, bend)
 
 
-def _mapped(what: str, function: Callable[..., Any], *arrays: Array) -> Array:
-    """What a function makes of arrays (n,); InputError unless it is one of that shape."""
-    rule, remedy = f"{what} map arrays (n,) to an array (n,)", "Write it with NumPy's functions."
+_SHAPES = {1: "(n,)", 2: "(n, k)", 3: "(n, k, k)"}
+
+
+def mapped(what: str, function: Callable[..., Any], shape: tuple[int, ...], *arrays: Array) -> Array:
+    """What a function makes of arrays; InputError unless it is one of this shape."""
+    rule = f"{what} map arrays {_SHAPES[arrays[0].ndim]} to an array {_SHAPES[len(shape)]}"
+    remedy = "Write it with NumPy's functions."
     try:
         values = np.asarray(function(*arrays), dtype=np.float64)
     except Exception as error:  # whatever it raises for an array
         raise InputError(rule, f"{type(error).__name__}: {error}", remedy) from error
-    if values.shape != arrays[0].shape:
+    if values.shape != shape:
         raise InputError(rule, f"shape {values.shape} for {arrays[0].shape}", remedy)
     return values

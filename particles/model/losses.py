@@ -11,6 +11,7 @@ import numpy as np
 
 from particles.measures.measure import Array
 from particles.model.derivatives import check_loss
+from particles.model.outputs_of_losses import check_outputs_of_loss
 from particles.model.tables import described, reduced, resolved
 
 
@@ -77,6 +78,12 @@ class Loss(NamedTuple):
     def __reduce__(self) -> tuple[Any, ...]:
         """By name where it is the package's; a user's own by value."""
         return reduced(self, LOSSES, loss, Loss)
+
+
+def check_outputs(loss: Loss, outputs: int) -> None:
+    """InputError for a loss of the user's own whose formulas are none of so many outputs."""
+    if outputs > 1 and LOSSES.get(loss.name) is not loss:
+        check_outputs_of_loss(loss, outputs)
 
 
 def mean_loss(loss: Loss, g: Array, y: Array) -> float:

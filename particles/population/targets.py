@@ -5,7 +5,7 @@ import numpy as np
 from particles.data.dataset import checked_labels
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.model.losses import Loss
+from particles.model.losses import Loss, check_outputs
 from particles.model.network import Network
 
 
@@ -15,6 +15,7 @@ def check_targets(net: Network, loss: Loss, y: Array) -> None:
     if loss.joint and net.outputs == 1:
         rule = f"the loss {loss.name!r} needs a network of one output a class, `outputs` > 1"
         raise InputError(rule, "outputs=1", 'Two classes with one output are labels -1 and 1 and the loss "logistic".')
+    check_outputs(loss, net.outputs)
     if loss.binary:
         checked_labels(y)
     if loss.classes:

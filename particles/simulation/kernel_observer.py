@@ -39,10 +39,9 @@ class KernelObserver:
 
     def check(self, descends: bool = True) -> None:
         """InputError unless the run can be compared with descent under a fixed kernel; descends: by Euler's steps."""
-        if self.loss.name != "squared" or not self.samples.whole or not descends:
-            got = f"the {self.loss.name} loss" if self.samples.whole else "batches of samples"
-            got = got if descends or not self.samples.whole else "another method than gradient descent"
-            rule = "kernel_distance compares with descent under a fixed kernel: squared loss, all samples a step"
+        if not self.samples.whole or not descends:
+            got = "another method than gradient descent" if self.samples.whole else "batches of samples"
+            rule = "kernel_distance compares with descent under a fixed kernel: all samples a step"
             raise InputError(rule, got, "Leave it out of `record`.")
         if self.rule.weight and not self.rule.anchored:
             rule = "kernel_distance knows no regulariser but the pull to the start"
@@ -68,9 +67,10 @@ class KernelObserver:
     @cached_property
     def alone(self) -> dict[int, Array]:
         """The outputs at the samples after each recorded iteration, if the kernel stayed what it was."""
-        begin = self.net.predict(atoms_of(self.start), self._inputs)
+        begin, y = self.net.predict(atoms_of(self.start), self._inputs), self.samples.y
+        kernel = eigen(self.first) if self.loss.name == "squared" else self.first
         predictions = descend(
-            eigen(self.first), self.samples.y, self.steps, self.iterations, begin, weight_decay=self.rule.pull
+            kernel, y, self.steps, self.iterations, begin, weight_decay=self.rule.pull, loss=self.loss
         )
         return dict(zip(self.iterations, predictions, strict=True))
 

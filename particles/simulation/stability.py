@@ -10,6 +10,7 @@ of g(x_i), l'' in it, and Sigma = E phi phi^T, whose eigenvalues are those of l'
         S(A) = (E phi phi^T A phi phi^T - Sigma A Sigma) / B + (Sigma + lam) A (Sigma + lam)
 
 (Mulayoff and Michaeli 2024, exact for the squared loss.) For Gaussian inputs and linear neurons: 2 B / (d + B + 1).
+With k outputs phi_i has k columns.
 """
 
 import math
@@ -25,6 +26,7 @@ from particles.model.network import Network
 from particles.model.regularisers import NONE, Regulariser
 
 _SAMPLES, _LONGEST, _PARTICLES = 256, 32, 4096
+_ROWS, _FEWEST = 512, 8  # of several outputs: rows of the kernel, k a sample, and samples; 2 s with batches
 _NOTHING = 1e-12  # of the largest eigenvalue
 _ROUNDS, _SETTLED = 200, 1e-5  # of the power iteration; the advice is half of what it finds
 
@@ -39,15 +41,16 @@ def stable_step(
 ) -> float:
     """Beyond it the linearised iteration grows, in mean square with batches; flow time. 0 where the kernel overflows.
 
-    Of a loss without a bound on its second derivative the linearisation is the one at outputs 0.
+    Of a loss without a bound on its second derivative the linearisation is the one at outputs 0. A joint loss counts in
+    every direction as in the one where it bends most.
 
-    method: None is gradient descent. Estimated from at most 256 samples, the longest inputs among them, and the first
-    4096 particles of the start; inputs as the network sees them.
+    method: None is gradient descent. Estimated from at most 256 samples, fewer of more than 2 outputs, the longest
+    inputs among them, and the first 4096 particles of the start; inputs as the network sees them.
     """
-    few, share = _chosen(x)
+    few, share = _chosen(x, net.outputs)
     with np.errstate(all="ignore"):  # this is called when a run has overflowed
-        gram = _bend(loss) * _gram(net, start, few, method.rate if method else 0.0)
-        root = np.sqrt(share)
+        gram = _bend(loss, net.outputs) * _gram(net, start, few, method.rate if method else 0.0)
+        root = np.sqrt(np.repeat(share, net.outputs))
         gram = root[:, None] * gram * root
     if not np.isfinite(gram).all():
         return 0.0
@@ -63,51 +66,62 @@ def stable_step(
     return 1.0 / rate if rate > 0.0 else np.inf
 
 
-def _bend(loss: Loss) -> float:
+def _bend(loss: Loss, k: int) -> float:
     """The largest second derivative of a loss, or the one at an output of 0 if there is none."""
     if np.isfinite(loss.curvature):
         return loss.curvature
+    if loss.joint:
+        y = np.eye(1, k)
+        return float(np.linalg.eigvalsh(loss.bend(loss.slope(np.zeros((1, k)), y), y)).max())
     return float(loss.bend(loss.slope(np.zeros(1), np.ones(1)))[0])
 
 
-def _chosen(x: Array) -> tuple[Array, Array]:
+def _chosen(x: Array, outputs: int = 1) -> tuple[Array, Array]:
     """At most 256 inputs and their shares of the mean: the longest, which alone can make a step too large, and others.
 
-    x : (n, d) -> (k, d), (k,)
+    x : (n, d) -> (m, d), (m,)
     """
-    n, most = len(x), _SAMPLES - _LONGEST
-    if n <= _SAMPLES:
+    n, few = len(x), min(_SAMPLES, max(_FEWEST, _ROWS // outputs))
+    if n <= few:
         return x, np.full(n, 1.0 / n)
+    most = few - min(_LONGEST, few // 2)
     with np.errstate(all="ignore"):
         order = np.argsort(np.einsum("ik,ik->i", x, x), kind="stable")
-    longest, others = order[n - _LONGEST :], np.sort(order[: n - _LONGEST])
+    longest, others = order[n - few + most :], np.sort(order[: n - few + most])
     others = others[:: -(-len(others) // most)]
-    shares = np.concatenate([np.full(_LONGEST, 1.0), np.full(len(others), (n - _LONGEST) / len(others))]) / n
+    shares = np.concatenate([np.full(few - most, 1.0), np.full(len(others), (n - few + most) / len(others))]) / n
     return x[np.concatenate([longest, others])], shares
 
 
 def _gram(net: Network, start: Measure | Source, x: Array, growth: float) -> Array:
-    """K_w at the start, with the kernel of weights that grow: x (k, d) -> (k, k)."""
+    """K_w at the start, with the kernel of weights that grow: x (m, d) -> (m k, m k), outputs next to each other."""
     start = source_of(start) if isinstance(start, Measure) else start
     first = min(_PARTICLES, start.count)
     (b, s), w = start.part(0, first), start.weights(0, first)
     if not w.any():  # passengers alone: take them for the measure
         w = np.ones(len(w))
     w = w / w.sum()
-    gram = np.zeros((len(x), len(x)))
+    k = net.outputs
+    gram = np.zeros((len(x) * k, len(x) * k))
     if "input" in net.train:
-        slope = one_by_one(net.activation.derivative)(x @ b.T) * s
-        gram += (slope * w) @ slope.T * (x @ x.T)
+        slope = _times(one_by_one(net.activation.derivative)(x @ b.T), s)
+        gram += (slope * w) @ slope.T * np.kron(x @ x.T, np.ones((k, k)))
     if "output" in net.train or growth:
         value = one_by_one(net.activation.sigma)(x @ b.T)
-        gram += (value * w) @ value.T * ("output" in net.train)
-        apart = value * s - (value * s @ w)[:, None]
+        gram += np.kron((value * w) @ value.T * ("output" in net.train), np.eye(k))
+        moved = _times(value, s)
+        apart = moved - (moved @ w)[:, None]
         gram += growth * (apart * w) @ apart.T
     return gram
 
 
+def _times(features: Array, s: Array) -> Array:
+    """Features times output weights: (m, M), (M,) -> (m, M), or with (M, k) -> (m k, M)."""
+    return features * s if s.ndim == 1 else (features[:, None] * s.T).reshape(-1, len(s))
+
+
 def _noisy_rate(values: Array, vectors: Array, share: Array, pull: float, batch: int) -> float:
-    """lam_max(L^-1 S) by powers of L^-1/2 S L^-1/2, whose norms rise; Sigma's pairs (r,), (k, r), shares (k,)."""
+    """lam_max(L^-1 S) by powers of L^-1/2 S L^-1/2, whose norms rise; Sigma's pairs (r,), (m k, r), shares (m,)."""
     phi = vectors * np.sqrt(values)  # times share^-1/2
     both = values + pull
     mean = np.multiply.outer(both, both) - np.multiply.outer(values, values) / batch
@@ -115,13 +129,21 @@ def _noisy_rate(values: Array, vectors: Array, share: Array, pull: float, batch:
     A, rate = np.eye(len(values)) / math.sqrt(len(values)), 0.0
     for _ in range(_ROUNDS):
         inner = scale * A
-        size = np.sum((phi @ inner) * phi, axis=1) / (batch * share)
-        A = scale * ((phi.T * size) @ phi + mean * inner)
+        A = scale * (_noise(phi, inner, batch * share) + mean * inner)
         before, rate = rate, float(np.linalg.norm(A))
         A /= rate
         if rate - before <= _SETTLED * rate:
             break
     return rate
+
+
+def _noise(phi: Array, A: Array, share: Array) -> Array:
+    """The sum of phi_i phi_i^T A phi_i phi_i^T over samples, over their shares: rows of phi (m k, r), A (r, r)."""
+    if len(phi) == len(share):
+        return np.asarray((phi.T * (np.sum((phi @ A) * phi, axis=1) / share)) @ phi)
+    rows = phi.reshape(len(share), -1, len(A))
+    inner = (phi @ A).reshape(rows.shape) @ rows.transpose(0, 2, 1) / share[:, None, None]
+    return np.asarray(phi.T @ (inner @ rows).reshape(phi.shape))
 
 
 def advice(problem: Problem, start: Source, moved: bool) -> str:

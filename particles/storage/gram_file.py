@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from io import FileIO
+from math import prod
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,6 +30,7 @@ from particles.storage.gram_journal import Job, append_lines, read_lines
 _SETTLE_SECONDS = 5.0  # about what a machine that dies can lose; a flush a tile kept the disk busier than the tiles did
 _BAND = 128  # columns turned into rows at a time: whole cache lines are read, and they stay in the cache
 _BARE = "This is a netCDF dimension but not a netCDF variable."  # how netCDF-4 marks a dimension without coordinate
+_DIMS = {2: ("sample", "other_sample"), 4: ("sample", "output", "other_sample", "other_output")}
 _ABOUT = {"long_name": "tangent kernel of two inputs, in flow time", "units": "1", "equation": "(5)"}
 
 
@@ -43,11 +45,14 @@ def journal_of(path: Path) -> Path:
 
 
 class GramFile:
-    """The unfinished file of an (n, n) matrix in tiles of `tile` inputs. done: the tiles it holds."""
+    """The unfinished file of an (n k, n k) matrix in tiles of `tile` inputs. done: the tiles it holds.
 
-    def __init__(self, path: Path, journal: FileIO, n: int, tile: int, done: set[Job]) -> None:
-        self.path, self.n, self.tile, self.done = path, n, tile, done
-        self._journal, self._offset = journal, _place_of_numbers(part_of(path), n)
+    n, tile : rows, k of them an input.
+    """
+
+    def __init__(self, path: Path, journal: FileIO, n: int, tile: int, done: set[Job], outputs: int = 1) -> None:
+        self.path, self.n, self.tile, self.done = path, n * outputs, tile * outputs, done
+        self._journal, self._offset = journal, _place_of_numbers(part_of(path), _shape(n, outputs))
         self._data = _opened(part_of(path))
         self._unsettled: list[Job] = []
         self._settled = time.monotonic()
@@ -93,25 +98,35 @@ class GramFile:
 
 
 @contextlib.contextmanager
-def growing(path: Path, n: int, tile: int, request: str, attributes: Mapping[str, Any]) -> Iterator[GramFile]:
-    """The unfinished file of a matrix, with the tiles that an earlier call left in it that `asked` for the same."""
-    head = {"asked": request, "n": n, "tile": tile}
-    with _with_remedy(path, n):
+def growing(
+    path: Path, n: int, tile: int, request: str, attributes: Mapping[str, Any], outputs: int = 1
+) -> Iterator[GramFile]:
+    """The unfinished file of a matrix, with the tiles that an earlier call left in it that `asked` for the same.
+
+    n, tile: of inputs, each of which has so many rows as there are `outputs`.
+    """
+    head: dict[str, Any] = {"asked": request, "n": n, "tile": tile} | ({"outputs": outputs} if outputs > 1 else {})
+    with _with_remedy(path, n * outputs):
         path.parent.mkdir(parents=True, exist_ok=True)
         journal = lasting_file(journal_of(path))
     with journal:
-        with _with_remedy(path, n):
+        with _with_remedy(path, n * outputs):
             _hold(journal, path)
             done = _left(path, journal, head)
             if done is None:
                 _begin(path, journal, head, attributes)
-            file = GramFile(path, journal, n, tile, done or set())
+            file = GramFile(path, journal, n, tile, done or set(), outputs)
         with contextlib.closing(file):
             try:
                 yield file
             except BaseException:
                 file.settle()
                 raise
+
+
+def _shape(n: int, outputs: int) -> tuple[int, ...]:
+    """(n, n), or (n, k, n, k): the same numbers in the same order as (n k, n k)."""
+    return (n, n) if outputs == 1 else (n, outputs, n, outputs)
 
 
 def _hold(journal: FileIO, path: Path) -> None:
@@ -134,7 +149,7 @@ def _left(path: Path, journal: FileIO, head: Mapping[str, Any]) -> set[Job] | No
         warnings.warn(f"{part_of(path)} {what}: it begins anew.", stacklevel=5)
         return None
     try:
-        _place_of_numbers(part_of(path), int(head["n"]))
+        _place_of_numbers(part_of(path), _shape(head["n"], head.get("outputs", 1)))
     except DamagedError as error:
         warnings.warn(f"{part_of(path)} is damaged ({error.__cause__ or error}): it begins anew.", stacklevel=5)
         return None
@@ -144,7 +159,7 @@ def _left(path: Path, journal: FileIO, head: Mapping[str, Any]) -> set[Job] | No
 
 def _begin(path: Path, journal: FileIO, head: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
     """A file with all its structure and room for all its numbers, and a journal that lists none."""
-    part, n = part_of(path), int(head["n"])
+    part, shape = part_of(path), _shape(head["n"], head.get("outputs", 1))
     journal.truncate(0)
     sync(journal.fileno(), part.parent)  # an old journal must never vouch for a new file
     try:
@@ -152,8 +167,8 @@ def _begin(path: Path, journal: FileIO, head: Mapping[str, Any], attributes: Map
         # it gives that room back when it makes the file.
         part.unlink(missing_ok=True)
         with new_file(part) as file:
-            _reserve(file, n * n * 8)
-        _structure(part, n, attributes)
+            _reserve(file, prod(shape) * 8)
+        _structure(part, shape, attributes)
         with _opened(part) as file:
             _reserve(file, os.fstat(file.fileno()).st_size)
         flush(part.parent)
@@ -179,7 +194,7 @@ def _reserve(file: IO[bytes], size: int) -> None:
     sync(file.fileno(), Path(file.name).parent)
 
 
-def _structure(part: Path, n: int, attributes: Mapping[str, Any]) -> None:
+def _structure(part: Path, shape: tuple[int, ...], attributes: Mapping[str, Any]) -> None:
     """An HDF5 file as xarray reads it (netCDF-4), the numbers' place fixed and nothing written to it."""
     with h5py.File(part, "w", locking=False) as file:
         file.attrs.update(attributes)
@@ -187,15 +202,15 @@ def _structure(part: Path, n: int, attributes: Mapping[str, Any]) -> None:
         layout.set_layout(h5py.h5d.CONTIGUOUS)
         layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        h5py.h5d.create(file.id, b"gram", h5py.h5t.NATIVE_DOUBLE, h5py.h5s.create_simple((n, n)), dcpl=layout)
+        h5py.h5d.create(file.id, b"gram", h5py.h5t.NATIVE_DOUBLE, h5py.h5s.create_simple(shape), dcpl=layout)
         file["gram"].attrs.update(_ABOUT)
-        for axis, dim in enumerate(("sample", "other_sample")):
-            scale = file.create_dataset(dim, shape=(n,), dtype=">f4")
-            scale.make_scale(f"{_BARE}{n:10d}")
+        for axis, (dim, size) in enumerate(zip(_DIMS[len(shape)], shape, strict=True)):
+            scale = file.create_dataset(dim, shape=(size,), dtype=">f4")
+            scale.make_scale(f"{_BARE}{size:10d}")
             file["gram"].dims[axis].attach_scale(scale)
 
 
-def _place_of_numbers(part: Path, n: int) -> int:
+def _place_of_numbers(part: Path, expected: tuple[int, ...]) -> int:
     """Where in the file the matrix begins; DamagedError where it has no room for it, or is missing."""
     size = size_of(part)
     try:
@@ -206,7 +221,7 @@ def _place_of_numbers(part: Path, n: int) -> int:
             offset, shape = gram.id.get_offset(), gram.shape
     except (OSError, KeyError, RuntimeError, AttributeError, ValueError) as error:
         raise error if isinstance(error, StorageError) else hdf5_error(part, error) from error
-    if offset is None or shape != (n, n) or offset + n * n * 8 > size:
+    if offset is None or shape != expected or offset + prod(expected) * 8 > size:
         raise DamagedError(f"{part} has no room for the matrix")
     return int(offset)
 

@@ -2,6 +2,9 @@
 
 In flow time K(x, x') = x.x' int s^2 sigma'(b.x) sigma'(b.x') dmu, and int sigma(b.x) sigma(b.x') dmu on top where the
 output weights train: the paper's (5) times M^(2 beta - 1), equal to it at beta = 1/2.
+
+With k outputs it has a block (k, k) a pair of inputs, x.x' int a a^T sigma'(b.x) sigma'(b.x') dmu, and the identity
+times int sigma(b.x) sigma(b.x') dmu on top. The rows of one input lie next to each other.
 """
 
 import itertools
@@ -15,21 +18,27 @@ from numpy.typing import ArrayLike
 
 from particles.checks import whole
 from particles.errors import InputError
-from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
-from particles.measures.measure import Array, Measure, Source, checked_measure
+from particles.measures.measure import Array, Measure, Source, checked_measure, source_of
 from particles.model.network import Network
 from particles.population.population import Engine, Local, cores
 from particles.storage.gram_file import growing, part_of
-from particles.theory.tangent.atoms import atoms_of, examined
-from particles.theory.tangent.tiles import Request, Team, kernels_of, tile_of, tile_values
+from particles.theory.tangent.atoms import atoms_of, examined, in_form
+from particles.theory.tangent.forces import Forces
+from particles.theory.tangent.tiles import Request, Team, tile_of, tile_values
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
 
 def gram(
-    net: Network, measure: Measure, x: ArrayLike, other: ArrayLike | None = None, *, engine: Local | None = None
+    net: Network,
+    measure: Measure,
+    x: ArrayLike,
+    other: ArrayLike | None = None,
+    *,
+    outputs: str = "full",
+    engine: Local | None = None,
 ) -> Array:
     r"""The Gram matrix of the tangent kernel (5) of a measure (flow time).
 
@@ -43,18 +52,22 @@ def gram(
         Inputs.
     other : (m, d)
         Columns, if they are other inputs than the rows, as new ones against those of training.
+    outputs
+        Of a network of k > 1 outputs: "full", the default, for a row and a column an input and output, the output
+        running fastest; "trace" for the mean of the k diagonal blocks, as `trace_axes=(-1,)` of neural-tangents.
     engine
         Its threads share the work; by default `mf.Local()`. No bit depends on it.
 
     Returns
     -------
     (n, n), or (n, m) with `other`
-        The matrix in float64, symmetric without `other`.
+        The matrix in float64, symmetric without `other`. Of k outputs (n k, n k) or (n k, m k), unless `outputs` is
+        "trace".
 
     Raises
     ------
     InputError
-        For inputs and particles of different dimensions.
+        For inputs and particles of different dimensions, and particles that do not have the network's outputs.
 
     Notes
     -----
@@ -63,6 +76,11 @@ def gram(
     and :math:`\int \sigma(b \cdot x) \, \sigma(b \cdot x') \, d\mu` in addition where the output weights train. This is
     the paper's (5) times M^(2 beta - 1), equal to it at beta = 1/2. ReLU with equal weights and unit signs counts
     activation patterns, which is exact up to the inputs' products; every other case multiplies features.
+
+    With k outputs the entry of the outputs o and p, at row i k + o and column j k + p, is
+
+    .. math:: x_i \cdot x_j \int a_o a_p \, \sigma'(b \cdot x_i) \, \sigma'(b \cdot x_j) \, d\mu(a, b)
+        + \delta_{op} \int \sigma(b \cdot x_i) \, \sigma(b \cdot x_j) \, d\mu
 
     References
     ----------
@@ -74,12 +92,19 @@ def gram(
     >>> mf.tangent.gram(net, start, np.eye(2)).round(2)
     array([[0.5 , 0.  ],
            [0.  , 0.47]])
+
+    Two outputs:
+
+    >>> net = mf.Network("relu", beta=0.5, outputs=2)
+    >>> start = mf.Gaussian(2).sample(1024, seed=0, signs="random", outputs=2)
+    >>> mf.tangent.gram(net, start, np.eye(2)).shape, mf.tangent.gram(net, start, np.eye(2), outputs="trace").shape
+    ((4, 4), (2, 2))
     """
     inputs = net.inputs(x)
     columns = inputs if other is None else net.inputs(other)
     if columns.shape[1] != inputs.shape[1]:
         raise InputError("`other` must have the columns of `x`", f"{columns.shape[1]} for {inputs.shape[1]}", "")
-    atoms = atoms_of(measure, inputs.shape[1])
+    atoms = atoms_of(measure, inputs.shape[1], net.outputs, outputs)
     with Team((engine or Local()).threads or cores()) as team:
         return tile_values(net, atoms, inputs, columns, team)
 
@@ -93,6 +118,7 @@ def write_gram(
     tile: int = 2048,
     progress: Callable[[int, int], object] | None = None,
     attributes: Mapping[str, Any] | None = None,
+    outputs: str = "full",
 ) -> Path:
     """The Gram matrix of the tangent kernel (5) written straight to an HDF5 file, for any n (flow time).
 
@@ -115,6 +141,9 @@ def write_gram(
         `progress(done, total)` is called after each tile; a true answer stops.
     attributes
         For the file's root.
+    outputs
+        Of a network of k > 1 outputs: "full", the default, or "trace", as in `mf.tangent.gram`. Full tiles take k^2
+        times the memory.
 
     Returns
     -------
@@ -124,13 +153,15 @@ def write_gram(
     Raises
     ------
     InputError
-        For inputs and particles of different dimensions, and a path that is a folder.
+        For inputs and particles of different dimensions, particles that do not have the network's outputs, and a path
+        that is a folder.
     StorageError
         If the file cannot be written.
 
     Notes
     -----
-    The file's variable `gram` is (n, n). No bit depends on the tile or the engine: they are those of `mf.tangent.gram`.
+    The file's variable `gram` is (n, n), or (sample, output, other_sample, other_output), which is (n k, n k) after
+    a reshape. No bit depends on the tile or the engine: they are those of `mf.tangent.gram`.
     A call that was stopped or killed leaves the finished tiles in `<path>.part`, and the same call again goes on with
     the others (the root's attributes stay those of the first).
 
@@ -149,12 +180,12 @@ def write_gram(
     if path.is_dir():
         raise InputError("`path` must name a file", f"the folder {path}", "Add a name, such as gram.h5.")
     side = whole("tile", tile, 1, remedy="Leave it out for 2048.")
-    atoms, name = examined(start, inputs.shape[1])
+    atoms, name = examined(start, inputs.shape[1], net.outputs, outputs)
     request = Request(net, atoms, inputs, side)
     jobs = list(itertools.combinations_with_replacement(range(-(-len(inputs) // side)), 2))
     digest = blake2b(repr((net, name, inputs.shape)).encode(), digest_size=16)
     digest.update(inputs.tobytes())
-    with growing(path, len(inputs), side, digest.hexdigest(), attributes or {}) as file:
+    with growing(path, len(inputs), side, digest.hexdigest(), attributes or {}, atoms.source.outputs) as file:
         missing = [job for job in jobs if job not in file.done]
         for number, values in (engine or Local()).tasks(tile_of, request, missing):
             if isinstance(values, Exception):  # a task whose process was lost again and again
@@ -169,7 +200,9 @@ def write_gram(
     return path
 
 
-def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None = None) -> "LinearOperator":
+def operator(
+    net: Network, measure: Measure, x: ArrayLike, engine: Local | None = None, outputs: str = "full"
+) -> "LinearOperator":
     """The Gram matrix of the tangent kernel (5) as a scipy LinearOperator that never forms it (flow time).
 
     Parameters
@@ -182,16 +215,18 @@ def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None 
         Inputs.
     engine
         Its threads share the work; by default `mf.Local()`.
+    outputs
+        Of a network of k > 1 outputs: "full", the default, or "trace", as in `mf.tangent.gram`.
 
     Returns
     -------
     LinearOperator
-        Of shape (n, n). A product takes 8 M n d flops, and memory as the particles do.
+        Of shape (n, n), or (n k, n k). A product takes 8 M n (d + k) flops, and memory as the particles do.
 
     Raises
     ------
     InputError
-        For inputs and particles of different dimensions.
+        For inputs and particles of different dimensions, and particles that do not have the network's outputs.
 
     Notes
     -----
@@ -209,50 +244,19 @@ def operator(net: Network, measure: Measure, x: ArrayLike, engine: Local | None 
     >>> bool(np.allclose(K @ v, mf.tangent.gram(net, start, np.eye(2)) @ v))
     True
     """
-    inputs = net.inputs(x)
-    measure = checked_measure(measure, inputs.shape[1])
-    cloud = blocks.pack(measure, "float64", shared_signs=False)
-    n, K, d = len(inputs), len(cloud.b), cloud.d
-    push, pull = net.kernels("float64", d), kernels_of(net.activation)
-    both, trained = "output" in net.train, "input" in net.train
-    b, flat, none = cloud.b.reshape(-1), np.ascontiguousarray(inputs).reshape(-1), np.empty(0)
-
-    def apply(v: Array) -> Array:
-        totals = np.zeros((K, n))
-        slope = np.ascontiguousarray(v, dtype=np.float64).reshape(-1)
-
-        def work(first: int, last: int) -> None:
-            force, output = np.zeros(BLOCK * d), np.zeros(BLOCK)
-            for block in range(first, last):
-                push.velocity_blocks(
-                    b,
-                    cloud.s,
-                    d,
-                    flat,
-                    slope,
-                    -1.0,
-                    both,
-                    cloud.last_tiles,
-                    block,
-                    block + 1,
-                    0,
-                    False,
-                    none,
-                    force,
-                    output,
-                )
-                if not trained:
-                    force[:] = 0.0
-                w, s = blocks.row(cloud.w, block, K), blocks.row(cloud.s, block, K)
-                tiles = cloud.last_tiles if block == K - 1 else BLOCK // cloud.b.shape[-1]
-                pull.apply_block(
-                    b, block * BLOCK * d, d, np.stack([w * s, w]), flat, tiles, both, force, output, totals[block]
-                )
-
-        with Team((engine or Local()).threads or cores()) as team:
-            team.runs(work, 0, K)
-        return blocks.tree_sum(totals)
-
     from scipy.sparse.linalg import LinearOperator
 
-    return LinearOperator((n, n), matvec=apply, rmatvec=apply, dtype=np.dtype(np.float64))
+    inputs = net.inputs(x)
+    source = in_form(source_of(checked_measure(measure, inputs.shape[1], net.outputs)), outputs)
+    if source.outputs < net.outputs:
+        net = Network(net.activation, net.beta, net.bias, net.train)
+    cloud, team = blocks.pack(source, "float64", shared_signs=False), (engine or Local()).threads or cores()
+    forces = Forces(net, cloud, inputs)
+
+    def apply(v: Array) -> Array:
+        totals, slope = np.zeros((len(cloud.b), forces.size)), np.ascontiguousarray(v, dtype=np.float64).reshape(-1)
+        with Team(team) as threads:
+            threads.runs(lambda first, last: forces.add(slope, first, last, totals), 0, len(cloud.b))
+        return blocks.tree_sum(totals)
+
+    return LinearOperator((forces.size, forces.size), matvec=apply, rmatvec=apply, dtype=np.dtype(np.float64))

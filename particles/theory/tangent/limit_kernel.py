@@ -3,6 +3,9 @@
 In flow time k(x, x') = x.x' E sigma'(b.x) sigma'(b.x') with b ~ mu0, and E sigma(b.x) sigma(b.x') on top where the
 output weights train. `pair_kernels` has the formulas; where there is none it is the tangent kernel of the law's
 quadrature, refined until as good rules agree.
+
+With k outputs a and b are independent, and so it is the Kronecker product of that kernel and E a a^T, plus that of
+E sigma sigma and the identity.
 """
 
 from typing import NamedTuple
@@ -15,9 +18,11 @@ from particles.errors import InputError
 from particles.measures import quadrature
 from particles.measures.laws import Law
 from particles.measures.measure import Array, check_dim
+from particles.measures.output_weights import checked_signs
 from particles.model.network import Network
 from particles.population.population import cores
 from particles.theory.tangent import atoms
+from particles.theory.tangent.atoms import checked_form
 from particles.theory.tangent.pair_kernels import PairKernel, formula
 from particles.theory.tangent.pairs import Pairs
 from particles.theory.tangent.refinement import exact
@@ -35,7 +40,7 @@ class Limit(NamedTuple):
     Attributes
     ----------
     gram : (n, n) or (n, m)
-        The matrix, in flow time.
+        The matrix, in flow time; of k outputs (n k, n k) or (n k, m k).
     error
         The largest absolute error of an entry; of a quadrature, at 95% confidence.
     how
@@ -49,7 +54,13 @@ class Limit(NamedTuple):
 
 @numpy_settings
 def limit_gram(
-    net: Network, law: Law, x: ArrayLike, other: ArrayLike | None = None, tolerance: float | None = None
+    net: Network,
+    law: Law,
+    x: ArrayLike,
+    other: ArrayLike | None = None,
+    tolerance: float | None = None,
+    signs: str = "random",
+    outputs: str = "full",
 ) -> Array:
     """The Gram matrix of the limiting tangent kernel, as `mf.tangent.limit` computes it, alone (3.1, flow time).
 
@@ -63,13 +74,13 @@ def limit_gram(
         Inputs.
     other : (m, d)
         Columns, if they are other inputs than the rows.
-    tolerance
+    tolerance, signs, outputs
         As in `mf.tangent.limit`.
 
     Returns
     -------
     (n, n), or (n, m) with `other`
-        The matrix, in float64.
+        The matrix, in float64; of k outputs (n k, n k) or (n k, m k), unless `outputs` is "trace".
 
     Raises
     ------
@@ -87,12 +98,18 @@ def limit_gram(
     array([[0.5   , 0.2114],
            [0.2114, 0.5   ]])
     """
-    return limit(net, law, x, other, tolerance).gram
+    return limit(net, law, x, other, tolerance, signs, outputs).gram
 
 
 @numpy_settings
 def limit(
-    net: Network, law: Law, x: ArrayLike, other: ArrayLike | None = None, tolerance: float | None = None
+    net: Network,
+    law: Law,
+    x: ArrayLike,
+    other: ArrayLike | None = None,
+    tolerance: float | None = None,
+    signs: str = "random",
+    outputs: str = "full",
 ) -> Limit:
     r"""The limiting tangent kernel `H = lim K_w(1)` (3.1) as a Gram matrix, with its error (flow time).
 
@@ -108,16 +125,24 @@ def limit(
         Columns, if they are other inputs than the rows.
     tolerance
         The largest error that is accepted; by default whatever was reached.
+    signs
+        The output weights of k > 1 outputs, which are independent of b, as in `law.sample`; "random" by default. Of one
+        output it makes no difference: s^2 has mean 1.
+    outputs
+        Of k > 1 outputs: "full", the default, for a row and a column an input and output, the output running fastest;
+        "trace" for the mean of the k diagonal blocks.
 
     Returns
     -------
     Limit
-        The matrix (n, n), symmetric to the bit, or (n, m) with `other`; in float64.
+        The matrix (n, n), symmetric to the bit, or (n, m) with `other`; in float64. Of k outputs (n k, n k) or (n k, m
+        k), unless `outputs` is "trace".
 
     Raises
     ------
     InputError
-        If the law is not one or is of another dimension than the inputs, and if the error is above `tolerance`.
+        If the law is not one or is of another dimension than the inputs, if the error is above `tolerance`, and for
+        `signs="joint"`.
 
     Notes
     -----
@@ -131,6 +156,15 @@ def limit(
     * a series in the angle, to rounding, for every other activation under a Gaussian, Sphere or Ball;
     * quadrature for the rest: 1e-3 to 1e-5 where ReLU's kink or more than 3 inputs are involved, as `error` says.
 
+    With k outputs and output weights a that are independent of b,
+
+    .. math:: x \cdot x' \, E[\sigma'(b \cdot x) \, \sigma'(b \cdot x')] \; E[a a^T]
+        + E[\sigma(b \cdot x) \, \sigma(b \cdot x')] \; I
+
+    where :math:`E[a a^T]` is I for "random", "symmetric" and "gaussian", I / k for "unit", and all ones for "positive".
+    Where it is a multiple of I the outputs do not see each other: give `mf.tangent.flow` the (n, n) matrix of
+    `outputs="trace"` and targets (n, k).
+
     References
     ----------
     Section 3.1, `H`, and section 3.2, `k_inf`.
@@ -141,14 +175,19 @@ def limit(
     >>> limit.gram.round(4), bool(limit.error < 1e-10)
     (array([[0.4644, 0.    ],
            [0.    , 0.4644]]), True)
+    >>> mf.tangent.limit(mf.Network("relu", outputs=2), mf.Gaussian(2), [[1.0, 0.0]], signs="positive").gram
+    array([[0.5, 0.5],
+           [0.5, 0.5]])
     """
     rows = net.inputs(x)
     columns = rows if other is None else net.inputs(other)
     _check(law, rows, columns)
     wanted = None if tolerance is None else number("tolerance", tolerance, above=0.0, remedy="Leave it out.")
-    rule = formula(net, law, rows, columns)
-    with Team(cores()) as team:
-        gram = _by_atoms(net, law, rows, columns, team, wanted) if rule is None else _filled(rule, rows, columns, team)
+    form, moment = checked_form(outputs), _second_moment(signs, net.outputs)
+    if net.outputs == 1:
+        gram = _of_one_output(net, law, rows, columns, wanted)
+    else:
+        gram = _of_outputs(net, law, rows, columns, wanted, moment, form)
     if wanted is not None and gram.error > wanted:
         remedy = f"Ask for tolerance={1.1 * gram.error:.2g}, or take it as it is without `tolerance`."
         raise InputError(f"`tolerance` {wanted:g} is out of reach here", f"{gram.error:.3g} by {gram.how}", remedy)
@@ -164,6 +203,34 @@ def _check(law: Law, rows: Array, columns: Array) -> None:
     if columns.shape[1] != d:
         rule = f"`other` must have as many columns as `x`, {d} with a bias counted in"
         raise InputError(rule, str(columns.shape[1]), "Give it the same inputs.")
+
+
+def _second_moment(signs: str, k: int) -> Array:
+    """E a a^T of output weights that are independent of b: (k, k)."""
+    if checked_signs(signs) == "joint":
+        remedy = 'Use tangent.gram of law.quadrature(nodes, "joint", outputs=k).'
+        raise InputError("`signs` must leave the output weights independent of b", "'joint'", remedy)
+    return np.ones((k, k)) if signs == "positive" else np.eye(k) / (k if signs == "unit" else 1)
+
+
+def _of_outputs(
+    net: Network, law: Law, rows: Array, columns: Array, wanted: float | None, moment: Array, form: str
+) -> Limit:
+    """The sum over layers of Kronecker products with E a a^T, or with the identity; or its mean over outputs."""
+    k, gram, error, how = len(moment), np.zeros(()), 0.0, dict[str, None]()
+    for layer in net.train:
+        one = Network(net.activation, net.beta, net.bias, layer)
+        part = _of_one_output(one, law, rows, columns, None if wanted is None else wanted / len(net.train))
+        block = moment if layer == "input" else np.eye(k)
+        gram = gram + np.kron(part.gram, block if form == "full" else np.atleast_2d(np.trace(block) / k))
+        error, how = error + part.error, how | {part.how: None}
+    return Limit(gram, error, " and ".join(how))
+
+
+def _of_one_output(net: Network, law: Law, rows: Array, columns: Array, wanted: float | None) -> Limit:
+    rule = formula(net, law, rows, columns)
+    with Team(cores()) as team:
+        return _by_atoms(net, law, rows, columns, team, wanted) if rule is None else _filled(rule, rows, columns, team)
 
 
 def _filled(rule: PairKernel, rows: Array, columns: Array, team: Team) -> Limit:

@@ -3,6 +3,8 @@
 The particles are made and summed slab by slab, in order, so that a tile costs its own memory and no more. Every entry's
 sum runs over the particles one by one (or counts them), and so its bits depend neither on the tile that it is in nor on
 the threads that share the work. The whole matrix is a tile too, the symmetric one of all inputs against themselves.
+
+With k outputs an input stands for k rows or columns, one an output, next to each other.
 """
 
 from collections.abc import Callable
@@ -92,17 +94,27 @@ def tile_of(request: Request, job: tuple[int, int]) -> Array:
 
 
 def tile_values(net: Network, atoms: Atoms, rows: Array, columns: Array, team: Team) -> Array:
-    """The kernel at rows x columns, (m, d) and (n, d) -> (m, n); symmetric where both are the same array."""
+    """The kernel at rows x columns, (m, d) and (n, d) -> (m k, n k); symmetric where both are the same array."""
+    k = atoms.source.outputs
     if "input" not in net.train:
-        return _multiplied(net, atoms.source, rows, columns, team, slopes=False)
+        values = _multiplied(net, atoms.source, rows, columns, team, slopes=False)
+        return values if k == 1 else np.asarray(np.kron(values, np.eye(k)))
     tile = inner_products(rows, columns, team)
     if net.activation.name == "relu" and atoms.unit:
         _count(atoms.source, rows, columns, team, tile)
     else:
-        tile *= _multiplied(net, atoms.source, rows, columns, team, slopes=True)
+        inner, tile = tile, _multiplied(net, atoms.source, rows, columns, team, slopes=True)
+        _by_output(tile, k)[...] *= inner[:, None, :, None]
     if "output" in net.train:
-        tile += _multiplied(net, atoms.source, rows, columns, team, slopes=False)
+        values = _multiplied(net, atoms.source, rows, columns, team, slopes=False)
+        for o in range(k):
+            _by_output(tile, k)[:, o, :, o] += values
     return tile
+
+
+def _by_output(tile: Array, k: int) -> Array:
+    """(m k, n k) -> (m, k, n, k), in the same memory."""
+    return tile.reshape(len(tile) // k, k, -1, k)
 
 
 class _Patterns(NamedTuple):
@@ -196,10 +208,11 @@ def _mirror(square: Array) -> None:
 
 
 def _multiplied(net: Network, source: Source, rows: Array, columns: Array, team: Team, slopes: bool) -> Array:
-    """int s^2 sigma' sigma' dmu or int sigma sigma dmu for every row and column: (m, n)."""
-    same, products = columns is rows, _Products(len(rows), len(columns), columns is rows, team)
-    u = np.zeros(len(rows) * BLOCK)
-    v = u if same else np.zeros(len(columns) * BLOCK)
+    """int a_o a_p sigma' sigma' dmu, (m k, n k), or int sigma sigma dmu, (m, n), for every row and column."""
+    same, k = columns is rows, source.outputs if slopes else 1
+    products = _Products(len(rows) * k, len(columns) * k, same, team)
+    u = np.zeros(len(rows) * k * BLOCK)
+    v = u if same else np.zeros(len(columns) * k * BLOCK)
     for cloud in slabs(source):
         for block in range(len(cloud.b)):
             _features(net, cloud, block, rows, team, slopes, u)
@@ -210,14 +223,30 @@ def _multiplied(net: Network, source: Source, rows: Array, columns: Array, team:
 
 
 def _features(net: Network, cloud: Cloud, block: int, x: Array, team: Team, slopes: bool, into: Array) -> None:
-    """sqrt(w_r) |s_r| sigma'(b_r . x_i) or sqrt(w_r) sigma(b_r . x_i) of one block: flat (n, BLOCK)."""
+    """sqrt(w_r) |s_r| sigma'(b_r . x_i) or sqrt(w_r) sigma(b_r . x_i) of one block: flat (n, BLOCK).
+
+    With k > 1 outputs the slopes are sqrt(w_r) a_ro sigma'(b_r . x_i), flat (n, k, BLOCK).
+    """
+    if slopes and cloud.outputs > 1:
+        single, shape = np.zeros(len(x) * BLOCK), (cloud.outputs, BLOCK)
+        _make(net, cloud, block, x, team, slopes, np.sqrt(blocks.row(cloud.w, block, len(cloud.b))), single)
+        a = cloud.s[block].transpose(1, 0, 2).reshape(shape)
+        np.multiply(single.reshape(-1, 1, BLOCK), a, out=into.reshape(-1, *shape))
+        return
+    scale = np.sqrt(blocks.row(cloud.w, block, len(cloud.b)))
+    if slopes:
+        scale = scale * np.abs(blocks.row(cloud.s, block, len(cloud.b)))
+    _make(net, cloud, block, x, team, slopes, scale, into)
+
+
+def _make(
+    net: Network, cloud: Cloud, block: int, x: Array, team: Team, slopes: bool, scale: Array, into: Array
+) -> None:
+    """scale_r sigma'(b_r . x_i) or scale_r sigma(b_r . x_i) of one block: flat (n, BLOCK)."""
     kernels, K = kernels_of(net.activation), len(cloud.b)
     make = kernels.slopes if slopes else kernels.values
     tiles = cloud.last_tiles if block == K - 1 else BLOCK // _LANES
     if tiles * _LANES < BLOCK:
         into[:] = 0.0
-    scale = np.sqrt(blocks.row(cloud.w, block, K))
-    if slopes:
-        scale = scale * np.abs(blocks.row(cloud.s, block, K))
     b, flat = cloud.b.reshape(-1), np.ascontiguousarray(x).reshape(-1)
     team.runs(lambda first, last: make(b, scale, cloud.d, flat, tiles, block, first, last, into), 0, len(x))
