@@ -118,6 +118,10 @@ def _samples(net: Network, data: Dataset | Stream, method: Method, test: Dataset
         raise InputError(
             "`test` must have the training inputs' columns", f"{test.x.shape[1]} for {train.x.shape[1]}", ""
         )
+    if test is not None and test.classes and train.classes and test.classes != train.classes:
+        got, here = (", ".join(map(str, each.classes[:5])) for each in (test, train))
+        remedy = "Give both the same `classes`, or split one data set."
+        raise InputError("`test` must have the training data's classes, in their order", f"{got} for {here}", remedy)
     return Samples(net, Batches(data, method.batch, method.seed), train, test)
 
 

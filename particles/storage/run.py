@@ -35,9 +35,9 @@ from particles.storage.virtual_dataset import StoredMeasure, create_virtual
 if TYPE_CHECKING:
     import xarray
 
-LAST_MEASURE = {
+LAST_MEASURE = {  # the dimension `output` is left out where the network has one
     "position": ("particle positions b_r after the last iteration", "section 3", ("atom", "dim")),
-    "sign": ("signs or trained output weights s_r", "section 3", ("atom",)),
+    "sign": ("signs or trained output weights s_r", "section 3", ("atom", "output")),
     "weight": ("weights w_r of the atoms of mu", "3.4", ("atom",)),
 }
 
@@ -244,5 +244,5 @@ def _measure_group(run: Run) -> Group:
     for prefix, measure in (("", run.last), ("averaged_", run.average)):
         for values, (name, (text, equation, dims)) in zip(measure or (), LAST_MEASURE.items(), strict=False):
             about = {"long_name": text, "units": "1", "equation": equation}
-            variables[prefix + name] = Variable(dims, values, about)
+            variables[prefix + name] = Variable(dims[: values.ndim], values, about)
     return Group(variables)
