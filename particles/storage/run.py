@@ -210,7 +210,7 @@ class Run:
             lines = [f"Run: {self.status} after {steps} steps at flow time {last:g}, {rows} times recorded"]
         for name, measure in (("measure", self.last), ("average", self.average)):
             if measure is not None:
-                lines.append(f"  {name}   M = {len(measure.b)} particles on R^{measure.b.shape[1]}")
+                lines.append(f"  {name}   M = {len(measure.b)} particles on R^{measure.b.shape[1]}{_outputs(measure)}")
         if self.left is not None:
             lines.append(f"  left      M = {self.left.atoms} particles in {self.left.folder}")
         names = [str(name) for name, values in data.data_vars.items() if any(map(forms.timed, values.dims))]
@@ -228,6 +228,10 @@ class Run:
     def _repr_html_(self) -> str:
         """In a notebook: the same, and below it what was recorded, to unfold."""
         return f"<pre>{html.escape(repr(self))}</pre>{self.dataset._repr_html_()}"
+
+
+def _outputs(measure: Measure) -> str:
+    return "" if measure.s.ndim == 1 else f", {measure.s.shape[1]} outputs"
 
 
 def _refer(left: StoredMeasure, path: Path, file: h5py.File) -> None:

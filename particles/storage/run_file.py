@@ -85,11 +85,13 @@ def open_run(path: str | Path) -> Run:
 
 
 def _measure(path: Path, final: "xarray.Dataset", prefix: str) -> Measure:
+    # The shards' files have the weights once: the average iterate's are the same.
+    names = {name: f"{prefix}{name}" if f"{prefix}{name}" in final or name != "weight" else name for name in LAST_MEASURE}
     for name, (_, _, dims) in LAST_MEASURE.items():
-        forms.check(path, final, {f"{prefix}{name}": ("f", forms.present(dims, final))})
+        forms.check(path, final, {names[name]: ("f", forms.present(dims, final))})
     if final.sizes.get("output", 2) < 2:
         raise DamagedError(f"{path} is damaged: its particles have the dimension 'output', and one output weight each.")
-    return Measure(*(final[f"{prefix}{name}"].values for name in LAST_MEASURE))
+    return Measure(*(final[name].values for name in names.values()))
 
 
 def open_tree(path: Path) -> "xarray.DataTree":
