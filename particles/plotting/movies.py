@@ -174,10 +174,11 @@ def _checked_path(path: str | Path, suffixes: Sequence[str]) -> Path:
 @style.styled
 def strip(shown: Reel, size: tuple[float, float] = _STILL) -> "Figure":
     """A reel as one figure: a row a run and one for g, a column a time; size: inches of a panel."""
-    from particles.plotting.cloud_panels import kinds, paint, screen, settle, titles
+    from particles.plotting.cloud_panels import kinds, legend_width, paint, screen, settle, titles
 
     columns = len(shown.times)
-    drawing = screen(shown, (size[0] * columns, size[1] * kinds(shown)), columns)
+    wide = size[0] * columns + legend_width(shown)
+    drawing = screen(shown, (wide, size[1] * kinds(shown)), columns)
     for place, panel in enumerate(drawing.panels):
         row, at = divmod(place, columns)
         paint(drawing, shown, at, place, row)
@@ -198,10 +199,10 @@ def pictures(shown: Reel, look: "_Look | None" = None) -> "list[Image]":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    from particles.plotting.cloud_panels import kinds, paint, screen, settle, titles
+    from particles.plotting.cloud_panels import kinds, legend_width, paint, screen, settle, titles
 
     look = look or _Look()
-    drawing = screen(shown, look.size or (_PANEL[0] * kinds(shown), _PANEL[1]), caption=look.caption)
+    drawing = screen(shown, look.size or (_PANEL[0] * kinds(shown) + legend_width(shown), _PANEL[1]), caption=look.caption)
     images = []
     drawing.figure.set_dpi(look.dpi)
     canvas: Any = FigureCanvasAgg(drawing.figure)

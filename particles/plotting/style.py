@@ -37,6 +37,7 @@ MARKERS = "os^Dvp"
 LIMIT: Any = {"color": "#000000", "ls": "-", "lw": 2.2, "zorder": 1.8}  # under the others, and wider: both are seen
 THEORY: Any = {"color": "#666666", "ls": "--", "lw": 1.2}
 POSITIVE, NEGATIVE, UNSIGNED = PALETTE[0], PALETTE[1], "#737373"  # the signs of output weights; page.js has the same
+MOST_CLASSES = 20  # with a colour each
 STYLE: Any = {
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.w_pad": 0.08,
@@ -163,6 +164,20 @@ def shades_of(count: int) -> Any:
     import matplotlib
 
     return matplotlib.colormaps["viridis"](np.linspace(0.8 if count > 1 else 0.3, 0.05, count))
+
+
+def class_colours(count: int) -> list[str]:
+    """Colours of so many classes, which have no order; of more than 20 the others share the last, a grey.
+
+    Up to six are the house's. More than six cannot all be told apart by the colour-blind; names stand beside them.
+    """
+    import matplotlib
+
+    if count <= len(PALETTE):
+        return list(PALETTE[:count])
+    shown = min(count, MOST_CLASSES)
+    colours = matplotlib.colormaps["tab10" if shown <= 10 else "tab20"](range(shown))
+    return [*map(matplotlib.colors.to_hex, colours), *([UNSIGNED] if count > shown else [])]
 
 
 def theory(axes: "Axes", x: Any, y: Any, label: str | None = None, **other: Any) -> None:
