@@ -249,7 +249,7 @@ def _hue(s: Array) -> Array:
     """The place of each particle's colour: of its sign, s : (T, k), or its largest output weight, (T, k, outputs)."""
     if s.ndim == 2:
         return np.where(s > 0, 0, np.where(s < 0, 1, 2))
-    return np.minimum(s.argmax(axis=2), style.MOST_CLASSES)
+    return style.class_of(s)
 
 
 def _hues(table: "xarray.Dataset") -> tuple[Hue, ...]:

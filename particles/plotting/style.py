@@ -180,6 +180,11 @@ def class_colours(count: int) -> list[str]:
     return [*map(matplotlib.colors.to_hex, colours), *([UNSIGNED] if count > shown else [])]
 
 
+def class_of(s: Array) -> "NDArray[np.intp]":
+    """The place among `class_colours` of particles with output weights s : (..., outputs) -> (...), the largest's."""
+    return np.minimum(s.argmax(axis=-1), MOST_CLASSES)
+
+
 def theory(axes: "Axes", x: Any, y: Any, label: str | None = None, **other: Any) -> None:
     """What the paper says; `color` where each series has a prediction of its own."""
     axes.plot(x, y, label=label, **THEORY | other)
