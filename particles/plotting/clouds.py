@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from particles.checks import real_array, vector
 from particles.errors import InputError, nearest
@@ -47,7 +47,7 @@ class Track(NamedTuple):
 
     label: str
     points: Array
-    hue: Array | None
+    hue: NDArray[np.intp] | None
     share: Array
     size: Array
     note: str
@@ -131,7 +131,9 @@ def reel(
     ]
     graph = None if inputs is None else _graph(tables, inputs, picks)
     units = str(last["time"].attrs.get("units", ""))
-    return Reel(tracks, last["time"].values[picks], ticks, units, _box(tracks), plane, graph, camera.trajectories, _hues(last))
+    return Reel(
+        tracks, last["time"].values[picks], ticks, units, _box(tracks), plane, graph, camera.trajectories, _hues(last)
+    )
 
 
 def _named(runs: "Runs") -> "dict[str, Run | xarray.Dataset]":
@@ -245,7 +247,7 @@ def _track(
     return Track(label, b @ axes, None if s is None else _hue(s), share, size, note, dots is None)
 
 
-def _hue(s: Array) -> Array:
+def _hue(s: Array) -> NDArray[np.intp]:
     """The place of each particle's colour: of its sign, s : (T, k), or its largest output weight, (T, k, outputs)."""
     if s.ndim == 2:
         return np.where(s > 0, 0, np.where(s < 0, 1, 2))

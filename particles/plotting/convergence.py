@@ -1,7 +1,7 @@
 """The figure of a sweep that has its limit: the loss and the distance from the limit's, against t and M; the cloud."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -136,7 +136,7 @@ def _draw_cloud(place: "Axes", cloud: Cloud, measure: Measure, plane: Array, box
         shade(place, smoothed(points, measure.w, box), box)
         place.fill([], [], color=LIMIT_SHADE, label=cloud.label)  # what the legend shows
     else:
-        some, dots = plots.dots(len(measure.w), measure.w), {"marker": "o", "ls": "", "mew": 0, "ms": 3}
+        some, dots = plots.dots(len(measure.w), measure.w), dict[str, Any](marker="o", ls="", mew=0, ms=3)
         colours, of = [plots.PALETTE[0]], np.zeros(len(points), dtype=int)
         if measure.s.ndim > 1:
             colours, of = plots.class_colours(measure.s.shape[1]), plots.class_of(measure.s)

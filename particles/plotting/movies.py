@@ -202,7 +202,8 @@ def pictures(shown: Reel, look: "_Look | None" = None) -> "list[Image]":
     from particles.plotting.cloud_panels import kinds, legend_width, paint, screen, settle, titles
 
     look = look or _Look()
-    drawing = screen(shown, look.size or (_PANEL[0] * kinds(shown) + legend_width(shown), _PANEL[1]), caption=look.caption)
+    size = _PANEL[0] * kinds(shown) + legend_width(shown), _PANEL[1]
+    drawing = screen(shown, look.size or size, caption=look.caption)
     images = []
     drawing.figure.set_dpi(look.dpi)
     canvas: Any = FigureCanvasAgg(drawing.figure)

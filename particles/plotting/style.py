@@ -182,7 +182,7 @@ def class_colours(count: int) -> list[str]:
 
 def class_of(s: Array) -> "NDArray[np.intp]":
     """The place among `class_colours` of particles with output weights s : (..., outputs) -> (...), the largest's."""
-    return np.minimum(s.argmax(axis=-1), MOST_CLASSES)
+    return np.asarray(np.minimum(s.argmax(axis=-1), MOST_CLASSES))
 
 
 def theory(axes: "Axes", x: Any, y: Any, label: str | None = None, **other: Any) -> None:

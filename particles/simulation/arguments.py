@@ -52,21 +52,25 @@ class Prepared(NamedTuple):
         samples = problem.samples
         classes = list(getattr(self.data, "classes", ()))
         cadences = {dim: (at, [described(row, OBSERVABLES) for row in rows]) for dim, (at, rows) in groups.items()}
-        return {
-            "network": repr(problem.net),
-            "data": repr(self.data),
-            "samples": array_hash(samples.x, samples.y),
-            "test": array_hash(samples.x_test, samples.y_test),
-            "start": {"count": start.count, "hash": _start_hash(start)},
-            "method": stated(problem.method),
-            "steps": len(problem.sizes),
-            "loss": described(problem.loss, LOSSES),
-            "regulariser": repr(problem.regulariser),
-            "record": [described(row, OBSERVABLES) for row in self.observer.rows],
-            "positions": self.observer.positions,
-            "recorded_iterations": self.plan.iterations,
-            "dtype": self.spec.dtype,
-        } | ({"cadences": cadences} if len(groups) > 1 else {}) | ({"classes": classes} if classes else {})
+        return (
+            {
+                "network": repr(problem.net),
+                "data": repr(self.data),
+                "samples": array_hash(samples.x, samples.y),
+                "test": array_hash(samples.x_test, samples.y_test),
+                "start": {"count": start.count, "hash": _start_hash(start)},
+                "method": stated(problem.method),
+                "steps": len(problem.sizes),
+                "loss": described(problem.loss, LOSSES),
+                "regulariser": repr(problem.regulariser),
+                "record": [described(row, OBSERVABLES) for row in self.observer.rows],
+                "positions": self.observer.positions,
+                "recorded_iterations": self.plan.iterations,
+                "dtype": self.spec.dtype,
+            }
+            | ({"cadences": cadences} if len(groups) > 1 else {})
+            | ({"classes": classes} if classes else {})
+        )
 
 
 def prepared(

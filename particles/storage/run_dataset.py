@@ -53,8 +53,8 @@ def dataset_of(
     if "weight_moment" in data:
         coords["moment"] = ("moment", MOMENTS, {"long_name": "order p of the moment", "units": "1", "equation": "3.4"})
     if classes:
-        about = {"long_name": "class of the output", "units": "1", "equation": "section 2"}
-        coords["output"] = ("output", _names(classes), about)
+        of_class = {"long_name": "class of the output", "units": "1", "equation": "section 2"}
+        coords["output"] = ("output", _names(classes), of_class)
     attrs: dict[str, Any] = {
         "config": json.dumps(config),
         "config_hash": fingerprint(config),

@@ -86,7 +86,8 @@ def open_run(path: str | Path) -> Run:
 
 def _measure(path: Path, final: "xarray.Dataset", prefix: str) -> Measure:
     # The shards' files have the weights once: the average iterate's are the same.
-    names = {name: f"{prefix}{name}" if f"{prefix}{name}" in final or name != "weight" else name for name in LAST_MEASURE}
+    names = {name: f"{prefix}{name}" for name in LAST_MEASURE}
+    names["weight"] = names["weight"] if names["weight"] in final else "weight"
     for name, (_, _, dims) in LAST_MEASURE.items():
         forms.check(path, final, {names[name]: ("f", forms.present(dims, final))})
     if final.sizes.get("output", 2) < 2:

@@ -53,7 +53,8 @@ def _run(dim, steps):
 
 def _of_classes():
     data = mf.Dataset(np.random.default_rng(0).standard_normal((8, 2)), [NASTY, "b", "c", "d"] * 2)
-    start, record = mf.Gaussian(2).sample(40, seed=0, signs="unit", outputs=4), ("accuracy", "position", "output_weight")
+    start = mf.Gaussian(2).sample(40, seed=0, signs="unit", outputs=4)
+    record = "accuracy", "position", "output_weight"
     return mf.simulate(
         mf.Network("tanh", outputs=4), start, data, mf.GradientDescent(0.5), steps=9, loss="softmax", record=record
     )
