@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 import xarray as xr
+from support.sweeps import Silent
 
 import particles as mf
+from particles.experiments import summary
+from particles.experiments.object_plan import object_plan
+from particles.experiments.sweep import run_sweep
 from particles.storage import particle_files
-from particles.storage.run_file import open_final, open_root
+from particles.storage.run_file import open_final, open_root, open_tree
 
 K, STEPS = 10, 8
 NET = mf.Network("tanh", train=("input", "output"), outputs=K)
@@ -183,6 +187,24 @@ def test_compare__takes_the_mean_over_outputs_as_well(tmp_path):
     expected = np.sqrt(np.mean(apart**2, axis=(3, 4)))
     assert compared["distance"].values == pytest.approx(expected, rel=1e-12)
     assert compared["sup_distance"].values == pytest.approx(expected.max(axis=2), rel=1e-12)
+
+
+def test_sweep_file__has_the_outputs_of_its_runs_and_of_the_limit(tmp_path):
+    given = {"net": mf.Network("tanh", outputs=K), "law": mf.Gaussian(4), "data": data_of(), "test": None,
+             "method": mf.GradientDescent(0.5), "steps": 2, "count": [8, 32], "seed": [0, 1], "signs": "unit",
+             "loss": "softmax", "regulariser": None, "record_every": 1, "positions": None, "dtype": "float64",
+             "record": ("loss", "accuracy", "prediction", "position", "output_weight")}  # fmt: skip
+    plan, monitor = object_plan("classes", 32, given), Silent()
+    run_sweep(plan, tmp_path, monitor, 1, 30.0, monitor.stop)
+    path = summary.write(plan, tmp_path).path
+    tree, names = open_tree(path), [f"class {o}" for o in range(K)]
+    assert tree["output"].values.tolist() == names
+    assert tree["comparison/distance"].dims == ("count", "seed", "time")
+    assert tree["limit/prediction"].dims == ("time", "sample", "output")
+    assert tree["limit/output_weight"].dims == ("time", "node", "output")
+    with xr.open_datatree(path, engine="h5netcdf") as plain:  # with views of the runs' own files
+        seen = plain["prediction"].sel(output="class 7").values
+    assert (seen == mf.open_sweep(tmp_path)["prediction"].values[..., 7]).all()
 
 
 def test_run__shows_how_many_outputs_it_has():
