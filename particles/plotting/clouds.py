@@ -159,6 +159,9 @@ def _check(tables: "Tables") -> None:
                 f"{', '.join(map(str, table.data_vars)) or 'nothing'} in {label or 'the run'!r}",
                 'Run it with record=("position", "output_weight", "prediction").',
             )
+        if "output_weight" in table and table["output_weight"].dims != _dims(table, "particle"):
+            rule = f"output weights must be over {', '.join(_dims(table, 'particle'))}"
+            raise InputError(rule, ", ".join(map(str, table["output_weight"].dims)), "Record them, or leave them out.")
         if not np.isfinite(table["position"].values).all():
             raise InputError("positions must be finite", f"NaN or inf in {label!r}", "Cut the run before that time.")
     first = next(iter(tables.values()))
@@ -174,6 +177,11 @@ def _check(tables: "Tables") -> None:
             raise InputError(
                 "runs in one picture need the same recorded times", f"{got} in {label!r}", "Record them alike."
             )
+
+
+def _dims(table: "xarray.Dataset", of: str) -> tuple[str, ...]:
+    """The dimensions of what each particle, or sample, has an output of."""
+    return "time", of, *(["output"] if "output" in table.dims else [])
 
 
 def _weights(
@@ -268,6 +276,9 @@ def _graph(tables: "Tables", inputs: ArrayLike, picks: Array) -> Graph:
     for label, table in tables.items():
         if "prediction" not in table:
             raise InputError("`inputs` draw g, which must be recorded", f"no prediction in {label!r}", "Record it.")
+        if table["prediction"].dims != _dims(table, "sample"):
+            rule = f"predictions must be over {', '.join(_dims(table, 'sample'))}"
+            raise InputError(rule, ", ".join(map(str, table["prediction"].dims)), "Record them.")
     n = {table.sizes["sample"] for table in tables.values()}
     if len(n) > 1:
         raise InputError("runs in one picture need the same samples", f"{sorted(n)}", "Run them on the same data.")

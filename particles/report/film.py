@@ -194,7 +194,7 @@ def _last(source: Source) -> list[Picture]:
         return []
     measure, count = final
     record = at_once(measure)
-    if "output" in record.dims and "output" in source.root.coords:
+    if "output" in source.root.coords and record.sizes.get("output") == source.root.sizes["output"]:
         record = record.assign_coords(output=source.root["output"])
     return [_still(record, measure, count)]
 

@@ -138,6 +138,16 @@ def test_reel__refuses_runs_of_other_outputs():
         reel({"a": recorded(), "b": recorded(outputs=2)}, Camera(), 2)
 
 
+def test_reel__refuses_output_weights_over_other_dimensions():
+    table = recorded(n=9)
+    swapped = table.assign(output_weight=table["output_weight"].transpose("time", "output", "particle"))
+    with pytest.raises(mf.InputError, match="output weights must be over time, particle, output: got time, output, pa"):
+        reel(swapped, Camera(), 2)
+    one = table.assign(prediction=table["prediction"].isel(output=0))
+    with pytest.raises(mf.InputError, match="predictions must be over time, sample, output: got time, sample"):
+        reel(one, Camera(), 2, inputs=np.arange(9.0))
+
+
 def test_cloud__of_a_run_names_the_classes_that_it_has():
     table = recorded()
     table["output_weight"].values[-1, :, 1] = -9.0
@@ -186,6 +196,13 @@ def test_report__has_curves_and_a_film_in_the_colours_of_classes(tmp_path):
     assert film["classes"] == NAMES and film["colours"] == list(style.PALETTE[:3])
     assert 'id="film-keys"' in page and "colour the output with the largest weight" in page
     assert "share of training samples with margin (own output - largest other)" in page
+
+
+def test_report__of_a_file_with_other_names_than_outputs_is_written(tmp_path):
+    run = run_of(["loss"])
+    run.dataset = run.dataset.drop_dims("output").assign_coords(output=["a", "b"])
+    page = report.write(run.save(tmp_path / "run.h5"), tmp_path / "run.html").read_text("utf-8")
+    assert "The particles at the end" in page
 
 
 def test_report__without_a_film_shows_the_last_cloud(tmp_path):
