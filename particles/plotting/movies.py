@@ -51,6 +51,9 @@ def movie(
 ) -> Path:
     """The clouds of one to four runs in flow time as a GIF that loops, or as an MP4 (section 3.4).
 
+    Dots are blue for s > 0 and orange for s < 0. With several outputs each has the colour of the output of its largest
+    weight, and beside the clouds are the names of the classes.
+
     Parameters
     ----------
     runs

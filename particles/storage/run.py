@@ -1,6 +1,7 @@
 """A run: what was recorded, as one dataset over flow time, with the last measure; and how it is saved.
 
-    /        what was recorded: dims time, sample, particle, dim; coords time (flow), iteration
+    /        what was recorded: dims time, sample, particle, dim, output; coords time (flow), iteration, and output
+             where outputs have the names of classes
     /final   the last measure: position, sign, weight (and the average iterate's)
     /scaling where data were scaled: means and spreads of inputs and targets
 
