@@ -132,7 +132,15 @@ def reel(
     graph = None if inputs is None else _graph(tables, inputs, picks)
     units = str(last["time"].attrs.get("units", ""))
     return Reel(
-        tracks, last["time"].values[picks], ticks, units, _box(tracks), plane, graph, camera.trajectories, _hues(last)
+        tracks,
+        last["time"].values[picks],
+        ticks,
+        units,
+        _box(tracks),
+        plane,
+        graph,
+        camera.trajectories,
+        _hues(last, tracks),
     )
 
 
@@ -262,14 +270,16 @@ def _hue(s: Array) -> NDArray[np.intp]:
     return style.class_of(s)
 
 
-def _hues(table: "xarray.Dataset") -> tuple[Hue, ...]:
-    """The colours of a run's particles, with the names of classes where the run has them."""
+def _hues(table: "xarray.Dataset", tracks: list[Track]) -> tuple[Hue, ...]:
+    """The colours of particles, with the names of classes where the run has them; the last one where it is needed."""
     outputs = table.sizes.get("output", 1)
     if outputs == 1:
         return SIGNS
     names, known = table["output"].values[: style.MOST_CLASSES], "output" in table.coords
     words = [name if isinstance(name, str) else f"{'class' if known else 'output'} {name}" for name in names]
-    return tuple(map(Hue, style.class_colours(outputs), [*(style.label(word, 20) for word in words), "others"]))
+    words = [*(style.label(word, 20) for word in words), "several" if len(words) == outputs else "others"]
+    most = max((int(track.hue.max()) for track in tracks if track.hue is not None), default=0)
+    return tuple(map(Hue, style.class_colours(outputs), words))[: max(most + 1, len(words) - 1)]
 
 
 def _graph(tables: "Tables", inputs: ArrayLike, picks: Array) -> Graph:

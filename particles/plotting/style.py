@@ -167,22 +167,26 @@ def shades_of(count: int) -> Any:
 
 
 def class_colours(count: int) -> list[str]:
-    """Colours of so many classes, which have no order; of more than 20 the others share the last, a grey.
+    """Colours of up to 20 of so many classes, which have no order; then a grey, of those beyond and of no class.
 
     Up to six are the house's. More than six cannot all be told apart by the colour-blind; names stand beside them.
     """
     import matplotlib
 
     if count <= len(PALETTE):
-        return list(PALETTE[:count])
+        return [*PALETTE[:count], UNSIGNED]
     shown = min(count, MOST_CLASSES)
     colours = matplotlib.colormaps["tab10" if shown <= 10 else "tab20"](range(shown))
-    return [*map(matplotlib.colors.to_hex, colours), *([UNSIGNED] if count > shown else [])]
+    return [*map(matplotlib.colors.to_hex, colours), UNSIGNED]
 
 
 def class_of(s: Array) -> "NDArray[np.intp]":
-    """The place among `class_colours` of particles with output weights s : (..., outputs) -> (...), the largest's."""
-    return np.asarray(np.minimum(s.argmax(axis=-1), MOST_CLASSES))
+    """The place among `class_colours` of particles with output weights s : (..., outputs) -> (...), the largest's.
+
+    Of several that are equally large, as with random signs, it is none.
+    """
+    alone = (s == s.max(axis=-1, keepdims=True)).sum(axis=-1) == 1
+    return np.where(alone, np.minimum(s.argmax(axis=-1), MOST_CLASSES), min(s.shape[-1], MOST_CLASSES))
 
 
 def theory(axes: "Axes", x: Any, y: Any, label: str | None = None, **other: Any) -> None:

@@ -57,6 +57,16 @@ def test_dots__have_the_colour_of_their_largest_output_weight():
     np.testing.assert_allclose(dots.get_sizes() / dots.get_sizes().sum(), size / size.sum())
 
 
+def test_dots__of_several_largest_weights_are_grey():
+    """Random signs have no largest one: the first would be that of half the particles."""
+    table, signs = recorded(), np.tile([[1.0, 1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, -1.0]], (10, 1))
+    table["output_weight"].values[:] = signs
+    (dots,), made = drawn(table)
+    expected = [style.UNSIGNED, style.PALETTE[1], style.UNSIGNED] * 10
+    np.testing.assert_allclose(dots.get_facecolors()[:, :3], [to_rgb(colour) for colour in expected])
+    assert names_in(made.figure.legends[0]) == [*NAMES, "several"]
+
+
 def test_histogram__is_the_weighted_density_of_each_output():
     table, w = recorded(40, d=1), np.linspace(1.0, 2.0, 40)
     bars, _ = drawn(table, at=2, weights={"": w})
@@ -167,7 +177,7 @@ def test_cloud__of_a_measure_has_numbers_for_names():
 def test_plot__of_an_output_has_its_colour_in_the_cloud(outputs, names):
     table = recorded(outputs=outputs, names=names, n=4).assign_attrs(config="{}", config_hash="", status="finished")
     axes = table.isel(sample=1).mf.plot("prediction", by="output")
-    assert [to_hex(line.get_color()) for line in axes.lines] == [c.lower() for c in style.class_colours(outputs)]
+    assert [to_hex(line.get_color()) for line in axes.lines] == [c.lower() for c in style.class_colours(outputs)[:-1]]
     expected = names or range(outputs)
     assert names_in(axes.get_legend()) == [f"output = {name}" for name in expected]
     with pytest.raises(mf.InputError, match=r"Take one first: ds\.isel\(sample=0, output=0\)\.mf"):
@@ -177,7 +187,8 @@ def test_plot__of_an_output_has_its_colour_in_the_cloud(outputs, names):
 @pytest.mark.parametrize("count", [2, 6, 7, 10, 11, 20])
 def test_class_colours__differ(count):
     colours = style.class_colours(count)
-    assert len(set(colours)) == len(colours) == count and all(map(matplotlib.colors.is_color_like, colours))
+    assert len(set(colours)) == len(colours) == count + 1 and all(map(matplotlib.colors.is_color_like, colours))
+    assert style.class_colours(25) == style.class_colours(20)
 
 
 def run_of(record):
