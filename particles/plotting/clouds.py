@@ -130,18 +130,8 @@ def reel(
         for label, table in tables.items()
     ]
     graph = None if inputs is None else _graph(tables, inputs, picks)
-    units = str(last["time"].attrs.get("units", ""))
-    return Reel(
-        tracks,
-        last["time"].values[picks],
-        ticks,
-        units,
-        _box(tracks),
-        plane,
-        graph,
-        camera.trajectories,
-        _hues(last, tracks),
-    )
+    times, units, hues = last["time"].values[picks], str(last["time"].attrs.get("units", "")), _hues(last, tracks)
+    return Reel(tracks, times, ticks, units, _box(tracks), plane, graph, camera.trajectories, hues)
 
 
 def _named(runs: "Runs") -> "dict[str, Run | xarray.Dataset]":

@@ -21,7 +21,7 @@ _WORDS = (
     r"$e_1$, $e_2$: the two directions in which the limit's particles move most. "
     r"$\|\cdot\|_n$: root mean square over the training samples"
 )
-_OF_CLASSES = " and the outputs.\nColours: the output with the largest weight."
+_OF_CLASSES = " and the outputs.\nColours: the output with the largest weight, grey where several have it."
 LIMIT_SHADE = "0.7"  # of the limit's density in a legend
 _TICKS = 8  # widths up to which each has its tick
 

@@ -186,7 +186,7 @@ def class_of(s: Array) -> "NDArray[np.intp]":
     Of several that are equally large, as with random signs, it is none.
     """
     alone = (s == s.max(axis=-1, keepdims=True)).sum(axis=-1) == 1
-    return np.where(alone, np.minimum(s.argmax(axis=-1), MOST_CLASSES), min(s.shape[-1], MOST_CLASSES))
+    return np.asarray(np.where(alone, np.minimum(s.argmax(axis=-1), MOST_CLASSES), min(s.shape[-1], MOST_CLASSES)))
 
 
 def theory(axes: "Axes", x: Any, y: Any, label: str | None = None, **other: Any) -> None:
