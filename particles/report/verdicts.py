@@ -90,7 +90,7 @@ def _distances(setting: dict[str, Any], compared: "xarray.Dataset") -> Sheet:
     rows.append((Cell("infinity", INFINITE), float(compared["sup_limit_error"]), Cell(""), Cell("")))
     seeds = compared.sizes["seed"]
     note = (
-        f"Root mean square over samples, largest over recorded times, {seeds} {'seed' if seeds == 1 else 'seeds'}. "
+        f"Root mean square over samples and outputs, largest over recorded times, {seeds} {'seed' if seeds == 1 else 'seeds'}. "
         "Row infinity: the limit's change since half the nodes."
     )
     if sentence := over_time(compared):
