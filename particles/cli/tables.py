@@ -37,7 +37,8 @@ def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Data
     row = "unknown, as both limits have the same nodes. Use more nodes, or another number."
     if known:
         row = f"the limit minus that with half the nodes, {change / last:.2f} of the distance at the largest M."
-    console.print(f"root mean square over samples, largest over recorded times, {seeds} seeds. Row inf: {row}")
+    what = "root mean square over samples and outputs, largest over recorded times"
+    console.print(f"{what}, {seeds} seeds. Row inf: {row}")
     if sentence := over_time(compared):
         console.print(sentence)
     console.print(verdict(compared))

@@ -41,7 +41,7 @@ def close(one: float, other: float) -> bool:
 def by_count_and_seed(data: xarray.Dataset) -> dict[tuple[int, int], xarray.Dataset]:
     """The whole runs of a dataset: of one run itself, of a sweep each that finished, by count and seed."""
     along = "record" if "record" in data["prediction"].dims else "time"
-    only(data["prediction"], along, "sample", "count", "seed", required=(along, "sample"))
+    only(data["prediction"], along, "sample", "output", "count", "seed", required=(along, "sample"))
     names = [name for name in ("prediction", "target", "status", "time") if name in data]
     data = data[names].load()  # a sweep's files are read once
     start = attribute_of(data, "config", {}).get("start", {})

@@ -11,7 +11,7 @@ from particles.configuration.references import Modules, is_reference, modules_of
 from particles.configuration.schema import Config, DataConfig, TeacherConfig
 from particles.configuration.sections import DRAWN_LAWS, LAWS, AtomsFile, Kinds, OwnConfig, built, own_section
 from particles.data.data_file import RELATIVE, parsed
-from particles.data.dataset import Dataset, checked_labels
+from particles.data.dataset import Dataset
 from particles.data.datasets import load, teacher
 from particles.data.scaling import refuse_marks
 from particles.errors import ParticlesError, StorageError
@@ -25,6 +25,7 @@ from particles.model.losses import loss
 from particles.model.network import Network
 from particles.model.regularisers import REGULARISERS, Regulariser
 from particles.population.observables import Observable, observable
+from particles.population.targets import check_recorded, check_targets
 from particles.simulation.record import Record
 
 if TYPE_CHECKING:
@@ -196,8 +197,6 @@ def check_all(cases: "Iterable[Case]", folder: Path) -> None:
             continue
         seen.add(text)
         objects = parts(config, folder, case.identity)
-        recorded = rows(config, case.identity)
-        if loss(named(config.loss, case.identity)).binary or any(row.binary for row in recorded):
-            checked_labels(objects.train.y)
-        if objects.test is not None and any(row.binary and row.test for row in recorded):
-            checked_labels(objects.test.y)
+        y, y_test = objects.train.y, objects.test.y if objects.test is not None else objects.train.y[:0]
+        check_targets(objects.net, loss(named(config.loss, case.identity)), y)
+        check_recorded(objects.net, rows(config, case.identity), y, y_test)

@@ -94,6 +94,8 @@ def assembled(axes: Sequence[Axis], records: Records) -> xarray.Dataset:
     own = {dim: dim.replace("time", "record", 1) for dim in sizes if timed(dim) and not _alike(dim, records)}
     data: dict[str, Any] = {}
     for name, form in forms.items():
+        if name in coords and name in form.dims and not timed(name) and not _alike(name, records):
+            continue  # such as classes of other data: the dimension then has no coordinate
         if name in coords and _alike(name, records) and not own.keys() & form.dims:
             longest = max(records.values(), key=lambda record: np.size(record.coords.get(name, ())))
             places[name] = form.dims, longest.coords[name], form.attrs  # type: ignore[assignment]

@@ -135,7 +135,7 @@ def _header(path: Path, known: dict[str, grid.Form | None], file: Hdf5File) -> t
             continue
         forms[name] = grid.Form(form.dims, item.shape, form.attrs)
         if name in form.dims or timed(name, counted=True):
-            coords[name] = _numbers(file, item)
+            coords[name] = _numbers(file, item, kinds="biufO" if name == "output" else "biuf")  # names of classes
     return status, grid.Record(forms, coords, partial(_window, path))
 
 
@@ -144,9 +144,9 @@ def _form(file: Hdf5File, name: str, item: Member) -> grid.Form | None:
     return None if dims is None else grid.Form(dims, (), netcdf.attributes(file, item))
 
 
-def _numbers(file: Hdf5File, item: Member, window: grid.Window = ()) -> grid.Array:
+def _numbers(file: Hdf5File, item: Member, window: grid.Window = (), kinds: str = "biuf") -> grid.Array:
     values = np.asarray(file.values(item, window))
-    if values.dtype.kind not in "biuf":
+    if values.dtype.kind not in kinds:
         raise ValueError(f"{item.path!r} holds {values.dtype}, not numbers")
     return values
 

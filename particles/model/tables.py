@@ -7,12 +7,16 @@ from typing import Any, Protocol, TypeVar
 from particles.errors import InputError, nearest
 from particles.model.formulas import content
 
+_LATER = "joint", "classes"  # fields that came after files with hashes: a row that leaves them out keeps its hash
+
 
 class Row(Protocol):
     """What a table holds: tuples with a name."""
 
     @property
     def name(self) -> str: ...
+    @property
+    def _fields(self) -> tuple[str, ...]: ...
     def __iter__(self) -> Iterator[Any]: ...
 
 
@@ -40,7 +44,8 @@ def described(row: R, table: Mapping[str, R]) -> str:
     """What stands for a row in a configuration: the name of a table's; of a user's also a hash of its formulas."""
     if table.get(row.name) is row:
         return row.name
-    return f"{row.name} {_hash(content(tuple(row)))}"
+    parts = zip(row._fields, row, strict=True)
+    return f"{row.name} {_hash(content(tuple(part for name, part in parts if name not in _LATER or part)))}"
 
 
 def stated(value: object) -> str:

@@ -1,6 +1,7 @@
 """Clouds on panels: what is drawn once, and what is drawn anew at every time (section 3.4)."""
 
 import textwrap
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -9,15 +10,17 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from particles.measures.measure import Array
 from particles.plotting import style as plots
-from particles.plotting.clouds import Reel, Track
+from particles.plotting.clouds import Graph, Hue, Reel, Track
 from particles.plotting.density import BINS, density, edges, shade
 
 INK = 3600.0  # points^2 that all dots of a cloud have together ...
 DOT = 40.0  # ... and what one has at most, on average
 _LETTERS = 19  # of a caption, to the inch
+_LEGEND_LETTERS = 16  # of a legend, to the inch
 _ALIKE = 3.0  # axes whose ranges differ by less get one scale
 _TRAILS = 200  # trajectories of a cloud; more are a stain
 
@@ -46,12 +49,25 @@ def screen(shown: Reel, size: tuple[float, float], times: int | None = None, cap
         drawing = Screen(figure, list(figure.subplots(rows, columns, squeeze=False).ravel()), densities(shown))
         for place, panel in enumerate(drawing.panels):
             dress(panel, shown, place // columns if times else place, drawing)
+        if legend_width(shown):
+            figure.legend(handles=keys(shown.bars), loc="outside right upper", fontsize=7)
     return drawing
+
+
+def keys(hues: Iterable[Hue]) -> list[Line2D]:
+    """Colours as a legend has them."""
+    return [Line2D([], [], marker="o", ls="", color=hue.colour, label=hue.words) for hue in hues]
+
+
+def legend_width(shown: Reel) -> float:
+    """Inches beside the panels for the names of classes; signs are in the caption."""
+    seen = shown.graph is not None or any(track.hue is not None for track in shown.tracks)
+    return 0.35 + max(len(hue.words) for hue in shown.bars) / _LEGEND_LETTERS if shown.of_outputs and seen else 0.0
 
 
 def densities(shown: Reel) -> list[Array | None]:
     """Of each track the density at every time, where it is drawn."""
-    return [density(track, shown.box) if track.binned else None for track in shown.tracks]
+    return [density(track, shown.box, len(shown.bars)) if track.binned else None for track in shown.tracks]
 
 
 def paint(drawing: Screen, shown: Reel, at: int, place: int, kind: int) -> list[Artist]:
@@ -97,13 +113,13 @@ def dress(panel: Axes, shown: Reel, kind: int, drawing: Screen) -> None:
     if kind == len(shown.tracks):
         assert shown.graph is not None
         x, y, g = shown.graph
-        values = np.concatenate([*(one.ravel() for one in g), [] if y is None else y])
+        values = np.concatenate([*(one.ravel() for one in g), [] if y is None else y.ravel()])
         room = np.ptp(values) or 1.0  # the legend stands above what it names
         panel.set(ylim=(values.min() - 0.05 * room, values.max() + 0.6 * room), xlabel="input", title="$g$")
         margin = 0.03 * (x[-1] - x[0]) or 0.5
         panel.set(xlim=(x[0] - margin, x[-1] + margin))
-        if y is not None:
-            panel.plot(x, y, "o", ms=2.0, mew=0, color="0.6", label="targets")
+        for column, colour in _targets(shown, y):
+            panel.plot(x, column, "o", ms=2.0, mew=0, color=colour, label="targets")
         return
     low, high = shown.box
     panel.set(xlim=(low[0], high[0]), xlabel=shown.plane.names[0], title=shown.tracks[kind].label)
@@ -116,12 +132,23 @@ def dress(panel: Axes, shown: Reel, kind: int, drawing: Screen) -> None:
         panel.set_aspect("equal")
 
 
+def _targets(shown: Reel, y: Array | None) -> list[tuple[Array, str]]:
+    """Targets with their colours, of each output; of classes those of a sample's own, which are 1."""
+    if y is None or y.ndim == 1:
+        return [] if y is None else [(y, "0.6")]
+    own = np.where(y == 1.0, y, np.nan) if np.isin(y, (0.0, 1.0)).all() else y
+    return [(column, _colour(shown, o)) for o, column in enumerate(own.T)]
+
+
+def _colour(shown: Reel, output: int) -> str:
+    return shown.hues[min(output, len(shown.hues) - 1)].colour
+
+
 def _dots(panel: Axes, shown: Reel, kind: int, at: int) -> Artist:
     track = shown.tracks[kind]
     colour: Any = plots.UNSIGNED
-    if track.sign is not None:
-        by_sign = np.array([plots.UNSIGNED, plots.POSITIVE, plots.NEGATIVE])  # 0, 1 and -1, the last
-        colour = by_sign[track.sign[at].astype(int)]
+    if track.hue is not None:
+        colour = np.array([hue.colour for hue in shown.hues])[track.hue[at]]
     x, y = track.points[at].T
     return panel.scatter(x, y, s=areas(shown, track)[at], c=colour, lw=0, alpha=0.6)
 
@@ -148,15 +175,17 @@ def _most(drawing: Screen) -> float:
 def _binned(panel: Axes, shown: Reel, height: Array) -> list[Artist]:
     if shown.box.shape[1] == 2:
         return [shade(panel, height, shown.box)]
-    colours = [plots.UNSIGNED] if len(height) == 1 else [plots.POSITIVE, plots.NEGATIVE]
+    colours = [plots.UNSIGNED] if len(height) == 1 else [hue.colour for hue in shown.bars]
     (bins,) = edges(shown.box)
     pairs = zip(height, colours, strict=True)
-    return [panel.stairs(of_sign, bins, fill=True, color=colour, alpha=0.6) for of_sign, colour in pairs]
+    return [panel.stairs(of_hue, bins, fill=True, color=colour, alpha=0.6) for of_hue, colour in pairs]
 
 
 def _functions(panel: Axes, shown: Reel, at: int) -> list[Artist]:
     assert shown.graph is not None
     count = len(shown.tracks)
+    if shown.of_outputs:
+        return [line for kind in range(count) for line in _outputs(panel, shown, shown.graph, kind, at)]
     shades = [*matplotlib.colormaps["viridis"](np.linspace(0.4, 0.75, max(count - 1, 1)))]
     drawn: list[Artist] = []
     for kind, (track, g) in enumerate(zip(shown.tracks, shown.graph.g, strict=True)):
@@ -164,6 +193,15 @@ def _functions(panel: Axes, shown: Reel, at: int) -> list[Artist]:
         style: dict[str, Any] = plots.LIMIT if limit else {"color": shades[kind]}
         drawn += panel.plot(shown.graph.x, g[at], label=track.label or "g", **style)
     drawn.append(panel.legend(fontsize=7, loc="upper right"))
+    return drawn
+
+
+def _outputs(panel: Axes, shown: Reel, graph: Graph, kind: int, at: int) -> list[Artist]:
+    """The outputs of one run, each in its colour; dashed but for the last run."""
+    drawn: list[Artist] = []
+    for o, g in enumerate(graph.g[kind][at].T):
+        dashes = "-" if kind == len(shown.tracks) - 1 else "--"
+        drawn += panel.plot(graph.x, g, color=_colour(shown, o), ls=dashes)
     return drawn
 
 
@@ -179,9 +217,12 @@ def titles(shown: Reel) -> list[str]:
 
 def description(shown: Reel) -> str:
     """What the picture shows, in words: which particles, what size and colour say, on which axes."""
-    signed = all(track.sign is not None for track in shown.tracks)
+    signed = all(track.hue is not None for track in shown.tracks)
     which = "; ".join((f"{track.label}: " if track.label else "") + track.note for track in shown.tracks)
-    colour = "blue s > 0, orange s < 0" if signed else "signs not recorded"
+    if shown.of_outputs:
+        colour = "colour the output with the largest weight" if signed else "output weights not recorded"
+    else:
+        colour = "blue s > 0, orange s < 0" if signed else "signs not recorded"
     looks = []
     if len(shown.box[0]) == 1:
         looks.append(f"Weighted histogram, {BINS} bins, {colour}")
@@ -189,9 +230,12 @@ def description(shown: Reel) -> str:
         if not all(track.binned for track in shown.tracks):
             looks.append(f"Dots: area by {'w |s|' if signed else 'w'}, {colour}")
         if any(track.binned for track in shown.tracks):
-            looks.append("Grey: weighted kernel density, both signs together")
+            both = "all outputs" if shown.of_outputs else "both signs"
+            looks.append(f"Grey: weighted kernel density, {both} together")
         if shown.trails:
             looks.append(f"Lines: trajectories of up to {_TRAILS} particles since t = {shown.times[0]:g}")
+    if shown.of_outputs and shown.graph is not None and len(shown.tracks) > 1:
+        looks.append(f"g: a line an output, dashed but for {shown.tracks[-1].label}")
     lost = max(float(_outside(shown, track)) for track in shown.tracks)
     tails = f"Up to {100.0 * lost:.1g}% of the weight lies outside" if lost > 0 else ""
     return ". ".join(part for part in (which, *looks, shown.plane.words, tails) if part) + "."

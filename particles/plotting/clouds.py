@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from particles.checks import real_array, vector
 from particles.errors import InputError, nearest
-from particles.measures.measure import Array
+from particles.measures.measure import Array, Measure
+from particles.plotting import style
 from particles.plotting.view import Camera, Plane, picked, plane_of
 from particles.storage.attributes import attribute
 from particles.storage.forms import at_own_times
@@ -26,16 +27,27 @@ _SMOOTH = 256  # particles of which a density can be drawn: of fewer recorded on
 _TAIL = 1e-4  # of a cloud's weight that may lie beyond either end: the outer nodes of a Gauss rule weigh nothing
 
 
+class Hue(NamedTuple):
+    """A colour of particles, and which these are."""
+
+    colour: str
+    words: str
+
+
+SIGNS = Hue(style.POSITIVE, "$s > 0$"), Hue(style.NEGATIVE, "$s < 0$"), Hue(style.UNSIGNED, "$s = 0$")
+
+
 class Track(NamedTuple):
     """One run's cloud through T frames.
 
-    points : (T, k, 1 or 2); sign : (T, k), the signs of s, or None; share : (T, k), the weights w, 1 in all at the
-    start; size : (T, k), w |s|; note: which particles these are; binned: a density is drawn instead of dots
+    points : (T, k, 1 or 2); hue : (T, k), the place of each particle's colour in the reel's, or None where output
+    weights were not recorded; share : (T, k), the weights w, 1 in all at the start; size : (T, k), w |s|; note: which
+    particles these are; binned: a density is drawn instead of dots
     """
 
     label: str
     points: Array
-    sign: Array | None
+    hue: NDArray[np.intp] | None
     share: Array
     size: Array
     note: str
@@ -43,7 +55,10 @@ class Track(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """The functions g over one coordinate of the inputs: x : (n,) in order, y : (n,) or None; g : (T, n), one a run."""
+    """The functions g over one coordinate of the inputs: x : (n,) in order, y : (n,) or None; g : (T, n), one a run.
+
+    With several outputs y is (n, outputs), and g (T, n, outputs).
+    """
 
     x: Array
     y: Array | None
@@ -53,7 +68,8 @@ class Graph(NamedTuple):
 class Reel(NamedTuple):
     """Tracks on one clock: times : (T,), flow time; ticks : (T,), for how many frames each stays in sight.
 
-    box : (2, 1 or 2), the corners between which the clouds stay; trails: whether trajectories are drawn
+    box : (2, 1 or 2), the corners between which the clouds stay; trails: whether trajectories are drawn; hues: the
+    colours of the signs of s, or of the outputs where a network has several
     """
 
     tracks: list[Track]
@@ -64,6 +80,17 @@ class Reel(NamedTuple):
     plane: Plane
     graph: Graph | None
     trails: bool
+    hues: tuple[Hue, ...] = SIGNS
+
+    @property
+    def of_outputs(self) -> bool:
+        """Whether a colour stands for the output with the largest weight, and not for a sign."""
+        return self.hues is not SIGNS
+
+    @property
+    def bars(self) -> tuple[Hue, ...]:
+        """The colours of histograms and of legends: particles with s = 0 are counted with the negative ones."""
+        return self.hues if self.of_outputs else self.hues[:2]
 
 
 def reel(
@@ -103,8 +130,8 @@ def reel(
         for label, table in tables.items()
     ]
     graph = None if inputs is None else _graph(tables, inputs, picks)
-    units = str(last["time"].attrs.get("units", ""))
-    return Reel(tracks, last["time"].values[picks], ticks, units, _box(tracks), plane, graph, camera.trajectories)
+    times, units, hues = last["time"].values[picks], str(last["time"].attrs.get("units", "")), _hues(last, tracks)
+    return Reel(tracks, times, ticks, units, _box(tracks), plane, graph, camera.trajectories, hues)
 
 
 def _named(runs: "Runs") -> "dict[str, Run | xarray.Dataset]":
@@ -130,6 +157,9 @@ def _check(tables: "Tables") -> None:
                 f"{', '.join(map(str, table.data_vars)) or 'nothing'} in {label or 'the run'!r}",
                 'Run it with record=("position", "output_weight", "prediction").',
             )
+        if "output_weight" in table and table["output_weight"].dims != _dims(table, "particle"):
+            rule = f"output weights must be over {', '.join(_dims(table, 'particle'))}"
+            raise InputError(rule, ", ".join(map(str, table["output_weight"].dims)), "Record them, or leave them out.")
         if not np.isfinite(table["position"].values).all():
             raise InputError("positions must be finite", f"NaN or inf in {label!r}", "Cut the run before that time.")
     first = next(iter(tables.values()))
@@ -137,11 +167,19 @@ def _check(tables: "Tables") -> None:
         if table.sizes["dim"] != first.sizes["dim"]:
             got = f"{first.sizes['dim']}, and {table.sizes['dim']} in {label!r}"
             raise InputError("runs in one picture need one dimension", got, "Run them on the same data.")
+        if table.sizes.get("output") != first.sizes.get("output"):
+            got = f"{first.sizes.get('output', 1)}, and {table.sizes.get('output', 1)} in {label!r}"
+            raise InputError("runs in one picture need one number of outputs", got, "Draw them apart.")
         if not np.array_equal(table["time"].values, first["time"].values):
             got = " and ".join(f"{len(t)} up to t = {t.values[-1]:g}" for t in (first["time"], table["time"]))
             raise InputError(
                 "runs in one picture need the same recorded times", f"{got} in {label!r}", "Record them alike."
             )
+
+
+def _dims(table: "xarray.Dataset", of: str) -> tuple[str, ...]:
+    """The dimensions of what each particle, or sample, has an output of."""
+    return "time", of, *(["output"] if "output" in table.dims else [])
 
 
 def _weights(
@@ -211,14 +249,36 @@ def _track(
         b, s = b[:, chosen], None if s is None else s[:, chosen]
         share = share[:, chosen] / w[0, chosen] / dots
         note = f"{dots} drawn by weight of {note.removeprefix('the ')}"
-    size = share if s is None else share * np.abs(s)
-    return Track(label, b @ axes, None if s is None else np.sign(s), share, size, note, dots is None)
+    size = share if s is None else share * (np.abs(s) if s.ndim == 2 else np.linalg.norm(s, axis=2))
+    return Track(label, b @ axes, None if s is None else _hue(s), share, size, note, dots is None)
+
+
+def _hue(s: Array) -> NDArray[np.intp]:
+    """The place of each particle's colour: of its sign, s : (T, k), or its largest output weight, (T, k, outputs)."""
+    if s.ndim == 2:
+        return np.where(s > 0, 0, np.where(s < 0, 1, 2))
+    return style.class_of(s)
+
+
+def _hues(table: "xarray.Dataset", tracks: list[Track]) -> tuple[Hue, ...]:
+    """The colours of particles, with the names of classes where the run has them; the last one where it is needed."""
+    outputs = table.sizes.get("output", 1)
+    if outputs == 1:
+        return SIGNS
+    names, known = table["output"].values[: style.MOST_CLASSES], "output" in table.coords
+    words = [name if isinstance(name, str) else f"{'class' if known else 'output'} {name}" for name in names]
+    words = [*(style.label(word, 20) for word in words), "several" if len(words) == outputs else "others"]
+    most = max((int(track.hue.max()) for track in tracks if track.hue is not None), default=0)
+    return tuple(map(Hue, style.class_colours(outputs), words))[: max(most + 1, len(words) - 1)]
 
 
 def _graph(tables: "Tables", inputs: ArrayLike, picks: Array) -> Graph:
     for label, table in tables.items():
         if "prediction" not in table:
             raise InputError("`inputs` draw g, which must be recorded", f"no prediction in {label!r}", "Record it.")
+        if table["prediction"].dims != _dims(table, "sample"):
+            rule = f"predictions must be over {', '.join(_dims(table, 'sample'))}"
+            raise InputError(rule, ", ".join(map(str, table["prediction"].dims)), "Record them.")
     n = {table.sizes["sample"] for table in tables.values()}
     if len(n) > 1:
         raise InputError("runs in one picture need the same samples", f"{sorted(n)}", "Run them on the same data.")
@@ -227,6 +287,20 @@ def _graph(tables: "Tables", inputs: ArrayLike, picks: Array) -> Graph:
     last = list(tables.values())[-1]
     y = last["target"].values[order] if "target" in last else None
     return Graph(x[order], y, [table["prediction"].values[picks][:, order] for table in tables.values()])
+
+
+def at_once(measure: Measure) -> "xarray.Dataset":
+    """A measure as the record of one time."""
+    from xarray import Dataset
+
+    b, s, w = measure
+    dims = ("time", "particle", "output")
+    parts = {
+        "position": ((*dims[:2], "dim"), b[None]),
+        "output_weight": (dims[: s.ndim + 1], s[None]),
+        "particle_weight": (dims[:2], w[None]),
+    }
+    return Dataset(parts, {"time": [0.0]})
 
 
 def _box(tracks: list[Track]) -> Array:

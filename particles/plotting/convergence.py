@@ -1,7 +1,7 @@
 """The figure of a sweep that has its limit: the loss and the distance from the limit's, against t and M; the cloud."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 _WORDS = (
     r"$e_1$, $e_2$: the two directions in which the limit's particles move most. "
-    r"$\|\cdot\|_n$: root mean square over the training samples."
+    r"$\|\cdot\|_n$: root mean square over the training samples"
 )
+_OF_CLASSES = " and the outputs.\nColours: the output with the largest weight, grey where several have it."
 LIMIT_SHADE = "0.7"  # of the limit's density in a legend
 _TICKS = 8  # widths up to which each has its tick
 
@@ -62,7 +63,7 @@ def convergence(
     distances(axes[1], compared)
     _clouds(axes[2:], clouds)
     figure.suptitle(title)
-    figure.supxlabel(_WORDS, fontsize=7.5)
+    figure.supxlabel(_WORDS + (_OF_CLASSES if clouds[0].after.s.ndim > 1 else "."), fontsize=7.5)
     plots.settle(figure)
     return figure
 
@@ -135,5 +136,12 @@ def _draw_cloud(place: "Axes", cloud: Cloud, measure: Measure, plane: Array, box
         shade(place, smoothed(points, measure.w, box), box)
         place.fill([], [], color=LIMIT_SHADE, label=cloud.label)  # what the legend shows
     else:
-        points = points[plots.dots(len(measure.w), measure.w)]
-        place.plot(*points.T, "o", mew=0, ms=3, color=plots.PALETTE[0], alpha=0.6, label=cloud.label)
+        some, dots = plots.dots(len(measure.w), measure.w), dict[str, Any](marker="o", ls="", mew=0, ms=3)
+        colours, of = [plots.PALETTE[0]], np.zeros(len(points), dtype=int)
+        if measure.s.ndim > 1:
+            colours, of = plots.class_colours(measure.s.shape[1]), plots.class_of(measure.s)
+        for output, colour in enumerate(colours):
+            shown = points[some][of[some] == output]
+            place.plot(*shown.T, color=colour, alpha=0.6, label="" if len(colours) > 1 else cloud.label, **dots)
+        if len(colours) > 1:
+            place.plot([], [], color=plots.UNSIGNED, label=cloud.label, **dots)

@@ -90,6 +90,8 @@ def _lines(axes: "Axes", values: "xarray.DataArray", places: "xarray.DataArray",
     picks: list[dict[str, int]] = [{by: i} for i in range(values.sizes[by])] if by else [{}]
     earlier, title = len(axes.lines), axis_title(str(values.name), values.attrs)
     colours = [plots.series(earlier)["color"]] if earlier and not by else None
+    if by == "output" and len(picks) <= _NAMED:
+        colours = plots.class_colours(len(picks))[: len(picks)]
     draw(axes, [_curve(values, places.isel(pick, missing_dims="ignore"), over, by, pick) for pick in picks], colours)
     before = axes.get_ylabel() if earlier else ""  # of another variable in the same axes
     ylabel = before if title in before else ", ".join(filter(None, [before, title]))

@@ -1,4 +1,4 @@
-"""The density of a weighted cloud: the histogram of each sign on a line, a smoothed one in a plane (section 3.4)."""
+"""The density of a weighted cloud: the histogram of each colour on a line, a smoothed one in a plane (section 3.4)."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +26,14 @@ def edges(box: Array) -> list[Array]:
     return [np.linspace(low, high, cells + 1) for low, high in box.T]
 
 
-def density(track: "Track", box: Array) -> Array:
-    """The density over the cells of a box: (T, signs, bins) on a line, (T, cells, cells) in a plane, both signs."""
+def density(track: "Track", box: Array, hues: int) -> Array:
+    """The density over the cells of a box: (T, hues, bins) on a line, (T, cells, cells) in a plane, all together."""
     T = track.points.shape[0]
     if track.points.shape[2] == 2:
         return np.stack([smoothed(track.points[at], track.share[at], box) for at in range(T)])
     parts: list[Any] = [np.ones_like(track.share)]
-    if track.sign is not None:
-        parts = [track.sign > 0, track.sign <= 0]
+    if track.hue is not None:
+        parts = [np.minimum(track.hue, hues - 1) == hue for hue in range(hues)]
     (bins,) = edges(box)
     heights = [
         [np.histogram(track.points[at, :, 0], bins, weights=track.share[at] * part[at])[0] for part in parts]

@@ -51,6 +51,9 @@ def movie(
 ) -> Path:
     """The clouds of one to four runs in flow time as a GIF that loops, or as an MP4 (section 3.4).
 
+    Dots are blue for s > 0 and orange for s < 0. With several outputs each has the colour of the output of its largest
+    weight, and beside the clouds are the names of the classes.
+
     Parameters
     ----------
     runs
@@ -174,10 +177,11 @@ def _checked_path(path: str | Path, suffixes: Sequence[str]) -> Path:
 @style.styled
 def strip(shown: Reel, size: tuple[float, float] = _STILL) -> "Figure":
     """A reel as one figure: a row a run and one for g, a column a time; size: inches of a panel."""
-    from particles.plotting.cloud_panels import kinds, paint, screen, settle, titles
+    from particles.plotting.cloud_panels import kinds, legend_width, paint, screen, settle, titles
 
     columns = len(shown.times)
-    drawing = screen(shown, (size[0] * columns, size[1] * kinds(shown)), columns)
+    wide = size[0] * columns + legend_width(shown)
+    drawing = screen(shown, (wide, size[1] * kinds(shown)), columns)
     for place, panel in enumerate(drawing.panels):
         row, at = divmod(place, columns)
         paint(drawing, shown, at, place, row)
@@ -198,10 +202,11 @@ def pictures(shown: Reel, look: "_Look | None" = None) -> "list[Image]":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    from particles.plotting.cloud_panels import kinds, paint, screen, settle, titles
+    from particles.plotting.cloud_panels import kinds, legend_width, paint, screen, settle, titles
 
     look = look or _Look()
-    drawing = screen(shown, look.size or (_PANEL[0] * kinds(shown), _PANEL[1]), caption=look.caption)
+    size = _PANEL[0] * kinds(shown) + legend_width(shown), _PANEL[1]
+    drawing = screen(shown, look.size or size, caption=look.caption)
     images = []
     drawing.figure.set_dpi(look.dpi)
     canvas: Any = FigureCanvasAgg(drawing.figure)

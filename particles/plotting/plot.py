@@ -7,7 +7,7 @@ import numpy as np
 from particles.errors import InputError
 from particles.measures.measure import Measure
 from particles.plotting import convergence, style
-from particles.plotting.clouds import Reel, reel
+from particles.plotting.clouds import Reel, at_once, reel
 from particles.plotting.convergence import LIMIT_SHADE
 from particles.plotting.view import Camera
 
@@ -66,7 +66,7 @@ def cloud(
     still = any(isinstance(each, Measure) for each in given.values())
     if still and time is not None:
         raise InputError("`time` is for runs", "a measure, which has one time", "Leave it out.")
-    cut = {name: _recorded(each) if isinstance(each, Measure) else _until(each, time) for name, each in given.items()}
+    cut = {name: at_once(each) if isinstance(each, Measure) else _until(each, time) for name, each in given.items()}
     shown = reel(cut, camera or Camera(), _TIMES)
     return style.in_panel(ax, _SIZE, lambda panel: _draw(panel, shown, still))
 
@@ -93,11 +93,12 @@ def _legend(ax: "Axes", shown: Reel) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
+    from particles.plotting.cloud_panels import keys
+
     names: list[Any] = []
-    if all(track.sign is not None for track in shown.tracks):
-        signs = np.concatenate([np.ravel(track.sign) for track in shown.tracks if track.sign is not None])
-        pairs = ((style.POSITIVE, "$s > 0$", (signs > 0).any()), (style.NEGATIVE, "$s < 0$", (signs < 0).any()))
-        names = [Line2D([], [], marker="o", ls="", color=color, label=words) for color, words, there in pairs if there]
+    if all(track.hue is not None for track in shown.tracks):
+        there = np.unique(np.concatenate([np.ravel(track.hue) for track in shown.tracks if track.hue is not None]))
+        names = [*keys(hue for place, hue in enumerate(shown.bars) if place in there)]
     if shown.box.shape[1] == 2 and len(shown.tracks) > 1 and shown.tracks[-1].binned:
         names.append(Patch(color=LIMIT_SHADE, label="limit"))
     if len(shown.plane.rays):
@@ -151,13 +152,3 @@ def _until(run: "Run | xarray.Dataset", time: float | None) -> Any:
     data = at_own_times(run.dataset if isinstance(run, Run) else run, "position")
     nearest = int(np.argmin(np.abs(data["time"].values - time)))
     return data.isel(time=slice(nearest + 1))
-
-
-def _recorded(measure: Measure) -> "xarray.Dataset":
-    """A measure as the record of one time."""
-    from xarray import Dataset
-
-    row = ("time", "particle")
-    b, s, w = measure
-    parts = {"position": ((*row, "dim"), b[None]), "output_weight": (row, s[None]), "particle_weight": (row, w[None])}
-    return Dataset(parts, {"time": [0.0]})

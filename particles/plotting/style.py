@@ -37,6 +37,7 @@ MARKERS = "os^Dvp"
 LIMIT: Any = {"color": "#000000", "ls": "-", "lw": 2.2, "zorder": 1.8}  # under the others, and wider: both are seen
 THEORY: Any = {"color": "#666666", "ls": "--", "lw": 1.2}
 POSITIVE, NEGATIVE, UNSIGNED = PALETTE[0], PALETTE[1], "#737373"  # the signs of output weights; page.js has the same
+MOST_CLASSES = 20  # with a colour each
 STYLE: Any = {
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.w_pad": 0.08,
@@ -163,6 +164,29 @@ def shades_of(count: int) -> Any:
     import matplotlib
 
     return matplotlib.colormaps["viridis"](np.linspace(0.8 if count > 1 else 0.3, 0.05, count))
+
+
+def class_colours(count: int) -> list[str]:
+    """Colours of up to 20 of so many classes, which have no order; then a grey, of those beyond and of no class.
+
+    Up to six are the house's. More than six cannot all be told apart by the colour-blind; names stand beside them.
+    """
+    import matplotlib
+
+    if count <= len(PALETTE):
+        return [*PALETTE[:count], UNSIGNED]
+    shown = min(count, MOST_CLASSES)
+    colours = matplotlib.colormaps["tab10" if shown <= 10 else "tab20"](range(shown))
+    return [*map(matplotlib.colors.to_hex, colours), UNSIGNED]
+
+
+def class_of(s: Array) -> "NDArray[np.intp]":
+    """The place among `class_colours` of particles with output weights s : (..., outputs) -> (...), the largest's.
+
+    Of several that are equally large, as with random signs, it is none.
+    """
+    alone = (s == s.max(axis=-1, keepdims=True)).sum(axis=-1) == 1
+    return np.asarray(np.where(alone, np.minimum(s.argmax(axis=-1), MOST_CLASSES), min(s.shape[-1], MOST_CLASSES)))
 
 
 def theory(axes: "Axes", x: Any, y: Any, label: str | None = None, **other: Any) -> None:

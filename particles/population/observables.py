@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.model.losses import mean_loss
+from particles.model.losses import LOSSES, mean_loss
 from particles.model.regularisers import Regulariser
 from particles.model.tables import described, reduced, resolved
 from particles.population.messages import BlockView, Reduction
@@ -41,11 +41,14 @@ class Observable(NamedTuple):
     integrals
         The sums over the particles that it needs, each an `mf.Reduction`.
     test, binary
-        Whether it needs test samples, and labels -1 and 1.
+        Whether it needs test samples, and labels: -1 and 1, or the targets of classes where the network has several
+        outputs.
     kernel
         Whether it needs the tangent kernel's Gram matrix, which gathers the particles at each recorded time.
     outputs
         Whether it is a function of the outputs alone; then it is recorded of the average iterate too.
+    classes
+        Whether it needs the targets of classes, and so a network of several outputs.
 
     Examples
     --------
@@ -67,6 +70,7 @@ class Observable(NamedTuple):
     binary: bool = False
     kernel: bool = False
     outputs: bool = False
+    classes: bool = False
 
     def __repr__(self) -> str:
         """The same text in every session: the name, and of a user's own also a hash of its formulas."""
@@ -111,6 +115,20 @@ def _mean(block: BlockView) -> Array:
     return np.asarray(block.b @ block.w)
 
 
+def margins(g: Array, y: Array) -> Array:
+    """y g(x) for labels -1 and 1 (3.3); of classes the output of a sample's own less the largest other: (n,)."""
+    if g.ndim == 1:
+        return np.asarray(y * g)
+    own = y.argmax(axis=1)[:, None]
+    others = np.array(g)
+    np.put_along_axis(others, own, -np.inf, axis=1)
+    return np.asarray(np.take_along_axis(g, own, axis=1)[:, 0] - others.max(axis=1))
+
+
+def _cross_entropy(g: Array, y: Array) -> float:
+    return mean_loss(LOSSES["softmax"], g, y)
+
+
 SPEED = Reduction(_speed, "sum", velocity=True)
 MOVED = Reduction(_moved, "sum", start=True)
 FARTHEST = Reduction(_farthest, "max", start=True)
@@ -128,9 +146,9 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
         Observable("test_loss", "mean loss over the test samples", "(1)", (),
                    lambda at: mean_loss(at.loss, at.g_test, at.y_test), test=True, outputs=True),
         Observable("misclassification", "share of training samples with y g(x) <= 0", "Theorem 3", (),
-                   lambda at: float(np.mean(at.y * at.g <= 0)), binary=True, outputs=True),
+                   lambda at: float(np.mean(margins(at.g, at.y) <= 0)), binary=True, outputs=True),
         Observable("test_misclassification", "share of test samples with y g(x) <= 0", "Theorem 3", (),
-                   lambda at: float(np.mean(at.y_test * at.g_test <= 0)), test=True, binary=True, outputs=True),
+                   lambda at: float(np.mean(margins(at.g_test, at.y_test) <= 0)), test=True, binary=True, outputs=True),
         Observable("gradient_norm", "Wasserstein gradient norm (int |v|^2 dmu)^(1/2), flow time", "3.4", (),
                    lambda at: float(np.sqrt(at.integral[SPEED][0])), (SPEED,)),
         Observable("dissipation", "alpha^2 int |v|^2 dmu, the rate -dL_n/dt of the flow", "3.1 descent, 3.4", (),
@@ -152,7 +170,7 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
         Observable("weight_moment", "int |b|^p dmu", "3.4", ("moment",),
                    lambda at: at.integral[MOMENT], (MOMENT,)),
         Observable("margin", "smallest y g(x) of the training samples", "3.3", (),
-                   lambda at: float(np.min(at.y * at.g)), binary=True, outputs=True),
+                   lambda at: float(np.min(margins(at.g, at.y))), binary=True, outputs=True),
         Observable("pattern_flips", "share of pairs (particle, sample) whose b.x changed its sign since the start",
                    "3.1 [5]", (), lambda at: float(at.integral[FLIPPED][0]), (FLIPPED,)),
         Observable("lambda_min", "smallest eigenvalue of the Gram matrix K_w, flow time", "(5)", (),
@@ -163,6 +181,14 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
                    lambda at: at.kernel.drift, kernel=True),
         Observable("kernel_distance", "rms over samples of g - descent under the start's kernel",
                    "3.1 [5]", (), lambda at: at.kernel.distance, kernel=True),
+        Observable("accuracy", "share of training samples with y g(x) > 0", "section 2", (),
+                   lambda at: float(np.mean(margins(at.g, at.y) > 0)), binary=True, outputs=True),
+        Observable("test_accuracy", "share of test samples with y g(x) > 0", "section 2", (),
+                   lambda at: float(np.mean(margins(at.g_test, at.y_test) > 0)), test=True, binary=True, outputs=True),
+        Observable("cross_entropy", "mean softmax loss over the training samples, whichever is trained", "section 2",
+                   (), lambda at: _cross_entropy(at.g, at.y), outputs=True, classes=True),
+        Observable("test_cross_entropy", "mean softmax loss over the test samples, whichever is trained", "section 2",
+                   (), lambda at: _cross_entropy(at.g_test, at.y_test), test=True, outputs=True, classes=True),
         Observable("mean_position", "int b dmu", "3.4", ("dim",), lambda at: at.integral[MEAN], (MEAN,)),
     )
 })  # fmt: skip
@@ -176,6 +202,11 @@ def observable(given: str | Observable) -> Observable:
 def dims_of(row: Observable, outputs: int) -> tuple[str, ...]:
     """The dimensions of a quantity for a network of so many outputs."""
     return tuple(dim for dim in row.dims if dim != "output" or outputs > 1)
+
+
+def meaning(row: Observable, outputs: int) -> str:
+    """The `long_name` for a network of so many outputs: of several, y g(x) is the margin of classes."""
+    return row.long_name if outputs == 1 else row.long_name.replace("y g(x)", "margin (own output - largest other)")
 
 
 def _check(row: Observable) -> None:

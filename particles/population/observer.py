@@ -5,7 +5,6 @@ from collections.abc import Callable, Container, Mapping
 
 import numpy as np
 
-from particles.data.dataset import checked_labels
 from particles.errors import InputError
 from particles.measures.measure import Array
 from particles.model.losses import Loss
@@ -16,6 +15,7 @@ from particles.population.observables import Observable, Values, dims_of, needs_
 from particles.population.population import Population
 from particles.population.samples import Samples
 from particles.population.scene import Kernel, Scene, Setting
+from particles.population.targets import check_recorded
 
 
 def penalty(rule: Regulariser, train: tuple[str, ...]) -> Reduction:
@@ -49,8 +49,7 @@ class Observer:
         for row in self.rows:
             if row.test and not tested:
                 raise InputError(f"`record` asks for {row.name}, which needs test samples", "test=None", "Give `test`.")
-            if row.binary:
-                checked_labels(np.concatenate([samples.y, samples.y_test]) if row.test else samples.y)
+        check_recorded(net, self.rows, samples.y, samples.y_test)
         self.rule, self.averaged, self.positions = rule, averaged, positions
         self.setting = Setting(samples.y, samples.y_test, loss, rule, positions, penalty(rule, net.train), kernel)
         self._checked: set[str] = set()

@@ -51,7 +51,7 @@ PENALTY = Reduction(_unpenalised, "sum")  # the run's own regulariser takes its 
 class Scene:
     """All that a finished quantity may look at, at one recorded time.
 
-    g : (n,), g_test : the outputs at the samples, of the average iterate if `averaged`; y, y_test : their targets
+    g : (n,) or (n, k), g_test : the outputs at the samples, of the average iterate if `averaged`; y, y_test : targets
     integral : the value of each reduction of the rows. kernel : the tangent kernel's Gram matrix
     """
 

@@ -1,5 +1,7 @@
 """Whether a network, a loss and targets belong together."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from particles.data.dataset import checked_labels
@@ -7,6 +9,7 @@ from particles.errors import InputError
 from particles.measures.measure import Array
 from particles.model.losses import Loss, check_outputs
 from particles.model.network import Network
+from particles.population.observables import Observable
 
 
 def check_targets(net: Network, loss: Loss, y: Array) -> None:
@@ -20,6 +23,18 @@ def check_targets(net: Network, loss: Loss, y: Array) -> None:
         checked_labels(y)
     if loss.classes:
         checked_shares(y)
+
+
+def check_recorded(net: Network, rows: Iterable[Observable], y: Array, y_test: Array) -> None:
+    """InputError for a quantity of classes, or of labels, where the targets are others; y_test may be empty."""
+    for row in rows:
+        if row.classes and net.outputs == 1:
+            rule = f"{row.name!r} in `record` needs a network of one output a class, `outputs` > 1"
+            remedy = "Give labels, mf.Dataset(x, labels, classes=True), and `outputs`; or record another quantity."
+            raise InputError(rule, "outputs=1", remedy)
+        if row.classes or row.binary:
+            check = checked_labels if net.outputs == 1 else checked_shares
+            check(np.concatenate([y, y_test]) if row.test else y)
 
 
 def check_width(net: Network, y: Array, name: str = "y") -> None:

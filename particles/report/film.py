@@ -14,7 +14,7 @@ from particles.measures.measure import Measure
 from particles.measures.quadrature import principal_axes
 from particles.plotting import movies, style
 from particles.plotting.cloud_panels import areas, densities, description, titles
-from particles.plotting.clouds import Reel, Track, reel
+from particles.plotting.clouds import Reel, Track, at_once, reel
 from particles.plotting.density import CELLS, shades
 from particles.plotting.view import Camera
 from particles.report.pictures import Picture, drawn
@@ -161,12 +161,14 @@ def _numbers(shown: Reel, words: list[str]) -> dict[str, Any]:
         "box": shown.box.tolist(),
         "names": names if len(names) > 1 else [*names, "density"],
         "top": top,
+        "colours": [hue.colour for hue in shown.hues],
+        "classes": [hue.words.replace(r"\$", "$") for hue in shown.hues] if shown.of_outputs else [],
         "panels": panels,
     }
 
 
 def _panel(shown: Reel, track: Track) -> dict[str, Any]:
-    panel: dict[str, Any] = {"label": track.label, "count": track.points.shape[1], "signed": track.sign is not None}
+    panel: dict[str, Any] = {"label": track.label, "count": track.points.shape[1]}
     if not track.binned:
         low, high = shown.box
         place = (track.points - low) / (high - low)
@@ -174,8 +176,8 @@ def _panel(shown: Reel, track: Track) -> dict[str, Any]:
         panel["points"] = _packed(np.where(inside, place * _LEVELS, _LEVELS + 1), "<u2")
         # A dot's area says its share; radii in sixteenths of a pixel.
         panel["radii"] = _packed(np.clip(8.0 * np.sqrt(areas(shown, track)), 8, 255), "u1")
-        if track.sign is not None:
-            panel["signs"] = _packed(track.sign + 1, "u1")
+        if track.hue is not None:
+            panel["hues"] = _packed(track.hue, "u1")
     return panel
 
 
@@ -191,21 +193,20 @@ def _last(source: Source) -> list[Picture]:
     if final is None or not final[0].b.size or not all(np.isfinite(part).all() for part in final[0]):
         return []
     measure, count = final
-    return [_still(measure, count)]
+    record = at_once(measure)
+    if "output" in source.root.coords and record.sizes.get("output") == source.root.sizes["output"]:
+        record = record.assign_coords(output=source.root["output"])
+    return [_still(record, measure, count)]
 
 
-def _still(measure: Measure, count: int) -> Picture:
+def _still(record: "xarray.Dataset", measure: Measure, count: int) -> Picture:
     """One time of a reel, on the axes along which this cloud itself is most spread."""
-    from xarray import Dataset
-
-    b, s, w = measure
+    b, _, w = measure
     dim, camera = b.shape[1], Camera(dots=len(w))
     if dim > 2:
         spread = principal_axes((b - np.average(b, axis=0, weights=w)) * np.sqrt(w)[:, None])
         camera = Camera(dots=len(w), axes=spread[:, :2])
-    row = ("time", "particle")
-    parts = {"position": ((*row, "dim"), b[None]), "output_weight": (row, s[None]), "particle_weight": (row, w[None])}
-    figure = movies.strip(reel(Dataset(parts, {"time": [0.0]}), camera, 1), (4.6, 3.8))
+    figure = movies.strip(reel(record, camera, 1), (4.6, 3.8))
     figure.axes[0].set_title("")  # the last iteration, which need not be a recorded time
     some = f"{len(w)} of {count} particles" if len(w) < count else f"{count} particles"
     where = f", in R^{dim}, on the two axes along which they are most spread" if dim > 2 else ""

@@ -63,7 +63,7 @@
   const film = JSON.parse(store.textContent);
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const words16 = (text) => new Uint16Array(bytes(text).buffer);
-  const LEVELS = 65534, UNSIGNED = "#737373", POSITIVE = "#0072B2", NEGATIVE = "#D55E00", LEFT = 46, FOOT = 36, HEAD = 22;
+  const LEVELS = 65534, UNSIGNED = "#737373", LEFT = 46, FOOT = 36, HEAD = 22;
   const panels = film.panels.map((panel) => {
     const canvas = document.createElement("canvas");
     canvas.setAttribute("role", "img");
@@ -71,9 +71,16 @@
     return {
       ...panel, canvas,
       points: panel.points && words16(panel.points), radii: panel.radii && bytes(panel.radii),
-      signs: panel.signs && bytes(panel.signs), shades: panel.shades && bytes(panel.shades),
+      hues: panel.hues && bytes(panel.hues), shades: panel.shades && bytes(panel.shades),
       heights: panel.heights && words16(panel.heights),
     };
+  });
+  film.classes.forEach((name, place) => {
+    const key = document.createElement("span"), dot = document.createElement("span");
+    key.className = "key";
+    dot.style.background = film.colours[place];
+    key.append(dot, name);
+    document.getElementById("film-keys").append(key);
   });
   const round = (value) => Number(value.toPrecision(2)).toString();
 
@@ -131,7 +138,7 @@
     pen.globalAlpha = .6;
     if (panel.heights) {
       for (let kind = 0; kind < panel.kinds; kind++) {
-        pen.fillStyle = panel.kinds === 1 ? UNSIGNED : kind ? NEGATIVE : POSITIVE;
+        pen.fillStyle = panel.kinds === 1 ? UNSIGNED : film.colours[kind];
         for (let bin = 0; bin < panel.bins; bin++) {
           const part = panel.heights[(at * panel.kinds + kind) * panel.bins + bin] / LEVELS;
           pen.fillRect(LEFT + wide * bin / panel.bins, foot - tall * part, wide / panel.bins, tall * part);
@@ -141,7 +148,7 @@
     }
     for (let dot = at * panel.count; dot < (at + 1) * panel.count; dot++) {
       if (panel.points[2 * dot] > LEVELS) continue;
-      pen.fillStyle = panel.signs ? [NEGATIVE, UNSIGNED, POSITIVE][panel.signs[dot]] : UNSIGNED;
+      pen.fillStyle = panel.hues ? film.colours[panel.hues[dot]] : UNSIGNED;
       pen.beginPath();
       pen.arc(LEFT + wide * panel.points[2 * dot] / LEVELS, foot - tall * panel.points[2 * dot + 1] / LEVELS,
         panel.radii[dot] / 16, 0, 2 * Math.PI);

@@ -90,8 +90,8 @@ def _distances(setting: dict[str, Any], compared: "xarray.Dataset") -> Sheet:
     rows.append((Cell("infinity", INFINITE), float(compared["sup_limit_error"]), Cell(""), Cell("")))
     seeds = compared.sizes["seed"]
     note = (
-        f"Root mean square over samples, largest over recorded times, {seeds} {'seed' if seeds == 1 else 'seeds'}. "
-        "Row infinity: the limit's change since half the nodes."
+        "Root mean square over samples and outputs, largest over recorded times, "
+        f"{seeds} {'seed' if seeds == 1 else 'seeds'}. Row infinity: the limit's change since half the nodes."
     )
     if sentence := over_time(compared):
         note += f" The distance is {sentence}."

@@ -50,22 +50,27 @@ class Prepared(NamedTuple):
         """A configuration for a run that was started from Python: what was passed, arrays by their hash."""
         problem, start, groups = self.problem, self.spec.start, self.plan.groups
         samples = problem.samples
+        classes = list(getattr(self.data, "classes", ()))
         cadences = {dim: (at, [described(row, OBSERVABLES) for row in rows]) for dim, (at, rows) in groups.items()}
-        return {
-            "network": repr(problem.net),
-            "data": repr(self.data),
-            "samples": array_hash(samples.x, samples.y),
-            "test": array_hash(samples.x_test, samples.y_test),
-            "start": {"count": start.count, "hash": _start_hash(start)},
-            "method": stated(problem.method),
-            "steps": len(problem.sizes),
-            "loss": described(problem.loss, LOSSES),
-            "regulariser": repr(problem.regulariser),
-            "record": [described(row, OBSERVABLES) for row in self.observer.rows],
-            "positions": self.observer.positions,
-            "recorded_iterations": self.plan.iterations,
-            "dtype": self.spec.dtype,
-        } | ({"cadences": cadences} if len(groups) > 1 else {})
+        return (
+            {
+                "network": repr(problem.net),
+                "data": repr(self.data),
+                "samples": array_hash(samples.x, samples.y),
+                "test": array_hash(samples.x_test, samples.y_test),
+                "start": {"count": start.count, "hash": _start_hash(start)},
+                "method": stated(problem.method),
+                "steps": len(problem.sizes),
+                "loss": described(problem.loss, LOSSES),
+                "regulariser": repr(problem.regulariser),
+                "record": [described(row, OBSERVABLES) for row in self.observer.rows],
+                "positions": self.observer.positions,
+                "recorded_iterations": self.plan.iterations,
+                "dtype": self.spec.dtype,
+            }
+            | ({"cadences": cadences} if len(groups) > 1 else {})
+            | ({"classes": classes} if classes else {})
+        )
 
 
 def prepared(
@@ -118,6 +123,10 @@ def _samples(net: Network, data: Dataset | Stream, method: Method, test: Dataset
         raise InputError(
             "`test` must have the training inputs' columns", f"{test.x.shape[1]} for {train.x.shape[1]}", ""
         )
+    if test is not None and test.classes and train.classes and test.classes != train.classes:
+        got, here = (", ".join(map(str, each.classes[:5])) for each in (test, train))
+        remedy = "Give both the same `classes`, or split one data set."
+        raise InputError("`test` must have the training data's classes, in their order", f"{got} for {here}", remedy)
     return Samples(net, Batches(data, method.batch, method.seed), train, test)
 
 

@@ -156,7 +156,8 @@ def simulate(
     finally:
         population.close()
     targets = {"target": problem.samples.y} | ({"test_target": problem.samples.y_test} if test else {})
-    dataset = dataset_of(history, problem.times, observer.names(), targets, config, outcome.status, runner.events)
+    recorded = history, problem.times, observer.names(), targets, config, outcome.status, runner.events
+    dataset = dataset_of(*recorded, getattr(data, "classes", ()))
     if "parts" in runner.memory:
         dataset.attrs |= dict(zip(("accepted_parts", "rejected_parts"), runner.memory["parts"].tolist(), strict=True))
     scaling = data.scaling if isinstance(data, Dataset) else UNSCALED

@@ -16,7 +16,7 @@ _RUN: dict[str, Form] = {
     "time": ("f", ("time",)),
     "iteration": ("iu", ("time",)),
     "loss": ("f", ("time",)),
-    "prediction": ("f", ("time", "sample")),
+    "prediction": ("f", ("time", "sample", "output")),  # the last left out where the network has one
 }
 _COMPARISON: dict[str, Form] = {
     "count": ("iu", ("count",)),
@@ -39,9 +39,14 @@ def checked_run(path: object, data: "xarray.Dataset") -> "xarray.Dataset":
         if timed(dim):
             over_time(path, data, str(dim))
     there = {*map(str, data.variables), *(["iteration"] if "time" in data.dims else [])}
-    for name, form in _RUN.items():
-        check(path, at_own_times(data, name), {name: form} if name in there else {})
+    for name, (kinds, dims) in _RUN.items():
+        check(path, at_own_times(data, name), {name: (kinds, present(dims, data))} if name in there else {})
     return data
+
+
+def present(dims: tuple[str, ...], data: "xarray.Dataset") -> tuple[str, ...]:
+    """Dimensions without `output`, where the data do not have it: their network has one."""
+    return tuple(dim for dim in dims if dim != "output" or dim in data.dims)
 
 
 def checked_sweep(path: object, data: "xarray.Dataset") -> "xarray.Dataset":

@@ -45,7 +45,7 @@ class Segment(NamedTuple):
 
 def write_segments(shard: Shard, folder: Path, stem: str) -> list[Segment]:
     """Write the shard's particles into `folder`, in files <stem>-<first particle>.h5."""
-    block_bytes = shard.cloud.b.itemsize * (shard.cloud.d + 1) * BLOCK * (2 if shard.mean_b.size else 1)
+    block_bytes = shard.cloud.b.itemsize * (shard.cloud.d + shard.outputs) * BLOCK * (2 if shard.mean_b.size else 1)
     stride = max(1, SEGMENT_BYTES // block_bytes)
     K = len(shard.cloud.b)
     return [_write(shard, folder, stem, begin, min(K, begin + stride)) for begin in range(0, K, stride)]

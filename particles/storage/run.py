@@ -1,6 +1,7 @@
 """A run: what was recorded, as one dataset over flow time, with the last measure; and how it is saved.
 
-    /        what was recorded: dims time, sample, particle, dim; coords time (flow), iteration
+    /        what was recorded: dims time, sample, particle, dim, output; coords time (flow), iteration, and output
+             where outputs have the names of classes
     /final   the last measure: position, sign, weight (and the average iterate's)
     /scaling where data were scaled: means and spreads of inputs and targets
 
@@ -35,9 +36,9 @@ from particles.storage.virtual_dataset import StoredMeasure, create_virtual
 if TYPE_CHECKING:
     import xarray
 
-LAST_MEASURE = {
+LAST_MEASURE = {  # the dimension `output` is left out where the network has one
     "position": ("particle positions b_r after the last iteration", "section 3", ("atom", "dim")),
-    "sign": ("signs or trained output weights s_r", "section 3", ("atom",)),
+    "sign": ("signs or trained output weights s_r", "section 3", ("atom", "output")),
     "weight": ("weights w_r of the atoms of mu", "3.4", ("atom",)),
 }
 
@@ -210,7 +211,7 @@ class Run:
             lines = [f"Run: {self.status} after {steps} steps at flow time {last:g}, {rows} times recorded"]
         for name, measure in (("measure", self.last), ("average", self.average)):
             if measure is not None:
-                lines.append(f"  {name}   M = {len(measure.b)} particles on R^{measure.b.shape[1]}")
+                lines.append(f"  {name}   M = {len(measure.b)} particles on R^{measure.b.shape[1]}{_outputs(measure)}")
         if self.left is not None:
             lines.append(f"  left      M = {self.left.atoms} particles in {self.left.folder}")
         names = [str(name) for name, values in data.data_vars.items() if any(map(forms.timed, values.dims))]
@@ -230,6 +231,10 @@ class Run:
         return f"<pre>{html.escape(repr(self))}</pre>{self.dataset._repr_html_()}"
 
 
+def _outputs(measure: Measure) -> str:
+    return "" if measure.s.ndim == 1 else f", {measure.s.shape[1]} outputs"
+
+
 def _refer(left: StoredMeasure, path: Path, file: h5py.File) -> None:
     """/final by reference to the shards' files, found from where `path` is."""
     folder = os.path.relpath(left.folder.absolute(), path.absolute().parent)
@@ -244,5 +249,5 @@ def _measure_group(run: Run) -> Group:
     for prefix, measure in (("", run.last), ("averaged_", run.average)):
         for values, (name, (text, equation, dims)) in zip(measure or (), LAST_MEASURE.items(), strict=False):
             about = {"long_name": text, "units": "1", "equation": equation}
-            variables[prefix + name] = Variable(dims, values, about)
+            variables[prefix + name] = Variable(dims[: values.ndim], values, about)
     return Group(variables)

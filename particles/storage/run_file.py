@@ -85,8 +85,14 @@ def open_run(path: str | Path) -> Run:
 
 
 def _measure(path: Path, final: "xarray.Dataset", prefix: str) -> Measure:
-    forms.check(path, final, {f"{prefix}{name}": ("f", dims) for name, (_, _, dims) in LAST_MEASURE.items()})
-    return Measure(*(final[f"{prefix}{name}"].values for name in LAST_MEASURE))
+    # The shards' files have the weights once: the average iterate's are the same.
+    names = {name: f"{prefix}{name}" for name in LAST_MEASURE}
+    names["weight"] = names["weight"] if names["weight"] in final else "weight"
+    for name, (_, _, dims) in LAST_MEASURE.items():
+        forms.check(path, final, {names[name]: ("f", forms.present(dims, final))})
+    if final.sizes.get("output", 2) < 2:
+        raise DamagedError(f"{path} is damaged: its particles have the dimension 'output', and one output weight each.")
+    return Measure(*(final[name].values for name in names.values()))
 
 
 def open_tree(path: Path) -> "xarray.DataTree":
@@ -118,7 +124,7 @@ def open_final(path: Path, pick: Callable[[int], Any]) -> tuple[Measure, int] | 
             return None
         attrs, shapes = netcdf.attributes(file, group), [final[name].shape or () for name in LAST_MEASURE]
         count = shapes[0][0] if shapes[0] else 0
-        if [len(shape) for shape in shapes] != [2, 1, 1] or any(shape[0] != count for shape in shapes):
+        if [len(shape) for shape in shapes] not in ([2, 1, 1], [2, 2, 1]) or any(shape[0] != count for shape in shapes):
             raise ValueError(f"its particles have the shapes {shapes}")
         measure = Measure(*(file.values(final[name], pick(count)) for name in LAST_MEASURE))
         _check_left(path, attrs, whole=False)

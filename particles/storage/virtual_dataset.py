@@ -15,17 +15,21 @@ from particles.storage.particle_files import Segment, checked_seen, write_segmen
 
 
 class ParticleFormat(NamedTuple):
-    """What the files of a run hold: dim, float type, whether an average; the weight where all are equal, else NaN."""
+    """What the files of a run hold: dim, float type, whether an average; the weight where all are equal, else NaN.
+
+    outputs: how many output weights a particle has.
+    """
 
     dim: int
     dtype: str
     averaged: bool
     weight: float
+    outputs: int
 
 
 def format_of(shard: Shard) -> ParticleFormat:
     weight = float(shard.cloud.w[0, 0]) if shard.equal_weights else np.nan
-    return ParticleFormat(shard.cloud.d, shard.dtype, bool(shard.mean_b.size), weight)
+    return ParticleFormat(shard.cloud.d, shard.dtype, bool(shard.mean_b.size), weight, shard.outputs)
 
 
 class StoredMeasure(NamedTuple):
@@ -52,16 +56,17 @@ def store_measure(population: Population, folder: Path, name: str) -> StoredMeas
 def create_virtual(group: h5py.Group, about: ParticleFormat, count: int, files: dict[Segment, str]) -> None:
     """position, sign, weight (and averaged_*) of all particles, by reference; a file that is missing reads as NaN."""
     names = ["position", "sign", *(["averaged_position", "averaged_sign"] if about.averaged else [])]
-    sizes = {"atom": count, "dim": about.dim}
+    sizes = {"atom": count, "dim": about.dim} | ({"output": about.outputs} if about.outputs > 1 else {})
     for name, size in sizes.items():
         put_dimension(group, name, size)
     for name in [*names, *(["weight"] if np.isnan(about.weight) else [])]:
-        dims = ("atom", "dim") if name.endswith("position") else ("atom",)
+        own = "dim" if name.endswith("position") else "output" if name.endswith("sign") else ""
+        rest = {dim: size for dim, size in sizes.items() if dim == own}
         parts = [
-            (file, (slice(part.first, part.last),), (part.last - part.first, about.dim)[: len(dims)])
+            (file, (slice(part.first, part.last),), (part.last - part.first, *rest.values()))
             for part, file in files.items()
         ]
-        put_view(group, name, {dim: sizes[dim] for dim in dims}, parts, "float64" if name == "weight" else about.dtype)
+        put_view(group, name, {"atom": count} | rest, parts, "float64" if name == "weight" else about.dtype)
     if not np.isnan(about.weight):  # one number for all, never written
         equal = group.create_dataset("weight", (count,), "float64", chunks=(min(count, 2**16),), fillvalue=about.weight)
         equal.dims[0].attach_scale(group["atom"])

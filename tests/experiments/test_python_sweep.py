@@ -359,7 +359,7 @@ REFUSED = [
     ({"seed": {0, 1}}, "`seed` must be one value, or a list"),
     ({"seed": np.zeros((2, 2), int)}, "`seed` must be one value, or a list"),
     ({"seed": -1}, "`seed` must be a whole number from 0"),
-    ({"signs": ["positive", "both"]}, "`signs` must be one of positive, random, symmetric: got 'both'"),
+    ({"signs": ["positive", "both"]}, "random, symmetric, unit, gaussian, joint: got 'both'"),
     ({"count": [8, 9], "signs": "symmetric"}, '`count` must be even with signs="symmetric"'),
     ({"steps": [2, -1]}, "`steps` must be a whole number >= 0: got -1"),
     ({"net": "tanh"}, "`net` must be an mf.Network, or a list of them: got 'tanh'"),

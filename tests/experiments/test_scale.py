@@ -102,7 +102,7 @@ def test_work__has_the_start_beside_it_for_all_that_look_at_it(cloud, samples):
     """Where the start is not kept it is NaN."""
     net, data, row = mf.Network("tanh"), samples(loss="logistic"), loss_row("squared")
     looked = Samples(net, Batches(data, None, 0), data, data)
-    names = [name for name, observable in mf.OBSERVABLES.items() if not observable.kernel]
+    names = [name for name, row in mf.OBSERVABLES.items() if not (row.kernel or row.classes)]
     observer = Observer({mf.OBSERVABLES[name]: {0} for name in names}, net, row, NONE, looked, False, 5)
     population = mf.Local(1).populate(population_spec(net, cloud()), looked)
     found = observer.measure(0, population, None)

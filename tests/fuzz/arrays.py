@@ -68,6 +68,7 @@ KINDS: dict[str, Kind] = {
 }  # fmt: skip
 PARTS = {
     "run": ("loss", "time", "iteration", "position", "final/position", "final/weight"),
+    "classes": ("output", "output_weight", "prediction", "target", "final/sign"),
     "apart": ("final/position",),
     "sweep": ("loss", "count", "time", "comparison/sup_distance", "comparison/count", "comparison/exponent"),
     "study": ("claim_text", "holds", "measured"),
@@ -75,7 +76,8 @@ PARTS = {
 _FEW = ("missing", "group", "references", "scalar", "longer", "complex", "texts", "compound", "nan", "empty")
 _LESS = ("missing", "group", "scalar", "texts", "nan")
 _MANY = {("run", "loss"): KINDS} | dict.fromkeys(
-    [("run", "time"), ("run", "final/position"), ("sweep", "loss"), ("sweep", "count"), ("study", "measured")], _FEW
+    [("run", "time"), ("run", "final/position"), ("classes", "output"), ("classes", "final/sign"), ("sweep", "loss"),
+     ("sweep", "count"), ("study", "measured")], _FEW,
 )
 VARIANTS = [
     f"{base}-{part.replace('/', '.')}-{kind}"

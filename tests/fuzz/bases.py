@@ -24,6 +24,7 @@ class Base(NamedTuple):
 
 BASES = {
     "run": Base("run.h5", "run.h5", "loss", "time", "final", "final/position"),
+    "classes": Base("classes.h5", "classes.h5", "prediction", "output", "final", "final/sign"),
     "apart": Base("apart", "apart/run.h5", "loss", "time", "final", "final/position"),
     "sweep": Base("sweep", "sweep/out/small/sweep.h5", "loss", "count", "comparison", "comparison/sup_distance"),
     "study": Base("study", "study/study.h5", "measured", "holds", "more", "predicted"),

@@ -70,6 +70,7 @@ def made(folder: Path) -> Path:
 
 def _results(folder: Path) -> None:
     problem.simulate(None, None).save(folder / "run.h5")
+    problem.of_classes().save(folder / "classes.h5")
     problem.simulate(None, None, final=folder / "apart" / "particles").save(folder / "apart" / "run.h5")
     problem.simulate(folder / "stopped", 2)
     (folder / "sweep").mkdir()

@@ -15,6 +15,7 @@ import pytest
 import particles as mf
 from particles.kernels.elementwise import lanewise
 from particles.model.formulas import UNKNOWN, content
+from particles.model.tables import _hash, described
 
 RATE = 2.0
 SCRIPT = """
@@ -140,3 +141,13 @@ def test_content__says_where_it_knows_no_more():
 def test_content__is_short_where_a_package_defines_the_function():
     assert text(np.clip) == ["numpy.clip"]
     assert text(mf.ACTIVATIONS["tanh"].sigma) == ["particles.kernels.special.exponential.tanh"]
+
+
+@pytest.mark.parametrize(("kind", "later"), [("LOSSES", ("joint", "classes")), ("OBSERVABLES", ("classes",))])
+def test_described__of_a_row_that_leaves_later_fields_out_is_as_before_them(kind, later):
+    """Files that were written before these fields are still the same run's."""
+    table = getattr(mf, kind)
+    mine = next(iter(table.values()))._replace(name="mine")
+    before = [part for name, part in zip(mine._fields, mine, strict=True) if name not in later]
+    assert described(mine, table) == f"mine {_hash(content(tuple(before)))}"
+    assert len({described(mine._replace(**{name: True}), table) for name in later} | {described(mine, table)}) > 1

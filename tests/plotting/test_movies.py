@@ -288,7 +288,7 @@ def test_histogram__is_the_weighted_density_of_each_sign():
 
 def test_density__of_a_plane_integrates_to_one():
     shown = reel(recorded(500), Camera(density=True), 6)
-    height = density.density(shown.tracks[0], shown.box)
+    height = density.density(shown.tracks[0], shown.box, 2)
     cell = np.prod((shown.box[1] - shown.box[0]) / density.CELLS)
     np.testing.assert_allclose(height.sum(axis=(1, 2)) * cell, 1.0)
 

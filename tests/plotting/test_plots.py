@@ -241,8 +241,8 @@ def test_series__differ_by_their_marker_as_well():
 
 def test_page__plays_films_in_the_colours_of_figures():
     script = (Path(style.__file__).parents[1] / "report" / "page.js").read_text("utf-8")
-    for name in ("POSITIVE", "NEGATIVE", "UNSIGNED"):
-        assert f'{name} = "{getattr(style, name)}"' in script
+    assert f'UNSIGNED = "{style.UNSIGNED}"' in script
+    assert "panel.kinds === 1 ? UNSIGNED : film.colours[kind]" in script
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("drivers/*.py")), ids=lambda path: path.stem)

@@ -8,7 +8,8 @@ import particles as mf
 from particles.simulation.record import recorded_iterations
 
 STEPS = 4
-EVERYTHING = tuple(name for name in mf.OBSERVABLES if name != "kernel_distance")  # this loss is logistic
+# This loss is logistic, and the network has one output.
+EVERYTHING = tuple(row.name for row in mf.OBSERVABLES.values() if row.name != "kernel_distance" and not row.classes)
 BOTH = pytest.mark.parametrize("train", ["input", "output", ("input", "output")], ids=["input", "output", "both"])
 RULES = [None, mf.L1(0.3), mf.L2(0.4), mf.L2(0.4, about="start")]
 RULE = pytest.mark.parametrize("rule", RULES, ids=["none", "L1", "L2", "start"])
@@ -66,6 +67,8 @@ class Naive:
             "loss": loss(self.g, self.y).mean(),
             "objective": loss(self.g, self.y).mean() + self.alpha**2 * naive.penalty(layers, starts, self.w, self.rule),
             "test_loss": loss(self.g_test, self.y_test).mean(),
+            "accuracy": np.mean(np.sign(self.g) == self.y),
+            "test_accuracy": np.mean(np.sign(self.g_test) == self.y_test),
             "misclassification": np.mean(np.sign(self.g) != self.y),
             "test_misclassification": np.mean(np.sign(self.g_test) != self.y_test),
             "gradient_norm": self.dissipation() ** 0.5 / self.alpha,
@@ -133,6 +136,7 @@ def test_observables__are_integrals_over_a_weighted_measure(at, recorded):
 
 OUTPUTS = (
     "loss", "test_loss", "misclassification", "test_misclassification", "prediction", "test_prediction", "margin",
+    "accuracy", "test_accuracy",
 )  # fmt: skip
 
 
@@ -232,7 +236,7 @@ REFUSALS = [
     (
         {"loss": "hinge"},
         "`loss` must be an mf.Loss or the name of one: got 'hinge'. Choose one of: exponential, huber, "
-        "logistic, smooth_hinge, squared.",
+        "logistic, smooth_hinge, softmax, squared.",
     ),
     ({"regulariser": 0.1}, "`regulariser` must be an mf.L1 or mf.L2, or a subclass: got 0.1"),
     ({"method": mf.AveragedSGD(0.1), "regulariser": mf.L1(0.1)}, "AveragedSGD brings its own regulariser"),

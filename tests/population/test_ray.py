@@ -156,6 +156,28 @@ def test_ray__takes_a_measure_of_the_users(cloud, three_nodes):
 
 
 @pytest.mark.slow
+def test_ray__has_the_bits_and_files_of_ten_outputs(three_nodes, tmp_path):
+    """Of 3 shards, of a run that is stopped on 3 and goes on on 2, and of particles that shards left in files."""
+    net, method = mf.Network("tanh", train=("input", "output"), outputs=10), mf.AveragedSGD(0.3, batch=7)
+    data = mf.Dataset(np.random.default_rng(0).standard_normal((20, 3)), np.arange(20) % 10, classes=True)
+    start = mf.Gaussian(3).sample(900, seed=0, signs="gaussian", outputs=10, lazy=True)
+
+    def go(engine, **settings):
+        record = ["loss", "accuracy", "prediction", "output_weight"]
+        return mf.simulate(
+            net, start, data, method, steps=STEPS, loss="softmax", record=record, engine=engine, **settings
+        )
+
+    here = digest(go(mf.Local(2)))
+    assert digest(go(on(three_nodes, 3))) == here
+    stopped = go(on(three_nodes, 3), checkpoints=mf.Checkpoints(tmp_path / "kept", 0.0), progress=lambda at, _: at == 5)
+    assert stopped.status == "stopped"
+    assert digest(go(on(three_nodes, 2), checkpoints=mf.Checkpoints(tmp_path / "kept", 0.0))) == here
+    left = go(on(three_nodes, 3), final=tmp_path / "last")
+    assert digest(mf.open_run(left.save(tmp_path / "run.h5"))) == here
+
+
+@pytest.mark.slow
 def test_ray__takes_a_stream_and_an_activation_a_loss_and_an_observable_of_the_users(three_nodes):
     """Defined here, so no worker could import them."""
 

@@ -22,7 +22,7 @@ from particles.experiments.sweep import run_sweep
 pytestmark = pytest.mark.browser
 
 NASTY = '<img src=x onerror="window.broken=1;alert(1)"><script>window.broken=1</script></style>]]>\'"'
-KINDS = ["sweep", "run", "nasty", "line"]
+KINDS = ["sweep", "run", "nasty", "line", "classes"]
 SLOW, AXE = 20_000, ("serious", "critical")
 
 
@@ -38,6 +38,7 @@ def pages(tmp_path_factory):
     _run(2, 30).save(folder / "run.h5")
     _run(1, 4).save(folder / "line.h5")
     _run(3, 4).save(folder / "nasty.h5")
+    _of_classes().save(folder / "classes.h5")
     _spoil(folder / "nasty.h5")
     found = {"sweep": report.write(out, folder / "sweep.html")}
     return found | {name: report.write(folder / f"{name}.h5", folder / f"{name}.html") for name in KINDS[1:]}
@@ -48,6 +49,15 @@ def _run(dim, steps):
     data = mf.Dataset(random.standard_normal((7, dim)), random.standard_normal(7))
     start, record = mf.Gaussian(dim).sample(40, seed=0, signs="random"), ("loss", "position", "output_weight")
     return mf.simulate(mf.Network("tanh"), start, data, mf.GradientDescent(0.5), steps=steps, record=record)
+
+
+def _of_classes():
+    data = mf.Dataset(np.random.default_rng(0).standard_normal((8, 2)), [NASTY, "b", "c", "d"] * 2)
+    start = mf.Gaussian(2).sample(40, seed=0, signs="unit", outputs=4)
+    record = "accuracy", "position", "output_weight"
+    return mf.simulate(
+        mf.Network("tanh", outputs=4), start, data, mf.GradientDescent(0.5), steps=9, loss="softmax", record=record
+    )
 
 
 def _spoil(path):
@@ -313,3 +323,10 @@ def test_page__first_key_skips_to_the_content(visit):
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_film__names_classes_beside_their_colours(visit):
+    keys = visit("classes").locator("#film-keys .key")
+    assert keys.all_text_contents() == sorted(["b", "c", "d", NASTY[:20]])
+    colours = keys.locator("span").evaluate_all("all => all.map(one => getComputedStyle(one).backgroundColor)")
+    assert len(set(colours)) == 4

@@ -495,6 +495,13 @@ def test_checkpoints__leave_files_of_others_alone(run, tmp_path):
     assert all(path.read_text() == "mine" for path in mine)
 
 
+def test_final__of_an_average_iterate_is_read_back(run, tmp_path):
+    whole, left = run("averaged"), run("averaged", final=tmp_path / "last")
+    again = mf.open_run(left.save(tmp_path / "run.h5"))
+    for a, b in zip((*again.measure, *again.average), (*whole.measure, *whole.average), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
 def test_final__is_left_in_files_and_told_apart_from_checkpoints(run, tmp_path):
     whole = run()
     left = run(final=tmp_path / "last")

@@ -21,7 +21,9 @@ from particles.files.hdf5_file import Hdf5File
 from particles.methods import runge_kutta
 from particles.storage.run_file import open_final, open_root, open_tree, read
 
-EVERYTHING = tuple(row.name for row in mf.OBSERVABLES.values() if not (row.binary or row.name == "kernel_distance"))
+EVERYTHING = tuple(
+    row.name for row in mf.OBSERVABLES.values() if not (row.binary or row.classes or row.name == "kernel_distance")
+)
 DESCRIBED = {"long_name", "units", "equation"}
 
 
