@@ -175,9 +175,7 @@ class Dataset:
     def _scaled(self, scaling: Scaling) -> "Dataset":
         if self.scaling != UNSCALED and scaling != UNSCALED:
             raise InputError("data can be scaled once", "data that are scaled", "Begin with the raw data.")
-        return (
-            self if scaling == UNSCALED else _with(self, scaling, scaling.inputs_of(self.x), scaling.targets_of(self.y))
-        )
+        return self if scaling == UNSCALED else _with(self, scaling, scaling.inputs_of(self.x), scaling.targets_of(self.y))
 
 
 def _with(like: Dataset, scaling: Scaling, x: Array, y: Array) -> Dataset:
