@@ -122,7 +122,9 @@ def _teacher_weights(signs: str, outputs: int, seed: int, count: int) -> Array:
 
     def rows(block: int) -> Array:
         random = generator(seed, Purpose.TEACHER_SIGN, block)
-        return random.standard_normal(shape) if signs == "gaussian" else 1.0 - 2.0 * random.integers(0, 2, shape)
+        if signs == "gaussian":
+            return random.standard_normal(shape)
+        return np.asarray(1.0 - 2.0 * random.integers(0, 2, shape))
 
     return np.ones(count) if signs == "positive" else rows_of(rows, 0, count)
 

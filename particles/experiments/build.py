@@ -25,6 +25,7 @@ from particles.model.losses import loss
 from particles.model.network import Network
 from particles.model.regularisers import REGULARISERS, Regulariser
 from particles.population.observables import Observable, observable
+from particles.population.targets import check_targets
 from particles.simulation.record import Record
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ Identity = dict[str, Any]  # what decides a run's numbers, as plain values
 def parts(config: Config, folder: Path, identity: Identity, known: Data | None = None) -> Parts:
     """The objects that a configuration describes, of files whose hashes are those in its identity; known: its data."""
     train, test = known or data(config.data, folder, identity)
-    net = config.network.network(named(config.network.activation, identity))
-    law = _built(config.law, LAWS, identity, dim=train.x.shape[1] + net.bias)
+    net = config.network.network(named(config.network.activation, identity), train.outputs)
+    joint = train.outputs if config.start.signs == "joint" else 0
+    law = _built(config.law, LAWS, identity, dim=train.x.shape[1] + net.bias + joint)
     if isinstance(law, AtomsFile):
         law = _atoms(folder / law.file, identity["law"].get("sha256", ""), law.dim)
     return Parts(net, law, train, test, method_of(config, identity), regulariser_of(config))
@@ -91,7 +93,7 @@ def _data(text: str, folder: Path, sha256: str, modules: tuple[tuple[str, str], 
     config = DataConfig.model_validate_json(text)
     if config.file is not None:
         path = folder / config.file
-        whole = parsed(_verified(path, sha256), path, config.choice(), config.positive, config.negative)
+        whole = parsed(_verified(path, sha256), path, config.choice(), config.labels)
         for scale, name, values in ((config.scale, "x", whole.x), (config.target_scale, "y", whole.y[:, None])):
             if scale == "standard":  # before the split, so that rows are the file's
                 refuse_marks(name, values)
@@ -107,7 +109,8 @@ def _data(text: str, folder: Path, sha256: str, modules: tuple[tuple[str, str], 
 def _taught(config: DataConfig, taught: TeacherConfig, modules: Modules) -> Dataset:
     """The samples of the set `teacher`."""
     dim = config.dim or 1
-    net = Network(named(taught.activation, {"modules": modules}), taught.beta, taught.bias)
+    activation = named(taught.activation, {"modules": modules})
+    net = Network(activation, taught.beta, taught.bias, outputs=taught.outputs or 1)
     law = built(taught.law, DRAWN_LAWS, dim=dim + taught.bias)
     inputs = built(config.inputs, DRAWN_LAWS, dim=dim) if config.inputs else Sphere(dim)
     options = {key: value for key, value in config.options().items() if key != "dim"}
@@ -191,13 +194,15 @@ def check_all(cases: "Iterable[Case]", folder: Path) -> None:
     seen = set()
     for case in cases:
         config = case.config
-        text = config.model_dump_json(exclude={"start", "limit", "steps", "method"})
+        apart = {"limit": True, "steps": True, "method": True, "start": {"count", "seed"}}
+        text = config.model_dump_json(exclude=apart)
         if text in seen:
             continue
         seen.add(text)
         objects = parts(config, folder, case.identity)
         recorded = rows(config, case.identity)
-        if loss(named(config.loss, case.identity)).binary or any(row.binary for row in recorded):
+        check_targets(objects.net, loss(named(config.loss, case.identity)), objects.train.y)
+        if any(row.binary for row in recorded):
             checked_labels(objects.train.y)
         if objects.test is not None and any(row.binary and row.test for row in recorded):
             checked_labels(objects.test.y)

@@ -184,7 +184,7 @@ def _start(now: dict[str, Any]) -> Any:
     if isinstance(law, Law):
         if count is None:
             raise InputError("a law needs `count`, the number of particles", "None", "Give M, or a list of them.")
-        return law.sample(count, seed, signs, lazy=True)
+        return law.sample(count, seed, signs, lazy=True, outputs=now["net"].outputs)
     if (count, seed, signs) != (None, 0, "positive"):
         got = f"count={count}, seed={seed}, signs={signs!r}"
         raise InputError("`law` is a start already, which nothing is drawn for", got, "Leave them out, or give a law.")

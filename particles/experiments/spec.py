@@ -55,9 +55,10 @@ class RunSpec:
         if not isinstance(self.law, Law):
             return self.law
         if nodes is None:
-            return self.law.sample(self.count, self.seed, self.signs, lazy=True)
+            return self.law.sample(self.count, self.seed, self.signs, lazy=True, outputs=self.net.outputs)
         train = self.data.holdout() if isinstance(self.data, Stream) else self.data
-        return self.law.quadrature(nodes, self.signs, along=self.net.inputs(train.x))
+        along = self.net.inputs(train.x)
+        return self.law.quadrature(nodes, self.signs, along=along, outputs=self.net.outputs)
 
     def arguments(self, nodes: int | None) -> dict[str, Any]:
         """What `simulate` takes for this run."""
