@@ -116,7 +116,8 @@ def _check(console: Console, plan: Plan) -> Answer:
     console.print(f"no faults{small if top.total > here else ''}")
     document = {"name": plan.name, "runs": len(plan.cases), "steps": case.config.steps, "axes": json_output.axes(plan)}
     samples, tested, inputs = needs[0].shape
-    document |= {"limit_nodes": limits, "samples": samples, "inputs": inputs, "test_samples": tested}
+    document |= {"limit_nodes": limits, "samples": samples, "inputs": inputs, "outputs": needs[0].outputs}
+    document |= {"test_samples": tested}
     return Answer(OK, document | {"needed_bytes": top.total, "memory_bytes": here})
 
 
