@@ -90,8 +90,8 @@ class Predictor(NamedTuple):
             rule = "a probability needs the logistic or the softmax loss"
             raise InputError(rule, f"the loss {loss!r}", "Use the outputs.")
         if kind == "label" and not (self.model["binary"] or loss == SOFTMAX or "classes" in self.model):
-            rule, remedy = "labels need a loss of labels -1 and 1", "np.sign(run.predict(x)) has the signs of outputs."
-            raise InputError(f"{rule}, or data of classes", f"the loss {loss!r}", remedy)
+            rule = "labels need a loss of labels -1 and 1, or data of classes"
+            raise InputError(rule, f"the loss {loss!r}", "np.sign(run.predict(x)) has the signs of outputs.")
 
     def _classes(self) -> NDArray[Any]:
         """The classes of the outputs, (k,); their numbers where the data had shares in place of labels."""
