@@ -131,7 +131,7 @@ def _doctor(console: Console, chosen: argparse.Namespace) -> Answer:
 def _new(console: Console, chosen: argparse.Namespace) -> Answer:
     from particles.cli import new
 
-    asked = new.Asked(chosen.y, chosen.x, chosen.drop, chosen.one_hot, chosen.missing)
+    asked = new.Asked(chosen.y, chosen.x, chosen.drop, chosen.one_hot, chosen.missing, chosen.classes)
     started = new.write(Path(), chosen.name, chosen.data, asked, chosen.force)
     console.print(f"wrote {started.file}: {started.about}")
     command = f"particles run {started.file}"
