@@ -101,7 +101,8 @@ def configuration(name: str, source: Source) -> str:
     nodes, steps = _affordable(count, dim + data.outputs - 1)
     bound = _bound(data, activation, chosen, std)
     text = TEMPLATE.format(
-        name=name, file=source.file, y=quoted(source.choice.targets[0]), columns=_columns(source), labels=_labels(source),
+        name=name, file=source.file, y=quoted(source.choice.targets[0]), columns=_columns(source),
+        labels=_labels(source),
         inputs_are="" if source.choice.x else "; all others are inputs", samples=count,
         inputs=inputs, sizes=len(COUNTS), seeds=len(SEEDS), dim=dim, std=std,
         steps=steps, every=max(1, steps // _RECORDS), nodes=nodes, loss=chosen,
@@ -153,7 +154,9 @@ def _labels(source: Source) -> str:
     if names := source.samples.classes:
         listed = ", ".join(quoted(name) if isinstance(name, str) else str(name) for name in names[:_SHOWN])
         more = ", ..." if len(names) > _SHOWN else ""
-        numbers = "" if isinstance(names[0], str) else '# Numbers and no names? Leave this out, and say loss = "squared".\n'
+        numbers = (
+            "" if isinstance(names[0], str) else '# Numbers and no names? Leave this out, and say loss = "squared".\n'
+        )
         return f"classes = true  # one output a class: {listed}{more}\n{numbers}"
     differ = (np.ptp(source.samples.y, axis=0) > 0.0).all()
     return 'target_scale = "standard"        # targets of mean 0 and variance 1\n' if differ else ""

@@ -104,7 +104,9 @@ def _classes(raw: dict[str, Any]) -> list[str]:
     row = LOSSES.get(name) if isinstance(name, str) else None
     if "classes" in data:
         if "positive" in data or "negative" in data:
-            faults.append("data: `classes` is one output a class, `positive` and `negative` one for two groups: got both")
+            faults.append(
+                "data: `classes` is one output a class, `positive` and `negative` one for two groups: got both"
+            )
         if data.get("name") == TEACHER and _section(data, "teacher").get("outputs") in (None, 1):
             faults.append("data: classes of a teacher need `data.teacher.outputs`, one a class: got 1")
         if _section(raw, "start").get("signs", "positive") == "positive" and "output" not in _layers(raw):
@@ -114,9 +116,13 @@ def _classes(raw: dict[str, Any]) -> list[str]:
     elif row and row.classes and ("name" in data or str(data.get("file")).lower().endswith(TABLES)):
         faults.append(f"loss: {name} needs one output a class: give `data.classes`, true for all of them")
     if row and row.joint and _section(raw, "network").get("outputs") == 1:
-        faults.append(f"loss: {name} needs several outputs: got network.outputs = 1. Leave it out, and give `data.classes`")
+        faults.append(
+            f"loss: {name} needs several outputs: got network.outputs = 1. Leave it out, and give `data.classes`"
+        )
     if row and row.classes and "target_scale" in data:
-        faults.append(f"data: `target_scale` changes the targets of classes, which {name} needs as they are: leave it out")
+        faults.append(
+            f"data: `target_scale` changes the targets of classes, which {name} needs as they are: leave it out"
+        )
     return faults
 
 

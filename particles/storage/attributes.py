@@ -1,10 +1,10 @@
 """What results say of themselves in attributes: text, and JSON of a known form."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired
 
 from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from particles.errors import DamagedError
 from particles.files.json_text import parsed

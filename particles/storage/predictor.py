@@ -1,4 +1,4 @@
-"""What makes outputs of raw inputs, besides the particles: network, loss, float type, classes, and how data were scaled.
+"""What makes outputs of raw inputs besides the particles: network, loss, float type, classes; how data were scaled.
 
 In a run's file the attribute `model` has the words, and the group /scaling the means and spreads, if there are any.
 """

@@ -133,8 +133,8 @@ class Run:
         Notes
         -----
         The numbers are those of the observable "prediction", with the targets' scaling undone. The logistic loss's
-        probability is :math:`1 / (1 + e^{-g(x)})`, the softmax loss's :math:`e^{g_o(x)} / \sum_p e^{g_p(x)}`. Where data
-        had shares of classes in place of labels, a class is the number of its output, from 0.
+        probability is :math:`1 / (1 + e^{-g(x)})`, the softmax loss's :math:`e^{g_o(x)} / \sum_p e^{g_p(x)}`. Where
+        data had shares of classes in place of labels, a class is the number of its output, from 0.
 
         References
         ----------
