@@ -106,7 +106,7 @@ def test_new__gives_each_of_several_classes_an_output(here, capsys, kind):
 
 @pytest.mark.parametrize("kind", ["counts", "halves", "gaps"])
 def test_new__leaves_numbers_as_they_are_unless_told(here, capsys, kind):
-    name, _, table = class_table(kind)
+    _, _, table = class_table(kind)
     table.to_csv(here / "own.csv", index=False)
     assert called(capsys, "new", "own.csv")[0] == 0
     raw = tomllib.loads((here / "own.toml").read_text())
