@@ -267,7 +267,7 @@ class ParticleClassifier(ClassifierMixin, _ParticleEstimator):  # type: ignore[m
         if len(self.classes_) < 2:
             raise InputError("a classifier needs samples of two classes", f"one class, {self.classes_[0]}", "")
         if len(self.classes_) > 2:
-            return self._train(x, labels, "softmax", None, range(len(self.classes_)))
+            return self._train(x, labels.astype(float), "softmax", None, range(len(self.classes_)))
         return self._train(x, np.where(labels == 1, 1.0, -1.0), "logistic", None)
 
     def decision_function(self, X: ArrayLike) -> Array:

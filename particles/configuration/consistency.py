@@ -89,7 +89,8 @@ def _teacher(raw: dict[str, Any]) -> list[str]:
     faults = [f"data: the set {TEACHER} needs `{key}`, {what}" for key, what in needed.items() if key not in data]
     faults += [f"data: `{key}` does not belong to the set {TEACHER}" for key in ("positive", "negative") if key in data]
     taught = _section(data, "teacher")
-    if _numbers(k := taught.get("outputs")) and k > 1 and taught.get("signs", TEACHER_SIGNS[0]) == TEACHER_SIGNS[0]:
+    equal = taught.get("signs", TEACHER_SIGNS[0]) == TEACHER_SIGNS[0]
+    if equal and taught.get("outputs") not in (None, 1):
         faults.append('data.teacher: several outputs need `signs` "gaussian" or "random", so that they differ')
     for dotted, part in (("data.inputs", data), ("data.teacher.law", _section(data, "teacher"))):
         name = dotted.rpartition(".")[2]

@@ -25,7 +25,6 @@ from particles.model.losses import loss
 from particles.model.network import Network
 from particles.model.regularisers import REGULARISERS, Regulariser
 from particles.population.observables import Observable, observable
-from particles.population.targets import check_targets
 from particles.simulation.record import Record
 
 if TYPE_CHECKING:
@@ -194,15 +193,14 @@ def check_all(cases: "Iterable[Case]", folder: Path) -> None:
     seen = set()
     for case in cases:
         config = case.config
-        apart = {"limit": True, "steps": True, "method": True, "start": {"count", "seed"}}
-        text = config.model_dump_json(exclude=apart)
+        start = {"count", "seed"}
+        text = config.model_dump_json(exclude={"limit": True, "steps": True, "method": True, "start": start})
         if text in seen:
             continue
         seen.add(text)
         objects = parts(config, folder, case.identity)
         recorded = rows(config, case.identity)
-        check_targets(objects.net, loss(named(config.loss, case.identity)), objects.train.y)
-        if any(row.binary for row in recorded):
+        if loss(named(config.loss, case.identity)).binary or any(row.binary for row in recorded):
             checked_labels(objects.train.y)
         if objects.test is not None and any(row.binary and row.test for row in recorded):
             checked_labels(objects.test.y)

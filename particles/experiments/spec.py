@@ -57,8 +57,7 @@ class RunSpec:
         if nodes is None:
             return self.law.sample(self.count, self.seed, self.signs, lazy=True, outputs=self.net.outputs)
         train = self.data.holdout() if isinstance(self.data, Stream) else self.data
-        along = self.net.inputs(train.x)
-        return self.law.quadrature(nodes, self.signs, along=along, outputs=self.net.outputs)
+        return self.law.quadrature(nodes, self.signs, along=self.net.inputs(train.x), outputs=self.net.outputs)
 
     def arguments(self, nodes: int | None) -> dict[str, Any]:
         """What `simulate` takes for this run."""

@@ -49,7 +49,7 @@ class Prepared(NamedTuple):
     def config(self) -> dict[str, Any]:
         """A configuration for a run that was started from Python: what was passed, arrays by their hash."""
         problem, start, groups = self.problem, self.spec.start, self.plan.groups
-        samples, classes = problem.samples, getattr(self.data, "classes", ())
+        samples = problem.samples
         cadences = {dim: (at, [described(row, OBSERVABLES) for row in rows]) for dim, (at, rows) in groups.items()}
         return {
             "network": repr(problem.net),
@@ -65,7 +65,7 @@ class Prepared(NamedTuple):
             "positions": self.observer.positions,
             "recorded_iterations": self.plan.iterations,
             "dtype": self.spec.dtype,
-        } | ({"cadences": cadences} if len(groups) > 1 else {}) | ({"classes": list(classes)} if classes else {})
+        } | ({"cadences": cadences} if len(groups) > 1 else {})
 
 
 def prepared(

@@ -81,7 +81,7 @@ class Predictor(NamedTuple):
         if kind == "probability":
             return softmax(g) if self.model["loss"] == SOFTMAX else np.exp(-np.logaddexp(0.0, -g))
         if kind == "label" and not self.model["binary"]:
-            return self._classes()[self.scaling.outputs_of(g).argmax(axis=1)]
+            return np.asarray(self._classes()[self.scaling.outputs_of(g).argmax(axis=1)])
         return np.where(g > 0.0, 1.0, -1.0) if kind == "label" else self.scaling.outputs_of(g)
 
     def _check_kind(self, kind: str) -> None:
