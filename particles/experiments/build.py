@@ -133,6 +133,7 @@ def identity(config: Config, folder: Path, hashes: dict[Path, str], modules: Mod
     hashes: those of the files that were read before, so that all runs of a sweep have one; others are added.
     """
     plain = config.model_dump(exclude={"name", "limit"}, exclude_none=True)
+    plain["network"].pop("outputs", None)  # as many as the data have, or a fault
     if own := modules_of(plain, modules):
         plain["modules"] = own
     for name, kinds in (("law", LAWS), ("method", METHODS)):
