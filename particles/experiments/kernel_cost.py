@@ -63,7 +63,7 @@ def _measured(net: Network, M: int, n: int, d: int) -> tuple[float, float]:
     """Seconds of a Gram matrix and of its eigenvalues on one thread."""
     m, k = min(M, _PARTICLES), min(n, _SAMPLES)
     x = np.random.default_rng(0).standard_normal((k, d - net.bias))
-    start = Gaussian(d).sample(m, 0, outputs=net.outputs)
+    start = Gaussian(d).sample(m, 0)
     matrix = gram(net, start, x, engine=Local(1))  # compiled here
     one = _seconds(lambda: gram(net, start, x, engine=Local(1)))
     return one * (M / m) * (n / k) ** 2, _seconds(lambda: np.linalg.eigvalsh(matrix)) * (n / k) ** 3
