@@ -3,6 +3,7 @@
 `import particles` does not load scikit-learn; `mf.sklearn` does on first use.
 """
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, Self
 
@@ -10,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from particles.checks import number, whole
 from particles.data.dataset import Dataset
+from particles.data.labels import Label
 from particles.errors import InputError
 from particles.measures.laws import Gaussian
 from particles.measures.measure import Array
@@ -57,15 +59,17 @@ class _ParticleEstimator(BaseEstimator):  # type: ignore[misc]
         self.steps, self.step, self.weight_decay, self.scale = steps, step, weight_decay, scale
         self.dtype, self.n_jobs, self.random_state = dtype, n_jobs, random_state
 
-    def _train(self, x: Array, y: Array, loss: str, target_scale: str | None) -> Self:
-        data = Dataset(x, y).scaled(self.scale, target_scale)
-        net = Network(self.activation, self.beta, self.bias)
+    def _train(
+        self, x: Array, y: Array, loss: str, target_scale: str | None, classes: Sequence[Label] | None = None
+    ) -> Self:
+        data = Dataset(x, y, classes).scaled(self.scale, target_scale)
+        net = Network(self.activation, self.beta, self.bias, outputs=data.outputs)
         dim = data.x.shape[1] + net.bias
         law, seed = Gaussian(dim, std=dim**-0.5), self._seed()
-        start = law.sample(self.count, seed, signs="random")
+        start = law.sample(self.count, seed, signs="random", outputs=net.outputs)
         number("weight_decay", self.weight_decay, 0.0, remedy="Use 0 for none.")
         penalty = L2(self.weight_decay) if self.weight_decay else None
-        few = law.sample(min(self.count, _FEW), seed, signs="random")
+        few = law.sample(min(self.count, _FEW), seed, signs="random", outputs=net.outputs)
         bound = stable_step(net, few, net.inputs(data.x), loss_row(loss), penalty or NONE)
         half = rounded_down(bound / 2.0, 2) if 0.0 < bound < np.inf else 1.0
         threads = None if self.n_jobs in (None, -1) else whole("n_jobs", self.n_jobs, 1, remedy="Use -1 for all cores.")
@@ -82,13 +86,15 @@ class _ParticleEstimator(BaseEstimator):  # type: ignore[misc]
         given = self.random_state
         return int(given) if isinstance(given, Integral) else int(check_random_state(given).randint(2**31 - 1))
 
-    def _outputs(self, X: ArrayLike, kind: str = "output") -> Array:
+    def _outputs(self, X: ArrayLike, kind: str = "output") -> NDArray[Any]:
         check_is_fitted(self)
         return self.run_.predict(validate_data(self, X, reset=False, dtype=np.float64), kind)
 
 
 class ParticleRegressor(RegressorMixin, _ParticleEstimator):  # type: ignore[misc]
     """A two-layer network for numbers: the squared loss on targets of mean 0 and variance 1, gradient descent.
+
+    Several targets a sample are as many outputs of one network.
 
     Parameters
     ----------
@@ -134,6 +140,11 @@ class ParticleRegressor(RegressorMixin, _ParticleEstimator):  # type: ignore[mis
     True
     """
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on samples.
 
@@ -141,7 +152,7 @@ class ParticleRegressor(RegressorMixin, _ParticleEstimator):  # type: ignore[mis
         ----------
         X : (n, inputs)
             Raw inputs.
-        y : (n,)
+        y : (n,) or (n, k)
             Raw targets.
 
         Returns
@@ -156,9 +167,10 @@ class ParticleRegressor(RegressorMixin, _ParticleEstimator):  # type: ignore[mis
         DivergedError
             For a `step` that is too large.
         """
-        x, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        x, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, multi_output=True)
         y = np.asarray(y, dtype=np.float64)
-        return self._train(x, y, "squared", "standard" if np.ptp(y) > 0.0 else None)
+        y = y[:, 0] if y.shape[1:] == (1,) else y
+        return self._train(x, y, "squared", "standard" if (np.ptp(y, axis=0) > 0.0).all() else None)
 
     def predict(self, X: ArrayLike) -> Array:
         """The outputs.
@@ -170,16 +182,14 @@ class ParticleRegressor(RegressorMixin, _ParticleEstimator):  # type: ignore[mis
 
         Returns
         -------
-        (n,)
+        (n,) or (n, k)
             In the units of the targets.
         """
         return self._outputs(X)
 
 
 class ParticleClassifier(ClassifierMixin, _ParticleEstimator):  # type: ignore[misc]
-    """A two-layer network for two classes: the logistic loss, gradient descent.
-
-    More classes are scikit-learn's: `OneVsRestClassifier(ParticleClassifier())`.
+    """A two-layer network for classes, by gradient descent: two by the logistic loss and one output, more by softmax.
 
     Parameters
     ----------
@@ -209,11 +219,11 @@ class ParticleClassifier(ClassifierMixin, _ParticleEstimator):  # type: ignore[m
     Notes
     -----
     After `fit` there are `run_`, the `Run`; `loss_curve_`, the training loss at each iteration; `n_iter_`, the
-    iterations; `step_`, the step; `classes_`, the two classes; `n_features_in_`.
+    iterations; `step_`, the step; `classes_`, the classes; `n_features_in_`.
 
     References
     ----------
-    Equations (2) and (3) with the logistic loss, section 3.3.
+    Equations (2) and (3); section 3.3 for the logistic loss.
 
     Examples
     --------
@@ -228,13 +238,8 @@ class ParticleClassifier(ClassifierMixin, _ParticleEstimator):  # type: ignore[m
 
     classes_: NDArray[Any]
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
-
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Train on samples of two classes.
+        """Train on samples of two classes or more.
 
         Parameters
         ----------
@@ -251,19 +256,18 @@ class ParticleClassifier(ClassifierMixin, _ParticleEstimator):  # type: ignore[m
         Raises
         ------
         InputError
-            For another number of classes, and settings and data that `mf.simulate` would refuse; scikit-learn's own
-            checks raise a ValueError.
+            For a single class, and settings and data that `mf.simulate` would refuse; scikit-learn's own checks raise a
+            ValueError.
         DivergedError
             For a `step` that is too large.
         """
         x, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
-        if (kind := type_of_target(y, input_name="y", raise_unknown=True)) != "binary":
-            remedy = "Use sklearn.multiclass.OneVsRestClassifier(ParticleClassifier(...))."
-            raise InputError("Only binary classification is supported", f"{kind} targets", remedy)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InputError("a classifier needs samples of two classes", f"one class, {self.classes_[0]}", "")
+        if len(self.classes_) > 2:
+            return self._train(x, labels.astype(float), "softmax", None, range(len(self.classes_)))
         return self._train(x, np.where(labels == 1, 1.0, -1.0), "logistic", None)
 
     def decision_function(self, X: ArrayLike) -> Array:
@@ -276,13 +280,13 @@ class ParticleClassifier(ClassifierMixin, _ParticleEstimator):  # type: ignore[m
 
         Returns
         -------
-        (n,)
-            Above 0 for the second class.
+        (n,) or (n, k)
+            Of two classes above 0 for the second; of more an output for each.
         """
         return self._outputs(X)
 
     def predict_proba(self, X: ArrayLike) -> Array:
-        """The probabilities of both classes under the logistic loss.
+        """The probabilities of the classes under the loss.
 
         Parameters
         ----------
@@ -291,11 +295,11 @@ class ParticleClassifier(ClassifierMixin, _ParticleEstimator):  # type: ignore[m
 
         Returns
         -------
-        (n, 2)
+        (n, k)
             In the order of `classes_`.
         """
-        second = self._outputs(X, "probability")
-        return np.column_stack([1.0 - second, second])
+        p = self._outputs(X, "probability")
+        return p if p.ndim == 2 else np.column_stack([1.0 - p, p])
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The classes.
@@ -308,7 +312,7 @@ class ParticleClassifier(ClassifierMixin, _ParticleEstimator):  # type: ignore[m
         Returns
         -------
         (n,)
-            Of `classes_`, the second where g(x) > 0.
+            Of `classes_`: of two the second where g(x) > 0, of more that of the largest output.
         """
-        second = self._outputs(X) > 0.0
-        return np.asarray(self.classes_[second.astype(int)])
+        g = self._outputs(X)
+        return np.asarray(self.classes_[g.argmax(axis=1) if g.ndim == 2 else (g > 0.0).astype(int)])

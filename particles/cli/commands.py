@@ -116,7 +116,8 @@ def _check(console: Console, plan: Plan) -> Answer:
     console.print(f"no faults{small if top.total > here else ''}")
     document = {"name": plan.name, "runs": len(plan.cases), "steps": case.config.steps, "axes": json_output.axes(plan)}
     samples, tested, inputs = needs[0].shape
-    document |= {"limit_nodes": limits, "samples": samples, "inputs": inputs, "test_samples": tested}
+    document |= {"limit_nodes": limits, "samples": samples, "inputs": inputs, "outputs": needs[0].outputs}
+    document |= {"test_samples": tested}
     return Answer(OK, document | {"needed_bytes": top.total, "memory_bytes": here})
 
 
@@ -130,7 +131,7 @@ def _doctor(console: Console, chosen: argparse.Namespace) -> Answer:
 def _new(console: Console, chosen: argparse.Namespace) -> Answer:
     from particles.cli import new
 
-    asked = new.Asked(chosen.y, chosen.x, chosen.drop, chosen.one_hot, chosen.missing)
+    asked = new.Asked(chosen.y, chosen.x, chosen.drop, chosen.one_hot, chosen.missing, chosen.classes)
     started = new.write(Path(), chosen.name, chosen.data, asked, chosen.force)
     console.print(f"wrote {started.file}: {started.about}")
     command = f"particles run {started.file}"

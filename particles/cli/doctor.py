@@ -65,7 +65,8 @@ def costs(console: Console, plan: Plan, address: str | None, nodes: int | None, 
     cpus = each or min([machine.cpus for machine in machines], default=cores())
     console.print(_constants_text(known, measured=engine is not None))
     what = "one sample in a step" if work.one_sample else f"{work.n} samples"
-    largest = f"{work.M} particles, {what}, d = {work.d}, {work.steps} steps, {work.dtype}"
+    sizes = f"d = {work.d}" + (f", {work.outputs} outputs" if work.outputs > 1 else "")
+    largest = f"{work.M} particles, {what}, {sizes}, {work.steps} steps, {work.dtype}"
     console.print(f"{plan.name}: {len(plan.cases)} runs; the largest has {largest}")
     top = best(work, known, many, cpus)
     rows = {1: sharded(work, known, 1, cpus), top.shards: top}

@@ -23,6 +23,9 @@ from particles.files.atomic import write_whole
 from particles.files.reading import content_of
 
 TARGETS = ("y", "target", "targets", "label", "labels", "class", "outcome", "response", "output")
+_CLASSES = ("label", "labels", "class", "classes")  # columns whose whole numbers are names
+_NUMBERED = ("target", "targets")  # columns whose whole numbers may be: scikit-learn's tables have 0, 1, 2, ... there
+_KINDS = 100  # of classes; more words are names of rows
 _WINDOWS = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that no file may have there
 _OPTIONS = {
     "(`drop`)": "(--drop COLUMN ...)",
@@ -48,6 +51,7 @@ class Asked(NamedTuple):
     drop: Sequence[str] = ()
     one_hot: Sequence[str] = ()
     missing: str | None = None
+    classes: bool = False
 
 
 NOTHING = Asked()
@@ -73,7 +77,7 @@ def write(folder: Path, name: str, data: Path | None, asked: Asked = NOTHING, fo
     raw = tomllib.loads(text)
     build.check_all(plan(raw, folder.resolve(), str(file)).cases[:1], folder.resolve())
     write_whole(file, text.encode())
-    return Started(file, source.choice.y, raw, _about(source, raw))
+    return Started(file, source.choice.targets[0], raw, _about(source, raw))
 
 
 def _named_by(name: str) -> tuple[str, Path]:
@@ -89,6 +93,8 @@ def _about(source: Source, raw: dict[str, Any]) -> str:
     """In words what was found in the file."""
     count, inputs = source.samples.x.shape
     words = [f"{count} samples, {inputs} inputs, target {source.choice.y!r}"]
+    if source.samples.classes:
+        words.append(f"{source.samples.outputs} classes")
     if source.choice.one_hot:
         words.append(f"text in {', '.join(source.choice.one_hot)}")
     if source.choice.missing:
@@ -122,7 +128,7 @@ def _source(content: bytes, data: Path, file: str, asked: Asked) -> Source:
         for word, option in _OPTIONS.items():
             remedy = remedy.replace(word, option)
         raise InputError(rule, got, remedy) from error
-    return Source(file, choice, *_labelled(x, y, f"{choice.y!r} of {data}"), incomplete, inputs)
+    return Source(file, choice, *_labelled(x, y, choice.targets[0], asked.classes, data), incomplete, inputs)
 
 
 def _choice(content: bytes, data: Path, asked: Asked) -> Choice:
@@ -165,17 +171,32 @@ def _target(names: list[str], data: Path, y: str | None) -> str:
     return likely[0]
 
 
-def _labelled(x: columns.Array, y: Any, where: str) -> tuple[Dataset, list[str]]:
-    """The samples; and where the targets are two classes those of label -1 and 1, as TOML has them, else none."""
-    values = np.unique(y)
-    if values.dtype.kind == "U":
-        if len(values) != 2:
-            got = f"{len(values)} kinds of text, {', '.join(map(repr, values[:5].tolist()))}, in {where}"
-            remedy = "Keep the rows of two, or train one network a class: OneVsRestClassifier of scikit-learn."
-            raise InputError("targets must be numbers, or of two classes", got, remedy)
+def _labelled(x: columns.Array, y: Any, name: str, asked: bool, data: Path) -> tuple[Dataset, list[str]]:
+    """The samples; and where the targets are two classes those of label -1 and 1, as TOML has them, else none.
+
+    asked: whether each class shall have an output, also where there are two.
+    """
+    values, text = np.unique(y), y.dtype.kind == "U"
+    if asked:
+        return Dataset(x, y, True), []
+    if text and not 2 <= len(values) <= min(_KINDS, max(2, len(y) // 2)):
+        got = f"{len(values)} kinds of text, {', '.join(map(repr, values[:5].tolist()))}, in {name!r} of {data}"
+        remedy = "Name another column (--y COLUMN), or say --classes."
+        raise InputError(f"targets must be numbers, or 2 to {_KINDS} classes of two rows or more", got, remedy)
+    if text and len(values) == 2:
         return two_classes(x, y, [values[1]], [values[0]]), [quoted(str(value)) for value in values]
-    whole = len(values) == 2 and bool((values == np.rint(values)).all()) and bool((np.abs(values) < 2**53).all())
+    if text or _are_names(values, name, y):
+        return Dataset(x, y, True), []
+    whole = y.ndim == 1 and len(values) == 2 and bool((values == np.rint(values)).all())
+    whole = whole and bool((np.abs(values) < 2**53).all())
     return Dataset(x, y), [str(int(value)) for value in values] if whole else []
+
+
+def _are_names(values: columns.Array, name: str, y: columns.Array) -> bool:
+    """Whether numbers are names of classes, by the name of their column."""
+    if y.ndim > 1 or not 3 <= len(values) <= min(_KINDS, len(y) // 2) or (values != np.rint(values)).any():
+        return False
+    return name.lower() in _CLASSES or (name.lower() in _NUMBERED and np.array_equal(values, np.arange(len(values))))
 
 
 def _from(folder: Path, data: Path) -> str:

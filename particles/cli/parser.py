@@ -122,6 +122,8 @@ def _new(new: argparse.ArgumentParser) -> None:
     text = "columns of which each value becomes a column of 0 and 1 (text of few values: without asking)"
     new.add_argument("--one-hot", help=text, **several)
     new.add_argument("--missing", choices=HOW, help="leave out rows with a missing cell, or use the column's mean")
+    text = "one output a class, by the softmax loss (words, and the numbers in a column `class`: without asking)"
+    new.add_argument("--classes", action="store_true", help=text)
     new.add_argument("--force", action="store_true", help="replace an existing NAME.toml")
 
 

@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from particles.data.columns import Choice
 from particles.data.dataset import Dataset
 from particles.errors import InputError
@@ -18,6 +20,7 @@ COUNTS, SEEDS = (64, 256, 1024), tuple(range(6))  # fewer seeds make intervals t
 _BUDGET = 2e10  # particle-sample-inputs in all: some seconds on one core
 _TESTED = 20  # samples from which some are held out
 _RECORDS = 20  # times that are recorded
+_SHOWN = 10  # classes that a comment lists
 _PATHS, _PATH_BYTES = 256, 2**25  # particles whose paths are recorded where those of all take more bytes
 
 TEMPLATE = """\
@@ -88,25 +91,35 @@ def quoted(text: str) -> str:
 
 def configuration(name: str, source: Source) -> str:
     """The text of NAME.toml."""
-    data, labels = source.samples, bool(source.classes)
+    data = source.samples
     count, inputs = data.x.shape
     dim = inputs + 1
     std = float(f"{1.0 / math.sqrt(dim):.2g}")
-    activation, chosen = ("tanh", "logistic") if labels else ("relu", "squared")
-    nodes, steps = _affordable(count, dim)
+    chosen, why = _loss(source)
+    labels = chosen != "squared"
+    activation = "tanh" if labels else "relu"
+    nodes, steps = _affordable(count, dim + data.outputs - 1)
     bound = _bound(data, activation, chosen, std)
     text = TEMPLATE.format(
-        name=name, file=source.file, y=quoted(source.choice.y), columns=_columns(source), labels=_labels(source),
+        name=name, file=source.file, y=quoted(source.choice.targets[0]), columns=_columns(source),
+        labels=_labels(source),
         inputs_are="" if source.choice.x else "; all others are inputs", samples=count,
         inputs=inputs, sizes=len(COUNTS), seeds=len(SEEDS), dim=dim, std=std,
         steps=steps, every=max(1, steps // _RECORDS), nodes=nodes, loss=chosen,
         test="test = 0.2               # a share of the samples held out\n" if count >= _TESTED else "",
-        activation=activation, loss_why="two labels; squared works as well" if labels else "regression",
+        activation=activation, loss_why=why,
         activation_why="or relu, erf, gelu, ..." if labels else "or tanh, ...; tanh is bounded by 1, targets are not",
         counts=list(COUNTS), seed_list=list(SEEDS), step=rounded_down(bound / 2.0, 1), bound=bound,
-        variables=json.dumps(_variables(source)), positions=_positions(nodes, dim),
+        variables=json.dumps(_variables(source)), positions=_positions(nodes, dim + data.outputs),
     )  # fmt: skip
     return "".join(_aligned(line) for line in text.splitlines(keepends=True))
+
+
+def _loss(source: Source) -> tuple[str, str]:
+    """The loss, and why."""
+    if source.samples.classes:
+        return "softmax", "one output a class; squared works as well"
+    return ("logistic", "two labels; squared works as well") if source.classes else ("squared", "regression")
 
 
 def _columns(source: Source) -> str:
@@ -138,20 +151,29 @@ def _labels(source: Source) -> str:
             f"positive = [{positive}]           # the value of y whose label is 1\n"
             f"negative = [{negative}]           # ... and -1\n"
         )
-    y = source.samples.y
-    return 'target_scale = "standard"        # targets of mean 0 and variance 1\n' if y.min() < y.max() else ""
+    if names := source.samples.classes:
+        listed = ", ".join(quoted(name) if isinstance(name, str) else str(name) for name in names[:_SHOWN])
+        more = ", ..." if len(names) > _SHOWN else ""
+        numbers = (
+            "" if isinstance(names[0], str) else '# Numbers and no names? Leave this out, and say loss = "squared".\n'
+        )
+        return f"classes = true  # one output a class: {listed}{more}\n{numbers}"
+    differ = (np.ptp(source.samples.y, axis=0) > 0.0).all()
+    return 'target_scale = "standard"        # targets of mean 0 and variance 1\n' if differ else ""
 
 
 def _variables(source: Source) -> list[str]:
     tested = ["test_loss"] if len(source.samples) >= _TESTED else []
     binary = ["misclassification"] if source.classes else []
+    if source.samples.classes:
+        binary = ["accuracy", "test_accuracy"] if tested else ["accuracy"]
     return ["loss", *tested, *binary, "prediction", "position", "output_weight"]
 
 
-def _positions(nodes: int, dim: int) -> str:
-    """The line on how many paths are recorded; none where there is room for all."""
+def _positions(nodes: int, numbers: int) -> str:
+    """The line on how many paths, of so many numbers a time, are recorded; none where there is room for all."""
     particles = sum(COUNTS) * len(SEEDS) + 2 * (nodes + 2 * nodes)  # a quadrature has both signs
-    if 8 * particles * (dim + 1) * (_RECORDS + 1) <= _PATH_BYTES:
+    if 8 * particles * numbers * (_RECORDS + 1) <= _PATH_BYTES:
         return ""
     return f"positions = {_PATHS}          # how many particles' paths are recorded, for films of the cloud\n"
 
@@ -172,7 +194,8 @@ def _affordable(count: int, dim: int) -> tuple[int, int]:
 
 def _bound(data: Dataset, activation: str, chosen: str, std: float) -> float:
     """The largest step that theory allows at the start, on the inputs as they will be scaled."""
-    net = Network(activation, beta=1.0, bias=True)
+    net = Network(activation, beta=1.0, bias=True, outputs=data.outputs)
     x = net.inputs(data.scaled("standard").x)
-    step = stable_step(net, Gaussian(x.shape[1], std).sample(256, 0), x, loss(chosen))
+    start = Gaussian(x.shape[1], std).sample(256, 0, signs="random", outputs=data.outputs)
+    step = stable_step(net, start, x, loss(chosen))
     return step if math.isfinite(step) else 2.0

@@ -14,9 +14,11 @@ from particles.configuration.schema import (
     RegulariserConfig,
 )
 from particles.configuration.sections import DRAWN_LAWS, LAWS, Kinds, built, misplaced, own_section
-from particles.data.datasets import TEACHER
+from particles.data.data_file import TABLES
+from particles.data.datasets import TEACHER, TEACHER_SIGNS
 from particles.errors import InputError
 from particles.methods.registry import METHODS
+from particles.model.losses import LOSSES
 from particles.model.regularisers import REGULARISERS
 from particles.population.observables import OBSERVABLES, observable
 from particles.simulation.record import Record, planned
@@ -27,7 +29,7 @@ _FILE_OPTIONS = ("x", "y", "drop", "one_hot", "missing")
 
 def misfits(raw: dict[str, Any], own: Kinds) -> list[str]:
     """Every pair of values that do not belong together in one run's configuration; own: the user's objects."""
-    return [*_objects(raw, own), *_data(raw), *_teacher(raw), *_counts(raw), *_records(raw, own)]
+    return [*_objects(raw, own), *_data(raw), *_teacher(raw), *_classes(raw), *_counts(raw), *_records(raw, own)]
 
 
 def _objects(raw: dict[str, Any], own: Kinds) -> list[str]:
@@ -47,7 +49,7 @@ def _objects(raw: dict[str, Any], own: Kinds) -> list[str]:
     try:
         name = network and network.activation
         if method and network and (name in own or not is_reference(name)):
-            method.check(network.network(own.get(name, name)), method.rule(regulariser))
+            method.check(network.network(own.get(name, name), network.outputs or 1), method.rule(regulariser))
     except InputError as error:
         faults.append(str(error))
     return faults
@@ -86,11 +88,48 @@ def _teacher(raw: dict[str, Any]) -> list[str]:
     needed = {"teacher": "a section [data.teacher]", "dim": "the number of inputs"}
     faults = [f"data: the set {TEACHER} needs `{key}`, {what}" for key, what in needed.items() if key not in data]
     faults += [f"data: `{key}` does not belong to the set {TEACHER}" for key in ("positive", "negative") if key in data]
+    taught = _section(data, "teacher")
+    equal = taught.get("signs", TEACHER_SIGNS[0]) == TEACHER_SIGNS[0]
+    if equal and taught.get("outputs") not in (None, 1):
+        faults.append('data.teacher: several outputs need `signs` "gaussian" or "random", so that they differ')
     for dotted, part in (("data.inputs", data), ("data.teacher.law", _section(data, "teacher"))):
         name = dotted.rpartition(".")[2]
         if name in part:
             _object(dotted, _section(part, name), DrawnLawConfig, DRAWN_LAWS, faults, dim=1)
     return faults
+
+
+def _classes(raw: dict[str, Any]) -> list[str]:
+    """Classes with an output each, the loss and the outputs; what only the samples show is found when they are read."""
+    data, name, faults = _section(raw, "data"), raw.get("loss"), []
+    row = LOSSES.get(name) if isinstance(name, str) else None
+    if "classes" in data:
+        if "positive" in data or "negative" in data:
+            faults.append(
+                "data: `classes` is one output a class, `positive` and `negative` one for two groups: got both"
+            )
+        if data.get("name") == TEACHER and _section(data, "teacher").get("outputs") in (None, 1):
+            faults.append("data: classes of a teacher need `data.teacher.outputs`, one a class: got 1")
+        if _section(raw, "start").get("signs", "positive") == "positive" and "output" not in _layers(raw):
+            faults.append('start: with `signs` "positive" the outputs of all classes stay equal: use "random"')
+        if row and row.binary:
+            faults.append(f'loss: {name} asks for labels -1 and 1, not for classes: use "softmax" with `data.classes`')
+    elif row and row.classes and ("name" in data or str(data.get("file")).lower().endswith(TABLES)):
+        faults.append(f"loss: {name} needs one output a class: give `data.classes`, true for all of them")
+    if row and row.joint and _section(raw, "network").get("outputs") == 1:
+        faults.append(
+            f"loss: {name} needs several outputs: got network.outputs = 1. Leave it out, and give `data.classes`"
+        )
+    if row and row.classes and "target_scale" in data:
+        faults.append(
+            f"data: `target_scale` changes the targets of classes, which {name} needs as they are: leave it out"
+        )
+    return faults
+
+
+def _layers(raw: dict[str, Any]) -> list[Any]:
+    train = _section(raw, "network").get("train")
+    return train if isinstance(train, list) else []
 
 
 def _counts(raw: dict[str, Any]) -> list[str]:

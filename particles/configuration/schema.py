@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, create_model
 
 from particles.configuration.sections import DRAWN_LAWS, LAWS, MOST, Section, name_in, or_own, own_section, section
+from particles.data.classes import Grouped
 from particles.data.columns import Choice, choice_of
 from particles.data.datasets import TEACHER, TEACHER_SIGNS
 from particles.data.known_sets import SETS
+from particles.errors import InputError
 from particles.measures.output_weights import SIGNS
 from particles.methods.registry import METHODS
 from particles.model.activations import ACTIVATIONS
@@ -29,6 +31,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Names = Annotated[list[str], Field(fail_fast=True)]
 Classes = Annotated[list[int | str], Field(fail_fast=True)]
+OUTPUTS = 2**16  # more is a slip of the finger
 
 
 DrawnLawConfig = section(
@@ -51,7 +54,10 @@ class TeacherConfig(Section):
     beta: Annotated[float, Field(ge=0, le=1)] = Field(1.0, description="its output's scale count^-beta")
     bias: bool = Field(False, description="whether its inputs have a constant 1")
     signs: Literal[TEACHER_SIGNS] = Field(  # type: ignore[valid-type]
-        default="positive", description="its output weights: all 1, or drawn from -1 and 1"
+        default="positive", description="its output weights: all 1, drawn from -1 and 1, or standard normal"
+    )
+    outputs: Annotated[int, Field(ge=1, le=OUTPUTS)] | None = Field(
+        None, description="how many outputs it has; 1 if left out"
     )
 
 
@@ -87,6 +93,9 @@ class DataConfig(Section):
     negative: Classes | None = Field(
         None, description="classes whose label is -1, of digits, wine or a file; text in a table"
     )
+    classes: Literal[True] | Classes | None = Field(
+        None, description="one output a class: true for all labels that there are, or the classes in their order"
+    )
     scale: Literal["none", "standard", "unit"] = Field(
         "none", description="inputs as they are, of mean 0 and variance 1 a column, or of length 1"
     )
@@ -100,9 +109,14 @@ class DataConfig(Section):
         """Which columns of a table are used, and how."""
         return choice_of(self.x, self.y, self.drop, self.one_hot, self.missing)
 
+    @property
+    def labels(self) -> Grouped:
+        """How the classes of a file become targets."""
+        return Grouped(self.positive, self.negative, self.classes)
+
     def options(self) -> dict[str, Any]:
         """What is passed on to the set's maker."""
-        keys = ("n", "dim", "noise", "seed", "positive", "negative")
+        keys = ("n", "dim", "noise", "seed", "positive", "negative", "classes")
         return {key: value for key in keys if (value := getattr(self, key)) is not None}
 
 
@@ -117,10 +131,17 @@ class NetworkConfig(Section):
     train: Annotated[list[Literal[LAYERS]], Field(fail_fast=True)] = Field(  # type: ignore[valid-type]
         default=["input"], description="which layers move"
     )
+    outputs: Annotated[int, Field(ge=1, le=OUTPUTS)] | None = Field(
+        None, description="k, how many outputs; if left out, as many as the data have classes or targets a sample"
+    )
 
-    def network(self, activation: Any) -> Network:
-        """The network itself, of this activation: a name, or the user's object."""
-        return Network(activation, self.beta, self.bias, tuple(self.train))
+    def network(self, activation: Any, outputs: int) -> Network:
+        """The network itself, of this activation: a name, or the user's object; outputs: those of the data."""
+        if self.outputs not in (None, outputs):
+            rule = f"`network.outputs` must be the number of targets a sample, {outputs}"
+            remedy = "Leave it out, or give `data.classes`." if outputs == 1 else "Leave it out."
+            raise InputError(rule, self.outputs, remedy)
+        return Network(activation, self.beta, self.bias, tuple(self.train), outputs)
 
 
 LawConfig = section(
@@ -134,7 +155,9 @@ class StartConfig(Section):
     count: Annotated[int, Field(ge=1, le=MOST)] = Field(description="M, the number of neurons")
     seed: Seed = Field(0, description="seed of the draw")
     signs: Literal[SIGNS] = Field(  # type: ignore[valid-type]
-        default="positive", description="output weights s_r: all 1, drawn from -1 and 1, or each neuron twice with both"
+        default="positive",
+        description="output weights s_r: all 1, drawn from -1 and 1, or each neuron twice with both; unit vectors or "
+        "standard normal, for several outputs; joint: the first coordinates of the law",
     )
 
 
@@ -186,7 +209,8 @@ class Config(Section):
     name: Annotated[str, Field(pattern=NAME)] = Field("run", description="the folder of the results, out/NAME")
     steps: Annotated[int, Field(ge=0, le=10**9)] = Field(description="number of iterations")
     loss: name_in(LOSSES) = Field(  # type: ignore[valid-type]
-        default="squared", description="logistic, smooth_hinge and exponential ask for labels -1 and 1"
+        default="squared",
+        description="logistic, smooth_hinge and exponential ask for labels -1 and 1, softmax for one output a class",
     )
     dtype: Literal[DTYPES] = Field(  # type: ignore[valid-type]
         default="float64", description="precision of particles and sums"

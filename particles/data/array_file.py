@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.checks import real_array
+from particles.data.labels import is_text
 from particles.errors import InputError, nearest
 from particles.files.npz_file import NpzFile
 
@@ -39,18 +40,29 @@ class _Variable(NamedTuple):
     attrs: dict[str, Any]
 
 
-def read(content: bytes, path: Path, x: str | None, y: str) -> tuple[Array, Array]:
-    """Inputs (n, d) and targets (n,) by their names; inputs whose second dimension is the targets' are transposed."""
+def read(content: bytes, path: Path, x: Any, y: Any, text: bool = False) -> tuple[Array, NDArray[Any]]:
+    """Inputs (n, d) and targets (n,) or (n, k) by their names; text: the targets may be words (n,).
+
+    Inputs whose second dimension is the targets' are transposed.
+    """
     with _opened(content, path.suffix.lower() == ".npz") as variables:
         for name in (x or "x", y):
             if name not in variables:
                 rule = f"{path} must hold the variables asked for"
                 raise InputError(rule, f"no {name!r}", nearest(name, map(str, variables)))
         inputs, targets = (_variable(variables[name]) for name in (x or "x", y))
-    a, b = (_numbers(f"{name!r} of {path}", one) for name, one in ((x or "x", inputs), (y, targets)))
+    a = _numbers(f"{x or 'x'!r} of {path}", inputs)
+    if text and is_text(targets.values):
+        return a, _words(targets.values)
+    b = _numbers(f"{y!r} of {path}", targets)
     if a.ndim == 2 and b.ndim == 1 and targets.dims[0] is not None and targets.dims[0] == inputs.dims[1]:
         a = a.T
     return a, b[:, 0] if b.shape[1:] == (1,) else b
+
+
+def _words(values: NDArray[Any]) -> NDArray[np.str_]:
+    """Labels as NumPy's text, of NumPy's bytes and of HDF5's objects."""
+    return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values.astype(str)
 
 
 @contextmanager

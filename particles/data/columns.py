@@ -34,10 +34,15 @@ class Choice(NamedTuple):
     """Which columns are used, and how. x: None for all others; one_hot: text columns; missing: None refuses."""
 
     x: str | Sequence[str] | None = None
-    y: str = "y"
+    y: str | Sequence[str] = "y"
     drop: Sequence[str] = ()
     one_hot: Sequence[str] = ()
     missing: str | None = None
+
+    @property
+    def targets(self) -> list[str]:
+        """The columns of targets."""
+        return [self.y] if isinstance(self.y, str) else list(self.y)
 
 
 class Cells(NamedTuple):
@@ -56,7 +61,7 @@ class Cells(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Inputs (n, d), targets (n,), how many rows of the table have a missing cell; names: of the inputs (d,)."""
+    """Inputs (n, d), targets (n,) or (n, k), how many rows have a missing cell; names: of the inputs (d,)."""
 
     x: Array
     y: NDArray[np.generic]
@@ -78,9 +83,15 @@ class _Column(NamedTuple):
 
 
 def choice_of(
-    x: str | Sequence[str] | None, y: str, drop: Any = None, one_hot: Any = None, missing: str | None = None
+    x: str | Sequence[str] | None,
+    y: str | Sequence[str],
+    drop: Any = None,
+    one_hot: Any = None,
+    missing: str | None = None,
 ) -> Choice:
     """A choice of columns from arguments: one name stands for a list of one."""
+    if not isinstance(y, str) and (not len(y) or len(set(y)) < len(y)):
+        raise InputError("`y` must name each column of targets once", str(list(y)), "Give one name, or several.")
     if missing not in (None, *HOW):
         raise InputError('`missing` must be "drop" or "mean"', repr(missing), "Leave it out to refuse missing cells.")
     dropped, encoded = ([names] if isinstance(names, str) else list(names or ()) for names in (drop, one_hot))
@@ -95,18 +106,18 @@ def check_once(names: Sequence[str], path: Path) -> None:
 
 def inputs(names: Sequence[str], path: Path, choice: Choice) -> list[str]:
     """The names of the inputs' columns; InputError for those that the table lacks, and for contradictions."""
-    known, dropped, y = set(names), set(choice.drop), choice.y
+    known, dropped, targets = set(names), set(choice.drop), set(choice.targets)
     given = [choice.x] if isinstance(choice.x, str) else list(choice.x or ())
-    chosen = given or [name for name in names if name != y and name not in dropped]
-    asked = dict.fromkeys((*chosen, y, *choice.drop, *choice.one_hot))
+    chosen = given or [name for name in names if name not in targets and name not in dropped]
+    asked = dict.fromkeys((*chosen, *choice.targets, *choice.drop, *choice.one_hot))
     if absent := [name for name in asked if name not in known]:
         got = ", ".join(f"no {name!r}" for name in absent[:_LISTED]) + (", ..." if len(absent) > _LISTED else "")
         raise InputError(f"{path} must hold the variables asked for", got, nearest(absent[0], names))
-    if again := next((name for name, times in Counter(given).items() if name == y or times > 1), None):
+    if again := next((name for name, times in Counter(given).items() if name in targets or times > 1), None):
         raise InputError(
             "`x` must name each column once, and not the target's", f"{again!r} in {given}", "Leave it out."
         )
-    if both := next((name for name in choice.drop if name in {y, *given}), None):
+    if both := next((name for name in choice.drop if name in {*targets, *given}), None):
         raise InputError("`drop` must not name the target or a column of `x`", repr(both), "Leave it out of one.")
     if unused := next((name for name in choice.one_hot if name not in set(chosen)), None):
         raise InputError("`one_hot` must name columns of inputs", repr(unused), "Leave it out.")
@@ -124,17 +135,19 @@ def samples(cells: Cells, choice: Choice, text: bool) -> Samples:
         (_indicators if name in encoded else _numbers)(cells, places[name])
         for name in inputs(cells.names, cells.path, choice)
     ]
-    target = _target(cells, places[choice.y], text)
-    _check(cells, [*columns, target], choice)
+    targets = [_target(cells, places[name], text) for name in choice.targets]
+    _check(cells, [*columns, *targets], choice)
     absent = np.logical_or.reduce([column.missing for column in columns])
-    incomplete = absent | target.missing
-    kept = ~(incomplete if choice.missing == "drop" else target.missing)
+    without = np.logical_or.reduce([column.missing for column in targets])
+    incomplete = absent | without
+    kept = ~(incomplete if choice.missing == "drop" else without)
     if not kept.any():
         remedy = 'Drop columns with many missing cells (`drop`), or fill the cells (`missing` = "mean").'
         raise InputError("a data file needs a row without a missing cell", f"none in {cells.path}", remedy)
     x = np.concatenate([_filled(column, kept, cells) for column in columns], axis=1)
     names = [name for column in columns for name in column.inputs or [cells.names[column.place]]]
-    return Samples(x, target.values[kept, 0], int(incomplete.sum()), names)
+    y = np.concatenate([column.values[kept] for column in targets], axis=1)
+    return Samples(x, y[:, 0] if len(targets) == 1 else y, int(incomplete.sum()), names)
 
 
 def categories(cells: Cells, names: Iterable[str]) -> list[str]:
@@ -237,7 +250,7 @@ def _check(cells: Cells, columns: list[_Column], choice: Choice) -> None:
         where, line = cells.row(row)
         more = f" (and {number - 1} more in this column)" if number > 1 else ""
         texts.append(f"{line[place][:40]!r} in {where}, column {cells.names[place]!r}{more}")
-        remedies.append(_remedy(line[place], cells, cells.names[place] == choice.y))
+        remedies.append(_remedy(line[place], cells, cells.names[place] in choice.targets))
     if len(faults) > _LISTED:
         texts.append(f"and others in {len(faults) - _LISTED} more columns")
     got = f"{'; '.join(texts)} of {cells.path}"
@@ -256,5 +269,6 @@ def _remedy(cell: str, cells: Cells, target: bool) -> str:
     if is_number(cell.replace(".", "").replace(",", "")):
         return f"Write 1{cells.decimal}5 for a fraction and 1234 for a thousand, in every cell."
     if target:
-        return "Of two classes say which is 1 and which -1: `positive` and `negative`, lists of labels."
+        two = "Of two classes say which is 1 and which -1: `positive` and `negative`, lists of labels."
+        return f"{two} For one output a class say `classes`."
     return "Correct it, make a column for each value of the text (`one_hot`), or leave out its column (`drop`)."

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from particles.data import array_file, columns, parquet_file, table_file
-from particles.data.classes import Classes, two_classes
+from particles.data.classes import Grouped
 from particles.data.columns import Cells, Choice, Samples
 from particles.data.dataset import Dataset
+from particles.data.labels import is_text
 from particles.errors import InputError, StorageError
 from particles.files.gzip_bytes import unpacked
 
@@ -23,33 +24,32 @@ def checked_kind(path: Path) -> str:
     return kind
 
 
-def parsed(
-    content: bytes,
-    path: Path,
-    choice: Choice,
-    positive: Classes | None = None,
-    negative: Classes | None = None,
-) -> Dataset:
+def parsed(content: bytes, path: Path, choice: Choice, labels: Grouped) -> Dataset:
     """The data set that a file's bytes are; its name tells the kind."""
-    if positive is None or negative is None:
-        if positive is not None or negative is not None:
-            raise InputError("a file's classes need both `positive` and `negative`", "one of them", "Give both.")
+    labels.check()
+    if not labels.there:
         return Dataset(*samples(content, path, choice)[:2])
-    return two_classes(*samples(content, path, choice, text=True)[:2], positive, negative)
+    if len(choice.targets) > 1:
+        raise InputError("classes must be in one column", f"{len(choice.targets)} of targets", "Name one as `y`.")
+    return labels.samples(*samples(content, path, choice, text=True)[:2])
 
 
 def samples(content: bytes, path: Path, choice: Choice, text: bool = False) -> Samples:
-    """Inputs and targets as a file has them; text: the targets' column of a table may be of words."""
+    """Inputs and targets as a file has them; text: the targets may be words."""
     try:
         if checked_kind(path) in TABLES:
             return columns.samples(cells(content, path, choice, text), choice, text)
-        if choice.x is not None and not isinstance(choice.x, str):
-            raise InputError("`x` must be one array's name here", str(choice.x), "Lists of columns are for tables.")
+        for name, given in (("x", choice.x or "x"), ("y", choice.y)):
+            if not isinstance(given, str):
+                raise InputError(
+                    f"`{name}` must be one array's name here", str(given), "Lists of columns are for tables."
+                )
         if choice.drop or choice.one_hot or choice.missing:
             rule = "`drop`, `one_hot` and `missing` are for tables"
             raise InputError(rule, f"them for {path}", f"Leave them out, or save a table: {', '.join(TABLES)}.")
-        data = Dataset(*array_file.read(content, path, choice.x, choice.y))
-        return Samples(data.x, data.y, 0)
+        x, y = array_file.read(content, path, choice.x, choice.y, text)
+        data = Dataset(x, y)
+        return Samples(data.x, y if is_text(y) else data.y, 0)
     except (InputError, StorageError):
         raise
     except Exception as error:

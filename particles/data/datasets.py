@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles.checks import whole
+from particles.data.classes import Grouped, Outputs
 from particles.data.columns import choice_of
 from particles.data.data_file import RELATIVE, checked_kind, parsed
 from particles.data.dataset import Dataset, Stream
 from particles.data.known_sets import SETS
+from particles.data.labels import Label
 from particles.errors import InputError, nearest
 from particles.files.reading import content_of
 from particles.measures.laws import Law
@@ -24,7 +26,7 @@ from particles.measures.random_streams import ROWS, Purpose, checked_seed, gener
 
 __all__ = ["load", "read", "teacher"]
 
-TEACHER, TEACHER_SIGNS = "teacher", ("positive", "random")
+TEACHER, TEACHER_SIGNS = "teacher", ("positive", "random", "gaussian")
 
 
 class Predictor(Protocol):
@@ -32,6 +34,8 @@ class Predictor(Protocol):
 
     @property
     def bias(self) -> bool: ...
+    @property
+    def outputs(self) -> int: ...
 
     def predict(self, measure: Measure, x: ArrayLike) -> Array: ...
 
@@ -44,14 +48,15 @@ def teacher(
     n: int = 256,
     noise: float = 0.0,
     seed: int = 0,
-    signs: Literal["positive", "random"] = "positive",
+    signs: Literal["positive", "random", "gaussian"] = "positive",
+    classes: Outputs = None,
 ) -> Dataset:
     """Samples whose targets are the outputs of another network, the teacher.
 
     Parameters
     ----------
     net
-        The teacher's activation, output scale and bias, an `mf.Network`.
+        The teacher's activation, output scale, bias and outputs, an `mf.Network`.
     law
         The law of its neurons, in as many dimensions as `inputs`, and one more with a bias.
     inputs
@@ -65,7 +70,11 @@ def teacher(
     seed
         Of neurons, inputs and noise. No student has the teacher's neurons, also one of the same law and seed.
     signs
-        Of its output weights: "positive", the default, or "random", -1 and 1.
+        Of its output weights: "positive", the default; "random", -1 and 1; or "gaussian", standard normal. Several
+        outputs need the latter two.
+    classes
+        True for labels 0, 1, ... instead of outputs: the number of the teacher's largest output, noise included; or the
+        classes by their outputs. None, the default, for the outputs themselves.
 
     Returns
     -------
@@ -75,7 +84,8 @@ def teacher(
     Raises
     ------
     InputError
-        For a `count` or `n` below 1, a negative `noise`, and laws whose dimensions do not fit.
+        For a `count` or `n` below 1, a negative `noise`, laws whose dimensions do not fit, several outputs with equal
+        weights, and classes of one output or of another number than the outputs.
 
     References
     ----------
@@ -86,18 +96,49 @@ def teacher(
     >>> net = mf.Network("relu")
     >>> mf.datasets.teacher(net, mf.Sphere(5), mf.Gaussian(5), count=4, n=100, noise=0.1)
     Dataset(n=100, d=5)
+    >>> net, law = mf.Network("tanh", outputs=3), mf.Gaussian(5)
+    >>> mf.datasets.teacher(net, law, law, count=8, signs="gaussian", classes=True)
+    Dataset(n=256, d=5, classes=3)
     """
     count, n, seed = whole("count", count, 1), whole("n", n, 1), checked_seed(seed)
     if law.dim != inputs.dim + net.bias:
         got = f"{law.dim} for {inputs.dim} inputs{' and the bias' if net.bias else ''}"
         raise InputError("the teacher's `law` must have the inputs' dimension", got, "Count a bias in.")
     if signs not in TEACHER_SIGNS:
-        raise InputError('`signs` must be "positive" or "random"', repr(signs), nearest(str(signs), TEACHER_SIGNS))
-    s = np.ones(count)
-    if signs == "random":
-        s -= 2.0 * rows_of(lambda k: generator(seed, Purpose.TEACHER_SIGN, k).integers(0, 2, ROWS), 0, count)
+        rule = f"`signs` must be one of {', '.join(TEACHER_SIGNS)}"
+        raise InputError(rule, repr(signs), nearest(str(signs), TEACHER_SIGNS))
+    if net.outputs > 1 and signs == "positive":
+        remedy = 'Use signs="gaussian", or "random".'
+        raise InputError("a teacher of several outputs needs weights that differ", f"signs={signs!r}", remedy)
+    s = _teacher_weights(signs, net.outputs, seed, count)
     neurons = Measure(law.rows(seed, 0, count, Purpose.TEACHER), s, np.full(count, 1.0 / count))
-    return Stream(inputs, lambda x: net.predict(neurons, x), noise, seed).rows(0, n)
+    data = Stream(inputs, lambda x: net.predict(neurons, x), noise, seed).rows(0, n)
+    return data if classes is None or classes is False else _by_largest(data, classes)
+
+
+def _teacher_weights(signs: str, outputs: int, seed: int, count: int) -> Array:
+    """s of the teacher's neurons: (count,), or (count, outputs) of several."""
+    shape = (ROWS,) if outputs == 1 else (ROWS, outputs)
+
+    def rows(block: int) -> Array:
+        random = generator(seed, Purpose.TEACHER_SIGN, block)
+        if signs == "gaussian":
+            return random.standard_normal(shape)
+        return np.asarray(1.0 - 2.0 * random.integers(0, 2, shape))
+
+    return np.ones(count) if signs == "positive" else rows_of(rows, 0, count)
+
+
+def _by_largest(data: Dataset, classes: Sequence[Label] | bool) -> Dataset:
+    """The same inputs, labelled by the number of the largest target, or by its class."""
+    if data.outputs == 1:
+        rule, remedy = "a teacher of classes needs an output for each", "Use mf.Network(..., outputs=3), say."
+        raise InputError(rule, "outputs=1", remedy)
+    names = range(data.outputs) if isinstance(classes, bool) else classes
+    if isinstance(names, str) or len(names) != data.outputs:
+        rule = "`classes` must be True, or as many classes as the teacher has outputs"
+        raise InputError(rule, f"{names!r} for {data.outputs}", "Give True.")
+    return Dataset(data.x, [names[o] for o in data.y.argmax(axis=1)], names)
 
 
 def shape_of(name: str, options: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -121,8 +162,9 @@ def load(name: str, scale: str = "none", target_scale: str | None = None, **opti
     target_scale
         "standard" for targets of mean 0 and variance 1; None, the default, leaves them as they are.
     **options
-        Those of the set. circle, sphere and gaussian take n, seed and noise, the latter two also dim. digits and wine
-        take `positive` and `negative`, lists of the classes whose targets are 1 and -1.
+        Those of the set. circle, sphere and gaussian take n, seed and noise, the latter two also dim. digits, iris and
+        wine take `positive` and `negative`, lists of the classes whose targets are 1 and -1. These and breast_cancer
+        take `classes`, True or a list of all: then there is a target for each class, 1 for its own and 0 else.
 
     Returns
     -------
@@ -140,6 +182,8 @@ def load(name: str, scale: str = "none", target_scale: str | None = None, **opti
     Dataset(n=178, d=13)
     >>> mf.datasets.load("circle", n=100, noise=0.1)
     Dataset(n=100, d=2)
+    >>> mf.datasets.load("digits", classes=True)
+    Dataset(n=1797, d=64, classes=10)
     """
     if name not in SETS:
         raise InputError("`name` must be a known data set", repr(name), nearest(name, SETS))
@@ -154,7 +198,7 @@ def load(name: str, scale: str = "none", target_scale: str | None = None, **opti
 def read(
     path: str | Path,
     x: str | Sequence[str] | None = None,
-    y: str = "y",
+    y: str | Sequence[str] = "y",
     positive: Sequence[int | str] | None = None,
     negative: Sequence[int | str] | None = None,
     drop: str | Sequence[str] | None = None,
@@ -162,6 +206,7 @@ def read(
     missing: Literal["drop", "mean"] | None = None,
     scale: str = "none",
     target_scale: str | None = None,
+    classes: Outputs = None,
 ) -> Dataset:
     """A data set from a file: a table with a header line, NPZ, or HDF5/netCDF, with variables by name.
 
@@ -173,7 +218,7 @@ def read(
     x
         Table: the inputs' columns, by default all but `y`. Else the name of one array (n, d), "x" by default.
     y
-        Table: the target's column. Else the name of one array (n,).
+        Table: the target's column, or several, of targets (n, k). Else the name of one array (n,) or (n, k).
     positive
         The classes whose targets become 1: whole numbers, or in a table any text. Samples that are in neither list are
         left out. By default targets are numbers and stay as they are.
@@ -188,6 +233,9 @@ def read(
         over the rows that are used, and leaves out rows without a target. By default missing cells are refused.
     scale, target_scale
         Of the inputs and of the targets, as `load` takes them. To hold samples out, split first: `Dataset.scaled`.
+    classes
+        True for labels, numbers or text, with a target for each class: 1 for its own and 0 else. The classes are
+        sorted; or give all of them, in the order of the outputs.
 
     Returns
     -------
@@ -199,7 +247,8 @@ def read(
     StorageError
         For a file that cannot be read.
     InputError
-        For another ending, names that are not in the file, and cells that are missing or no numbers: all of them.
+        For another ending, names that are not in the file, and cells that are missing or no numbers: all of them; for
+        labels that are no classes, and a single class.
 
     Notes
     -----
@@ -213,8 +262,11 @@ def read(
     Dataset(n=4, d=2)
     >>> mf.datasets.read("mine.csv", y="effect", drop="age", one_hot="dose")
     Dataset(n=4, d=2)
+    >>> mf.datasets.read("mine.csv", y=["dose", "effect"])
+    Dataset(n=4, d=1, outputs=2)
     """
     path = Path(path)
     checked_kind(path)
     choice = choice_of(x, y, drop, one_hot, missing)
-    return parsed(content_of(path, RELATIVE), path, choice, positive, negative).scaled(scale, target_scale)
+    labels = Grouped(positive, negative, classes)
+    return parsed(content_of(path, RELATIVE), path, choice, labels).scaled(scale, target_scale)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from particles.checks import whole
-from particles.data.classes import two_classes
+from particles.data.classes import Grouped, Outputs
 from particles.data.dataset import Dataset, Stream
 from particles.measures.laws import Gaussian, Law, Sphere
 from particles.measures.measure import Array
@@ -47,19 +47,31 @@ def _shipped(loader: str) -> tuple[Array, Array]:
     return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
 
 
-def _digits(positive: list[int] | None = None, negative: list[int] | None = None) -> Dataset:
+def _classified(loader: str, groups: tuple[list[int], list[int]], given: Grouped) -> Dataset:
+    """A set of classes: those of two groups, unless others are named or every class has an output."""
+    if not given.apart:
+        given = Grouped(given.positive or groups[0], given.negative or groups[1])
+    return given.samples(*_shipped(loader))
+
+
+def _digits(positive: list[int] | None = None, negative: list[int] | None = None, classes: Outputs = None) -> Dataset:
     """8 x 8 handwritten digits (UCI, through scikit-learn): odd against even, unless classes are named."""
-    return two_classes(*_shipped("load_digits"), positive or [1, 3, 5, 7, 9], negative or [0, 2, 4, 6, 8])
+    return _classified("load_digits", ([1, 3, 5, 7, 9], [0, 2, 4, 6, 8]), Grouped(positive, negative, classes))
 
 
-def _breast_cancer() -> Dataset:
+def _breast_cancer(classes: Outputs = None) -> Dataset:
     """569 tumours, 30 measurements (UCI, through scikit-learn): benign 1, malignant -1."""
-    return two_classes(*_shipped("load_breast_cancer"), [1], [0])
+    return _classified("load_breast_cancer", ([1], [0]), Grouped(classes=classes))
 
 
-def _wine(positive: list[int] | None = None, negative: list[int] | None = None) -> Dataset:
+def _iris(positive: list[int] | None = None, negative: list[int] | None = None, classes: Outputs = None) -> Dataset:
+    """150 flowers, 4 measurements (Fisher, through scikit-learn): the last species against the others."""
+    return _classified("load_iris", ([2], [0, 1]), Grouped(positive, negative, classes))
+
+
+def _wine(positive: list[int] | None = None, negative: list[int] | None = None, classes: Outputs = None) -> Dataset:
     """178 wines, 13 measurements (UCI, through scikit-learn): the first cultivar against the others."""
-    return two_classes(*_shipped("load_wine"), positive or [0], negative or [1, 2])
+    return _classified("load_wine", ([0], [1, 2]), Grouped(positive, negative, classes))
 
 
 def _diabetes() -> Dataset:
@@ -73,6 +85,7 @@ SETS: dict[str, Callable[..., Dataset]] = {
     "sphere": _sphere,
     "gaussian": _gaussian,
     "digits": _digits,
+    "iris": _iris,
     "breast_cancer": _breast_cancer,
     "wine": _wine,
     "diabetes": _diabetes,

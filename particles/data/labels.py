@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.errors import InputError
+from particles.files.reading import check_room
 from particles.measures.measure import Array
 
 Label = int | float | str
@@ -36,6 +37,7 @@ def one_hot(labels: Any, classes: Sequence[Label] | bool) -> tuple[Array, tuple[
         more = ", ..." if len(strange) > _SHOWN else ""
         got = f"{', '.join(strange[:_SHOWN])}{more}, none of {', '.join(map(str, known[:_SHOWN]))}"
         raise InputError("labels must be classes", got, "Name every class in `classes`.")
+    check_room(f"one output for each of {len(known)} classes", 8 * len(given) * len(known))
     y = np.zeros((len(given), len(known)))
     y[np.arange(len(given)), [place[label] for label in given]] = 1.0
     return y, known

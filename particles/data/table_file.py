@@ -29,9 +29,9 @@ def cells(content: bytes, path: Path, choice: Choice, text: bool) -> Cells:
     if next(table.rows(), None) is None:
         raise InputError("a data file needs at least one row below its header", f"{path} without", "")
     numbers = _check_header(table, choice)
-    words = [*choice.one_hot, *([choice.y] if text else [])]
+    words = [*choice.one_hot, *(choice.targets if text else [])]
     frame = _frame(table, words)
-    if _has_decimal_commas(table, frame, [*numbers, choice.y]):
+    if _has_decimal_commas(table, frame, [*numbers, *choice.targets]):
         table = table._replace(decimal=",")
         frame = _frame(table, words)
     return Cells(path, table.names, frame, lambda row: _place(table, row), table.decimal)
@@ -100,7 +100,7 @@ def _has_decimal_commas(table: Table, frame: "pandas.DataFrame", columns: list[s
 def _check_header(table: Table, choice: Choice) -> list[str]:
     """The inputs' columns that are numbers; InputError for a header that is none."""
     names, path = table.names, table.path
-    if choice.y not in names and all(is_number(name) for name in names):
+    if not set(choice.targets) & set(names) and all(is_number(name) for name in names):
         got = f"numbers, {', '.join(names[:5])}, in {path}"
         raise InputError("the first line must name the columns", got, "Put a line such as a,b,y above them.")
     check_once(names, path)

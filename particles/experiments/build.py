@@ -50,8 +50,9 @@ Identity = dict[str, Any]  # what decides a run's numbers, as plain values
 def parts(config: Config, folder: Path, identity: Identity, known: Data | None = None) -> Parts:
     """The objects that a configuration describes, of files whose hashes are those in its identity; known: its data."""
     train, test = known or data(config.data, folder, identity)
-    net = config.network.network(named(config.network.activation, identity))
-    law = _built(config.law, LAWS, identity, dim=train.x.shape[1] + net.bias)
+    net = config.network.network(named(config.network.activation, identity), train.outputs)
+    joint = train.outputs if config.start.signs == "joint" else 0
+    law = _built(config.law, LAWS, identity, dim=train.x.shape[1] + net.bias + joint)
     if isinstance(law, AtomsFile):
         law = _atoms(folder / law.file, identity["law"].get("sha256", ""), law.dim)
     return Parts(net, law, train, test, method_of(config, identity), regulariser_of(config))
@@ -92,7 +93,7 @@ def _data(text: str, folder: Path, sha256: str, modules: tuple[tuple[str, str], 
     config = DataConfig.model_validate_json(text)
     if config.file is not None:
         path = folder / config.file
-        whole = parsed(_verified(path, sha256), path, config.choice(), config.positive, config.negative)
+        whole = parsed(_verified(path, sha256), path, config.choice(), config.labels)
         for scale, name, values in ((config.scale, "x", whole.x), (config.target_scale, "y", whole.y[:, None])):
             if scale == "standard":  # before the split, so that rows are the file's
                 refuse_marks(name, values)
@@ -108,7 +109,8 @@ def _data(text: str, folder: Path, sha256: str, modules: tuple[tuple[str, str], 
 def _taught(config: DataConfig, taught: TeacherConfig, modules: Modules) -> Dataset:
     """The samples of the set `teacher`."""
     dim = config.dim or 1
-    net = Network(named(taught.activation, {"modules": modules}), taught.beta, taught.bias)
+    activation = named(taught.activation, {"modules": modules})
+    net = Network(activation, taught.beta, taught.bias, outputs=taught.outputs or 1)
     law = built(taught.law, DRAWN_LAWS, dim=dim + taught.bias)
     inputs = built(config.inputs, DRAWN_LAWS, dim=dim) if config.inputs else Sphere(dim)
     options = {key: value for key, value in config.options().items() if key != "dim"}
@@ -132,6 +134,7 @@ def identity(config: Config, folder: Path, hashes: dict[Path, str], modules: Mod
     hashes: those of the files that were read before, so that all runs of a sweep have one; others are added.
     """
     plain = config.model_dump(exclude={"name", "limit"}, exclude_none=True)
+    plain["network"].pop("outputs", None)  # as many as the data have, or a fault
     if own := modules_of(plain, modules):
         plain["modules"] = own
     for name, kinds in (("law", LAWS), ("method", METHODS)):
@@ -192,7 +195,8 @@ def check_all(cases: "Iterable[Case]", folder: Path) -> None:
     seen = set()
     for case in cases:
         config = case.config
-        text = config.model_dump_json(exclude={"start", "limit", "steps", "method"})
+        start = {"count", "seed"}
+        text = config.model_dump_json(exclude={"limit": True, "steps": True, "method": True, "start": start})
         if text in seen:
             continue
         seen.add(text)

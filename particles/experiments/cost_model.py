@@ -2,7 +2,7 @@
 
 A step on S shards of P threads, M particles, n samples:
 
-    time = M n c / (S P)  +  meet  +  trip + S shard  +  store + bytes / rate        bytes = 8 n (S + branches)
+    time = M n c / (S P)  +  meet  +  trip + S shard  +  store + bytes / rate        bytes = 8 n k (S + branches)
 
 c: seconds a particle-sample; trip, shard: Ray's round trip and what each further shard adds to it; bytes: the slope to
 every shard, and the branches of the tree of sums back; meet: what handing work to threads costs; store: Ray's object
@@ -40,7 +40,10 @@ _PROBE = 2**14  # particles of a probe: 64 blocks, enough for the cache to be as
 
 
 class Work(NamedTuple):
-    """What a run has to do. copies: of the particles, with the start and the average where they are kept."""
+    """What a run has to do. copies: of the particles, with the start and the average where they are kept.
+
+    outputs: k; particle-samples of a network of k outputs are measured, not counted.
+    """
 
     M: int
     n: int
@@ -49,10 +52,16 @@ class Work(NamedTuple):
     dtype: str
     copies: int
     one_sample: bool
+    outputs: int = 1
 
     def memory(self, particles: int) -> int:
         """Bytes of so many of the particles."""
-        return particles * self.d * np.dtype(self.dtype).itemsize * self.copies
+        return particles * width_of(self.d, self.outputs) * np.dtype(self.dtype).itemsize * self.copies
+
+    @property
+    def message(self) -> int:
+        """Bytes of the slope, and of a sum over particles."""
+        return 8 * self.n * self.outputs
 
 
 class Constants(NamedTuple):
@@ -94,11 +103,11 @@ def sharded(work: Work, known: Constants, shards: int, threads: int) -> Cost:
     runs = spans(K, shards)
     largest = max(last - first for first, last in runs) * BLOCK
     branches = sum(len(climb(np.zeros(last - first), 0, first, K)) for first, last in runs)
-    traffic = 8 * work.n * (shards + branches)
+    traffic = work.message * (shards + branches)
     arithmetic = min(largest, work.M) * work.n * known.particle_sample / min(threads, -(-largest // BLOCK))
     meet = known.meet if threads > 1 else 0.0
     step = arithmetic + known.step + meet + known.trip + shards * known.shard + traffic * known.byte
-    step += known.store if 8 * work.n > INLINE_BYTES else 0.0
+    step += known.store if work.message > INLINE_BYTES else 0.0
     return Cost(shards, threads, arithmetic, step, traffic, work.memory(min(largest, work.M)))
 
 
@@ -125,7 +134,12 @@ def work_of(
     d = train.x.shape[1] + net.bias
     one = sweeps(net, method, rule, loss_row(loss))
     n, copies = method.batch or len(train), copies_of(method, rule, record)
-    return Work(count, n, d, steps * method.stages, dtype, copies, one)
+    return Work(count, n, d, steps * method.stages, dtype, copies, one, net.outputs)
+
+
+def width_of(d: int, outputs: int) -> int:
+    """Numbers a particle, without the output weight of one output, which most networks have as a sign for all."""
+    return d + (outputs if outputs > 1 else 0)
 
 
 def copies_of(method: Method, rule: Regulariser, record: Iterable[str | Observable]) -> int:
@@ -162,10 +176,11 @@ def probed(net: Network, work: Work, engine: Ray | None = None) -> Constants:
 def _seconds(engine: Engine, net: Network, work: Work, count: int, n: int) -> float:
     """The time of a step of a small population on random samples."""
     random = np.random.default_rng(0)
-    width = work.d - net.bias
-    data = Dataset(random.standard_normal((max(n, 64), width)), random.standard_normal(max(n, 64)))
+    rows, width = max(n, 64), work.d - net.bias
+    x = random.standard_normal((rows, width))
+    data = Dataset(x, random.standard_normal(rows if net.outputs == 1 else (rows, net.outputs)))
     samples = Samples(net, Batches(data, 1 if work.one_sample else None, 0), data)
-    start = Gaussian(work.d).sample(count, 0, lazy=True)
+    start = Gaussian(work.d).sample(count, 0, lazy=True, outputs=net.outputs)
     population = engine.populate(population_spec(net, start, work.dtype, work.one_sample, work.one_sample), samples)
     try:
         step = _sweeper(population) if work.one_sample else _stepper(population, samples)

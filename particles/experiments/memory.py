@@ -9,7 +9,7 @@ from particles import machine
 from particles.data.datasets import shape_of
 from particles.errors import InputError
 from particles.experiments import build
-from particles.experiments.cost_model import copies_of
+from particles.experiments.cost_model import copies_of, width_of
 from particles.experiments.plan import Case, Plan
 from particles.population.observables import MOMENTS
 from particles.simulation.record import LOG_POINTS
@@ -27,10 +27,14 @@ _DRAWING = 2  # copies of the samples while they are drawn and split, at least: 
 
 
 class Need(NamedTuple):
-    """Bytes of one run of a sweep, by what they are of; shape: samples to train on, to test with, inputs of each."""
+    """Bytes of one run of a sweep, by what they are of; shape: samples to train on, to test with, inputs of each.
+
+    outputs: of the network, and targets a sample.
+    """
 
     parts: dict[str, int]
     shape: tuple[int, int, int]
+    outputs: int = 1
 
     @property
     def data(self) -> int:
@@ -83,36 +87,37 @@ def check(plan: Plan, alone: bool) -> None:
 def _need(plan: Plan, case: Case) -> Need:
     """Of one run: 8 bytes a number, and the particles as the cost model counts them."""
     config = case.config
-    n, n_test, dim, copies = _samples(plan, case)
+    n, n_test, dim, k, copies = _samples(plan, case)
     d, method = dim + config.network.bias, build.method_of(config, case.identity)
     rule, rows = method.rule(build.regulariser_of(config)), build.rows(config, case.identity)
     width = np.dtype(config.dtype).itemsize * copies_of(method, rule, rows)
     count = case.particles * (2 if case.nodes and config.start.signs != "positive" else 1)
-    atoms = 8 * count * (d + 2) if case.nodes else 0  # of the rule, made in one piece
-    sizes = {"sample": n, "test_sample": n_test, "dim": d, "moment": len(MOMENTS)}
+    atoms = 8 * count * (d + k + 1) if case.nodes else 0  # of the rule, made in one piece
+    sizes = {"sample": n, "test_sample": n_test, "dim": d, "moment": len(MOMENTS), "output": k}
     positions = next((record.positions for record in config.records if record.positions), case.particles)
     sizes["particle"] = min(positions, case.particles)
     times = [recorded(config.steps, record.every) for record in config.records for _ in record.variables]
     numbers = sum(prod(sizes.get(dim, 1) for dim in row.dims) * T for row, T in zip(rows, times, strict=True))
     parts = {
-        DATA: 8 * (n + n_test) * (dim + 1) * copies + 8 * (method.batch or 0) * d,
-        PARTICLES: count * d * width + atoms,
+        DATA: 8 * (n + n_test) * (dim + k) * copies + 8 * (method.batch or 0) * d,
+        PARTICLES: count * width_of(d, k) * width + atoms,
         RECORD: 8 * numbers,
         STEPS: 16 * config.steps,
-        GRAM: 8 * n * n * any(row.kernel for row in rows),
+        GRAM: 8 * (n * k) ** 2 * any(row.kernel for row in rows),
     }  # fmt: skip
-    return Need(parts, (n, n_test, dim))
+    return Need(parts, (n, n_test, dim), k)
 
 
-def _samples(plan: Plan, case: Case) -> tuple[int, int, int, int]:
-    """Samples to train on and to test with, inputs of each, and how many copies of them there are at once."""
+def _samples(plan: Plan, case: Case) -> tuple[int, int, int, int, int]:
+    """Samples to train on and to test with, inputs and targets of each, and how many copies there are at once."""
     config = case.config.data
     shape = shape_of(config.name, config.options()) if config.name else None
     if shape:
         n_test = round((config.test or 0.0) * shape[0])
-        return shape[0] - n_test, n_test, shape[1], _DRAWING
+        taught = config.teacher and config.teacher.outputs
+        return shape[0] - n_test, n_test, shape[1], taught or 1, _DRAWING
     train, test = build.data(config, plan.folder, case.identity)
-    return len(train), len(test) if test else 0, train.x.shape[1], 1
+    return len(train), len(test) if test else 0, train.x.shape[1], train.outputs, 1
 
 
 def recorded(steps: int, every: Any) -> int:

@@ -6,7 +6,6 @@ from typing import Any
 
 from particles.checks import numpy_settings
 from particles.data.dataset import Dataset, Stream
-from particles.data.scaling import UNSCALED
 from particles.errors import DivergedError, InputError
 from particles.measures.measure import Measure, Source
 from particles.methods.base import Method
@@ -160,8 +159,7 @@ def simulate(
     dataset = dataset_of(*recorded, getattr(data, "classes", ()))
     if "parts" in runner.memory:
         dataset.attrs |= dict(zip(("accepted_parts", "rejected_parts"), runner.memory["parts"].tolist(), strict=True))
-    scaling = data.scaling if isinstance(data, Dataset) else UNSCALED
-    predictor = Predictor.of(problem.net, problem.loss, ready.spec.dtype, scaling)
+    predictor = Predictor.of(problem.net, problem.loss, ready.spec.dtype, data)
     dataset.attrs["model"] = predictor.text()
     run = Run(dataset, outcome.measure, outcome.average, outcome.left, predictor)
     if outcome.error:

@@ -1,7 +1,7 @@
 """What results say of themselves in attributes: text, and JSON of a known form."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired
 
 from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints
 from typing_extensions import TypedDict
@@ -26,7 +26,7 @@ class Event(TypedDict):
 
 
 class Model(TypedDict):
-    """A run's network, loss and float type, and how its inputs were scaled."""
+    """A run's network, loss and float type, how its inputs were scaled, and the classes of its outputs."""
 
     activation: str
     beta: Annotated[float, Field(ge=0, le=1)]
@@ -36,6 +36,8 @@ class Model(TypedDict):
     binary: bool
     dtype: Literal["float64", "float32"]
     scale: Literal["none", "standard", "unit"]
+    outputs: NotRequired[Annotated[int, Field(ge=2, lt=2**31)]]  # left out where there is one
+    classes: NotRequired[Annotated[list[str | Whole | FiniteFloat], Field(min_length=2)]]  # of the outputs
 
 
 class File(NamedTuple):

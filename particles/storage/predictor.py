@@ -1,4 +1,4 @@
-"""What makes outputs of raw inputs, besides the particles: network, loss, float type, and how the data were scaled.
+"""What makes outputs of raw inputs besides the particles: network, loss, float type, classes; how data were scaled.
 
 In a run's file the attribute `model` has the words, and the group /scaling the means and spreads, if there are any.
 """
@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from particles.checks import in_range, real_array
-from particles.data.scaling import Scaling, Standard
+from particles.data.dataset import Dataset, Stream
+from particles.data.scaling import UNSCALED, Scaling, Standard
 from particles.errors import DamagedError, InputError, nearest
-from particles.measures.measure import Array, Measure
+from particles.measures.measure import Measure, outputs_of
 from particles.model.activations import ACTIVATIONS
-from particles.model.losses import LOSSES, Loss
+from particles.model.losses import LOSSES, Loss, softmax
 from particles.model.network import Network
 from particles.model.tables import described
 from particles.storage import forms
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import xarray
 
 KINDS = ("output", "label", "probability")
+SOFTMAX = LOSSES["softmax"].name
 _COLUMNS = {
     "exponent": "exponent e: numbers are divided by 2^e first",
     "mean": "mean, divided by 2^e",
@@ -43,10 +45,12 @@ class Predictor(NamedTuple):
     scaling: Scaling
 
     @classmethod
-    def of(cls, net: Network, loss: Loss, dtype: str, scaling: Scaling) -> "Predictor":
+    def of(cls, net: Network, loss: Loss, dtype: str, data: Dataset | Stream) -> "Predictor":
         """That of a run."""
+        scaling, classes = (data.scaling, data.classes) if isinstance(data, Dataset) else (UNSCALED, ())
         rest = {"loss": described(loss, LOSSES), "binary": bool(loss.binary), "dtype": dtype, "scale": scaling.scale}
-        return cls(net, cast(Model, _words_of(net) | rest), scaling)
+        more = {"classes": list(classes)} if classes else {}
+        return cls(net, cast(Model, _words_of(net) | rest | more), scaling)
 
     def text(self) -> str:
         """The attribute `model`."""
@@ -61,8 +65,8 @@ class Predictor(NamedTuple):
                 variables[f"{what}_{name}"] = Variable((what,), values, about | {"equation": "section 2"})
         return {"/scaling": Group(variables)} if variables else {}
 
-    def outputs(self, measure: Measure, x: ArrayLike, kind: str, net: Network | None) -> Array:
-        """Outputs of a measure at raw inputs, (n, inputs) -> (n,), as `Run.predict` describes them."""
+    def outputs(self, measure: Measure, x: ArrayLike, kind: str, net: Network | None) -> NDArray[Any]:
+        """Outputs of a measure at raw inputs, (n, inputs) -> (n,) or (n, k), as `Run.predict` describes them."""
         if kind not in KINDS:
             raise InputError(f"`kind` must be one of {', '.join(KINDS)}", repr(kind), nearest(str(kind), KINDS))
         self._check_kind(kind)
@@ -75,26 +79,34 @@ class Predictor(NamedTuple):
         in_range("inputs", scaled, self.model["dtype"])
         g = net.predict(measure, scaled, self.model["dtype"])
         if kind == "probability":
-            return np.exp(-np.logaddexp(0.0, -g))
+            return softmax(g) if self.model["loss"] == SOFTMAX else np.exp(-np.logaddexp(0.0, -g))
+        if kind == "label" and not self.model["binary"]:
+            return np.asarray(self._classes()[self.scaling.outputs_of(g).argmax(axis=1)])
         return np.where(g > 0.0, 1.0, -1.0) if kind == "label" else self.scaling.outputs_of(g)
 
     def _check_kind(self, kind: str) -> None:
         loss = self.model["loss"]
-        if kind == "probability" and loss != "logistic":
-            raise InputError("a probability needs the logistic loss", f"the loss {loss!r}", "Use the outputs.")
-        if kind == "label" and not self.model["binary"]:
-            rule, remedy = "labels need a loss of labels -1 and 1", "np.sign(run.predict(x)) has the signs of outputs."
-            raise InputError(rule, f"the loss {loss!r}", remedy)
+        if kind == "probability" and loss not in ("logistic", SOFTMAX):
+            rule = "a probability needs the logistic or the softmax loss"
+            raise InputError(rule, f"the loss {loss!r}", "Use the outputs.")
+        if kind == "label" and not (self.model["binary"] or loss == SOFTMAX or "classes" in self.model):
+            rule = "labels need a loss of labels -1 and 1, or data of classes"
+            raise InputError(rule, f"the loss {loss!r}", "np.sign(run.predict(x)) has the signs of outputs.")
+
+    def _classes(self) -> NDArray[Any]:
+        """The classes of the outputs, (k,); their numbers where the data had shares in place of labels."""
+        return np.array(self.model.get("classes", range(self.model.get("outputs", 1))))
 
     def _network(self, given: Network | None) -> Network:
         """The run's network, or the user's, if it is the same."""
-        known = {name: self.model[name] for name in ("activation", "beta", "bias", "train")}
+        words = ("activation", "beta", "bias", "train", "outputs")
+        known = {name: self.model[name] for name in words if name in self.model}  # type: ignore[literal-required]
         if given is None and self.net is None:
             remedy = "Pass the run's network: run.predict(x, net=mf.Network(...))."
             raise InputError("a file has no formulas of an activation of your own", repr(known["activation"]), remedy)
-        if given is not None and (words := _words_of(given)) != known:
+        if given is not None and (own := _words_of(given)) != known:
             remedy = "Another network has net.predict(run.measure, x), x scaled as in the run."
-            raise InputError(f"`net` must be the run's network, {known}", str(words), remedy)
+            raise InputError(f"`net` must be the run's network, {known}", str(own), remedy)
         network = given or self.net
         assert network is not None
         return network
@@ -102,23 +114,28 @@ class Predictor(NamedTuple):
 
 def _words_of(net: Network) -> dict[str, Any]:
     activation = described(net.activation, ACTIVATIONS)
-    return {"activation": activation, "beta": float(net.beta), "bias": net.bias, "train": list(net.train)}
+    words = {"activation": activation, "beta": float(net.beta), "bias": net.bias, "train": list(net.train)}
+    return words | ({"outputs": net.outputs} if net.outputs > 1 else {})
 
 
 def predictor_of(
-    path: Path, attrs: Mapping[Any, Any], scaling: "xarray.Dataset | None", inputs: int
+    path: Path, attrs: Mapping[Any, Any], scaling: "xarray.Dataset | None", measure: Measure
 ) -> Predictor | None:
     """The predictor of a run's file; None where it was written before they had one.
 
-    inputs: of the network, a bias counted in. Raises DamagedError where its parts do not fit together.
+    measure: whose particles it is for. Raises DamagedError where its parts do not fit together.
     """
     if "model" not in attrs:
         return None
     model: Model = attribute(path, attrs, "model")
-    net = None
+    net, k, inputs = None, model.get("outputs", 1), measure.b.shape[1] - model["bias"]
+    if k != outputs_of(measure):
+        raise DamagedError(f"{path} is damaged: its `model` has {k} outputs, its particles {outputs_of(measure)}.")
+    if len(set(classes := model.get("classes", range(k)))) != len(classes) or len(classes) != k:
+        raise DamagedError(f"{path} is damaged: its `model` has {k} outputs, and other classes: {str(classes)[:60]}.")
     if model["activation"] in ACTIVATIONS:
-        net = Network(model["activation"], model["beta"], model["bias"], set(model["train"]))
-    columns = [_standard(path, scaling, *of) for of in (("input", inputs - model["bias"]), ("target", 1))]
+        net = Network(model["activation"], model["beta"], model["bias"], set(model["train"]), k)
+    columns = [_standard(path, scaling, *of) for of in (("input", inputs), ("target", k))]
     if (model["scale"] == "standard") is not (columns[0] is not None):
         raise DamagedError(f"{path} is damaged: the means and spreads of its inputs are not those of its `model`.")
     return Predictor(net, model, Scaling(model["scale"], *columns))

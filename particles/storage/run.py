@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from particles.checks import numpy_settings
 from particles.errors import InputError
 from particles.escapes import escaped
 from particles.files.atomic import write_whole
-from particles.measures.measure import Array, Measure
+from particles.measures.measure import Measure
 from particles.model.network import Network
 from particles.storage import forms
 from particles.storage.attributes import attribute
@@ -104,7 +104,7 @@ class Run:
     @numpy_settings
     def predict(
         self, x: ArrayLike, kind: str = "output", *, average: bool = False, net: Network | None = None
-    ) -> Array:
+    ) -> NDArray[Any]:
         r"""What the trained network gives at new inputs: raw inputs in, outputs in the units of raw targets out.
 
         Parameters
@@ -112,8 +112,9 @@ class Run:
         x : (n, inputs)
             Inputs as the data had them before any `scale`, the same columns in the same order. n >= 1.
         kind
-            "output", the default: g(x), with the `target_scale` of the data undone. "label": 1 where g(x) > 0, else -1.
-            "probability": of the label 1 under the logistic loss.
+            "output", the default: g(x), with the `target_scale` of the data undone. "label": 1 where g(x) > 0, else -1;
+            of data of classes the class of the largest output. "probability": of the label 1 under the logistic loss;
+            of every class under the softmax loss.
         average
             Of the average iterate, for a method that keeps one; by default of the last measure.
         net
@@ -122,7 +123,7 @@ class Run:
         Returns
         -------
         (n,)
-            One number for each input.
+            One number for each input; of a network of k outputs (n, k), but for the classes (n,): text, or numbers.
 
         Raises
         ------
@@ -133,7 +134,8 @@ class Run:
         Notes
         -----
         The numbers are those of the observable "prediction", with the targets' scaling undone. The logistic loss's
-        probability is :math:`1 / (1 + e^{-g(x)})`.
+        probability is :math:`1 / (1 + e^{-g(x)})`, the softmax loss's :math:`e^{g_o(x)} / \sum_p e^{g_p(x)}`. Where
+        data had shares of classes in place of labels, a class is the number of its output, from 0.
 
         References
         ----------

@@ -80,7 +80,7 @@ def open_run(path: str | Path) -> Run:
     measure = _measure(path, final, "")
     _check_there(path, final.attrs, data.attrs, measure)
     average = _measure(path, final, "averaged_") if "averaged_position" in final else None
-    predictor = predictor_of(path, data.attrs, groups.get("/scaling"), measure.b.shape[1])
+    predictor = predictor_of(path, data.attrs, groups.get("/scaling"), measure)
     return Run(data, measure, average, predictor=predictor)
 
 

@@ -71,7 +71,7 @@ def test_run__again_says_kept(ran, capsys):
     [
         (
             ["check", "small.toml"],
-            ["name", "runs", "steps", "axes", "limit_nodes", "samples", "inputs", "test_samples"],
+            ["name", "runs", "steps", "axes", "limit_nodes", "samples", "inputs", "outputs", "test_samples"],
         ),
         (["doctor"], ["machine", "plan"]),
         (["schema"], ["$schema", "title"]),

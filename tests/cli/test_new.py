@@ -5,12 +5,14 @@ import tomllib
 
 import h5py
 import numpy as np
+import pandas
 import pytest
 from support.commands import called
 from support.daily import some
 
 import particles as mf
 from particles.configuration.config import read_toml
+from particles.experiments import build
 from particles.experiments.plan import plan
 
 
@@ -61,8 +63,6 @@ def test_new__takes_names_in_quotes_as_spreadsheets_write_them(here, capsys):
 def test_new__scales_targets_by_the_training_part(here, capsys):
     """NumPy on the file's own column, whose mean is far from 0."""
     called(capsys, "new", "mine", "--data", "many.csv")
-    from particles.experiments import build
-
     made = plan(read_toml(here / "mine.toml"), here)
     train, test = build.data(made.cases[0].config.data, here, made.cases[0].identity)
     assert abs(train.y.mean()) < 1e-12 and train.y.std() == pytest.approx(1.0)
@@ -70,6 +70,80 @@ def test_new__scales_targets_by_the_training_part(here, capsys):
     both = np.sort(np.concatenate([train.y, test.y]))
     slope, shift = np.polyfit(both, np.sort(y), 1)
     np.testing.assert_allclose(slope * both + shift, np.sort(y), rtol=1e-10)
+
+
+def class_table(kind, n=36):
+    """A table of two inputs and a target of several values, each of which stands in many rows."""
+    columns = {
+        "words": ("colour", ["red", "green, # 2", 'blue "x"']),
+        "numbers": ("class", [7, 3, 12]),
+        "numbered": ("target", [0, 1, 2]),
+        "counts": ("y", [0, 1, 2]),
+        "halves": ("class", [0.5, 1.0, 2.0]),
+        "gaps": ("target", [0, 1, 3]),
+    }
+    name, values = columns[kind]
+    rows = [{"a": k % 7, "b": k % 5, name: values[k % 3]} for k in range(n)]
+    return name, [str(value) for value in sorted(values)], pandas.DataFrame(rows)
+
+
+@pytest.mark.parametrize("kind", ["words", "numbers", "numbered"])
+def test_new__gives_each_of_several_classes_an_output(here, capsys, kind):
+    name, classes, table = class_table(kind)
+    table.to_csv(here / "own.csv", index=False)
+    code, out, err = called(capsys, "new", "own.csv", "--y", name)
+    about = f"36 samples, 2 inputs, target '{name}', 3 classes, softmax loss, tanh"
+    assert (code, err) == (0, "") and about in " ".join(out.split())
+    raw = tomllib.loads((here / "own.toml").read_text())
+    assert (raw["loss"], raw["data"]["classes"], raw["start"]["signs"]) == ("softmax", True, "random")
+    assert raw["record"]["variables"][:4] == ["loss", "test_loss", "accuracy", "test_accuracy"]
+    assert ("say loss =" in (here / "own.toml").read_text()) == (kind != "words")
+    case = plan(raw, here).cases[0]
+    train, _ = build.data(case.config.data, here, case.identity)
+    assert [str(label) for label in train.classes] == (classes if kind == "words" else sorted(classes, key=int))
+    assert called(capsys, "check", "own.toml")[0] == 0
+
+
+@pytest.mark.parametrize("kind", ["counts", "halves", "gaps"])
+def test_new__leaves_numbers_as_they_are_unless_told(here, capsys, kind):
+    _, _, table = class_table(kind)
+    table.to_csv(here / "own.csv", index=False)
+    assert called(capsys, "new", "own.csv")[0] == 0
+    raw = tomllib.loads((here / "own.toml").read_text())
+    assert raw["loss"] == "squared" and "classes" not in raw["data"] and raw["data"]["target_scale"] == "standard"
+    assert called(capsys, "new", "own.csv", "--classes", "--force")[0] == 0
+    raw = tomllib.loads((here / "own.toml").read_text())
+    assert raw["loss"] == "softmax" and raw["data"]["classes"] is True and "target_scale" not in raw["data"]
+
+
+def test_new__takes_two_classes_as_two_outputs_if_told(here, capsys):
+    assert called(capsys, "new", "two.csv", "--classes")[0] == 0
+    raw = tomllib.loads((here / "two.toml").read_text())
+    assert raw["loss"] == "softmax" and raw["data"]["classes"] is True and "positive" not in raw["data"]
+
+
+def test_new__takes_several_targets_of_arrays(here, capsys):
+    x = np.random.default_rng(0).standard_normal((24, 4))
+    np.savez(here / "arrays.npz", x=x[:, :2], y=x[:, 2:])
+    assert called(capsys, "new", "arrays.npz")[0] == 0
+    raw = tomllib.loads((here / "arrays.toml").read_text())
+    assert raw["loss"] == "squared" and raw["data"]["target_scale"] == "standard"
+    assert called(capsys, "check", "arrays.toml")[0] == 0
+
+
+@pytest.mark.slow
+def test_new__learns_the_classes_of_a_table(here, capsys):
+    """The shares of the words that the table has, against a rule that two inputs show."""
+    x = np.random.default_rng(0).standard_normal((90, 2))
+    table = pandas.DataFrame(x, columns=["a", "b"])
+    table["class"] = np.array(["low", "middle", "high"])[np.digitize(x[:, 0], [-0.5, 0.5])]
+    table.to_csv(here / "own.csv", index=False)
+    called(capsys, "new", "own.csv")
+    few = ("--set", "start.count=[64]", "--set", "start.seed=[0]", "--set", "limit.nodes=64")
+    assert called(capsys, "run", "own.toml", *few, "--no-figure", "--quiet")[0] == 0
+    raw = plan(read_toml(here / "own.toml") | {"limit": {"nodes": 64}}, here)
+    run = mf.open_run(here / "out/own/runs" / f"{raw.cases[0].key}.h5")
+    assert np.mean(run.predict(x, "label") == table["class"]) > 0.85
 
 
 NAMES = [
@@ -229,7 +303,15 @@ def test_new__takes_arrays_by_other_names(here, capsys):
 
 
 DATA = [
-    ("a,y\n1,red\n2,green\n3,blue\n", (), "or of two classes: got 3 kinds of text, 'blue', 'green', 'red', in 'y' of "),
+    (
+        "a,y\n1,red\n2,green\n3,blue\n",
+        (),
+        "or 2 to 100 classes of two rows or more: got 3 kinds of text, 'blue', 'green', 'red', in 'y' of ",
+    ),
+    ("a,y\n1,red\n2,red\n", (), "got 1 kinds of text, 'red', in 'y' of"),
+    ("a,y\n1,red\n2,red\n", ("--classes",), "classes need at least two of them: got only 'red'"),
+    ("a,y\n1,3\n2,3\n", ("--classes",), "classes need at least two of them: got only 3"),
+    ("a,b,class\n1,2,0\n2,x,1\n", (), "'x' in line 3, column 'b'"),
     ("a,b\n1,2\n", (), "none that say so: a, b. Add --y COLUMN"),
     ("y,label\n1,2\n", (), "several that say so"),
     ("a,b\n1,2\n", ("--y", "c"), "--y must name a column"),

@@ -319,7 +319,7 @@ def test_config__has_a_key_for_every_option():
         options = [field.name for kind in kinds.values() for field in dataclasses.fields(kind)]
         assert set(model.model_fields) == {"name", *options} - {"dim"}
     taken = set().union(*(inspect.signature(make).parameters for make in SETS.values()))
-    keys = dict.fromkeys(("n", "dim", "seed"), 2) | {"noise": 0.1, "positive": [1], "negative": [2]}
+    keys = dict.fromkeys(("n", "dim", "seed"), 2) | {"noise": 0.1, "positive": [1], "negative": [2], "classes": True}
     assert set(schema.DataConfig(**keys).options()) == taken == set(keys)
 
 

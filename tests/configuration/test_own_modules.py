@@ -116,7 +116,7 @@ WRONG = [
     ('loss="{0}:bent"', ["loss: "]),
     ('loss="{0}:hubre"', ["loss: '{0}:hubre' must name an object of "]),
     ('record.variables=["{0}:worst","{0}:worst"]', ["record: `record` must name a quantity once"]),
-    ('loss="{0}.huber"', ["loss: must be one of squared, logistic, huber, smooth_hinge, exponential: got "]),
+    ('loss="{0}.huber"', ["loss: must be one of squared, logistic, huber, smooth_hinge, exponential, softmax: got "]),
 ]  # fmt: skip
 
 

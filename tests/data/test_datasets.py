@@ -16,6 +16,7 @@ SETS = [  # name, n, d, whether the targets are labels
     ("gaussian", 256, 5, False),
     ("digits", 1797, 64, True),
     ("breast_cancer", 569, 30, True),
+    ("iris", 150, 4, True),
     ("wine", 178, 13, True),
     ("diabetes", 442, 10, False),
 ]
@@ -70,7 +71,7 @@ LOAD_REFUSALS = [
     ({"name": "whine"}, "`name` must be a known data set: got 'whine'. Did you mean 'wine'?"),
     (
         {"name": "wine", "n": 10},
-        "data set 'wine' takes only its own options: got 'n'. Choose one of: negative, positive",
+        "data set 'wine' takes only its own options: got 'n'. Choose one of: classes, negative, positive",
     ),
     ({"name": "circle", "dimm": 2}, "data set 'circle' takes only its own options: got 'dimm'"),
     ({"name": "diabetes", "seed": 1}, "data set 'diabetes' takes only its own options: got 'seed'. It takes none."),

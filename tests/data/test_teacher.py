@@ -67,7 +67,7 @@ REFUSALS = [
     ({"n": 0}, "`n` must be a whole number >= 1: got 0"),
     ({"noise": -1.0}, "`noise` must be a finite number >= 0: got -1.0"),
     ({"seed": -1}, "`seed` must be a whole number"),
-    ({"signs": "symmetric"}, '`signs` must be "positive" or "random": got \'symmetric\''),
+    ({"signs": "symmetric"}, "`signs` must be one of positive, random, gaussian: got 'symmetric'"),
 ]
 
 
@@ -75,4 +75,46 @@ REFUSALS = [
 def test_teacher__refuses(options, message):
     with pytest.raises(mf.InputError) as caught:
         taught(**options)
+    assert message in str(caught.value)
+
+
+def several(k=3, signs="gaussian", count=8, n=400, **options):
+    return taught(mf.Network("tanh", outputs=k), signs=signs, count=count, n=n, **options)
+
+
+def test_teacher__of_several_outputs_labels_by_the_largest():
+    outputs, labelled = several(), several(classes=True)
+    assert outputs.y.shape == (400, 3) and labelled.classes == (0, 1, 2)
+    assert (labelled.y == (outputs.y == outputs.y.max(axis=1, keepdims=True))).all()
+    assert (labelled.y.sum(axis=0) > 20).all() and several(classes=["a", "b", "c"]).classes == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("signs", ["gaussian", "random"])
+def test_teacher__of_several_outputs_is_linear_in_their_weights(signs):
+    """All neurons alike: each output is the mean of its weights times one function."""
+    law = mf.Atoms([[0.5, 0.0, 0.0]])
+    data = taught(mf.Network("tanh", outputs=2), law, signs=signs, count=9, n=20)
+    means = data.y / np.tanh(0.5 * data.x[:, :1])
+    assert np.ptp(means, axis=0).max() < 1e-12 and means[0, 0] != means[0, 1]
+    assert (signs == "random") == bool(abs(9 * means[0, 0] - round(9 * means[0, 0])) < 1e-9)
+
+
+def test_teacher__adds_its_noise_before_it_labels():
+    plain, noisy = several(classes=True), several(classes=True, noise=0.5)
+    want = (several(noise=0.5).y.argmax(axis=1) == plain.y.argmax(axis=1)).mean()
+    assert (noisy.y == plain.y).all(axis=1).mean() == want < 1.0
+
+
+SEVERAL = [
+    ({"k": 1, "classes": True}, "a teacher of classes needs an output for each: got outputs=1"),
+    ({"signs": "positive"}, "a teacher of several outputs needs weights that differ: got signs='positive'"),
+    ({"classes": ["a", "b"]}, "or as many classes as the teacher has outputs: got ['a', 'b'] for 3"),
+    ({"classes": "abc"}, "or as many classes as the teacher has outputs: got 'abc' for 3"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), SEVERAL, ids=[message for _, message in SEVERAL])
+def test_teacher__refuses_classes_that_are_none(options, message):
+    with pytest.raises(mf.InputError) as caught:
+        several(**options)
     assert message in str(caught.value)

@@ -79,6 +79,7 @@ def resumed(path: Path) -> Iterator[tuple[str, Use]]:
 def data(path: Path) -> Iterator[tuple[str, Use]]:
     """A data file: it must have the arrays, or columns, x and y to be good."""
     yield "mf.datasets.read", lambda: mf.datasets.read(path)
+    yield "mf.datasets.read of classes", lambda: mf.datasets.read(path, classes=True)
     yield "new", command("new", "made", "--data", path, "--force")
     toml = _configuration(path, '[law]\nname = "gaussian"\n', path)
     yield "check", command("check", toml)

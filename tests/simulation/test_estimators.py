@@ -100,14 +100,42 @@ def test_estimator__works_in_a_pipeline_and_a_search(kind):
     assert scores.mean() > 0.7
 
 
-def test_classifier__leaves_more_classes_to_scikit_learn():
-    x, y, _ = samples()
-    three = np.digitize(y, np.quantile(y, [0.33, 0.67]))
+def three_classes(seed=0):
+    x, y, _ = samples(seed=seed)
+    return x, np.array(["high", "low", "middle"])[[1, 2, 0]][np.digitize(y, np.quantile(y, [0.33, 0.67]))]
+
+
+def test_classifier__of_three_classes_is_the_run_of_the_softmax_loss():
+    x, words = three_classes()
+    found = mf.sklearn.ParticleClassifier(64, step=2.0, steps=20, random_state=0).fit(x, words)
+    start = mf.Gaussian(3, std=3**-0.5).sample(64, seed=0, signs="random", outputs=3)
+    data, net = mf.Dataset(x, words).scaled(), mf.Network("relu", bias=True, outputs=3)
+    run = mf.simulate(net, start, data, mf.GradientDescent(2.0), steps=20, loss="softmax")
+    assert list(found.classes_) == ["high", "low", "middle"]
+    assert (found.decision_function(x) == run.predict(x)).all() and (found.predict(x) == run.predict(x, "label")).all()
+    p = np.exp(found.decision_function(x))
+    np.testing.assert_allclose(found.predict_proba(x), p / p.sum(axis=1, keepdims=True), rtol=1e-12)
+
+
+def test_classifier__learns_three_classes_by_a_step_of_its_own():
+    x, words = three_classes()
+    found = mf.sklearn.ParticleClassifier(64, steps=400, random_state=0).fit(x, words)
+    assert found.score(x, words) > 0.85 and (np.diff(found.loss_curve_) < 0.0).all()
+
+
+def test_classifier__is_still_taken_one_against_the_rest():
+    x, words = three_classes()
     one = mf.sklearn.ParticleClassifier(64, steps=300, random_state=0)
-    message = r"Only binary classification is supported: got multiclass targets\. Use sklearn.*OneVsRestClassifier"
-    with pytest.raises(mf.InputError, match=message):
-        clone(one).fit(x, three)
-    assert OneVsRestClassifier(one).fit(x, three).score(x, three) > 0.8
+    assert OneVsRestClassifier(clone(one)).fit(x, words).score(x, words) > 0.8
+
+
+def test_regressor__has_an_output_for_every_target():
+    x, y, _ = samples()
+    both = np.column_stack([y, 1e4 * x[:, 1]])
+    found = mf.sklearn.ParticleRegressor(128, steps=300, random_state=0).fit(x, both)
+    assert found.predict(x).shape == both.shape and found.score(x, both) > 0.9
+    one = mf.sklearn.ParticleRegressor(128, steps=30, random_state=0).fit(x, y[:, None])
+    assert (one.predict(x) == clone(one).fit(x, y).predict(x)).all() and one.predict(x).shape == y.shape
 
 
 def test_regressor__of_equal_targets_stays_near_them():

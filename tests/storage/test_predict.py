@@ -165,8 +165,16 @@ def test_predict__with_an_activation_of_ones_own(tmp_path, own):
             {"kind": "labels"},
             "`kind` must be one of output, label, probability: got 'labels'. Did you",
         ),
-        (np.ones((1, 3)), {"kind": "label"}, "labels need a loss of labels -1 and 1: got the loss 'squared'."),
-        (np.ones((1, 3)), {"kind": "probability"}, "a probability needs the logistic loss: got the loss 'squared'."),
+        (
+            np.ones((1, 3)),
+            {"kind": "label"},
+            "labels need a loss of labels -1 and 1, or data of classes: got the loss 'squared'.",
+        ),
+        (
+            np.ones((1, 3)),
+            {"kind": "probability"},
+            "a probability needs the logistic or the softmax loss: got the loss 'squared'.",
+        ),
         (np.ones((1, 3)), {"average": True}, "`average` needs a method that keeps an average iterate: got none"),
     ],
 )
