@@ -8,7 +8,7 @@ from particles.data.batches import Batches
 from particles.data.dataset import Dataset, Stream
 from particles.errors import InputError
 from particles.measures.laws import Law
-from particles.measures.measure import Given, Measure, Source, check_dim, checked_measure, source_of
+from particles.measures.measure import Given, Measure, Source, check_dim, check_outputs, checked_measure, source_of
 from particles.methods.base import Method, Problem, Stepper
 from particles.methods.descent import GradientDescent
 from particles.methods.schedules import schedule
@@ -102,6 +102,8 @@ def prepared(
     if test is not None:
         check_width(net, samples.y_test, "`test`'s y")
     source = _checked_source(start, samples.x.shape[1])
+    check_outputs(source.outputs, net.outputs)
+    _check_told_apart(net, source)
     count = source.count if plan.particles is None else whole("positions", plan.particles, 1, source.count)
     rates = schedule(method.step)
     here = engine if isinstance(engine, Local) else Local()
@@ -151,6 +153,17 @@ def _checked_source(start: Measure | Source, dim: int) -> Source:
         return source_of(checked_measure(start, dim))
     check_dim(start.dim, dim)
     return start
+
+
+def _check_told_apart(net: Network, start: Source) -> None:
+    """InputError for several outputs that would stay one: equal weights to all of them, which do not train."""
+    if net.outputs == 1 or "output" in net.train:
+        return
+    _, s = start.part(0, min(start.count, _HASHED))
+    if (s == s[:, :1]).all():
+        rule = "output weights that do not train must tell the outputs apart"
+        remedy = f'Draw them by law.sample(M, seed=0, signs="random", outputs={net.outputs}), "unit" or "gaussian".'
+        raise InputError(rule, "the same weight to all outputs at every particle", remedy)
 
 
 def _start_hash(start: Source) -> str:
