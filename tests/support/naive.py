@@ -39,6 +39,18 @@ LOSS = {
     "exponential": (lambda z, y: np.exp(-y * z), lambda z, y: -y * np.exp(-y * z)),
 }
 
+# Of several outputs together: (n, k), (n, k) -> (n,), and their slope (n, k); `vector` is a user's own.
+JOINT = {
+    "softmax": (
+        lambda z, y: np.log(np.exp(z).sum(axis=1)) - (y * z).sum(axis=1),
+        lambda z, y: np.exp(z) / np.exp(z).sum(axis=1)[:, None] - y,
+    ),
+    "vector": (
+        lambda z, y: np.sqrt(1 + ((z - y) ** 2).sum(axis=1)) - 1,
+        lambda z, y: (z - y) / np.sqrt(1 + ((z - y) ** 2).sum(axis=1))[:, None],
+    ),
+}
+
 LABELLED = {"logistic", "smooth_hinge", "exponential"}  # these want y = -1, 1
 
 
@@ -58,6 +70,21 @@ def velocity(b, s, x, slope, derivative, alpha=1.0):
         for i in range(len(x)):
             v[r] -= s[r] * slope[i] * derivative(np.dot(b[r], x[i])) * x[i] / alpha
     return v
+
+
+def networks(b, s, w, x, sigma, alpha=1.0):
+    """g_o(x_i) of k outputs, s (M, k), each a network of its own: (n, k)."""
+    return np.stack([network(b, s[:, o], w, x, sigma, alpha) for o in range(s.shape[1])], axis=1)
+
+
+def velocities(b, s, x, slope, derivative, alpha=1.0):
+    """The sum over outputs of each one's velocity, slope (n, k): (M, d)."""
+    return sum(velocity(b, s[:, o], x, slope[:, o], derivative, alpha) for o in range(s.shape[1]))
+
+
+def velocities_s(b, x, slope, sigma, alpha=1.0):
+    """The velocity of the output weights, each output's by its own slopes: (M, k)."""
+    return np.stack([velocity_s(b, x, slope[:, o], sigma, alpha) for o in range(slope.shape[1])], axis=1)
 
 
 def velocity_s(b, x, slope, sigma, alpha=1.0):
