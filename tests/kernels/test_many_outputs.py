@@ -88,15 +88,15 @@ def problem(case):
 @CASES
 def test_sum_groups__is_the_network_of_every_output(problem):
     totals, _ = problem.sums()
-    expected = naive.networks(problem.b, problem.s, problem.w, problem.x, problem.sigma)
+    expected = naive.network(problem.b, problem.s, problem.w, problem.x, problem.sigma)
     problem.check(totals.sum(axis=0).reshape(-1, problem.k), expected)
 
 
 @CASES
 def test_velocity_blocks__is_the_sum_of_the_outputs_velocities(problem):
     v, vs = problem.velocities(train_output=True)
-    problem.check(v, naive.velocities(problem.b, problem.s, problem.x, problem.slope, problem.derivative, ALPHA))
-    problem.check(vs, naive.velocities_s(problem.b, problem.x, problem.slope, problem.sigma, ALPHA))
+    problem.check(v, naive.velocity(problem.b, problem.s, problem.x, problem.slope, problem.derivative, ALPHA))
+    problem.check(vs, naive.velocity_s(problem.b, problem.x, problem.slope, problem.sigma, ALPHA))
 
 
 @CASES
