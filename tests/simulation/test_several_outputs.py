@@ -9,7 +9,7 @@ from support import naive, steps
 from support.daily import some
 
 import particles as mf
-from particles.model.losses import LOSSES, Loss
+from particles.model.losses import Loss
 
 STEPS, M, N, D = 4, 260, 5, 3
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}

@@ -6,11 +6,11 @@ Of the package it takes which samples an iteration draws, and a method's setting
 import math
 
 import numpy as np
-from support import naive
 
 import particles as mf
 from particles.data.batches import Batches
 from particles.methods.runge_kutta import SCHEMES
+from support import naive
 
 
 class Twin:
