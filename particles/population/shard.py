@@ -160,7 +160,10 @@ class Shard:
         """Room for a chunk's velocities, of the thread whose run begins at block `first`; kept from step to step."""
         if first not in self._speeds:
             size = self._chunk * BLOCK
-            self._speeds[first] = blocks.aligned((size * self.d,), self.dtype), blocks.aligned((size * self.outputs,), self.dtype)
+            self._speeds[first] = (
+                blocks.aligned((size * self.d,), self.dtype),
+                blocks.aligned((size * self.outputs,), self.dtype),
+            )
         return self._speeds[first]
 
     def velocities(self, drift: Drift) -> tuple[Array, Array]:
@@ -252,7 +255,9 @@ class Shard:
     def positions(self, first: int) -> Measure:
         """Those of the first particles of the measure that are here; float64."""
         count = min(max(0, first - self.first * BLOCK), self.count)
-        return Measure(blocks.unpack(self.cloud.b[: blocks.blocks_of(count)], count), *blocks.outputs_of(self.cloud, count))
+        return Measure(
+            blocks.unpack(self.cloud.b[: blocks.blocks_of(count)], count), *blocks.outputs_of(self.cloud, count)
+        )
 
     def state(self) -> State:
         """The state itself, not a copy: good until the next push."""
