@@ -111,7 +111,11 @@ def pack(
     b, lanes = aligned((K, *block_shape(d, dtype)), dtype), LANES[dtype]
     many = source.outputs > 1
     shared = shared_signs and source.equal_signs and K > 2 and not many
-    s = aligned((K, *block_shape(source.outputs, dtype)), dtype) if many else np.zeros((2 if shared else K, BLOCK), dtype)
+    s = (
+        aligned((K, *block_shape(source.outputs, dtype)), dtype)
+        if many
+        else np.zeros((2 if shared else K, BLOCK), dtype)
+    )
     for block in range(K):
         first, last = block * BLOCK, min((block + 1) * BLOCK, count)
         here, signs = source.part(offset + first, offset + last)
