@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from references import stored
 from support import naive, steps
 from support.daily import some
 
@@ -184,3 +185,25 @@ def test_outputs__of_disjoint_clouds_are_as_many_runs_of_one_output(k, loss, met
         one = mf.simulate(mf.Network("tanh"), cloud, mf.Dataset(data.x, data.y[:, o]), how, **settings).measure
         assert many.b[100 * o : 100 * (o + 1)] == pytest.approx(one.b, rel=0, abs=1e-12 * abs(one.b).max())
         assert abs(one.b - cloud.b).max() > 1e-2
+
+
+JAX = stored("gradients")
+CASES_OF_JAX = [key.split("-")[:3] for key in JAX if key.endswith("-loss")]
+
+
+@pytest.mark.parametrize(("activation", "loss", "k"), CASES_OF_JAX)
+def test_velocity__is_that_of_jax(activation, loss, k):
+    """At beta = 1/2, with a bias and the regulariser 0.3 / 2 |(b, s)|^2; and the objective at the start."""
+    b, s, m = JAX["b"], JAX[f"s-{k}"], len(JAX["b"])
+    net = mf.Network(activation, beta=0.5, bias=True, train=("input", "output"), outputs=int(k))
+    data = mf.Dataset(JAX["x"][:, :-1], JAX[f"y-{loss}-{k}"])
+    settings = {"steps": 1, "loss": loss, "regulariser": mf.L2(0.3), "record": "objective"}
+    run = mf.simulate(net, mf.Measure(b, s, np.full(m, 1 / m)), data, mf.GradientDescent(1.0), **settings)
+    for found, start, name in ((run.measure.b, b, "b"), (run.measure.s, s, "s")):
+        wanted = -JAX[f"{activation}-{loss}-{k}-{name}"]  # times M / alpha^2, which is 1
+        assert found - start == pytest.approx(wanted, rel=0, abs=1e-12 * max(1, abs(wanted).max()))
+    assert float(run.dataset.objective[0]) == pytest.approx(float(JAX[f"{activation}-{loss}-{k}-loss"]), rel=1e-12)
+
+
+def test_cases_of_jax__are_all_there():
+    assert len(CASES_OF_JAX) == 18
