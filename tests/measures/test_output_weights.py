@@ -181,7 +181,7 @@ def test_output_weights__refuse(make, message):
         ({"s": np.full((4, 2), np.nan)}, "a measure must be finite"),
         ({"w": np.full((4, 2), 0.25)}, "`s` and `w` must have one entry a particle"),
         ({"s": np.ones((4, 3))}, "particles must have as many output weights as the network has outputs, 2: got 3"),
-        ({"s": np.ones(4)}, "law.sample(M, seed=0, signs=\"random\", outputs=2)"),
+        ({"s": np.ones(4)}, 'law.sample(M, seed=0, signs="random", outputs=2)'),
     ],
 )
 def test_measure__refuses(change, message):

@@ -4,7 +4,9 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 from references import stored
 from support import naive, steps
 from support.daily import some
@@ -207,3 +209,102 @@ def test_velocity__is_that_of_jax(activation, loss, k):
 
 def test_cases_of_jax__are_all_there():
     assert len(CASES_OF_JAX) == 18
+
+
+# Symmetries
+
+
+@pytest.mark.parametrize("train", TRAINS)
+@pytest.mark.parametrize("rule", ["none", "start", "L1"])
+@pytest.mark.parametrize("loss", ["softmax", "squared", "cosh"])
+def test_dissipation__of_several_outputs_is_the_rate_of_descent(loss, rule, train):
+    """Between two near times the objective falls by their mean dissipation, to third order."""
+    start, data = problem(loss, 3, equal=False)
+    net = mf.Network("tanh", train=TRAINS[train], outputs=3)
+    size, record = 1e-3, ("objective", "dissipation", "gradient_norm")
+    settings = {"loss": OWN.get(loss, loss), "regulariser": RULES[rule], "record": record, "steps": 2}
+    method = mf.GradientDescent(size) if rule == "L1" else mf.RungeKutta(size, "classic")
+    run = mf.simulate(net, start, data, method, **settings).dataset
+    fell, mean = -np.diff(run.objective), (run.dissipation.values[1:] + run.dissipation.values[:-1]) / 2
+    assert fell == pytest.approx(size * mean, rel=5e-3 if rule == "L1" else 1e-6)
+    assert run.gradient_norm.values**2 == pytest.approx(run.dissipation.values, rel=1e-12)  # alpha is 1
+
+
+def test_turned_outputs__turn_with_the_targets_and_leave_the_particles_where_they_are():
+    """A rotation of R^k is a symmetry of the squared loss, an exchange of classes one of softmax."""
+    random = np.random.default_rng(0)
+    turn, exchange = np.linalg.qr(random.standard_normal((4, 4)))[0], np.eye(4)[[2, 0, 3, 1]]
+    for loss, matrix in (("squared", turn), ("softmax", exchange)):
+        start, data = problem(loss, 4)
+        net = mf.Network("tanh", train=("input", "output"), outputs=4)
+        settings = {"steps": STEPS, "loss": loss, "record": "prediction"}
+        one = mf.simulate(net, start, data, METHODS["GD"], **settings)
+        turned = start._replace(s=start.s @ matrix), mf.Dataset(data.x, data.y @ matrix)
+        other = mf.simulate(net, *turned, METHODS["GD"], **settings)
+        assert other.measure.b == pytest.approx(one.measure.b, rel=0, abs=1e-12)
+        assert other.measure.s == pytest.approx(one.measure.s @ matrix, rel=0, abs=1e-12)
+        wanted = one.dataset.prediction.values @ matrix
+        assert other.dataset.prediction.values == pytest.approx(wanted, rel=0, abs=1e-12)
+
+
+def test_softmax__keeps_the_sum_of_output_weights_where_they_train():
+    """Its slopes add up to 0 over the classes, so every particle's output weights keep their sum."""
+    start, data = problem("softmax", 10)
+    net = mf.Network("tanh", train=("input", "output"), outputs=10)
+    end = mf.simulate(net, start, data, METHODS["GD"], steps=20, loss="softmax", record=()).measure
+    assert end.s.sum(axis=1) == pytest.approx(start.s.sum(axis=1), rel=0, abs=1e-12)
+    assert abs(end.s - start.s).max() > 0.1
+
+
+def test_duplicated_particles__of_several_outputs_leave_the_run_unchanged():
+    start, data = problem("softmax", 3)
+    twice = mf.Measure(*(np.repeat(a, 2, axis=0) for a in start[:2]), np.repeat(start.w, 2) / 2)
+    net = mf.Network("tanh", train=("input", "output"), outputs=3)
+    one, two = (mf.simulate(net, a, data, METHODS["GD"], steps=STEPS, loss="softmax", record=()).measure
+                for a in (start, twice))  # fmt: skip
+    assert two.b[::2] == pytest.approx(one.b, rel=0, abs=1e-12) and (two.b[::2] == two.b[1::2]).all()
+    assert two.s[::2] == pytest.approx(one.s, rel=0, abs=1e-12)
+
+
+# Odd inputs
+
+
+@pytest.mark.parametrize("kind", ["read-only", "Fortran", "float32", "strided", "xarray", "pandas", "list"])
+def test_arrays__of_any_kind_give_the_same_run(kind):
+    start, data = problem("softmax", 3)
+    start = start._replace(**{name: getattr(start, name).astype("float32").astype(float) for name in "bs"})
+    x, y = (a.astype("float32").astype(float) for a in (data.x, data.y))
+
+    def of(a):
+        if kind == "read-only":
+            a = a.copy()
+            a.setflags(write=False)
+        kinds = {
+            "Fortran": np.asfortranarray,
+            "float32": lambda a: a.astype("float32"),
+            "strided": lambda a: np.repeat(np.repeat(a, 2, axis=0), 2, axis=1)[::2, ::2],
+            "xarray": lambda a: xr.DataArray(a, dims=("row", f"column{a.shape[1]}")),
+            "pandas": pd.DataFrame,
+            "list": np.ndarray.tolist,
+        }
+        return kinds.get(kind, lambda a: a)(a)
+
+    net = mf.Network("tanh", train=("input", "output"), outputs=3)
+    settings = {"steps": 2, "loss": "squared", "record": ()}
+    wanted = mf.simulate(net, start, mf.Dataset(x, y), METHODS["GD"], **settings).measure
+    given = mf.Measure(of(start.b), of(start.s), start.w)
+    found = mf.simulate(net, given, mf.Dataset(of(x), of(y)), METHODS["GD"], **settings).measure
+    for one, other in zip(found, wanted, strict=True):
+        assert one.tobytes() == other.tobytes()
+    assert net.predict(given, of(x)).tobytes() == net.predict(start, x).tobytes()
+
+
+def test_outputs__that_are_huge_are_finite_or_told():
+    """Softmax of outputs of 1e300 has its value; a squared loss of inf is a run that diverged before its first step."""
+    start, data = problem("softmax", 3)
+    far = start._replace(s=1e300 * start.s)
+    net = mf.Network("tanh", outputs=3)
+    loss = mf.simulate(net, far, data, mf.GradientDescent(1e-300), steps=2, loss="softmax").dataset.loss.values
+    assert np.isfinite(loss).all() and loss[0] > 1e298
+    with pytest.raises(mf.DivergedError, match="the loss is inf at iteration 0"):
+        mf.simulate(net, far, data, mf.GradientDescent(0.1), steps=2)
