@@ -21,7 +21,7 @@ class Samples:
         self.net, self.batches = net, batches
         self.whole = batches.batch is None  # every step is on all training samples
         self.x, self.y = net.inputs(train.x), train.y
-        nothing: tuple[Array, Array] = np.empty((0, self.x.shape[1])), np.empty((0, *self.y.shape[1:]))
+        nothing = np.empty((0, self.x.shape[1])), np.empty((0, *self.y.shape[1:]))
         self.x_test, self.y_test = (net.inputs(test.x), test.y) if test else nothing
         # Of the last iteration and the last run of iterations that were asked for.
         self._last: tuple[int, Array, Array] | None = None

@@ -10,7 +10,7 @@ from particles.model.network import Network
 
 
 def check_targets(net: Network, loss: Loss, y: Array) -> None:
-    """InputError for targets of another width than the outputs, a joint loss of one output, and what are no labels."""
+    """InputError for targets of another width than the outputs, a joint loss of one output, and labels that are none."""
     check_width(net, y)
     if loss.joint and net.outputs == 1:
         rule = f"the loss {loss.name!r} needs a network of one output a class, `outputs` > 1"
