@@ -69,7 +69,7 @@ def test_sweep__runs_the_limit_of_a_law_with_another_quadrature_anew(tmp_path):
 @pytest.mark.parametrize("change", [lambda slope: slope[:2], lambda slope: np.tile(slope, 1000), np.sum])
 def test_slope__of_another_length_is_refused(change):
     """The loops trust it: one of 1000 times the samples ended the process."""
-    with pytest.raises(mf.InputError, match=r"one entry a sample and output: got .* for 3"):
+    with pytest.raises(mf.InputError, match=r"one entry a sample: got .* for 3"):
         run(method_of(change))
 
 
