@@ -55,10 +55,10 @@ def real_array(name: str, values: Any, *, finite: bool = True) -> NDArray[np.flo
     Refused, by place: masked cells, imaginary parts, dates, text, what is no number, and unless `finite` is False NaN
     and inf. True and False are 1 and 0. A float64 array comes back as it is, not copied.
     """
-    _refuse_masked(name, values)
+    refuse_masked(name, values)
     for row, inner in enumerate(values if isinstance(values, list | tuple) else ()):
         if isinstance(inner, np.ma.MaskedArray):
-            _refuse_masked(name, inner, row)
+            refuse_masked(name, inner, row)
     given = _array(name, values)
     if given.dtype.kind == "c":
         if (given.imag != 0).any():
@@ -71,7 +71,7 @@ def real_array(name: str, values: Any, *, finite: bool = True) -> NDArray[np.flo
     return numbers
 
 
-def _refuse_masked(name: str, values: Any, *rows: int) -> None:
+def refuse_masked(name: str, values: Any, *rows: int) -> None:
     """InputError for a masked cell, which numpy.asarray would take; rows: where the values are in a list."""
     if np.ma.is_masked(values):
         where = _words((*rows, *map(int, np.argwhere(np.ma.getmaskarray(values))[0])))

@@ -68,8 +68,9 @@ class Dataset:
             rule = "x must have shape (n, d) and y shape (n,), or (n, k) with k > 1"
             raise InputError(rule, f"{self.x.shape} and {self.y.shape}", remedy)
         named = tuple(getattr(x, "dims", ())), tuple(getattr(y, "dims", ()))  # those of xarray
-        if all(named) and named[0][0] != named[1][0] and named[1][0] in named[0]:
-            raise InputError("x's first dimension must be y's", f"{named[0]} and {named[1]}", "Pass x.T.")
+        if all(named) and named[0][0] != named[1][0] and (named[1][0] in named[0] or named[0][0] in named[1]):
+            remedy = "Pass x.T." if named[1][0] in named[0] else "Pass y.T."
+            raise InputError("x's first dimension must be y's", f"{named[0]} and {named[1]}", remedy)
         if len(self.x) != len(self.y):
             remedy = "Pass x.T: a row is a sample." if self.x.shape[1] == len(self.y) else ""
             raise InputError("x and y must have one row a sample each", f"{len(self.x)} and {len(self.y)}", remedy)

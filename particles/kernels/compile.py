@@ -92,6 +92,8 @@ def _once(kind: str, template: Callable[..., Any], names: dict[str, Any]) -> Any
     if identity and (kind, identity) in _known:
         return _known[kind, identity]
     function = plain(template, **names)
+    if identity:  # a symbol's name: of two from other processes that share one, the linker takes the first for both
+        function.__qualname__ += f"_{identity[:16]}"
     finished = inline(function) if kind == "inlined" else _compiled(function, identity)
     if identity:
         _known[kind, identity], _identities[finished] = finished, identity

@@ -153,14 +153,14 @@ def unpack(b: Floats, count: int, in_place: bool = False) -> Array:
 
 
 def measure_of(cloud: Cloud, in_place: bool = False) -> Measure:
-    """The cloud as a measure, in float64; in_place: its positions in the cloud's memory, which is then lost."""
-    return Measure(unpack(cloud.b, cloud.M, in_place), *outputs_of(cloud, cloud.M))
+    """The cloud as a measure, in float64; in_place: its particles in the cloud's memory, which is then lost."""
+    return Measure(unpack(cloud.b, cloud.M, in_place), *outputs_of(cloud, cloud.M, in_place))
 
 
-def outputs_of(cloud: Cloud, count: int) -> tuple[Array, Array]:
+def outputs_of(cloud: Cloud, count: int, in_place: bool = False) -> tuple[Array, Array]:
     """s and w of the first particles of a cloud, in float64: (count,) or (count, k), and (count,)."""
     K = len(cloud.b)
-    s = unpack(cloud.s[: blocks_of(count)], count) if cloud.outputs > 1 else flat(cloud.s, K, count)
+    s = unpack(cloud.s[: blocks_of(count)], count, in_place) if cloud.outputs > 1 else flat(cloud.s, K, count)
     return s, flat(cloud.w, K, count)
 
 

@@ -253,8 +253,9 @@ class Network:
             For inputs or positions of another shape, and unequal weights where beta < 1.
         """
         inputs = self.inputs(x)
-        cloud = blocks.pack(checked_measure(measure, inputs.shape[1], self.outputs), dtype)
-        return self.scale(measure) * blocks.total(self.kernels(dtype, inputs.shape[1]), cloud, inputs)
+        checked = checked_measure(measure, inputs.shape[1], self.outputs)
+        cloud = blocks.pack(checked, dtype)
+        return self.scale(checked) * blocks.total(self.kernels(dtype, inputs.shape[1]), cloud, inputs)
 
     # g as n k numbers in a row, as they are added up -> (n,), or (n, k) of several outputs.
 

@@ -21,7 +21,7 @@ from particles.population.observables import OBSERVABLES
 from particles.population.observer import Observer
 from particles.population.population import Engine, Local
 from particles.population.samples import Samples
-from particles.population.targets import check_targets, check_width
+from particles.population.targets import check_targets, check_width, checked_shares
 from particles.simulation.kernel_observer import KernelObserver
 from particles.simulation.record import Cadences, Entry, planned
 from particles.storage.history import History, Table
@@ -101,6 +101,8 @@ def prepared(
     check_targets(net, row, samples.y)
     if test is not None:
         check_width(net, samples.y_test, "`test`'s y")
+        if row.classes:
+            checked_shares(samples.y_test)
     source = _checked_source(start, samples.x.shape[1])
     check_outputs(source.outputs, net.outputs)
     _check_told_apart(net, source)

@@ -316,3 +316,27 @@ def test_cache__off_keeps_nothing(monkeypatch, tmp_path):
     np.testing.assert_allclose(outputs, expected(), rtol=1e-13)
     assert hits == 0
     assert not files(tmp_path) and not list(package.rglob("*.nb[ci]"))
+
+
+TILES = """
+import sys, numpy as np, particles as mf
+from particles.kernels.assemble import block_kernels
+from particles.measures import blocks
+from particles.model.activations import ACTIVATIONS
+row, random = ACTIVATIONS["linear"], np.random.default_rng(0)
+b, s, x, slope = (random.standard_normal(shape) for shape in ((32, 5), (32, 2), (7, 5), (7, 2)))
+c = blocks.pack(mf.Measure(b, s, np.full(32, 1 / 32)), "float64")
+for tiles in map(int, sys.argv[1:]):
+    v, vs, none = np.zeros(c.b.size), np.zeros(c.s.size), np.empty(0)
+    block_kernels(row.sigma, row.derivative, "float64", None, tiles=tiles, many=True).velocity_blocks(
+        c.b.reshape(-1), c.signs, 5, x.reshape(-1), slope.reshape(-1), 1.0, True, 4, 0, 1, 0, False, none, v, vs)
+    np.testing.assert_allclose(blocks.unpack(v.reshape(c.b.shape), 32), -(s @ slope.T) @ x, atol=1e-12)
+"""
+
+
+@pytest.mark.slow
+def test_cache__of_two_processes_that_differ_in_tiles_serves_a_third_with_both(tmp_path):
+    """Numba numbers symbols in each process anew: what one shape of panels calls was linked to the other's."""
+    for tiles in ("4", "1", "14"):
+        surroundings = {**os.environ, "PARTICLES_CACHE": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", TILES, *tiles], env=surroundings, check=True, timeout=PATIENCE)

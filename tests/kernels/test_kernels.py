@@ -125,7 +125,7 @@ BITS_DAILY = [case for case in BITS if case[:2] == ("tanh", "float64")] + [("rel
 def test_narrow_and_wide__have_the_same_bits(case, samples, cloud):
     name, dtype, d = case
     narrow, wide = (Case((name, "compiled", dtype, 700, 101, d), samples, cloud) for _ in range(2))
-    wide.kernels = network._kernels(ACTIVATIONS[name], dtype, None)
+    wide.kernels = network._kernels(ACTIVATIONS[name], dtype, None, False)
     assert narrow.sums()[0].tobytes() == wide.sums()[0].tobytes()
     for one, other in zip(narrow.velocities(True), wide.velocities(True), strict=True):
         assert one.tobytes() == other.tobytes()

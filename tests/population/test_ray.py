@@ -43,6 +43,11 @@ METHODS = {
     "Langevin": (mf.Langevin(0.3, 0.01, weight_decay=0.1), {}),
     "dual averaging": (mf.DualAveraging(0.3, 0.01, weight_decay=0.1, inner=3), {}),
     "weighing": (mf.FisherRao(0.3), {"beta": 1.0}),
+    "classes": (mf.GradientDescent(0.3, average=True), {"train": ("input", "output"), "outputs": 10}),
+    "classes-SGD-1": (mf.SGD(0.3), {"outputs": 10}),
+    "classes-Langevin": (mf.Langevin(0.3, 0.01, weight_decay=0.1), {"train": ("input", "output"), "outputs": 10}),
+    "classes-adaptive": (mf.RungeKutta(0.3, tolerance=1e-6), {"train": ("output",), "outputs": 10}),
+    "classes-weighing": (mf.FisherRao(0.3), {"beta": 1.0, "outputs": 10}),
 }
 RECORD = ("loss", "prediction", "test_loss", "dissipation", "displacement_max", "mean_position", "position")
 
@@ -51,11 +56,14 @@ def run(method, engine=None, dtype="float64", start=None, **settings):
     chance = np.random.default_rng(0)
     data, test = (mf.Dataset(chance.standard_normal((9, 3)), chance.standard_normal(9)) for _ in range(2))
     how, more = METHODS[method]
-    net = mf.Network("tanh", beta=more.get("beta", 0.5), train=more.get("train", ("input",)))
-    start = start or mf.Gaussian(3).sample(PARTICLES, seed=0, signs="random", lazy=True)
+    outputs = more.get("outputs", 1)
+    if outputs > 1:
+        data, test = (mf.Dataset(a.x, chance.integers(0, outputs, 9), classes=range(outputs)) for a in (data, test))
+    net = mf.Network("tanh", beta=more.get("beta", 0.5), train=more.get("train", ("input",)), outputs=outputs)
+    start = start or mf.Gaussian(3).sample(PARTICLES, seed=0, signs="random", lazy=True, outputs=outputs)
     return mf.simulate(
         net, start, data, how, steps=STEPS, record=RECORD, record_every=4, test=test, engine=engine, dtype=dtype,
-        regulariser=more.get("regulariser"), **settings,
+        loss="squared" if outputs == 1 else "softmax", regulariser=more.get("regulariser"), **settings,
     )  # fmt: skip
 
 
@@ -112,6 +120,15 @@ def test_root__of_any_sharing_out_is_the_tree_sum(K, shards):
 def test_ray__has_the_bits_of_this_machine(method, three_nodes):
     here = digest(run(method, mf.Local(2)))  # first: one process compiles, and the shards find it done
     assert digest(run(method, on(three_nodes, 3))) == here
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_ray__has_one_hash_for_ten_classes_over_threads_and_shards(dtype, three_nodes, tmp_path):
+    here = {digest(run("classes", mf.Local(threads), dtype)) for threads in (1, 2, 3)}
+    there = {digest(run("classes", on(three_nodes, shards), dtype)) for shards in (1, 2, 3)}
+    saved = digest(run("classes", on(three_nodes, 3), dtype, checkpoints=mf.Checkpoints(tmp_path, 0.0)))
+    assert len(here | there | {saved}) == 1
 
 
 BOTH = ("float64", "float32")

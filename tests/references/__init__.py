@@ -1,4 +1,4 @@
-"""Numbers of 40 digits that tests compare with, kept as files beside the scripts that made them.
+"""Numbers that tests compare with, kept as files beside the scripts that made them: of 40 digits, and JAX's gradients.
 
 `python -m references` in tests/ makes them anew (a minute); a slow test holds that they are what the scripts say.
 """
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-NAMES = ("activations", "limit", "spectrum", "special")
+NAMES = ("activations", "limit", "spectrum", "special", "gradients")
 
 
 def file_of(name: str) -> Path:

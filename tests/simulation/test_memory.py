@@ -65,3 +65,38 @@ def test_step__allocates_nothing_that_grows_with_the_particles(simulate, samples
     peak(lambda: simulate(start, data, steps=4, record="loss", progress=progress))
     (before, _), (_, most) = seen[2:4]
     assert most - before < 2**17
+
+
+@pytest.fixture
+def simulate_classes():
+    """The same with ten outputs, both layers trained."""
+    random = np.random.default_rng(0)
+    data = mf.Dataset(random.standard_normal((3, 10)), [0, 4, 9], classes=range(10))
+
+    def run(count, **options):
+        net, start = (
+            mf.Network("tanh", train=("input", "output"), outputs=10),
+            LAW.sample(count, 0, outputs=10, lazy=True),
+        )
+        return mf.simulate(net, start, data, METHOD, loss="softmax", record="loss", engine=mf.Local(1), **options)
+
+    run(300, steps=1)
+    return run
+
+
+def test_particles__of_several_outputs_are_there_once(simulate_classes):
+    most, run = peak(lambda: simulate_classes(200_000, steps=1))
+    assert run.measure.s.shape == (200_000, 10)
+    assert most < 1.3 * sum(a.nbytes for a in run.measure)
+
+
+def test_step__of_several_outputs_allocates_nothing_that_grows_with_the_particles(simulate_classes):
+    seen = []
+
+    def progress(iteration, steps):
+        seen.append(tracemalloc.get_traced_memory())
+        tracemalloc.reset_peak()
+
+    peak(lambda: simulate_classes(2**17, steps=4, progress=progress))
+    (before, _), (_, most) = seen[2:4]
+    assert most - before < 2**18  # pre-activations, values and sums of 48 samples a block; velocities would be 20 MB

@@ -1,7 +1,7 @@
 """The slow, obvious twin of the numerics: the paper's formulas once more, in loops over plain NumPy.
 
 It shares no code with `particles`; of its values it only reads a regulariser's settings. Letters as in the paper:
-b (M, d), s (M,), w (M,), x (n, d), y (n,), slope (n,) = l'(g_i, y_i) / n.
+b (M, d), s (M,), w (M,), x (n, d), y (n,), slope (n,) = l'(g_i, y_i) / n; of k outputs s (M, k), y and slope (n, k).
 """
 
 import numpy as np
@@ -39,12 +39,24 @@ LOSS = {
     "exponential": (lambda z, y: np.exp(-y * z), lambda z, y: -y * np.exp(-y * z)),
 }
 
+# Of several outputs together: (n, k), (n, k) -> (n,), and their slope (n, k); `vector` is a user's own.
+JOINT = {
+    "softmax": (
+        lambda z, y: np.log(np.exp(z).sum(axis=1)) - (y * z).sum(axis=1),
+        lambda z, y: np.exp(z) / np.exp(z).sum(axis=1)[:, None] - y,
+    ),
+    "vector": (
+        lambda z, y: np.sqrt(1 + ((z - y) ** 2).sum(axis=1)) - 1,
+        lambda z, y: (z - y) / np.sqrt(1 + ((z - y) ** 2).sum(axis=1))[:, None],
+    ),
+}
+
 LABELLED = {"logistic", "smooth_hinge", "exponential"}  # these want y = -1, 1
 
 
 def network(b, s, w, x, sigma, alpha=1.0):
-    """g(x_i) = alpha sum_r w_r s_r sigma(b_r . x_i): (n,)."""
-    g = np.zeros(len(x))
+    """g(x_i) = alpha sum_r w_r s_r sigma(b_r . x_i): (n,), or (n, k)."""
+    g = np.zeros((len(x), *s.shape[1:]))
     for i in range(len(x)):
         for r in range(len(b)):
             g[i] += alpha * w[r] * s[r] * sigma(np.dot(b[r], x[i]))
@@ -52,16 +64,16 @@ def network(b, s, w, x, sigma, alpha=1.0):
 
 
 def velocity(b, s, x, slope, derivative, alpha=1.0):
-    """v_r = -(1/alpha) s_r sum_i slope_i sigma'(b_r . x_i) x_i: (M, d)."""
+    """v_r = -(1/alpha) sum_i (s_r . slope_i) sigma'(b_r . x_i) x_i: (M, d)."""
     v = np.zeros(b.shape)
     for r in range(len(b)):
         for i in range(len(x)):
-            v[r] -= s[r] * slope[i] * derivative(np.dot(b[r], x[i])) * x[i] / alpha
+            v[r] -= np.dot(s[r], slope[i]) * derivative(np.dot(b[r], x[i])) * x[i] / alpha
     return v
 
 
 def velocity_s(b, x, slope, sigma, alpha=1.0):
-    """The velocity of the output weights, -(1/alpha) sum_i slope_i sigma(b_r . x_i): (M,)."""
+    """The velocity of the output weights, -(1/alpha) sum_i slope_i sigma(b_r . x_i): (M,), or (M, k)."""
     return np.array([-sum(slope[i] * sigma(np.dot(row, x[i])) for i in range(len(x))) / alpha for row in b])
 
 
