@@ -5,7 +5,7 @@ medians, and medians of ratios. Roofline: the flops of a step / the peak of a ma
 the activation and its slope applied to numbers in the L1, also measured here, on as many threads.
 
     pip install ".[peers]"
-    python drivers/benchmark.py [--quick] [--only step outputs online gram threads costs memory] [--cases TEXT] [--out FOLDER]
+    python drivers/benchmark.py [--quick] [--only PART ...] [--cases TEXT] [--out FOLDER]
 
 Kept are FOLDER/PROCESSOR.h5 and, of the full-batch step, a picture: one pair for each family of processors.
 """

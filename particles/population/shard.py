@@ -138,8 +138,8 @@ class Shard:
         x, inputs = self.inputs(drift.which)
         b, s, d, tiles, slope = self.b, self._signs(self.cloud.s), self.d, self.tiles, self.floats(drift.slope)
         if len(slope) != len(x) * self.outputs:  # the loops trust it
-            outputs = f" and each of {self.outputs} outputs" if self.outputs > 1 else ""
-            rule, got = f"the `slope` of an update must have one entry a sample{outputs}", f"{len(slope)} for {len(x)}"
+            each = f" and each of {self.outputs} outputs" if self.outputs > 1 else ""
+            rule, got = f"the `slope` of an update must have one entry a sample{each}", f"{len(slope)} for {len(x)}"
             raise InputError(rule, got, "Replace it by an array of the same shape.")
         outputs, values, kept, keeps = outputs or self.trains[1], self._values, self._kept, 0
         if x is self._kept_of and (values or not outputs):

@@ -76,8 +76,16 @@ PARTS = {
 _FEW = ("missing", "group", "references", "scalar", "longer", "complex", "texts", "compound", "nan", "empty")
 _LESS = ("missing", "group", "scalar", "texts", "nan")
 _MANY = {("run", "loss"): KINDS} | dict.fromkeys(
-    [("run", "time"), ("run", "final/position"), ("classes", "output"), ("classes", "final/sign"), ("sweep", "loss"),
-     ("sweep", "count"), ("study", "measured")], _FEW,
+    [
+        ("run", "time"),
+        ("run", "final/position"),
+        ("classes", "output"),
+        ("classes", "final/sign"),
+        ("sweep", "loss"),
+        ("sweep", "count"),
+        ("study", "measured"),
+    ],
+    _FEW,
 )
 VARIANTS = [
     f"{base}-{part.replace('/', '.')}-{kind}"
