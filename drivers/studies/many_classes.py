@@ -1,0 +1,283 @@
+r"""Networks of many outputs: classes by the softmax loss (sections 2, 3.1, 3.4), in the mean field and by the kernel.
+
+Claims: with $k$ outputs, $g = \alpha \int s \thinspace \sigma(b \cdot x) d\mu$ for $s$ in $\mathbb{R}^k$, networks
+still approach their limits as $M^{-1/2}$ at a fixed flow time: the mean field at $\beta = 1$, descent under $H \otimes
+\mathbb{E}[s s^\top]$ at $\beta = 1/2$; the widest network is as accurate as its limit; on digits it classifies at least
+95% of the test samples, and is not behind scikit-learn's MLPClassifier of equal width or logistic regression; where
+classes depend on few directions the mean field finds them and the tangent kernel does not; there a particle's position
+points along the direction of the class of its largest output weight.
+
+Both layers are trained, ReLU, from positions N(0, I/d) and random signs in pairs, so that g = 0. One step in flow time
+serves both problems and both output scales. The problems: scikit-learn's 1797 digits, ten classes, 30% set aside; and
+normal inputs in R^d with the largest of the three outputs of a teacher of six neurons for a class, |x_1|, |x_2| or
+|x_3|. A linear model learns nothing of these; the kernel's test accuracy is far below the mean field's however long it
+descends.
+
+    python drivers/studies/many_classes.py [--quick]      full size: about 12 minutes; quick: half a minute
+"""
+
+import sys
+import warnings
+
+import numpy as np
+from pydantic import Field
+
+import particles as mf
+from particles.analysis.convergence import fit_exponent
+from particles.experiments.claims import Settings, above, below, study, within
+from particles.model.losses import softmax
+from particles.plotting.style import LIMIT, PALETTE, dots, legend, panels, series, styled, theory, ticks
+
+BETAS = 1.0, 0.5  # the mean field, the tangent kernel
+LAYERS = "input", "output"
+TEN = [f"C{o}" for o in range(10)]
+MODELS = "network", "limit", "lazy network", "kernel", "kernel at its best", "MLPClassifier", "LogisticRegression"
+
+
+class ManyClasses(Settings):
+    """Networks of many outputs: classes by the softmax loss."""
+
+    counts: list[int] = Field(min_length=2)
+    seeds: int = Field(ge=1)
+    nodes: int
+    step: float
+    steps: int
+    held: float = Field(gt=0, lt=1)
+    dim: int = Field(ge=3)
+    samples: int
+    test: int
+    patience: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+
+
+def digits(settings):
+    """Ten classes in R^64, pixels in [0, 1]: train and test samples."""
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    return mf.Dataset(raw.data / 16.0, raw.target, classes=True).split(settings.held)
+
+
+def taught(settings):
+    """Three classes in R^dim, the largest output of a teacher |x_1|, |x_2|, |x_3|: train and test samples."""
+    b, s = np.zeros((6, settings.dim)), np.tile(np.eye(3), (2, 1))
+    b[:, :3] = np.concatenate([np.eye(3), -np.eye(3)])
+    teacher, net = mf.Measure(b, s, np.full(6, 1 / 6)), mf.Network("relu", outputs=3)
+    inputs = mf.Gaussian(settings.dim)
+    for count, seed in ((settings.samples, 1), (settings.test, 2)):
+        x = inputs.sample(count, seed).b
+        yield mf.Dataset(x, net.predict(teacher, x).argmax(axis=1), classes=True)
+
+
+PROBLEMS = {"digits": digits, "teacher": taught}
+
+
+def right(g, y):
+    """The share of samples whose largest output is their class's: (.., n, k), (n, k) -> (..)."""
+    return np.mean(g.argmax(axis=-1) == y.argmax(axis=-1), axis=-1)
+
+
+def apart(g, other):
+    """Root mean square over samples and outputs: (.., n, k), (n, k) -> (..)."""
+    return np.sqrt(np.mean((g - other) ** 2, axis=(-2, -1)))
+
+
+class Problem:
+    """Train and test samples, and the law of the start."""
+
+    def __init__(self, settings, name):
+        self.settings, (self.train, self.test) = settings, PROBLEMS[name](settings)
+        self.outputs, dim = self.train.outputs, self.train.x.shape[1]
+        self.law = mf.Gaussian(dim, dim**-0.5)
+        self.looks = np.unique([0, *np.geomspace(1, settings.steps, 24).round().astype(int)]).tolist()
+
+    def run(self, start, beta):
+        """Outputs at the end (n, k), test accuracy at the recorded times (T,), the last measure."""
+        net = mf.Network("relu", beta=beta, train=LAYERS, outputs=self.outputs)
+        run = mf.simulate(net, start, self.train, mf.GradientDescent(self.settings.step), steps=self.settings.steps,
+                          loss="softmax", record=("prediction", "test_prediction"), record_every=self.looks,
+                          test=self.test)  # fmt: skip
+        outputs = run.dataset["prediction"].values[-1], run.dataset["test_prediction"].values
+        return outputs[0], right(outputs[1], self.test.y), run.measure
+
+    def limit(self):
+        return self.run(self.law.quadrature(self.settings.nodes, "symmetric", outputs=self.outputs), 1.0)
+
+    def networks(self, beta):
+        """Of every M and seed the outputs at the end (counts, seeds, n, k) and accuracies (counts, seeds, T); the last
+        measure of the widest."""
+        runs = [
+            [self.run(self.law.sample(M, seed, "symmetric", outputs=self.outputs), beta)
+             for seed in range(self.settings.seeds)] for M in self.settings.counts
+        ]  # fmt: skip
+        ends, curves = (np.array([[run[part] for run in row] for row in runs]) for part in (0, 1))
+        return ends, curves, runs[-1][0][2]
+
+    def kernel(self):
+        """Descent under H, the limit kernel of each output: outputs at the end (n, k), test accuracies (T,), and the
+        best one up to `patience` times as long."""
+        net, settings = mf.Network("relu", beta=0.5, train=LAYERS), self.settings
+        H, cross = (mf.tangent.limit_gram(net, self.law, x, self.train.x) for x in (self.train.x, self.test.x))
+        g, unseen = np.zeros(self.train.y.shape), np.zeros(self.test.y.shape)
+        end, curve, best = g, [], 0.0
+        for iteration in range(settings.patience * settings.steps + 1):
+            if iteration == settings.steps:
+                end = g
+            if iteration in self.looks or iteration % settings.steps == 0:
+                best = max(best, right(unseen, self.test.y))
+                curve.append(right(unseen, self.test.y))
+            push = settings.step / len(g) * (softmax(g) - self.train.y)
+            g, unseen = g - H @ push, unseen - cross @ push
+        return end, np.array(curve[: len(self.looks)]), best
+
+    def others(self):
+        """Test accuracies of scikit-learn's network of the largest width, and of logistic regression."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.neural_network import MLPClassifier
+
+        width, epochs = self.settings.counts[-1], self.settings.epochs
+        models = MLPClassifier((width,), max_iter=epochs, random_state=0), LogisticRegression(max_iter=5000)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # of the quick size, which has few epochs
+            for model in models:
+                model.fit(self.train.x, self.train.y.argmax(axis=1))
+        return [model.score(self.test.x, self.test.y.argmax(axis=1)) for model in models]
+
+
+def measured(problem):
+    """Distances (betas, counts, seeds), accuracies of the widest (betas, seeds, T), of the limit and the kernel (T,),
+    one number a model (models,), and the cloud."""
+    end, limit, _ = problem.limit()
+    found = [problem.networks(beta) for beta in BETAS]
+    descended, kernel, best = problem.kernel()
+    distance = np.array([apart(found[0][0], end), apart(found[1][0], descended)])
+    curves = np.array([curves[-1] for _, curves, _ in found])
+    mean_field, lazy = curves[..., -1].mean(axis=1)
+    table = [mean_field, limit[-1], lazy, kernel[-1], best, *problem.others()]
+    return distance, curves, limit, kernel, np.array(table), found[0][2]
+
+
+def along_class(cloud):
+    """|b_o| / |b| for o the class of a particle's largest output weight, a mean weighted by |s| |b|."""
+    length, own = np.linalg.norm(cloud.b, axis=1), cloud.s.argmax(axis=1)
+    share = length * np.linalg.norm(cloud.s, axis=1)
+    return float(np.average(np.abs(cloud.b[np.arange(len(own)), own]) / length, weights=share))
+
+
+def claims_of(settings, found):
+    claims, (M, dim) = [], (settings.counts[-1], settings.dim)
+    for name, (distance, *_) in found.items():
+        for row, limit, place in zip(distance, ("the mean field", "descent under H"), ("3.4", "3.1"), strict=True):
+            power = fit_exponent(settings.counts, row)[:3]
+            claims.append(within(f"{name}: distance from {limit}, power of M", place, -0.5, *power, slack=0.05))
+    score = {name: dict(zip(MODELS, parts[4], strict=True)) for name, parts in found.items()}
+    for name, of in score.items():
+        gap = abs(of["network"] - of["limit"])
+        claims.append(below(f"{name}: test accuracy of M = {M} - the limit's", "3.4", 0.01, gap))
+    ten, three = score["digits"], score["teacher"]
+    chance = (found["teacher"][1].shape[-1] and 1 / 3) + 0.1
+    return [
+        *claims,
+        above(f"digits: test accuracy of M = {M}", "3.4", 0.95, ten["network"]),
+        above("digits: ... - logistic regression's", "3.4", -0.02, ten["network"] - ten["LogisticRegression"]),
+        above("digits: ... - MLPClassifier's", "3.4", -0.03, ten["network"] - ten["MLPClassifier"]),
+        above("teacher: ... - MLPClassifier's", "3.4", 0.0, three["network"] - three["MLPClassifier"]),
+        above("teacher: ... - the kernel's at its best", "3.1, 3.4", 0.1, three["network"] - three["kernel at its best"]),
+        below("teacher: logistic regression's test accuracy", "section 2", chance, three["LogisticRegression"]),
+        above(f"teacher: |b_o| / |b|, o the class; {(2 / (np.pi * dim)) ** 0.5:.2g} at the start", "3.4", 0.7,
+              along_class(found["teacher"][5])),
+    ]  # fmt: skip
+
+
+def accuracies(axes, settings, times, parts, title):
+    """Test accuracy in flow time, of the mean field and of the kernel, and what others reach."""
+    _, curves, limit, kernel, table, _ = parts
+    M = settings.counts[-1]
+    axes.plot(times, limit, label=r"mean field, $M = \infty$", **LIMIT)
+    for number, (name, rows) in enumerate(zip((r"$\beta = 1$", r"$\beta = 1/2$"), curves, strict=True)):
+        axes.plot(times, rows.mean(axis=0), label=f"M = {M}, {name}", markevery=0.15, **series(number))
+    theory(axes, times, kernel, "descent under $H$")
+    for number, (name, value) in enumerate(zip(MODELS[-2:], table[-2:], strict=True)):
+        axes.axhline(value, color=series(2 + number)["color"], lw=1, ls=":", label=name)
+    axes.set(xscale="log", xlabel="flow time $t$", ylabel="test accuracy", title=title)
+    legend(axes, loc="lower right")
+
+
+def clouds(axes, data, cloud, directions, colours, title):
+    """Inputs (pale) and particles on two directions, each in the colour of its class."""
+    kept = dots(len(cloud.b))
+    for b, own, style in (
+        (data.x - data.x.mean(axis=0), data.y.argmax(axis=1), {"ms": 2.5, "alpha": 0.25}),
+        (cloud.b[kept], cloud.s[kept].argmax(axis=1), {"ms": 3.5, "mec": "black", "mew": 0.25}),
+    ):
+        places = b @ directions
+        places = places / np.quantile(np.abs(places), 0.99)
+        for o, colour in enumerate(colours):
+            name = f"class {data.classes[o]}" if "mec" in style else None
+            axes.plot(*places[own == o].T, "o", ls="", color=colour, label=name, **{"mew": 0} | style)
+    axes.set(title=title)
+
+
+@styled
+def draw(settings, times, problems, found):
+    figure, axes = panels(5)
+    for axis, (name, parts) in zip(axes, found.items(), strict=False):
+        classes = problems[name].outputs
+        accuracies(axis, settings, times, parts, f"{name.capitalize()}, {classes} classes")
+    counts, number = np.array(settings.counts, dtype=float), 0
+    for name, (distance, *_) in found.items():
+        for rows, limit in zip(distance, ("mean field", "kernel"), strict=True):
+            axes[2].plot(counts, rows.mean(axis=1), label=f"{name}, {limit}", **series(number))
+            theory(axes[2], counts, rows[0].mean() * (counts / counts[0]) ** -0.5, None if number else "theory $M^{-1/2}$")
+            number += 1
+    axes[2].set(xscale="log", yscale="log", xlabel="neurons $M$", ylabel="rms distance from the limit")
+    axes[2].set_title(rf"Outputs at $t$ = {times[-1]:g}")
+    ticks(axes[2], settings.counts)
+    legend(axes[2], 0.3)
+    teacher, ten = problems["teacher"], problems["digits"]
+    clouds(axes[3], teacher.test, found["teacher"][5], np.eye(settings.dim)[:, :2], PALETTE[:3], "teacher")
+    legend(axes[3])
+    means = np.array([ten.train.x[ten.train.y[:, o] > 0].mean(axis=0) for o in range(ten.outputs)])
+    directions = np.linalg.svd(means - means.mean(axis=0))[2][:2].T
+    clouds(axes[4], ten.test, found["digits"][5], directions, TEN, "digits")
+    legend(axes[4], ncols=2, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def dataset(settings, problem, found):
+    import xarray
+
+    names = ("distance", "accuracy", "limit_accuracy", "kernel_accuracy", "final_accuracy")
+    dims = ("beta", "count", "seed"), ("beta", "seed", "iteration"), ("iteration",), ("iteration",), ("model",)
+    texts = ("rms distance of outputs from the limit's", "test accuracy of the widest", "the limit's", "the kernel's",
+             "test accuracy at the end")  # fmt: skip
+    about = [{"long_name": text, "units": "1", "equation": "3.1, 3.4"} for text in texts]
+    parts = zip(names, dims, about, range(len(names)), strict=True)
+    variables = {
+        name: (("problem", *of), np.array([part[k] for part in found.values()]), attributes)
+        for name, of, attributes, k in parts
+    }
+    times = settings.step * np.array(problem.looks)
+    return xarray.Dataset(
+        variables,
+        {"problem": list(found), "beta": list(BETAS), "count": settings.counts, "iteration": problem.looks,
+         "time": ("iteration", times), "model": list(MODELS)},
+    )  # fmt: skip
+
+
+def main():
+    asked = study("many_classes", ManyClasses)
+    settings = asked.settings
+    problems = {name: Problem(settings, name) for name in PROBLEMS}
+    found = {name: measured(problem) for name, problem in problems.items()}
+    data = dataset(settings, problems["digits"], found)
+    print("test accuracy: " + ", ".join(found))
+    for row, name in enumerate(MODELS):
+        print(f"  {name:20}" + "".join(f"  {parts[4][row]:.3f}" for parts in found.values()))
+    figure = draw(settings, data["time"].values, problems, found)
+    return asked.finish(claims_of(settings, found), data, figure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
