@@ -10,7 +10,8 @@ Both layers are trained, ReLU, from positions N(0, I/d) and random signs in pair
 serves both problems and both output scales. The problems: scikit-learn's 1797 digits, ten classes, 30% set aside; and
 normal inputs in R^d, of the class o whose output |x_o| of a teacher of six neurons is the largest, o = 1, 2, 3. On the
 digits the kernel is no worse: it needs more time, 20 times as long is enough. Of the teacher's classes a linear model
-learns nothing.
+learns nothing. The limit is exact enough: at the quick size two quadratures are 0.02 apart, a network of 1024 is 0.05
+from it on the teacher and 0.09 on digits.
 
     python drivers/studies/many_classes.py [--quick]      full size: about 10 minutes; quick: half a minute
 """
@@ -137,7 +138,7 @@ class Problem:
         width, epochs = self.settings.counts[-1], self.settings.epochs
         models = MLPClassifier((width,), max_iter=epochs, random_state=0), LogisticRegression(max_iter=5000)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # of the quick size, which has few epochs
+            warnings.simplefilter("ignore", ConvergenceWarning)  # `epochs` is the most, not a fault
             for model in models:
                 model.fit(self.train.x, self.train.y.argmax(axis=1))
         return [model.score(self.test.x, self.test.y.argmax(axis=1)) for model in models]
