@@ -11,6 +11,8 @@ import particles as mf
 
 TINY = {
     "counts": "[16, 64]",
+    "lazy_counts": "[16, 32]",
+    "lazy_steps": "2",
     "seeds": "3",
     "nodes": "64",
     "steps": "6",
@@ -32,7 +34,8 @@ def test_many_classes__writes_a_dataset_with_its_claims(tmp_path):
     done = run_study("many_classes", TINY, tmp_path)
     assert done.returncode in (0, 1), done.stderr
     with xarray.open_dataset(tmp_path / "many_classes.h5", engine="h5netcdf") as found:
-        assert found["distance"].dims == ("problem", "beta", "count", "seed")
+        assert found["distance"].dims == ("problem", "count", "seed")
+        assert found["lazy_distance"].dims == ("problem", "lazy_count", "seed")
         assert found["accuracy"].dims == ("problem", "beta", "seed", "iteration")
         assert found["final_accuracy"].dims == ("problem", "model")
         assert found["holds"].sizes == {"claim": 13}
@@ -65,21 +68,21 @@ def test_along_class__is_one_of_particles_on_the_axis_of_their_class(driver):
 
 def test_kernel__is_the_flow_of_a_wide_network(driver):
     """At beta = 1/2 networks stay within O(M^-1/2) of the descent, so four times as wide is twice as near."""
-    settings = types.SimpleNamespace(dim=3, samples=24, test=24, step=0.2, steps=20, nodes=64, seeds=8, patience=1,
-                                     counts=[256, 4096])  # fmt: skip
+    settings = types.SimpleNamespace(dim=3, samples=24, test=24, step=0.2, steps=20, lazy_steps=20, nodes=64, seeds=8,
+                                     patience=1)  # fmt: skip
     problem = driver.Problem(settings, "teacher")
     end, curve, best = problem.kernel()
-    ends, _, _ = problem.networks(0.5)
+    ends, _, _ = problem.networks(0.5, [256, 4096], 20)
     near = driver.apart(ends, end).mean(axis=1)
     assert near[1] < 0.04 and 0.15 < near[1] / near[0] < 0.4
     assert curve.shape == (len(problem.looks),) and best == curve.max()
 
 
 def test_claims__fail_for_networks_that_guess(driver):
-    settings = types.SimpleNamespace(counts=[16, 64, 256], dim=3)
+    settings = types.SimpleNamespace(counts=[16, 64, 256], lazy_counts=[16, 64, 256], dim=3)
     far = np.outer([1.0, 0.9, 0.8], np.ones(3)) * np.array([1.0, 1.01, 1.02])
     cloud = mf.Measure(np.eye(3), np.roll(np.eye(3), 1, axis=1), np.full(3, 1 / 3))
     table = np.array([0.3, 0.5, 0.3, 0.3, 0.4, 0.9, 0.8])
-    parts = (np.array([far, far]), np.zeros((2, 3, 1)), np.zeros(1), np.zeros(1), table, cloud)
+    parts = ((far, far), np.zeros((2, 3, 1)), np.zeros(1), np.zeros(1), table, cloud)
     claims = driver.claims_of(settings, {"digits": parts, "teacher": parts})
     assert [claim.text for claim in claims if claim.holds] == []
