@@ -35,8 +35,10 @@ def activations() -> Rows:
 
 
 def losses() -> Rows:
-    heads = ("Loss", r":math:`\sup \partial_z^2 \ell`", "Labels -1 and 1")
-    return heads, ((f"`{row.name}`", f"{row.curvature:g}", _yes(row.binary)) for row in mf.LOSSES.values())
+    heads = ("Loss", r":math:`\sup \partial_z^2 \ell`", "Labels -1 and 1", "Classes")
+    return heads, (
+        (f"`{row.name}`", f"{row.curvature:g}", _yes(row.binary), _yes(row.classes)) for row in mf.LOSSES.values()
+    )
 
 
 def observables() -> Rows:
