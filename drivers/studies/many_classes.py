@@ -54,10 +54,8 @@ class ManyClasses(Settings):
 
 def digits(settings):
     """Ten classes in R^64, pixels in [0, 1]: train and test samples."""
-    from sklearn.datasets import load_digits
-
-    raw = load_digits()
-    return mf.Dataset(raw.data / 16.0, raw.target, classes=True).split(settings.held)
+    raw = mf.datasets.load("digits", classes=True)
+    return mf.Dataset(raw.x / 16.0, raw.y.argmax(axis=1), classes=True).split(settings.held)
 
 
 def taught(settings):
@@ -98,10 +96,9 @@ class Problem:
         net = mf.Network("relu", beta=beta, train=LAYERS, outputs=self.outputs)
         looks = [at for at in self.looks if at < steps] + [steps]
         run = mf.simulate(net, start, self.train, mf.GradientDescent(self.settings.step), steps=steps,
-                          loss="softmax", record=("prediction", "test_prediction"), record_every=looks,
+                          loss="softmax", record=("prediction", "test_accuracy"), record_every=looks,
                           test=self.test)  # fmt: skip
-        outputs = run.dataset["prediction"].values[-1], run.dataset["test_prediction"].values
-        return outputs[0], right(outputs[1], self.test.y), run.measure
+        return run.dataset["prediction"].values[-1], run.dataset["test_accuracy"].values, run.measure
 
     def limit(self):
         return self.run(
