@@ -29,11 +29,6 @@ class Dataset:
         True for labels whose classes are found in `y` and sorted; or the classes, in the order of the outputs. None,
         the default, for numbers that are targets.
 
-    Attributes
-    ----------
-    classes : tuple
-        The classes of the k outputs; empty where `y` is no labels.
-
     Raises
     ------
     InputError
@@ -41,6 +36,8 @@ class Dataset:
 
     Notes
     -----
+    `classes` has the classes of the k outputs, and is empty where `y` is no labels.
+
     `scaled` remembers what it did to inputs and targets, so that `run.predict` takes raw inputs and gives outputs in
     the units of raw targets. Of data that you scaled yourself nothing is remembered.
 

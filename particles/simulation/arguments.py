@@ -164,7 +164,7 @@ def _check_told_apart(net: Network, start: Source) -> None:
     _, s = start.part(0, min(start.count, _HASHED))
     if (s == s[:, :1]).all():
         rule = "output weights that do not train must tell the outputs apart"
-        remedy = f'Draw them by law.sample(M, seed=0, signs="random", outputs={net.outputs}), "unit" or "gaussian".'
+        remedy = 'Use the `signs` "random", "unit" or "gaussian" where they are drawn.'
         raise InputError(rule, "the same weight to all outputs at every particle", remedy)
 
 

@@ -48,14 +48,18 @@ def test_linear_neurons__are_known_to_the_stated_error(signs, data):
 
 def test_a_gauss_rule__is_kept_where_output_weights_need_no_coordinates():
     """tanh in one input: tensor rules of one output reach 1e-6, Sobol points of so few nodes do not."""
-    data, net = mf.Dataset([[1.0], [-0.5]], [[0.5, 0.1], [-0.5, 0.2]]), mf.Network("tanh", outputs=2)
+    data, net = (
+        mf.Dataset([[1.0], [-0.5]], [[0.5, 0.1], [-0.5, 0.2]]),
+        mf.Network("tanh", train=("input", "output"), outputs=2),
+    )
     found = mf.mean_field(net, mf.Gaussian(1), data, mf.GradientDescent(0.5), steps=4, tolerance=1e-6)
     assert found.error.max() <= 1e-6 and found.nodes[-1] <= 2**16
 
 
 def test_atoms__are_exact_only_where_their_output_weights_are(data):
     law = mf.Atoms(np.random.default_rng(0).standard_normal((5, D)))
-    exact = mf.mean_field(NET, law, data, DESCENT, steps=2, tolerance=1e-12)
+    both = mf.Network(NET.activation, NET.beta, train=("input", "output"), outputs=NET.outputs)
+    exact = mf.mean_field(both, law, data, DESCENT, steps=2, tolerance=1e-12)
     assert exact.nodes == (5,) and exact.error.max() < 1e-12
     with pytest.raises(mf.ToleranceError, match="out of reach"):
         mf.mean_field(NET, law, data, DESCENT, steps=2, signs="gaussian", tolerance=1e-9, most=2**11)

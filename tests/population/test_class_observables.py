@@ -133,10 +133,9 @@ def test_accuracy__of_a_tie_is_none():
     """Of equal outputs none is the largest, whatever the order of the classes."""
     data = classes_of()
     start = measure_of()._replace(s=np.zeros((300, 3)))
-    run = mf.simulate(
-        mf.Network("tanh", outputs=3), start, data, mf.GradientDescent(0.1), steps=0, loss="softmax",
-        record=["accuracy", "misclassification", "margin"],
-    )  # fmt: skip
+    net = mf.Network("tanh", train=("input", "output"), outputs=3)
+    record = ["accuracy", "misclassification", "margin"]
+    run = mf.simulate(net, start, data, mf.GradientDescent(0.1), steps=0, loss="softmax", record=record)
     assert [run.dataset[name].item() for name in ("accuracy", "misclassification", "margin")] == [0.0, 1.0, 0.0]
 
 

@@ -309,3 +309,14 @@ def test_outputs__that_are_huge_are_finite_or_told():
     assert np.isfinite(loss).all() and loss[0] > 1e298
     with pytest.raises(mf.DivergedError, match="the loss is inf at iteration 0"):
         mf.simulate(net, far, data, mf.GradientDescent(0.1), steps=2)
+
+
+@pytest.mark.parametrize("train", [("input",), ("input", "output")])
+def test_simulate__refuses_output_weights_that_keep_all_outputs_equal(train):
+    data = mf.Dataset(np.eye(3), [0, 1, 2], classes=True)
+    net, start = mf.Network("tanh", train=train, outputs=3), mf.Gaussian(3).sample(8, seed=0, outputs=3)
+    if "output" in train:
+        assert mf.simulate(net, start, data, mf.GradientDescent(0.1), steps=1, loss="softmax").status == "finished"
+        return
+    with pytest.raises(mf.InputError, match="must tell the outputs apart"):
+        mf.simulate(net, start, data, mf.GradientDescent(0.1), steps=1, loss="softmax")

@@ -356,7 +356,7 @@ def cell(first):
 def test_page__names_what_is_in_a_run_s_file(tmp_path, result):
     tree = open_tree(result().save(tmp_path / "run.h5"))
     assert cell("group `final`") == set(tree["final"].data_vars)
-    assert cell("dimensions") - {"final"} == set(tree.sizes) | set(tree["final"].sizes)
+    assert cell("dimensions") - {"final", "output"} == set(tree.sizes) | set(tree["final"].sizes)
     divided = {"accepted_parts", "rejected_parts"}
     assert cell("attributes") - divided - {"tolerance"} < set(tree.attrs) and not divided & set(tree.attrs)
 

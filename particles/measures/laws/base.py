@@ -214,6 +214,9 @@ class Law(ABC):
             None: the rule that everyone gets. 0, 1, 2, ...: rules with independent errors of the same size, whose
             scatter estimates the error. Sobol points have independent scrambles, rules in few dimensions come from
             `replicated`.
+        outputs
+            As in `sample`. Several output weights, but equal ones, are coordinates of the rule, which is then a Sobol
+            sequence; each node stands beside one with their negative.
 
         Returns
         -------
