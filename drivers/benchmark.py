@@ -80,10 +80,10 @@ def against(seconds, mine="ours"):
 
 
 def our_step(name, dtype, b, x, y, threads=None, a=None):
-    """A full-batch step of our population, as the time loop takes it; with a (M, k) of both layers, k outputs."""
+    """A full-batch step of our population, as the time loop takes it; of both layers with a, (M,) or (M, k)."""
     net, squared = mf.Network(name), loss("squared")
     if a is not None:
-        net = mf.Network(name, train=("input", "output"), outputs=a.shape[1])
+        net = mf.Network(name, train=("input", "output"), outputs=a[:1].size)
     M = len(b)
     start = mf.Measure(b.astype(float), np.ones(M) if a is None else a.astype(float), np.full(M, 1 / M))
     population = mf.Local(threads).populate(population_spec(net, start, dtype))
@@ -198,7 +198,7 @@ def outputs(quick, rounds, cases):
         x, y = (random.standard_normal((n, d)) / d**0.5).astype(dtype), random.standard_normal((n, k)).astype(dtype)
         contestants = {
             "ours": our_step(name, dtype, b, x, y.astype(float), a=a),
-            "ours, one output": our_step(name, dtype, b, x, y[:, 0].astype(float)),
+            "ours, one output": our_step(name, dtype, b, x, y[:, 0].astype(float), a=a[:, 0]),
         }
         for chunk, kept in itertools.product((250, 500, 1000), (False, True)):
             how = f"chunks of {chunk}{', kept' if kept else ''}"
