@@ -60,7 +60,7 @@ class _ParticleEstimator(BaseEstimator):  # type: ignore[misc]
         self.dtype, self.n_jobs, self.random_state = dtype, n_jobs, random_state
 
     def _train(
-        self, x: Array, y: Array, loss: str, target_scale: str | None, classes: Sequence[Label] | None = None
+        self, x: Array, y: NDArray[Any], loss: str, target_scale: str | None, classes: Sequence[Label] | None = None
     ) -> Self:
         data = Dataset(x, y, classes).scaled(self.scale, target_scale)
         net = Network(self.activation, self.beta, self.bias, outputs=data.outputs)
@@ -267,7 +267,7 @@ class ParticleClassifier(ClassifierMixin, _ParticleEstimator):  # type: ignore[m
         if len(self.classes_) < 2:
             raise InputError("a classifier needs samples of two classes", f"one class, {self.classes_[0]}", "")
         if len(self.classes_) > 2:
-            return self._train(x, labels.astype(float), "softmax", None, range(len(self.classes_)))
+            return self._train(x, self.classes_[labels], "softmax", None, self.classes_.tolist())
         return self._train(x, np.where(labels == 1, 1.0, -1.0), "logistic", None)
 
     def decision_function(self, X: ArrayLike) -> Array:

@@ -57,7 +57,22 @@ def distance(one: "xarray.Dataset", other: "xarray.Dataset") -> Array:
         raise InputError(
             "runs to compare need the same samples and recorded times", f"{a.shape} and {b.shape}", "Record alike."
         )
+    names = [data["output"].values.tolist() for data in (one, other) if "output" in data.coords]
+    if len(names) == 2 and names[0] != names[1]:
+        rule = "runs to compare need the same classes, in the same order"
+        raise InputError(rule, f"{str(names[0])[:60]} and {str(names[1])[:60]}", "Give both the same `classes`.")
+    if not _same_targets(one, other):
+        rule = "runs to compare need the same samples"
+        raise InputError(
+            rule, f"{len(one['target'])} and {len(other['target'])} with other targets", "Train on one set."
+        )
     return rms(a - b)
+
+
+def _same_targets(one: "xarray.Dataset", other: "xarray.Dataset") -> bool:
+    """Whether two runs have the same targets, as far as they tell."""
+    both = "target" in one and "target" in other
+    return not both or np.array_equal(one["target"].values, other["target"].values)
 
 
 def rms(apart: Array) -> Array:
@@ -146,6 +161,11 @@ def compare(
     from particles.storage.forms import at_own_times
     from particles.xarray import Dataset
 
+    whole = isinstance(runs, Dataset) or not isinstance(runs, Mapping)
+    for one in (*([runs] if whole else runs.values()), limit, coarse):
+        if one is not None and not isinstance(one, Dataset):
+            remedy = "Give run.dataset." if hasattr(one, "dataset") else "Give a sweep, or datasets by (count, seed)."
+            raise InputError("runs to compare must be datasets", type(one).__name__, remedy)
     if isinstance(runs, Dataset):
         aligned: xarray.Dataset = runs.mf.compare(limit, coarse)
         return aligned

@@ -13,6 +13,7 @@ from particles.measures.measure import Array
 
 Label = int | float | str
 _SHOWN = 5
+_LARGEST = 2**63 - 1  # of whole numbers: the coordinate of the outputs is one of integers
 
 
 def is_text(y: Any) -> bool:
@@ -65,6 +66,9 @@ def _labels(name: str, given: Any) -> list[Label]:
         if label is None:
             got = f"{str(value)[:40]} ({type(value).__name__}) in row {row}"
             raise InputError(f"{name} must be text or finite numbers", got, "Fill or remove those rows.")
+        if isinstance(label, int) and abs(label) > _LARGEST:
+            rule = f"{name} that are whole numbers must be of 64 bits"
+            raise InputError(rule, f"{str(value)[:40]} in row {row}", "Turn them into text.")
         labels.append(label)
     if other := next((label for label in labels if isinstance(label, str) != isinstance(labels[0], str)), None):
         rule = f"{name} must be text or numbers, not both"

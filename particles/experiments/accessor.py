@@ -262,8 +262,10 @@ class Accessor:
         at = -1 if time is None else int(np.argmin(np.abs(times - time)))
         if time is not None and not close(times[at], time):
             raise InputError("`time` must be a recorded one", f"{time:g}, next to {times[at]:g}", "See ds.time.")
-        # A smaller run of a sweep has NaN where the largest has more particles.
+        # A smaller run of a sweep has NaN where the largest has more particles, or outputs.
         there = data[list(_CLOUD)].isel(time=at).dropna("particle", how="all")
+        if "output" in there.dims:
+            there = there.dropna("output", how="all", subset=["output_weight"])
         cloud = Measure(*(there[name].values for name in _CLOUD))
         if not np.isclose(cloud.w.sum(), 1.0):
             raise InputError(

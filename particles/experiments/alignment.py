@@ -56,7 +56,9 @@ def by_count_and_seed(data: xarray.Dataset) -> dict[tuple[int, int], xarray.Data
             one = one.isel(record=np.isfinite(one["time"].values)).set_coords("time").swap_dims(record="time")
         count = one.coords.get("count", start.get("count", start.get("nodes", -1)))
         seed = one.coords.get("seed", start.get("seed", data.attrs.get("seed", -1)))
-        runs[_whole("count", count), _whole("seed", seed)] = one.dropna("time", how="all", subset=["prediction"])
+        for dim in ("time", "sample", "output"):  # NaN where a larger run of the sweep has more
+            one = one.dropna(dim, how="all", subset=["prediction"]) if dim in one["prediction"].dims else one
+        runs[_whole("count", count), _whole("seed", seed)] = one
     return runs
 
 

@@ -14,7 +14,7 @@ from particles.data.data_file import RELATIVE, parsed
 from particles.data.dataset import Dataset
 from particles.data.datasets import load, teacher
 from particles.data.scaling import refuse_marks
-from particles.errors import ParticlesError, StorageError
+from particles.errors import InputError, ParticlesError, StorageError
 from particles.files.npz_file import NpzFile
 from particles.files.reading import check_room, content_of, digest_of, size_of
 from particles.measures.laws import Atoms, Law, Sphere
@@ -51,6 +51,9 @@ def parts(config: Config, folder: Path, identity: Identity, known: Data | None =
     """The objects that a configuration describes, of files whose hashes are those in its identity; known: its data."""
     train, test = known or data(config.data, folder, identity)
     net = config.network.network(named(config.network.activation, identity), train.outputs)
+    if net.outputs > 1 and config.start.signs == "positive" and "output" not in net.train:
+        rule, remedy = "`start.signs` must tell several outputs apart", 'Use "random", "unit" or "gaussian".'
+        raise InputError(rule, '"positive", which is the default', remedy)
     joint = train.outputs if config.start.signs == "joint" else 0
     law = _built(config.law, LAWS, identity, dim=train.x.shape[1] + net.bias + joint)
     if isinstance(law, AtomsFile):
@@ -192,7 +195,7 @@ def regulariser_of(config: Config) -> Regulariser | None:
 
 def check_all(cases: "Iterable[Case]", folder: Path) -> None:
     """Make every different set of objects once: what is wrong with data or law is said before any run begins."""
-    seen = set()
+    seen, several = set(), set()
     for case in cases:
         config = case.config
         start = {"count", "seed"}
@@ -204,3 +207,7 @@ def check_all(cases: "Iterable[Case]", folder: Path) -> None:
         y, y_test = objects.train.y, objects.test.y if objects.test is not None else objects.train.y[:0]
         check_targets(objects.net, loss(named(config.loss, case.identity)), y)
         check_recorded(objects.net, rows(config, case.identity), y, y_test)
+        several.add(objects.net.outputs > 1)
+    if len(several) > 1:  # predictions of one output have no dimension `output`
+        rule = "networks of one sweep must all have one output, or all several"
+        raise InputError(rule, "both", "Make two sweeps of them.")

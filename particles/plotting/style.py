@@ -176,8 +176,8 @@ def class_colours(count: int) -> list[str]:
     if count <= len(PALETTE):
         return [*PALETTE[:count], UNSIGNED]
     shown = min(count, MOST_CLASSES)
-    colours = matplotlib.colormaps["tab10" if shown <= 10 else "tab20"](range(shown))
-    return [*map(matplotlib.colors.to_hex, colours), UNSIGNED]
+    colours = map(matplotlib.colors.to_hex, matplotlib.colormaps["tab10" if shown <= 10 else "tab20"](range(shown)))
+    return [*("#191970" if colour == "#7f7f7f" else colour for colour in colours), UNSIGNED]  # their grey is as dark
 
 
 def class_of(s: Array) -> "NDArray[np.intp]":

@@ -102,6 +102,24 @@ def test_compare__refuses_another_number_of_outputs(data):
         mf.compare({(8, 0): run}, one.dataset)
 
 
+def test_compare__refuses_other_targets_and_another_order_of_classes(classes):
+    def run(data, start):
+        return mf.simulate(mf.Network("tanh", outputs=3), start, data, DESCENT, steps=1, loss="softmax")
+
+    names, start = np.array(["a", "b", "c"])[classes.y.argmax(axis=1)], LAW.sample(8, 0, "random", outputs=3)
+    one, other, turned = (
+        run(mf.Dataset(classes.x, labels, order), start)
+        for labels, order in ((names, True), (names, ["c", "a", "b"]), (names[::-1], True))
+    )
+    with pytest.raises(mf.InputError, match=r"same order: got \['a', 'b', 'c'\] and \['c', 'a', 'b'\]"):
+        mf.compare({(8, 0): one.dataset}, other.dataset)
+    with pytest.raises(mf.InputError, match="the same samples: got 12 and 12 with other targets"):
+        mf.compare({(8, 0): one.dataset}, turned.dataset)
+    for runs, limit in ((one, one.dataset), ({(8, 0): one}, one.dataset), ({(8, 0): one.dataset}, one)):
+        with pytest.raises(mf.InputError, match=r"must be datasets: got Run\. Give run\.dataset"):
+            mf.compare(runs, limit)
+
+
 def twins(data, counts, **more):
     settings = {"limit": LAW.quadrature(2048, "unit", outputs=3), "steps": 8, "signs": "unit", **more}
     return mf.coupled(mf.Network("tanh", outputs=3), LAW, data, DESCENT, counts=counts, loss="softmax", **settings)

@@ -147,6 +147,10 @@ READ = [
     ([*CLASSES, "data.classes=[0]"], "classes need at least two of them: got only 0"),
     ([*CLASSES, "network.outputs=4"], "`network.outputs` must be the number of targets a sample, 3: got 4. Leave it"),
     (["network.outputs=3"], "a sample, 1: got 3. Leave it out, or give `data.classes`."),
+    (
+        [TAUGHT.replace("classes=true,", "")],
+        '`start.signs` must tell several outputs apart: got "positive", which is the default. Use "random"',
+    ),
     (["data={name='circle',classes=true}", 'start.signs="random"'], "data set 'circle' takes only its own options"),
 ]
 

@@ -111,6 +111,12 @@ BAD = {  # labels, classes, what is told
     "NA": (pd.Series([*TEXT[:5], None], dtype="string"), None, "got <NA> (NAType) in row 5"),
     "masked": (masked(NUMBERS), True, "labels must have no missing or masked cell: got one in row 2"),
     "masked text": (masked(TEXT), None, "labels must have no missing or masked cell: got one in row 2"),
+    "a large integer": (
+        [1, 2**63] * 3,
+        True,
+        "whole numbers must be of 64 bits: got 9223372036854775808",
+    ),
+    "a large number": ([1.0, 1e300] * 3, True, "must be of 64 bits: got 1e+300 in row 1. Turn them into text."),
     "complex": ([1j, 2] * 3, True, "labels must be text or finite numbers: got 1j (complex) in row 0"),
     "dates": (np.array(["2020", "2021"] * 3, "M8[ns]"), True, "labels must be text or finite numbers"),
     "no text": (np.array([b"\xff", b"a"] * 3), None, "labels must be text or finite numbers"),

@@ -51,6 +51,26 @@ def test_teacher__is_swept_beside_the_start_and_its_limit(tmp_path):
     assert np.abs(targets[1].values - targets[3].values).max() > 0.01
 
 
+def test_sweep__over_outputs_has_the_comparison_and_the_cloud_of_each(tmp_path):
+    """Predictions of fewer outputs are padded with NaN in the dataset of the sweep."""
+    taught = ("data.teacher.signs='gaussian'", "data.teacher.outputs=[2,3]", "start.signs='random'")
+    cloud = "record.variables=['loss','prediction','position','output_weight','particle_weight']"
+    swept(tmp_path, TEACHER, *taught, cloud, "start.count=[8,16]", "start.seed=[0,1]", "limit.nodes=32")
+    sweep = mf.open_sweep(tmp_path)
+    for k in (2, 3):
+        one = sweep.sel(outputs=k)
+        found = one.mf.compare()["distance"]
+        assert found.shape[:2] == (2, 2) and np.isfinite(found).all() and (found > 0.0).all()
+        measure = one.sel(count=8, seed=0).mf.measure()
+        assert measure.s.shape == (8, k) and np.isfinite(measure.s).all()
+
+
+def test_sweep__of_one_output_and_several_is_refused():
+    made = planned(TEACHER, "data.teacher.signs='gaussian'", "data.teacher.outputs=[1,2]", "start.signs='random'")
+    with pytest.raises(mf.InputError, match="must all have one output, or all several"):
+        build.check_all(made.cases, Path())
+
+
 def test_teacher__is_reproduced_from_its_run(tmp_path):
     made, _ = swept(tmp_path, TEACHER, "data.teacher.law={name='gaussian',std=2.0}")
     path = tmp_path / "runs" / f"{made.cases[0].key}.h5"

@@ -191,6 +191,12 @@ def test_class_colours__differ(count):
     assert style.class_colours(25) == style.class_colours(20)
 
 
+@pytest.mark.parametrize("count", [6, 10, 20])
+def test_class_colours__are_none_like_the_grey_of_no_class(count):
+    *colours, grey = (np.array(to_rgb(colour)) for colour in style.class_colours(count))
+    assert min(np.abs(colour - grey).max() for colour in colours) > 0.1
+
+
 def run_of(record):
     random = np.random.default_rng(0)
     labels = np.arange(12) % 3

@@ -117,6 +117,15 @@ def test_classifier__of_three_classes_is_the_run_of_the_softmax_loss():
     np.testing.assert_allclose(found.predict_proba(x), p / p.sum(axis=1, keepdims=True), rtol=1e-12)
 
 
+@pytest.mark.parametrize("names", [[10, 20, 30], ["b", "a", "c"]])
+def test_run__of_a_classifier_predicts_its_classes(names):
+    x, words = three_classes()
+    y = np.array(names)[np.unique(words, return_inverse=True)[1]]
+    trained = mf.sklearn.ParticleClassifier(32, steps=5, random_state=0).fit(x, y)
+    assert (trained.run_.predict(x, kind="label") == trained.predict(x)).all()
+    assert trained.run_.dataset["output"].values.tolist() == trained.classes_.tolist()
+
+
 def test_classifier__learns_three_classes_by_a_step_of_its_own():
     x, words = three_classes()
     found = mf.sklearn.ParticleClassifier(64, steps=400, random_state=0).fit(x, words)
