@@ -97,7 +97,7 @@ def kernel(loop: str, dtype: str, tiles: int) -> tuple[Any, tuple[Any, ...]]:
     if loop == "product":
         return product.product_loops(lanes, tiles, specialise, inlined), called
     template = next(getattr(room, loop) for room in (output, velocity, window) if hasattr(room, loop))
-    settled = online._settled(row.sigma, row.derivative, row.pair, dtype, "squared", inlined, tiles)
+    settled = online.settled(row.sigma, row.derivative, row.pair, dtype, "squared", inlined, tiles)
     return specialise(template, INPUTS=2, **settled), called
 
 
