@@ -63,7 +63,7 @@ class Shard:
         trained = [part for part, trains in zip(parts, self.trains, strict=True) if trains]
         self._layers = [Layer(self.kernels, *part, self.tiles, self.first) for part in trained]
         # What the last sum kept: slopes of the first blocks, and values where output weights move; of which inputs.
-        self._keeps = self.d >= panels.keep_from(net.activation.name)
+        self._keeps = self.d >= panels.keep_from(net.activation.name, self.outputs)
         self._values = self.trains[1] or weighing
         self._kept: Floats = empty
         self._kept_of: Array | None = None

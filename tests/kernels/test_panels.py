@@ -51,4 +51,4 @@ def test_near_bytes__is_half_of_the_second_cache(tmp_path, sizes, near):
 
 def test_keep_from__is_beyond_the_narrow_way_which_keeps_nothing():
     assert min(panels.keep_from(name) for name in ACTIVATIONS) > NARROW
-    assert panels.keep_from("a user's own") == panels.keep_from("tanh")
+    assert panels.keep_from("a user's own") == panels.keep_from("tanh") > panels.keep_from("tanh", outputs=2) > NARROW

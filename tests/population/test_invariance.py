@@ -147,7 +147,7 @@ def test_kept_slopes__are_of_as_many_blocks_as_there_is_room_for_and_change_no_b
 def test_kept_slopes__are_those_of_the_push_whatever_the_method(method, cloud, samples, monkeypatch):
     ends = []
     for start in (4, 10**6):
-        monkeypatch.setattr(panels, "keep_from", lambda _, start=start: start)
+        monkeypatch.setattr(panels, "keep_from", lambda *_, start=start: start)
         run = mf.simulate(mf.Network("gelu"), cloud(300, 5), samples(n=9, d=5), method, steps=3,
                           record=("dissipation",), engine=mf.Local(1))  # fmt: skip
         ends.append([a.tobytes() for a in run.measure] + [run.dataset["dissipation"].values.tobytes()])

@@ -83,7 +83,7 @@ def test_kept_slopes__of_several_outputs_change_no_bit(method, monkeypatch):
 
     monkeypatch.setattr(mf.Network, "kernels", lambda *_: kernels._replace(sum_groups=sum_groups))
     for first, room in ((10**6, 0), (1, 0), (1, 2 * block), (1, 100 * block)):
-        monkeypatch.setattr(panels, "keep_from", lambda _, first=first: first)
+        monkeypatch.setattr(panels, "keep_from", lambda *_, first=first: first)
         monkeypatch.setattr(shard, "_KEEP_BYTES", room)
         ends.append(digest(run(method, record=("dissipation",))))
     assert len(set(ends)) == 1
