@@ -48,7 +48,12 @@ class Cloud(NamedTuple):
     @property
     def signs(self) -> Floats:
         """s as the kernels take it, a row a block, in the same memory."""
-        return self.s.reshape(len(self.s), -1)
+        return by_block(self.s)
+
+
+def by_block(s: Floats) -> Floats:
+    """Output weights in block storage, a row a block, in the same memory."""
+    return s.reshape(len(s), -1)
 
 
 def block_shape(d: int, dtype: str) -> tuple[int, int, int]:
@@ -154,10 +159,10 @@ def unpack(b: Floats, count: int, in_place: bool = False) -> Array:
 
 def measure_of(cloud: Cloud, in_place: bool = False) -> Measure:
     """The cloud as a measure, in float64; in_place: its particles in the cloud's memory, which is then lost."""
-    return Measure(unpack(cloud.b, cloud.M, in_place), *outputs_of(cloud, cloud.M, in_place))
+    return Measure(unpack(cloud.b, cloud.M, in_place), *weights_of(cloud, cloud.M, in_place))
 
 
-def outputs_of(cloud: Cloud, count: int, in_place: bool = False) -> tuple[Array, Array]:
+def weights_of(cloud: Cloud, count: int, in_place: bool = False) -> tuple[Array, Array]:
     """s and w of the first particles of a cloud, in float64: (count,) or (count, k), and (count,)."""
     K = len(cloud.b)
     s = unpack(cloud.s[: blocks_of(count)], count, in_place) if cloud.outputs > 1 else flat(cloud.s, K, count)

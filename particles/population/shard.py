@@ -103,7 +103,7 @@ class Shard:
 
         keep: a push with these very inputs follows, so slopes may stay in memory where that pays.
         """
-        b, s = (self.mean, self._signs(self.mean_s)) if averaged else (self.b, self._signs(self.cloud.s))
+        b, s = (self.mean, blocks.by_block(self.mean_s)) if averaged else (self.b, self.cloud.signs)
         w, d, tiles = self.cloud.w, self.d, self.tiles
         x, inputs = self.inputs(which)
         size, totals = 1 << self._level, np.empty((-(-self.K >> self._level), len(x) * self.outputs))
@@ -117,10 +117,6 @@ class Shard:
         if keeps:
             self._kept_of = x
         return totals
-
-    def _signs(self, s: Floats) -> Floats:
-        """Output weights as the kernels take them: a row a block."""
-        return s.reshape(len(s), -1)
 
     def _room(self, n: int) -> int:
         """Room for what is kept at n inputs: of how many blocks."""
@@ -136,7 +132,7 @@ class Shard:
         outputs: of s in any case.
         """
         x, inputs = self.inputs(drift.which)
-        b, s, d, tiles, slope = self.b, self._signs(self.cloud.s), self.d, self.tiles, self.floats(drift.slope)
+        b, s, d, tiles, slope = self.b, self.cloud.signs, self.d, self.tiles, self.floats(drift.slope)
         if len(slope) != len(x) * self.outputs:  # the loops trust it
             each = f" and each of {self.outputs} outputs" if self.outputs > 1 else ""
             rule, got = f"the `slope` of an update must have one entry a sample{each}", f"{len(slope)} for {len(x)}"
@@ -256,7 +252,7 @@ class Shard:
         """Those of the first particles of the measure that are here; float64."""
         count = min(max(0, first - self.first * BLOCK), self.count)
         return Measure(
-            blocks.unpack(self.cloud.b[: blocks.blocks_of(count)], count), *blocks.outputs_of(self.cloud, count)
+            blocks.unpack(self.cloud.b[: blocks.blocks_of(count)], count), *blocks.weights_of(self.cloud, count)
         )
 
     def state(self) -> State:

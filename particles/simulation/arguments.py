@@ -8,7 +8,7 @@ from particles.data.batches import Batches
 from particles.data.dataset import Dataset, Stream
 from particles.errors import InputError
 from particles.measures.laws import Law
-from particles.measures.measure import Given, Measure, Source, check_dim, check_outputs, checked_measure, source_of
+from particles.measures.measure import Given, Measure, Source, check_dim, checked_measure, source_of
 from particles.methods.base import Method, Problem, Stepper
 from particles.methods.descent import GradientDescent
 from particles.methods.schedules import schedule
@@ -104,8 +104,6 @@ def prepared(
         if row.classes:
             checked_shares(samples.y_test)
     source = _checked_source(start, samples.x.shape[1])
-    check_outputs(source.outputs, net.outputs)
-    _check_told_apart(net, source)
     count = source.count if plan.particles is None else whole("positions", plan.particles, 1, source.count)
     rates = schedule(method.step)
     here = engine if isinstance(engine, Local) else Local()
@@ -114,6 +112,7 @@ def prepared(
         kernel.check(isinstance(method, GradientDescent))
     observer = Observer(plan.due, net, row, rule, samples, method.average, count, kernel)
     spec = population_spec(net, source, dtype, method.average, observer.anchored, method.weighing)
+    _check_told_apart(net, source)
     for name, values in (("x", samples.x), ("y", samples.y), ("`test`", samples.x_test)):
         in_range(name, values, dtype)
     problem = Problem(net, row, rule, samples, method, rates.sizes(steps), rates.times(steps))

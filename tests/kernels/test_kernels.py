@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from support import naive
 from support.daily import some
+from support.loops import everything
 
 import particles as mf
 from particles.kernels import compile, panels
-from particles.kernels.assemble import BLOCK, LANES, NARROW, block_kernels, plain_block_kernels
+from particles.kernels.assemble import BLOCK, NARROW, block_kernels, plain_block_kernels
 from particles.measures import blocks
 from particles.model import network
 from particles.model.activations import ACTIVATIONS
@@ -134,17 +135,6 @@ def test_narrow_and_wide__have_the_same_bits(case, samples, cloud):
 # Tiles and samples that are no whole panels, inputs that are no whole panels and more than one chunk of them.
 PANELS = list(itertools.product(["tanh", "relu"], TOLERANCE, sorted({2, *panels.TILES.values()} - {1}), (5, 31, 300)))
 PANELS_DAILY = [("tanh", "float64", 4, d) for d in (5, 31, 300)]
-
-
-def everything(problem):
-    """All bits that the loops of one step make, with what is kept and without."""
-    K, parts = len(problem.cloud.b), [*problem.velocities(True)]
-    padded = LANES[problem.dtype] * len(problem.x) * (BLOCK // LANES[problem.dtype] - problem.cloud.last_tiles)
-    for values in (False, True):
-        totals, kept = problem.sums(K, values)
-        parts += [totals, *problem.velocities(values, kept, values)]
-        parts += list(kept.reshape(K, -1)[:, : kept.size // K - padded])
-    return [a.tobytes() for a in (problem.sums()[0], *parts)]
 
 
 @pytest.mark.parametrize("case", some(PANELS, *PANELS_DAILY), ids=lambda case: "-".join(map(str, case)))

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from support import naive
 from support.daily import some
+from support.loops import everything
 
 import particles as mf
 from particles.kernels import compile, panels
-from particles.kernels.assemble import BLOCK, LANES, block_kernels, plain_block_kernels
+from particles.kernels.assemble import BLOCK, block_kernels, plain_block_kernels
 from particles.measures import blocks
 from particles.model import network
 from particles.model.activations import ACTIVATIONS
@@ -117,17 +118,6 @@ def test_velocity_blocks__has_the_same_bits_from_what_was_kept(problem):
             assert totals.tobytes() == plain_totals.tobytes()
             for one, other in zip(made, problem.velocities(values, kept, values), strict=True):
                 assert one.tobytes() == other.tobytes()
-
-
-def everything(problem):
-    """All bits that the loops of one step make, with what is kept and without."""
-    K, parts = len(problem.cloud.b), [*problem.velocities(True)]
-    padded = LANES[problem.dtype] * len(problem.x) * (BLOCK // LANES[problem.dtype] - problem.cloud.last_tiles)
-    for values in (False, True):
-        totals, kept = problem.sums(K, values)
-        parts += [totals, *problem.velocities(values, kept, values)]
-        parts += list(kept.reshape(K, -1)[:, : kept.size // K - padded])
-    return [a.tobytes() for a in (problem.sums()[0], *parts)]
 
 
 PANELS = list(itertools.product(["tanh", "relu"], TOLERANCE, sorted({2, *panels.TILES.values()} - {1}), (5, 130)))

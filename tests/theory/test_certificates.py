@@ -6,9 +6,9 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies
-from scipy import optimize
 from support.daily import some
 from support.naive import LABELLED, LOSS, SIGMA
+from support.optimum import check_optimum
 
 import particles as mf
 from particles.model.regularisers import L1, L2, NONE
@@ -164,15 +164,7 @@ def test_convex_optimum__is_what_slsqp_finds_and_satisfies_its_conditions(activa
     def slope(w):
         return plain(atoms._replace(w=w), data, activation, loss, rule)[0](atoms.b, atoms.s)
 
-    sums = {"type": "eq", "fun": lambda w: w.sum() - 1.0, "jac": lambda w: np.ones(12)}
-    other = optimize.minimize(value, np.full(12, 1 / 12), jac=slope, method="SLSQP", bounds=[(0, 1)] * 12,
-                              constraints=sums, options={"ftol": 1e-15, "maxiter": 500})  # fmt: skip
-    assert found.objective == pytest.approx(other.fun, abs=1e-8)
-    assert found.objective <= other.fun + 1e-10
-    w, V = found.measure.w, slope(found.measure.w)
-    assert (w >= 0).all() and w.sum() == pytest.approx(1.0, abs=1e-14)
-    assert w @ (V - V.min()) <= 1e-10 * 1.01  # every atom with weight has the least V
-    assert found.objective == pytest.approx(value(w), abs=1e-13)
+    check_optimum(found, value, slope)
 
 
 def test_frank_wolfe__comes_as_low_as_a_fine_dictionary():
