@@ -38,10 +38,12 @@ from .model.regularisers import L1 as L1, L2 as L2
 from .plotting import plot as plot
 from .plotting.movies import movie as movie, still as still
 from .plotting.view import Camera as Camera
+from .population.differential import Differential as Differential, Integrand as Integrand
 from .population.messages import Reduction as Reduction, Update as Update
 from .population.observables import OBSERVABLES as OBSERVABLES, Observable as Observable
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
+from .sensitivity.sensitivity import Sensitivity as Sensitivity, sensitivity as sensitivity
 from .simulation.checkpoints import Checkpoints as Checkpoints
 from .simulation.record import Record as Record
 from .simulation.simulate import simulate as simulate

@@ -24,6 +24,8 @@ from particles.model.tables import described, reduced, resolved
 SMOOTH_RELU_WIDTH = 0.1
 _TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 _DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)
+_SQRT_HALF = math.sqrt(0.5)
+_HALF_OVER_SQRT_2 = 0.5 / math.sqrt(2.0)  # phi(v) over erf's slope at v / sqrt(2)
 
 
 class Activation(NamedTuple):
@@ -51,6 +53,8 @@ class Activation(NamedTuple):
         `E[sigma'(u) sigma'(v)]` in the same way.
     pair
         (sigma, sigma') in one formula where that is cheaper than both.
+    second_derivative
+        sigma'', a formula on lanes, which the derivative of a run needs (`mf.sensitivity`); None where it is not known.
 
     Raises
     ------
@@ -82,6 +86,7 @@ class Activation(NamedTuple):
     value_kernel: PairExpectation | None = None
     slope_kernel: PairExpectation | None = None
     pair: Any = None
+    second_derivative: Any = None
 
     def __repr__(self) -> str:
         """The same text in every session: the name, and of a user's own also a hash of its formulas."""
@@ -126,8 +131,44 @@ def _smooth_relu_slope(v):
 
 
 @inline
+def _smooth_relu_curvature(v):
+    """w^2 / (2 (v^2 + w^2)^(3/2))."""
+    held = clamp(v, -1e6, 1e6)  # its cube stays finite in float32
+    size = sqrt(fma(held, held, SMOOTH_RELU_WIDTH * SMOOTH_RELU_WIDTH))
+    return 0.5 * SMOOTH_RELU_WIDTH * SMOOTH_RELU_WIDTH / (size * size * size)
+
+
+@inline
+def _sigmoid_curvature(v):
+    """sigma' (1 - 2 sigma) = -sigma' tanh(v / 2)."""
+    return -special.sigmoid_slope(v) * special.tanh(0.5 * v)
+
+
+@inline
+def _tanh_curvature(v):
+    return -2.0 * special.tanh(v) * special.tanh_slope(v)
+
+
+@inline
+def _erf_curvature(v):
+    return -2.0 * clamp(v, -1e6, 1e6) * special.erf_slope(v)
+
+
+@inline
+def _gelu_curvature(v):
+    """phi(v) (2 - v^2), phi the normal density, by erf's slope at v / sqrt(2)."""
+    held = clamp(v, -1e6, 1e6)
+    return _HALF_OVER_SQRT_2 * special.erf_slope(_SQRT_HALF * v) * fma(-held, held, 2.0)
+
+
+@inline
 def _minus_sin(v):
     return -special.sin(v)
+
+
+@inline
+def _minus_cos(v):
+    return -special.cos(v)
 
 
 @inline
@@ -150,26 +191,44 @@ def _one(v):
     return 0.0 * v + 1.0
 
 
+@inline
+def _two(v):
+    return 0.0 * v + 2.0
+
+
+@inline
+def _zero(v):
+    return 0.0 * v
+
+
 _INF = math.inf
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType({
     row.name: row
     for row in (
-        Activation("relu", _relu, _relu_slope, 1.0, _INF, True, pairs.relu_pair_values, pairs.relu_pair_slopes),
-        Activation("smooth_relu", _smooth_relu, _smooth_relu_slope, 1.0, 0.5 / SMOOTH_RELU_WIDTH, True),
+        Activation("relu", _relu, _relu_slope, 1.0, _INF, True, pairs.relu_pair_values, pairs.relu_pair_slopes,
+                   second_derivative=_zero),
+        Activation("smooth_relu", _smooth_relu, _smooth_relu_slope, 1.0, 0.5 / SMOOTH_RELU_WIDTH, True,
+                   second_derivative=_smooth_relu_curvature),
         Activation("sigmoid", special.sigmoid, special.sigmoid_slope, 0.25, 1.0 / (6.0 * math.sqrt(3.0)), True,
-                   pair=special.sigmoid_pair),
-        Activation("tanh", special.tanh, special.tanh_slope, 1.0, 4.0 / (3.0 * math.sqrt(3.0)), True),
+                   pair=special.sigmoid_pair, second_derivative=_sigmoid_curvature),
+        Activation("tanh", special.tanh, special.tanh_slope, 1.0, 4.0 / (3.0 * math.sqrt(3.0)), True,
+                   second_derivative=_tanh_curvature),
         Activation("erf", special.erf, special.erf_slope, _TWO_OVER_SQRT_PI,
-                   2.0 * math.sqrt(2.0 / (math.pi * math.e)), True, pairs.erf_values, pairs.erf_slopes),
+                   2.0 * math.sqrt(2.0 / (math.pi * math.e)), True, pairs.erf_values, pairs.erf_slopes,
+                   second_derivative=_erf_curvature),
         # sup |sigma'| = Phi(sqrt 2) + sqrt 2 phi(sqrt 2), at v = sqrt 2; sup |sigma''| = 2 phi(0), at v = 0
         Activation("gelu", special.gelu, special.gelu_slope, 1.1289042092032798, 2.0 * _DENSITY_AT_0, True,
-                   pairs.gelu_values, pairs.gelu_slopes),
-        Activation("softplus", special.softplus, special.sigmoid, 1.0, 0.25, True),
-        Activation("sin", special.sin, special.cos, 1.0, 1.0, True, pairs.sin_sin, pairs.cos_cos),
-        Activation("cos", special.cos, _minus_sin, 1.0, 1.0, True, pairs.cos_cos, pairs.sin_sin),
-        Activation("quadratic", _quadratic, _twice, _INF, 2.0, False, pairs.squares, lambda q11, q12, q22: 4.0 * q12),
+                   pairs.gelu_values, pairs.gelu_slopes, second_derivative=_gelu_curvature),
+        Activation("softplus", special.softplus, special.sigmoid, 1.0, 0.25, True,
+                   second_derivative=special.sigmoid_slope),
+        Activation("sin", special.sin, special.cos, 1.0, 1.0, True, pairs.sin_sin, pairs.cos_cos,
+                   second_derivative=_minus_sin),
+        Activation("cos", special.cos, _minus_sin, 1.0, 1.0, True, pairs.cos_cos, pairs.sin_sin,
+                   second_derivative=_minus_cos),
+        Activation("quadratic", _quadratic, _twice, _INF, 2.0, False, pairs.squares, lambda q11, q12, q22: 4.0 * q12,
+                   second_derivative=_two),
         Activation("linear", _linear, _one, 1.0, 0.0, True, lambda q11, q12, q22: q12,
-                   lambda q11, q12, q22: np.ones_like(q12)),
+                   lambda q11, q12, q22: np.ones_like(q12), second_derivative=_zero),
     )
 })  # fmt: skip
 

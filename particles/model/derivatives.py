@@ -103,7 +103,7 @@ def _check_expectation(rule: str, kernel: Callable[[Array, Array, Array], Array]
 def check_activation(row: Any) -> None:
     """InputError unless the formulas belong together with the bounds, as far as some sixty points tell, and compile."""
     _check_formulas(row)
-    for name in ("sigma", "derivative"):
+    for name in ("sigma", "derivative", *(["second_derivative"] if row.second_derivative else [])):
         if why := fault(getattr(row, name)):
             rule = f"`{name}` of the activation {row.name!r} must be a formula on lanes that Numba compiles"
             raise InputError(
@@ -121,6 +121,8 @@ def _check_formulas(row: Any) -> None:
     check_derivative(f"`derivative` {of} be the slope of `sigma`", sigma, slope)
     check_bound(f"`slope_bound` {of} be at least sup |sigma'|", row.slope_bound, slope)
     check_bound(f"`curvature_bound` {of} be at least sup |sigma''|", row.curvature_bound, _curvature_of(slope))
+    if row.second_derivative:
+        check_derivative(f"`second_derivative` {of} be the slope of `derivative`", slope, one_by_one(row.second_derivative))
     if row.linear_growth:
         rule = f"`linear_growth` {of} mean |sigma(u)| <= 1 + |u|"
         check_bound(rule, 1.0, lambda u: sigma(u) / (1.0 + np.abs(u)))

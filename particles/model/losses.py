@@ -37,6 +37,9 @@ class Loss(NamedTuple):
         Whether the outputs enter together, as in the softmax loss; then it needs k > 1.
     classes
         Whether it asks for the targets of classes: rows that are not negative and sum to 1.
+    target_slope, mixed
+        dl/dy and d2l/dzdy at (z, y), like the slope, of targets that may change (of a joint loss the derivative of each
+        output's slope by its own target, if others do not enter). The derivative of a run by targets needs them.
 
     Notes
     -----
@@ -70,6 +73,8 @@ class Loss(NamedTuple):
     bend: Callable[..., Array]
     joint: bool = False
     classes: bool = False
+    target_slope: Callable[[Array, Array], Array] | None = None
+    mixed: Callable[[Array, Array], Array] | None = None
 
     def __repr__(self) -> str:
         """The same text in every session: the name, and of a user's own also a hash of its formulas."""
@@ -144,7 +149,16 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
     {
         row.name: row
         for row in (
-            Loss("squared", lambda z, y: 0.5 * (z - y) ** 2, lambda z, y: z - y, 1.0, False, np.ones_like),
+            Loss(
+                "squared",
+                lambda z, y: 0.5 * (z - y) ** 2,
+                lambda z, y: z - y,
+                1.0,
+                False,
+                np.ones_like,
+                target_slope=lambda z, y: y - z,
+                mixed=lambda z, y: -np.ones_like(z),
+            ),
             Loss(
                 "logistic",
                 lambda z, y: np.logaddexp(0.0, -y * z),
@@ -160,6 +174,8 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
                 1.0,
                 False,
                 lambda slope: np.where(np.abs(slope) < 1.0, 1.0, 0.0),
+                target_slope=lambda z, y: np.clip(y - z, -1.0, 1.0),
+                mixed=lambda z, y: np.where(np.abs(z - y) < 1.0, -1.0, 0.0),
             ),
             Loss("smooth_hinge", _smooth_hinge, lambda z, y: -y * np.clip(1.0 - y * z, 0.0, 1.0), 1.0, True, _inside),
             Loss("exponential", _exponential, lambda z, y: -y * _exponential(z, y), np.inf, True, np.abs),
@@ -172,6 +188,8 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
                 _softmax_bend,
                 joint=True,
                 classes=True,
+                target_slope=lambda z, y: -z,
+                mixed=lambda z, y: -np.ones_like(z),
             ),
         )
     }

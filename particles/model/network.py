@@ -12,6 +12,7 @@ from particles.checks import number, real_array, whole
 from particles.errors import InputError
 from particles.kernels import many_online, online
 from particles.kernels.assemble import NARROW, BlockKernels, block_kernels
+from particles.kernels.linearised import LinearKernels, linear_kernels
 from particles.measures import blocks
 from particles.measures.measure import Array, Measure, Source, checked_measure, source_of
 from particles.model.activations import Activation, activation as activation_row
@@ -22,6 +23,11 @@ LAYERS = ("input", "output")
 @cache
 def _kernels(row: Activation, dtype: str, inputs: int | None, many: bool = False) -> BlockKernels:
     return block_kernels(row.sigma, row.derivative, dtype, inputs, many=many)
+
+
+@cache
+def _linear_kernels(row: Activation, dtype: str) -> LinearKernels:
+    return linear_kernels(row.sigma, row.derivative, row.second_derivative, dtype)
 
 
 @cache
@@ -218,11 +224,14 @@ class Network:
     def with_bias(self, x: Array) -> Array:
         return np.concatenate([x, np.ones((len(x), 1))], axis=1) if self.bias else x
 
-    # The compiled loops for this activation: over blocks for d inputs (a bias counted in); the one-sample sweep; the
-    # same sweep in pieces, for blocks that do not share a memory.
+    # The compiled loops for this activation: over blocks for d inputs (a bias counted in), and the same linearised; the
+    # one-sample sweep; the same sweep in pieces, for blocks that do not share a memory.
 
     def kernels(self, dtype: str, d: int) -> BlockKernels:
         return _kernels(self.activation, dtype, d if d <= NARROW and self.outputs == 1 else None, self.outputs > 1)
+
+    def linear_kernels(self, dtype: str) -> LinearKernels:
+        return _linear_kernels(self.activation, dtype)
 
     def online_kernel(self, dtype: str, loss: str) -> Any:
         return _online_kernel(self.activation, dtype, loss, self.outputs > 1)

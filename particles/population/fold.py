@@ -23,7 +23,7 @@ def fold_with(
 
     drift: None leaves velocities NaN.
     """
-    rows = [[np.array(part.of(view), np.float64, ndmin=1) for part in reductions] for view in _views(shard, drift)]
+    rows = [[np.array(part.of(view), np.float64, ndmin=1) for part in reductions] for view in views(shard, drift)]
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     return [
         join(values) if reduction.how == "sum" else values.max(axis=0)
@@ -45,7 +45,8 @@ def combined(parts: Sequence[Sequence[Branches | Array]], K: int) -> list[Array]
     return together
 
 
-def _views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:
+def views(shard: Shard, drift: Drift | None) -> Iterator[BlockView]:
+    """What a reduction sees of every block."""
     cloud, K = shard.cloud, shard.K
     x = shard.samples.x if shard.samples else np.empty((0, shard.d))
     velocities = _velocities(shard, drift) if drift else None

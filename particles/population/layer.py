@@ -65,6 +65,13 @@ class Layer:
         """Go back to where the Runge-Kutta step began."""
         self.place[...] = self.base
 
+    def to_stage(self, weights: tuple[float, ...]) -> None:
+        """Go to base + sum_i weights_i k_i of the last Runge-Kutta step."""
+        self.place[...] = self.base
+        for weight, k in zip(weights, self.stages, strict=False):
+            if weight:
+                self.place += self.place.dtype.type(weight) * k
+
     def errors(self, weights: tuple[float, ...], block: int) -> Array:
         """|sum_i weights_i k_i|^2 of every particle of a block: (BLOCK,)."""
         own = slice(block * BLOCK * self.d, (block + 1) * BLOCK * self.d)

@@ -16,6 +16,7 @@ from particles.measures.measure import Array
 from particles.model.losses import LOSSES, mean_loss
 from particles.model.regularisers import Regulariser
 from particles.model.tables import described, reduced, resolved
+from particles.population.differential import Differential, Integrand
 from particles.population.messages import BlockView, Reduction
 from particles.population.population import positions_of
 from particles.population.scene import PENALTY, Scene
@@ -49,6 +50,9 @@ class Observable(NamedTuple):
         Whether it is a function of the outputs alone; then it is recorded of the average iterate too.
     classes
         Whether it needs the targets of classes, and so a network of several outputs.
+    differential
+        From a scene and the place in `dims` to its `mf.Differential`, of which `mf.sensitivity` makes the derivative of
+        a run; None where it has none.
 
     Examples
     --------
@@ -71,6 +75,7 @@ class Observable(NamedTuple):
     kernel: bool = False
     outputs: bool = False
     classes: bool = False
+    differential: Callable[[Scene, tuple[int, ...]], Differential] | None = None
 
     def __repr__(self) -> str:
         """The same text in every session: the name, and of a user's own also a hash of its formulas."""
@@ -125,6 +130,61 @@ def margins(g: Array, y: Array) -> Array:
     return np.asarray(np.take_along_axis(g, own, axis=1)[:, 0] - others.max(axis=1))
 
 
+def _loss_slope(at: Scene, index: tuple[int, ...]) -> Differential:
+    target = at.loss.target_slope(at.g, at.y) / len(at.y) if at.loss.target_slope else None
+    return Differential(train=at.loss.slope(at.g, at.y) / len(at.y), target=target)
+
+
+def _objective_slope(at: Scene, index: tuple[int, ...]) -> Differential:
+    return _loss_slope(at, index)._replace(penalty=at.alpha**2)
+
+
+def _test_loss_slope(at: Scene, index: tuple[int, ...]) -> Differential:
+    return Differential(test=at.loss.slope(at.g_test, at.y_test) / len(at.y_test))
+
+
+def _unit(like: Array, index: tuple[int, ...]) -> Array:
+    unit = np.zeros_like(like)
+    unit[index] = 1.0
+    return unit
+
+
+def _root_slope(square: float) -> float:
+    """The derivative of the square root, 0 at 0: the square cannot fall there."""
+    return 0.5 / np.sqrt(square) if square > 0.0 else 0.0
+
+
+def _moved_slope(at: Scene, index: tuple[int, ...]) -> Differential:
+    factor = _root_slope(at.integral[MOVED][0])
+
+    def of(block: BlockView) -> Integrand:
+        away = block.b - block.start_b
+        return Integrand(factor * (away**2).sum(axis=0), 2.0 * factor * away, start=True)
+
+    return Differential(particles=of)
+
+
+def _moment_slope(at: Scene, index: tuple[int, ...]) -> Differential:
+    power = int(MOMENTS[index[0]])
+
+    def of(block: BlockView) -> Integrand:
+        size = np.sqrt((block.b**2).sum(axis=0))
+        return Integrand(size**power, power * np.where(size > 0.0, size, 1.0) ** (power - 2) * block.b)
+
+    return Differential(particles=of)
+
+
+def _mean_slope(at: Scene, index: tuple[int, ...]) -> Differential:
+    def of(block: BlockView) -> Integrand:
+        return Integrand(block.b[index[0]], _unit(block.b, index))
+
+    return Differential(particles=of)
+
+
+def _cross_entropy_slope(g: Array, y: Array) -> Array:
+    return LOSSES["softmax"].slope(g, y) / len(y)
+
+
 def _cross_entropy(g: Array, y: Array) -> float:
     return mean_loss(LOSSES["softmax"], g, y)
 
@@ -140,23 +200,30 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
     row.name: row
     for row in (
         Observable("loss", "mean loss over the training samples (a stream's held-out ones)", "(1), (2) with h = 0", (),
-                   lambda at: mean_loss(at.loss, at.g, at.y), outputs=True),
+                   lambda at: mean_loss(at.loss, at.g, at.y), outputs=True,
+                   differential=_loss_slope),
         Observable("objective", "regularised loss L_n", "(2)", (),
-                   lambda at: mean_loss(at.loss, at.g, at.y) + at.alpha**2 * at.integral[PENALTY][0], (PENALTY,)),
+                   lambda at: mean_loss(at.loss, at.g, at.y) + at.alpha**2 * at.integral[PENALTY][0], (PENALTY,),
+                   differential=_objective_slope),
         Observable("test_loss", "mean loss over the test samples", "(1)", (),
-                   lambda at: mean_loss(at.loss, at.g_test, at.y_test), test=True, outputs=True),
+                   lambda at: mean_loss(at.loss, at.g_test, at.y_test), test=True, outputs=True,
+                   differential=_test_loss_slope),
         Observable("misclassification", "share of training samples with y g(x) <= 0", "Theorem 3", (),
                    lambda at: float(np.mean(margins(at.g, at.y) <= 0)), binary=True, outputs=True),
         Observable("test_misclassification", "share of test samples with y g(x) <= 0", "Theorem 3", (),
                    lambda at: float(np.mean(margins(at.g_test, at.y_test) <= 0)), test=True, binary=True, outputs=True),
         Observable("gradient_norm", "Wasserstein gradient norm (int |v|^2 dmu)^(1/2), flow time", "3.4", (),
-                   lambda at: float(np.sqrt(at.integral[SPEED][0])), (SPEED,)),
+                   lambda at: float(np.sqrt(at.integral[SPEED][0])), (SPEED,),
+                   differential=lambda at, index: Differential(speed=_root_slope(at.integral[SPEED][0]))),
         Observable("dissipation", "alpha^2 int |v|^2 dmu, the rate -dL_n/dt of the flow", "3.1 descent, 3.4", (),
-                   lambda at: float(at.alpha**2 * at.integral[SPEED][0]), (SPEED,)),
+                   lambda at: float(at.alpha**2 * at.integral[SPEED][0]), (SPEED,),
+                   differential=lambda at, index: Differential(speed=at.alpha**2)),
         Observable("prediction", "network output g(x_i) at the training samples", "section 3", ("sample", "output"),
-                   lambda at: at.g, outputs=True),
+                   lambda at: at.g, outputs=True,
+                   differential=lambda at, index: Differential(train=_unit(at.g, index))),
         Observable("test_prediction", "network output g(x) at the test samples", "section 3", ("test_sample", "output"),
-                   lambda at: at.g_test, test=True, outputs=True),
+                   lambda at: at.g_test, test=True, outputs=True,
+                   differential=lambda at, index: Differential(test=_unit(at.g_test, index))),
         Observable("position", "particle positions b_r", "section 3", ("particle", "dim"),
                    lambda at: positions_of(at.population, at.positions).b),
         Observable("output_weight", "signs or trained output weights s_r", "section 3", ("particle", "output"),
@@ -164,11 +231,13 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
         Observable("particle_weight", "particle weights w_r, which sum to 1", "3.4", ("particle",),
                    lambda at: positions_of(at.population, at.positions).w),
         Observable("displacement_rms", "(int |b - b_1|^2 dmu)^(1/2)", "3.1, 3.2", (),
-                   lambda at: float(np.sqrt(at.integral[MOVED][0])), (MOVED,)),
+                   lambda at: float(np.sqrt(at.integral[MOVED][0])), (MOVED,),
+                   differential=_moved_slope),
         Observable("displacement_max", "max_r |b_r - b_r,1|", "3.1, 3.2", (),
                    lambda at: float(np.sqrt(at.integral[FARTHEST][0])), (FARTHEST,)),
         Observable("weight_moment", "int |b|^p dmu", "3.4", ("moment",),
-                   lambda at: at.integral[MOMENT], (MOMENT,)),
+                   lambda at: at.integral[MOMENT], (MOMENT,),
+                   differential=_moment_slope),
         Observable("margin", "smallest y g(x) of the training samples", "3.3", (),
                    lambda at: float(np.min(margins(at.g, at.y))), binary=True, outputs=True),
         Observable("pattern_flips", "share of pairs (particle, sample) whose b.x changed its sign since the start",
@@ -186,10 +255,13 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
         Observable("test_accuracy", "share of test samples with y g(x) > 0", "section 2", (),
                    lambda at: float(np.mean(margins(at.g_test, at.y_test) > 0)), test=True, binary=True, outputs=True),
         Observable("cross_entropy", "mean softmax loss over the training samples, whichever is trained", "section 2",
-                   (), lambda at: _cross_entropy(at.g, at.y), outputs=True, classes=True),
+                   (), lambda at: _cross_entropy(at.g, at.y), outputs=True, classes=True,
+                   differential=lambda at, index: Differential(train=_cross_entropy_slope(at.g, at.y))),
         Observable("test_cross_entropy", "mean softmax loss over the test samples, whichever is trained", "section 2",
-                   (), lambda at: _cross_entropy(at.g_test, at.y_test), test=True, outputs=True, classes=True),
-        Observable("mean_position", "int b dmu", "3.4", ("dim",), lambda at: at.integral[MEAN], (MEAN,)),
+                   (), lambda at: _cross_entropy(at.g_test, at.y_test), test=True, outputs=True, classes=True,
+                   differential=lambda at, index: Differential(test=_cross_entropy_slope(at.g_test, at.y_test))),
+        Observable("mean_position", "int b dmu", "3.4", ("dim",), lambda at: at.integral[MEAN], (MEAN,),
+                   differential=_mean_slope),
     )
 })  # fmt: skip
 

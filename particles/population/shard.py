@@ -5,6 +5,7 @@ others are `branches` of the one tree of sums, so it does not matter how blocks 
 """
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from particles.population.layer import Layer
 from particles.population.messages import Drift, PopulationSpec, State, Update
 from particles.population.samples import Samples, Which
 from particles.population.threads import Threads
+
+if TYPE_CHECKING:
+    from particles.population.directions import Directions
 
 Chunks = Iterator[tuple[int, int, Floats, Floats]]  # of velocities: blocks [first, last), v and vs, flat
 
@@ -52,13 +56,15 @@ class Shard:
         self.outputs = self.cloud.outputs
         self.b, self.mean = self.cloud.b.reshape(-1), self.mean_b.reshape(-1)  # as the kernels take them
         self.threads = Threads(min(threads, self.K))
-        self._level = blocks.group_level(span, self.all_blocks, 16 * self.threads.count)  # of what is summed in one go
+        self.level = blocks.group_level(span, self.all_blocks, 16 * self.threads.count)  # of what is summed in one go
         self._chunk = min(self.K, max(1, _CHUNK_BYTES // (BLOCK * (self.d + self.outputs) * self.b.itemsize)))
         self._inputs: tuple[Array | None, Floats] = None, empty  # of the samples, as given and as the kernels take them
         self._speeds: dict[int, tuple[Floats, Floats]] = {}  # a chunk's velocities, by the thread's first block
         self._scale = self.b.dtype.type(1.0 / self.alpha)
         self.scratch: dict[str, Floats] = {}  # of one-sample sweeps, kept from one to the next
         self._held: State | None = None
+        self._slots: dict[int, list[Floats]] = {}
+        self.directions: Directions | None = None  # of a run's derivative
         parts = (self.cloud.b, self.start_b, self.d, 0), (self.cloud.s, self.start_s, self.outputs, self.d)
         trained = [part for part, trains in zip(parts, self.trains, strict=True) if trains]
         self._layers = [Layer(self.kernels, *part, self.tiles, self.first) for part in trained]
@@ -96,7 +102,7 @@ class Shard:
 
     def branches(self, which: Which, averaged: bool = False, keep: bool = False) -> Branches:
         """The shard's part of int s sigma(b.x) dmu at n inputs, n k numbers, in branches of the tree of all blocks."""
-        return climb(self.sums(which, averaged, keep), self._level, self.first >> self._level, self.all_blocks)
+        return climb(self.sums(which, averaged, keep), self.level, self.first >> self.level, self.all_blocks)
 
     def sums(self, which: Which, averaged: bool = False, keep: bool = False) -> Array:
         """int s sigma(b.x) dmu at n inputs over each group of 2^g consecutive blocks: (groups, n k) for k outputs.
@@ -106,7 +112,7 @@ class Shard:
         b, s = (self.mean, blocks.by_block(self.mean_s)) if averaged else (self.b, self.cloud.signs)
         w, d, tiles = self.cloud.w, self.d, self.tiles
         x, inputs = self.inputs(which)
-        size, totals = 1 << self._level, np.empty((-(-self.K >> self._level), len(x) * self.outputs))
+        size, totals = 1 << self.level, np.empty((-(-self.K >> self.level), len(x) * self.outputs))
         keeps = self._room(len(x)) if keep and self._keeps and not averaged else 0
         values, kept = self._values, self._kept
 
@@ -220,6 +226,12 @@ class Shard:
             layer.rewind()
         self._kept_of = None
 
+    def to_stage(self, weights: tuple[float, ...]) -> None:
+        """Go to where a stage of the last Runge-Kutta step was, the velocities of the stages before it weighed so."""
+        for layer in self._layers:
+            layer.to_stage(weights)
+        self._kept_of = None
+
     def probe(self, update: Update, weights: tuple[float, ...]) -> tuple[Branches, bool]:
         """A last stage, then int |sum_i weights_i k_i|^2 dmu, the square of a step's error; whether all are finite."""
         finite, squares = self.push(update), np.zeros((self.K, 1))
@@ -263,6 +275,18 @@ class Shard:
     def moved(self) -> None:
         """Say that the state was written to from outside."""
         self._kept_of = None
+
+    def keep(self, slot: int) -> None:
+        """Keep a copy of what moves of the particles, under a number."""
+        layers = zip((self.cloud.b, self.cloud.s), self.trains, strict=True)
+        self._slots[slot] = [layer.copy() for layer, trains in layers if trains]
+
+    def restore(self, slot: int) -> None:
+        """Put the particles back where the copy of that number has them."""
+        layers = zip((self.cloud.b, self.cloud.s), self.trains, strict=True)
+        for layer, kept in zip([layer for layer, trains in layers if trains], self._slots[slot], strict=True):
+            layer[...] = kept
+        self.moved()
 
     def hold(self) -> None:
         """Keep a copy of the state as it is now."""

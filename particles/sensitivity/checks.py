@@ -1,0 +1,53 @@
+"""What has a derivative: methods, regularisers, activations and observables."""
+
+import warnings
+
+import numpy as np
+
+from particles.errors import InputError, nearest
+from particles.methods.base import Problem
+from particles.methods.descent import Euler
+from particles.methods.runge_kutta import RungeKutta, Staged
+from particles.population.observables import OBSERVABLES
+from particles.sensitivity.tables import BY
+from particles.simulation.arguments import Prepared
+
+
+def check_method(problem: Problem) -> None:
+    """InputError for a run whose steps have no derivative here."""
+    method, rule = problem.method, problem.regulariser
+    if method.average or method.stepper not in (Euler, Staged):
+        got = "an average of iterates" if method.average else type(method).__name__
+        remedy = "Use mf.GradientDescent, mf.SGD or mf.RungeKutta, without `average`."
+        raise InputError("a run whose derivative is taken must make plain steps", got, remedy)
+    if isinstance(method, RungeKutta) and method.tolerance is not None:
+        rule_of = "Runge-Kutta steps whose derivative is taken must be as they are"
+        raise InputError(rule_of, f"tolerance={method.tolerance:g}", "Leave `tolerance` out.")
+    if not rule.smooth:
+        raise InputError("a run whose derivative is taken needs a smooth regulariser", repr(rule), "Use L2.")
+    row = problem.net.activation
+    if row.second_derivative is None:
+        rule_of = f"the derivative of a run needs the `second_derivative` of the activation {row.name!r}"
+        raise InputError(rule_of, "None", "Give mf.Activation(..., second_derivative=) its formula.")
+
+
+def check_differentiable(ready: Prepared, by: tuple[str, ...]) -> None:
+    """InputError for an observable without a differential, and for what no derivative is by; a warning for kinks."""
+    for name in by:
+        if name not in BY:
+            raise InputError(f"`by` must name some of {', '.join(BY)}", repr(name), nearest(str(name), BY))
+    for row in ready.observer.rows:
+        if row.differential is None:
+            known = ", ".join(name for name, each in OBSERVABLES.items() if each.differential)
+            remedy = f"Take some of {known}, or an mf.Observable of your own with a `differential`."
+            raise InputError("`of` must name observables that have a derivative", row.name, remedy)
+    if len(ready.plan.groups) > 1:
+        raise InputError("`of` takes names and observables, at one cadence", "an mf.Record", "Use `record_every`.")
+    if kinked(ready.problem) and not ready.spec.start.equal_weights:
+        text = f"the limit's derivative lacks what particles do at the kinks of {ready.problem.net.activation.name}"
+        warnings.warn(f"{text}: it is no prediction of fluctuations. Use a smooth activation.", stacklevel=4)
+
+
+def kinked(problem: Problem) -> bool:
+    """Whether particles move across kinks of the activation."""
+    return "input" in problem.net.train and not np.isfinite(problem.net.activation.curvature_bound)
