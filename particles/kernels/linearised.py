@@ -93,7 +93,7 @@ def block_changes(b, p, first, apart, d, k, c, e, moves, weighs, x, tiles, direc
 
 
 def sum_changes(b, s, w, p, q, shift, d, x, moves, last_tiles, directions, size, first, last, totals):
-    """totals[g, (j n + i) k + o] = the change of sum_r w_r s_ro sigma(b_r.x_i) over the blocks of group g by direction j.
+    """totals[g, (j n + i) k + o]: how direction j changes sum_r w_r s_ro sigma(b_r.x_i) over the blocks of group g.
 
     p : flat (directions, K, BLOCK d), looked at if `moves`; q : flat (directions, K, BLOCK k), or empty where output
     weights stay; shift : flat (directions, K, BLOCK), the change of the weights w, or empty. Groups, b, s, w, x as in

@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     TRANSPORT = 8
     QUADRATURE = 10
     TEACHER_SIGN = 11
+    FLUCTUATION = 12
 
 
 def generator(seed: int, purpose: Purpose, block: int = 0, step: int = 0) -> np.random.Generator:

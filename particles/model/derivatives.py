@@ -122,7 +122,9 @@ def _check_formulas(row: Any) -> None:
     check_bound(f"`slope_bound` {of} be at least sup |sigma'|", row.slope_bound, slope)
     check_bound(f"`curvature_bound` {of} be at least sup |sigma''|", row.curvature_bound, _curvature_of(slope))
     if row.second_derivative:
-        check_derivative(f"`second_derivative` {of} be the slope of `derivative`", slope, one_by_one(row.second_derivative))
+        check_derivative(
+            f"`second_derivative` {of} be the slope of `derivative`", slope, one_by_one(row.second_derivative)
+        )
     if row.linear_growth:
         rule = f"`linear_growth` {of} mean |sigma(u)| <= 1 + |u|"
         check_bound(rule, 1.0, lambda u: sigma(u) / (1.0 + np.abs(u)))

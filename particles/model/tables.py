@@ -7,7 +7,14 @@ from typing import Any, Protocol, TypeVar
 from particles.errors import InputError, nearest
 from particles.model.formulas import content
 
-_LATER = "joint", "classes", "second_derivative", "differential", "target_slope", "mixed"  # fields that came after files with hashes: a row that leaves them out keeps its hash
+_LATER = (
+    "joint",
+    "classes",
+    "second_derivative",
+    "differential",
+    "target_slope",
+    "mixed",
+)  # fields that came after files with hashes: a row that leaves them out keeps its hash
 
 
 class Row(Protocol):

@@ -13,11 +13,12 @@ from particles.kernels.assemble import BLOCK
 from particles.measures import blocks
 from particles.measures.blocks import Branches, Floats, climb
 from particles.measures.measure import Array
+from particles.measures.random_streams import ROWS, Purpose, generator, rows_of
 from particles.model.regularisers import Regulariser
+from particles.population.differential import Integrand
 from particles.population.fold import views
 from particles.population.messages import BlockView, Drift
 from particles.population.samples import Which
-from particles.population.differential import Integrand
 from particles.population.shard import Shard
 
 _CHUNK_BYTES = 2**20  # of what a thread makes before it is added to the directions
@@ -117,11 +118,16 @@ class Directions:
 
         def work(begin: int, end: int) -> None:
             v = np.empty(J * chunk * BLOCK * d if wants_p else 0, shard.dtype)
-            vs, e = np.empty(J * chunk * BLOCK * k if wants_q else 0, shard.dtype), np.empty(J * chunk * BLOCK * k, v.dtype)
+            vs, e = (
+                np.empty(J * chunk * BLOCK * k if wants_q else 0, shard.dtype),
+                np.empty(J * chunk * BLOCK * k, v.dtype),
+            )
             for start in range(begin, end, chunk):
                 stop = min(start + chunk, end)
                 own = slice(start, stop)
-                here = [a[: J * (stop - start) * width] for a, width in ((v, BLOCK * d), (vs, BLOCK * k), (e, BLOCK * k))]
+                here = [
+                    a[: J * (stop - start) * width] for a, width in ((v, BLOCK * d), (vs, BLOCK * k), (e, BLOCK * k))
+                ]
                 for a in here:  # what is padding stays zero
                     a[:] = 0.0
                 self.kernels.change_velocities(
@@ -162,7 +168,7 @@ class Directions:
                 continue
             own = to[first:last]
             np.multiply(self.at[layer][first:last], size, out=own)
-            for weight, stage in zip(weights, self.stages, strict=True):
+            for weight, stage in zip(weights, self.stages, strict=False):
                 if weight:
                     own += to.dtype.type(weight) * stage[layer][first:last]
 
@@ -173,6 +179,42 @@ class Directions:
                 if at.size:
                     at[first:last] += stage[layer][first:last]
                     stage[layer][first:last] = 0.0
+
+    def settle(self) -> None:
+        """at = direction, and the stages are zero again."""
+        for layer, at in enumerate(self.at):
+            at[...] = self.direction[layer]
+            for stage in self.stages:
+                stage[layer][...] = 0.0
+
+    def disturb(self, seed: int, symmetric: bool) -> Branches:
+        """A change of the weights for each direction: sqrt(w) times independent normals, and the sum of each, (J,).
+
+        symmetric: particles of the first and the second half have them in common.
+        """
+        shard, half = self.shard, self.shard.all_particles // 2
+        self.shift = blocks.aligned((self.count, shard.K, BLOCK), shard.dtype)
+        sums = np.zeros((shard.K, self.count))
+
+        def normals(block: int) -> Array:
+            return generator(seed, Purpose.FLUCTUATION, block).standard_normal((ROWS, self.count))
+
+        for block in range(shard.K):
+            first = (shard.first + block) * BLOCK
+            m = min(BLOCK, shard.count - block * BLOCK)
+            rows = np.arange(first, first + m) % half if symmetric else np.arange(first, first + m)
+            begin, stop = int(rows.min()), int(rows.max()) + 1
+            xi = rows_of(normals, begin, stop)[rows - begin] if symmetric else rows_of(normals, begin, stop)
+            change = np.sqrt(blocks.row(shard.cloud.w, block, shard.K)[:m, None]) * xi
+            self.shift[:, block, :m] = change.T
+            sums[block] = change.sum(axis=0)
+        return climb(sums, 0, shard.first, shard.all_blocks)
+
+    def centre(self, sums: Array) -> None:
+        """The changes of the weights less w times their sums, so that the measure keeps its mass."""
+        for block in range(self.shard.K):
+            w = blocks.row(self.shard.cloud.w, block, self.shard.K)
+            self.shift[:, block] -= (sums[:, None] * w).astype(self.shard.dtype)
 
     def products(self, direction: Coordinates, rule: Regulariser, first: int, last: int) -> Branches:
         """The shard's part of sum_r w_r <direction_r, w - anchor> over the layers that train: (J,)."""
@@ -259,6 +301,23 @@ def combine(shard: Shard, weights: tuple[float, ...], size: float, first: int, l
 def collect(shard: Shard, first: int, last: int) -> None:
     """The end of a step of several stages."""
     of_shard(shard).collect(first, last)
+
+
+def settle(shard: Shard, weights: tuple[float, ...]) -> None:
+    """The end of a step of several stages, forward: at + sum_i weights_i stages_i."""
+    mine = of_shard(shard)
+    mine.combine(weights, 1.0, 0, mine.count)
+    mine.settle()
+
+
+def disturb(shard: Shard, seed: int, symmetric: bool) -> Branches:
+    """Random changes of the weights."""
+    return of_shard(shard).disturb(seed, symmetric)
+
+
+def centre(shard: Shard, sums: Array) -> None:
+    """The same without their means."""
+    of_shard(shard).centre(sums)
 
 
 def products(shard: Shard, rule: Regulariser, first: int, last: int) -> Branches:

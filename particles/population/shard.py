@@ -39,7 +39,7 @@ class Shard:
     ) -> None:
         net, start, dtype, averaged, anchored, weighing = spec
         self.net, self.dtype, self.samples, self.alpha = net, dtype, samples, spec.alpha
-        self.all_blocks = blocks.blocks_of(start.count)
+        self.all_particles, self.all_blocks = start.count, blocks.blocks_of(start.count)
         self.first, self.last = span = span or (0, self.all_blocks)
         self.trains = "input" in net.train, "output" in net.train
         self.weighing, self.equal_weights = weighing, start.equal_weights and not weighing

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.measures.blocks import blocks_of, root
+from particles.measures.blocks import Branches, blocks_of, root
 from particles.measures.measure import Array
 from particles.model.losses import Loss
 from particles.model.regularisers import Regulariser
@@ -94,10 +94,10 @@ class Adjoint:
         pull = Pull(t, point.slope, self.changes[t, stage], size, self.rule)
         each(directions.pull, pull, 0, J, into)
 
-    def _change(self, parts: list[directions.Branches], J: int, point: Point) -> Array:
+    def _change(self, parts: list[Branches], J: int, point: Point) -> Array:
         return np.asarray(self.alpha * root(parts, self._blocks)).reshape(J, *point.g.shape)
 
-    def _pulled(self, parts: list[directions.Branches]) -> Array:
+    def _pulled(self, parts: list[Branches]) -> Array:
         return -root(parts, self._blocks)
 
     def _measured(self, j: int, one: Functional) -> None:
@@ -137,7 +137,9 @@ class Adjoint:
     def _penalty(self) -> float:
         """h(w) / (alpha^2 lam)."""
         of = penalty_integrand(self.rule, self.problem.net.train, 1.0)
-        return float(self.population.fold([Reduction(lambda block: np.atleast_1d(block.w @ of(block).value), "sum")], None)[0][0])
+        return float(
+            self.population.fold([Reduction(lambda block: np.atleast_1d(block.w @ of(block).value), "sum")], None)[0][0]
+        )
 
 
 def penalty_integrand(

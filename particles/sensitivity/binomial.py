@@ -1,7 +1,7 @@
 """When to keep the state of a run that is gone through backward: the binomial schedule, which repeats fewest steps.
 
-Griewank and Walther (2000), Algorithm 799: revolve. With S kept states and every step made at most r times over, C(S + r,
-S) steps can be reversed.
+Griewank and Walther (2000), Algorithm 799: revolve. With S kept states and every step made at most r times over,
+C(S + r, S) steps can be reversed.
 """
 
 from collections.abc import Iterator

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from particles.errors import InputError, nearest
+from particles.measures.measure import Source
 from particles.methods.base import Problem
 from particles.methods.descent import Euler
 from particles.methods.runge_kutta import RungeKutta, Staged
@@ -46,6 +47,18 @@ def check_differentiable(ready: Prepared, by: tuple[str, ...]) -> None:
     if kinked(ready.problem) and not ready.spec.start.equal_weights:
         text = f"the limit's derivative lacks what particles do at the kinks of {ready.problem.net.activation.name}"
         warnings.warn(f"{text}: it is no prediction of fluctuations. Use a smooth activation.", stacklevel=4)
+
+
+def check_pairs(start: Source) -> None:
+    """InputError unless the second half of the particles repeats the first with the other sign."""
+    half, odd = divmod(start.count, 2)
+    first = min(half, 4096)
+    if not odd:
+        (b, s), (other, sign) = start.part(0, first), start.part(half, half + first)
+        if np.array_equal(b, other) and np.array_equal(s, -sign):
+            return
+    rule = "`symmetric` needs particles of which the second half repeats the first with the other sign"
+    raise InputError(rule, f"other ones, {start.count} of them", 'Use law.quadrature(nodes, signs="symmetric").')
 
 
 def kinked(problem: Problem) -> bool:

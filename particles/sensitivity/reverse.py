@@ -13,7 +13,7 @@ from particles.population.scene import Scene
 from particles.sensitivity.adjoint import Adjoint, Changes, Functional
 from particles.sensitivity.binomial import backward
 from particles.sensitivity.settings import BySettings
-from particles.sensitivity.trajectory import Point, Trajectory
+from particles.sensitivity.trajectory import Trajectory
 from particles.simulation.arguments import Prepared
 
 
@@ -26,16 +26,19 @@ class Wanted(NamedTuple):
 
     def together(self, ready: Prepared, count: int, stages: int, anchored: bool) -> int:
         """How many functionals go back together in half of the memory."""
-        net, itemsize, d = ready.problem.net, np.dtype(ready.spec.dtype).itemsize, ready.problem.samples.x.shape[1]
-        carried = d * ("input" in net.train or self.position) + net.outputs * ("output" in net.train or self.output_weight)
         copies = (1 if stages == 1 else stages + 2) + anchored
-        return max(1, self.memory // 2 // (count * (carried * itemsize * copies + 8)))
+        return max(1, self.memory // 2 // (count * (copies * _bytes(ready, self.position, self.output_weight) + 8)))
 
     def slots(self, ready: Prepared, count: int) -> int:
         """How many states of the run are kept in the other half."""
-        net, itemsize, d = ready.problem.net, np.dtype(ready.spec.dtype).itemsize, ready.problem.samples.x.shape[1]
-        moved = d * ("input" in net.train) + net.outputs * ("output" in net.train)
-        return max(2, min(len(ready.problem.sizes) + 1, self.memory // 2 // (count * moved * itemsize)))
+        return max(2, min(len(ready.problem.sizes) + 1, self.memory // 2 // (count * _bytes(ready, False, False))))
+
+
+def _bytes(ready: Prepared, position: bool, output_weight: bool) -> int:
+    """Bytes of what a particle has that moves, or is asked for."""
+    net, d = ready.problem.net, int(ready.problem.samples.x.shape[1])
+    numbers = d * ("input" in net.train or position) + net.outputs * ("output" in net.train or output_weight)
+    return numbers * np.dtype(ready.spec.dtype).itemsize
 
 
 class Measured(NamedTuple):
@@ -101,9 +104,7 @@ class Reverse:
     def groups(self) -> Sequence[Group]:
         """All functionals, the latest first, in groups that went back together."""
         everything = [one for measured in reversed(self.measured) for one in measured.functionals]
-        parts = [
-            tuple(everything[first : first + self.together]) for first in range(0, len(everything), self.together)
-        ]
+        parts = [tuple(everything[first : first + self.together]) for first in range(0, len(everything), self.together)]
         return [self._back(part, number == 0) for number, part in enumerate(parts)]
 
     def _back(self, functionals: tuple[Functional, ...], at_the_end: bool) -> Group:
@@ -134,4 +135,10 @@ def back(
         else:
             trajectory.advance(number)
     parts = population.each(directions.results)
-    return tuple(np.concatenate(arrays, axis=1) if arrays[0].size else arrays[0] for arrays in zip(*parts, strict=True))
+    variation, position, output_weight = zip(*parts, strict=True)
+    return _together(variation), _together(position), _together(output_weight)
+
+
+def _together(arrays: tuple[Array, ...]) -> Array:
+    """What all shards have, one after another: (J, M, ...), or empty."""
+    return np.concatenate(arrays, axis=1) if arrays[0].size else arrays[0]

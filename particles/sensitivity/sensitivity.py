@@ -1,8 +1,8 @@
 """`mf.sensitivity`: the derivative of what a run measures, by every particle of its start and by its settings."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from particles.model.regularisers import Regulariser
 from particles.population.messages import population_spec
 from particles.population.observables import Observable
 from particles.population.population import Engine, Local
-from particles.sensitivity.checks import check_differentiable, check_method
 from particles.sensitivity.adjoint import Adjoint
+from particles.sensitivity.checks import check_differentiable, check_method, check_pairs
 from particles.sensitivity.reverse import Group, Measured, Reverse, Wanted, back
-from particles.sensitivity.tables import BY, dataset_of, variables
+from particles.sensitivity.tables import dataset_of, variables
 from particles.sensitivity.trajectory import Point, Trajectory
 from particles.simulation.arguments import Prepared, prepared
 
@@ -142,6 +142,7 @@ def sensitivity(
     loss: str | Loss = "squared",
     regulariser: Regulariser | None = None,
     test: Dataset | None = None,
+    symmetric: bool = False,
     engine: Engine | None = None,
     dtype: str = "float64",
     memory: int = MEMORY,
@@ -171,6 +172,9 @@ def sensitivity(
         When it is measured, as in `mf.simulate`; None, the default, at the end only.
     loss, regulariser, test, engine, dtype
         As in `mf.simulate`. The regulariser is smooth, an `mf.L2`.
+    symmetric
+        Whether networks start from `law.sample(..., signs="symmetric")`: the second half of the particles, here as
+        there, repeats the first with the other sign. `F_std` is then that of independent pairs.
     memory
         Bytes for what is kept besides the particles, 1 GiB by default: states of the run, from which stretches of it
         are made again, and the derivatives under way. The result does not depend on it.
@@ -195,8 +199,8 @@ def sensitivity(
     .. math:: F_M = F_\infty + \frac{1}{M} \sum_r \psi(b_r) - \int \psi \, d\mu_1 + O(1/M), \qquad
               M \operatorname{Var} F_M \to \operatorname{Var}_{\mu_1} \psi
 
-    The pass back is the exact derivative of the steps, not of the flow. It is again a sum over particles, n numbers, and
-    a push of each particle by itself, so it has the bits of any number of threads and shards.
+    The pass back is the exact derivative of the steps, not of the flow. It is again a sum over particles, n numbers,
+    and a push of each particle by itself, so it has the same bits for any number of threads and shards.
 
     ReLU's kinks: for a finite network the derivative is exact at almost every start. For the limit it lacks what the
     particles do that cross a kink while they train, and is no prediction there, unless output weights train alone.
@@ -209,8 +213,9 @@ def sensitivity(
     --------
     >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
-    >>> limit = mf.sensitivity(net, law.quadrature(400), data, mf.GradientDescent(0.5), steps=4, of=["loss", "prediction"])
-    >>> limit.dataset["loss_std"].round(3).item()
+    >>> limit, method = law.quadrature(400), mf.GradientDescent(0.5)
+    >>> found = mf.sensitivity(net, limit, data, method, steps=4, of=["loss", "prediction"])
+    >>> found.dataset["loss_std"].round(3).item()
     0.045
     """
     ready = prepared(
@@ -219,6 +224,8 @@ def sensitivity(
     )  # fmt: skip
     asked = (by,) if isinstance(by, str) else tuple(by)
     check_method(ready.problem)
+    if symmetric:
+        check_pairs(ready.spec.start)
     check_differentiable(ready, asked)
     wanted = Wanted("position" in asked, "output_weight" in asked, whole("memory", memory, 1, remedy="Bytes."))
     due = ready.plan.iterations if record_every is not None else [ready.plan.iterations[-1]]
@@ -241,7 +248,9 @@ def sensitivity(
         population.close()
     w = ready.spec.start.weights(0, ready.spec.start.count)
     means = np.concatenate([group.variation @ w for group in groups])
-    dataset = dataset_of(ready, pass_back.measured, groups, means, w, asked)
+    dataset = dataset_of(ready, pass_back.measured, groups, means, w, asked, symmetric)
     points = tuple(pass_back.trajectory.points)
-    lean = tuple(group._replace(variation=np.empty(0), position=np.empty(0), output_weight=np.empty(0)) for group in groups)
+    lean = tuple(
+        group._replace(variation=np.empty(0), position=np.empty(0), output_weight=np.empty(0)) for group in groups
+    )
     return Sensitivity(dataset, ready, tuple(pass_back.measured), lean, points, means, here, wanted)

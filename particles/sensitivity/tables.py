@@ -1,4 +1,4 @@
-"""The derivatives of a run as datasets: a variable for each observable and for each thing that it is a derivative by."""
+"""The derivatives of a run as datasets: a variable for each observable and what its derivative is by."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,25 +27,35 @@ KINDS = {
     "": Kind("", (), "{}"),
     "variation": Kind("_variation", ("particle",), "first variation by the measure at the start, mean 0, of: {}"),
     "std": Kind("_std", (), "sqrt(M) times the standard deviation over starts of M particles, M large, of: {}"),
-    "position": Kind("_by_position", ("particle", "coordinate"), "gradient of the first variation by positions, of: {}"),
+    "position": Kind(
+        "_by_position", ("particle", "coordinate"), "gradient of the first variation by positions, of: {}"
+    ),
     "output_weight": Kind("_by_output_weight", ("particle", "weight"), "the same by output weights, of: {}"),
     "step": Kind("_by_step", ("step",), "derivative by the step size of each iteration (flow time), of: {}"),
     "weight_decay": Kind("_by_weight_decay", (), "derivative by the L2 regulariser's weight (flow time), of: {}"),
     "target": Kind("_by_target", ("training_sample", "training_output"), "derivative by the training targets, of: {}"),
-    "sample": Kind("_by_sample", ("training_sample",), "derivative by each sample's relative weight in the loss, of: {}"),
+    "sample": Kind(
+        "_by_sample", ("training_sample",), "derivative by each sample's relative weight in the loss, of: {}"
+    ),
 }
 BY = "particle", *(name for name in KINDS if name not in ("", "variation", "std"))
 
 
 def dataset_of(
-    ready: Prepared, measured: Sequence[Measured], groups: Sequence[Group], means: Array, w: Array, by: Iterable[str]
+    ready: Prepared,
+    measured: Sequence[Measured],
+    groups: Sequence[Group],
+    means: Array,
+    w: Array,
+    by: Iterable[str],
+    symmetric: bool,
 ) -> "xarray.Dataset":
     """All that was asked for; means: of the first variations, w: the atoms' weights."""
     problem, asked, found = ready.problem, set(by), dict[str, Array]()
     found[""] = np.concatenate([one.value.reshape(-1) for one in reversed(measured)])
     if "particle" in asked:
         found["variation"] = np.concatenate([group.variation for group in groups]) - means[:, None]
-        found["std"] = np.sqrt(found["variation"] ** 2 @ w)
+        found["std"] = _deviation(found["variation"], w, symmetric)
     for name in ("position", "output_weight"):
         if name in asked:
             found[name] = np.concatenate([getattr(group, name) for group in groups])
@@ -58,6 +68,14 @@ def dataset_of(
         label = {"long_name": "particle weights w_r, which sum to 1", "units": "1", "equation": "3.4"}
         data = data.assign(particle_weight=("particle", w, label))
     return data
+
+
+def _deviation(variation: Array, w: Array, symmetric: bool) -> Array:
+    """The square root of the variance of first variations, (J, M) -> (J,); of pairs where the second half repeats."""
+    if not symmetric:
+        return np.asarray(np.sqrt(variation**2 @ w))
+    half = len(w) // 2
+    return np.asarray(np.sqrt((variation[:, :half] + variation[:, half:]) ** 2 @ w[:half]))
 
 
 def variables(problem: Problem, measured: Sequence[Measured], found: Mapping[str, Array]) -> "xarray.Dataset":

@@ -49,9 +49,7 @@ class Trajectory:
     arrived(iteration, g): called once an iteration, when the population first comes there.
     """
 
-    def __init__(
-        self, problem: Problem, population: Population, points: list[tuple[Point, ...]] | None = None
-    ) -> None:
+    def __init__(self, problem: Problem, population: Population, points: list[tuple[Point, ...]] | None = None) -> None:
         self.problem, self.population, self.scheme = problem, population, scheme_of(problem)
         self.points = [] if points is None else points
         self.steps = len(problem.sizes)
@@ -118,9 +116,13 @@ class Trajectory:
 
     def push_stages(self, iteration: int) -> None:
         """All stages of a step that was made before."""
-        update = self._updates(iteration)
-        for stage, point in enumerate(self.points[iteration]):
-            self.population.each(Shard.push, update(stage, point.slope))
+        for stage in range(self.scheme.stages):
+            self.push_stage(iteration, stage)
+
+    def push_stage(self, iteration: int, stage: int) -> None:
+        """One stage of a step that was made before; the particles are where it begins."""
+        update = self._updates(iteration)(stage, self.points[iteration][stage].slope)
+        self.population.each(Shard.push, update)
 
     def to_stage(self, iteration: int, stage: int) -> None:
         """After `push_stages`: where a stage of that step began."""

@@ -1,0 +1,137 @@
+"""`mf.fluctuations`: the Gaussian field that sqrt(M) (g_M - g_infinity) tends to, by draws from it (3.4)."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from particles.checks import numpy_settings, whole
+from particles.data.dataset import Dataset, Stream
+from particles.measures.measure import Array, Measure, Source
+from particles.measures.random_streams import checked_seed
+from particles.methods.base import Method
+from particles.model.losses import Loss
+from particles.model.network import Network
+from particles.model.regularisers import Regulariser
+from particles.population.population import Engine, Local
+from particles.sensitivity.checks import check_differentiable, check_method, check_pairs
+from particles.sensitivity.response import Response
+from particles.sensitivity.trajectory import Trajectory
+from particles.simulation.arguments import Prepared, prepared
+
+if TYPE_CHECKING:
+    import xarray
+
+
+@numpy_settings
+def fluctuations(
+    net: Network,
+    limit: Measure | Source,
+    data: Dataset | Stream,
+    method: Method,
+    *,
+    steps: int,
+    draws: int = 64,
+    seed: int = 0,
+    record_every: int | str | Iterable[int] = 1,
+    loss: str | Loss = "squared",
+    regulariser: Regulariser | None = None,
+    test: Dataset | None = None,
+    symmetric: bool = False,
+    engine: Engine | None = None,
+    dtype: str = "float64",
+) -> "xarray.Dataset":
+    r"""Draws from the Gaussian field that :math:`\sqrt M (g_M - g_\infty)` tends to along a run (3.4).
+
+    Parameters
+    ----------
+    net
+        The network, as for `mf.sensitivity`.
+    limit
+        The measure that stands for the law at the start, `law.quadrature(nodes)`.
+    data, method, steps, record_every, loss, regulariser, engine, dtype
+        As in `mf.sensitivity`.
+    draws
+        How many, 64 by default.
+    seed
+        Of the draws.
+    test
+        Samples at which outputs are drawn too.
+    symmetric
+        Whether networks start from `law.sample(..., signs="symmetric")`: the second half of the particles, here as
+        there, repeats the first with the other sign.
+
+    Returns
+    -------
+    xarray.Dataset
+        `fluctuation` (draw, time, sample), with several outputs (..., output), `test_fluctuation` with `test`,
+        `distance` (draw, time), its root mean square over the samples and outputs, and `sup_distance` (draw).
+
+    Notes
+    -----
+    A draw changes the weights of the atoms by :math:`\sqrt{w_r} \, \xi_r`, with independent normal :math:`\xi_r`, less
+    their mean, and carries that change forward through the derivative of every step. So draws are exact in the steps;
+    only their number and the quadrature are finite.
+
+    References
+    ----------
+    Section 3.4.
+
+    Examples
+    --------
+    >>> net, law = mf.Network("tanh"), mf.Gaussian(2)
+    >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
+    >>> field = mf.fluctuations(net, law.quadrature(400), data, mf.GradientDescent(0.5), steps=4, draws=256)
+    >>> field["distance"].mean("draw").values.round(2)
+    array([0.6 , 0.47, 0.37, 0.29, 0.23])
+    """
+    ready = prepared(
+        net, limit, data, method, steps, loss, regulariser, record_every, "prediction", None, test, dtype, engine
+    )
+    check_method(ready.problem)
+    if symmetric:
+        check_pairs(ready.spec.start)
+    check_differentiable(ready, ())
+    count, start = whole("draws", draws, 1), checked_seed(seed)
+    population = (engine or Local()).populate(ready.spec, ready.problem.samples)
+    names = ["train", *(["test"] if test is not None else [])]
+    found = dict[str, list[Array]]({name: [] for name in names})
+    try:
+        trajectory = Trajectory(ready.problem, population)
+        trajectory.begin()
+        trajectory.keep(0)
+        trajectory.advance(len(ready.problem.sizes))
+        trajectory.restore(0)
+        response = Response(trajectory, count, start, symmetric)
+        for iteration in ready.plan.iterations:
+            while trajectory.here < iteration:
+                response.advance()
+            for name in names:
+                found[name].append(response.changes(name))
+    finally:
+        population.close()
+    return _dataset(ready, {name: np.stack(parts, axis=1) for name, parts in found.items()})
+
+
+def _dataset(ready: Prepared, fields: dict[str, Array]) -> "xarray.Dataset":
+    import xarray
+
+    more = ("output",) if ready.problem.net.outputs > 1 else ()
+    iterations = ready.plan.iterations
+    label = {"units": "1", "equation": "3.4"}
+    field = fields["train"]
+    distance = np.sqrt(np.mean(field.reshape(*field.shape[:2], -1) ** 2, axis=2))
+    words = "draw from the limit of sqrt(M) (g_M - g_inf) at the samples"
+    data = {
+        "fluctuation": (("draw", "time", "sample", *more), field, {"long_name": words, **label}),
+        "distance": (("draw", "time"), distance, {"long_name": "rms of the fluctuation over samples", **label}),
+        "sup_distance": ("draw", distance.max(axis=1), {"long_name": "sup over recorded times of distance", **label}),
+    }
+    if "test" in fields:
+        text = {"long_name": words.replace("samples", "test samples"), **label}
+        data["test_fluctuation"] = ("draw", "time", "test_sample", *more), fields["test"], text
+    coords = {
+        "time": ("time", ready.problem.times[iterations], {"long_name": "flow time t", "units": "1"}),
+        "iteration": ("time", np.array(iterations), {"long_name": "iterations before", "units": "1"}),
+    }
+    return xarray.Dataset(data, coords)
