@@ -4,6 +4,7 @@ A direction is per unit of a particle's weight, so an atom of weight zero has on
 would do. The velocity is minus a gradient, so one product with its symmetric derivative serves both ways in time.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from particles.population.messages import BlockView, Drift
 from particles.population.samples import Which
 from particles.population.shard import Shard
 
+_CHUNK_BYTES = 2**20  # of what NumPy makes at a time, a thread
 _TOGETHER_BYTES = 2**23  # of what a thread makes of a block before it is added to the directions that go together
 _TOGETHER_SUMS = 2**17  # numbers in a sum over a block of the directions that go together
 # From this many inputs on b.x and p.x are kept from the sum to the push, for as many blocks as fit. No bit depends on it.
@@ -176,13 +178,23 @@ class Directions:
     def combine(self, weights: tuple[float, ...], size: float, first: int, last: int) -> None:
         """direction = size at + sum_i weights_i stages_i, of directions [first, last)."""
         for layer, to in enumerate(self.direction):
-            if not to.size:
-                continue
-            own = to[first:last]
-            np.multiply(self.at[layer][first:last], size, out=own)
-            for weight, stage in zip(weights, self.stages, strict=False):
-                if weight:
-                    own += to.dtype.type(weight) * stage[layer][first:last]
+            if to.size:
+                self._combine(layer, to.dtype.type(size), weights, first, last)
+
+    def _combine(self, layer: int, size: np.floating, weights: tuple[float, ...], first: int, last: int) -> None:
+        """The same of one layer, some blocks at a time: nothing as large as the particles is made on the way."""
+        to, at, K = self.direction[layer], self.at[layer], self.shard.K
+        few = max(1, _CHUNK_BYTES // to[0, 0].nbytes)
+
+        def work(begin: int, end: int) -> None:
+            for j, block in itertools.product(range(first, last), range(begin, end, few)):
+                own = slice(block, min(block + few, end))
+                np.multiply(at[j, own], size, out=to[j, own])
+                for weight, stage in zip(weights, self.stages, strict=False):
+                    if weight:
+                        to[j, own] += to.dtype.type(weight) * stage[layer][j, own]
+
+        self.shard.threads.share(work, K)
 
     def collect(self, first: int, last: int) -> None:
         """at += sum_i stages_i, and the stages are zero again."""
@@ -372,16 +384,22 @@ def pull_velocity(shard: Shard, message: Pull, j: int) -> None:
     mine.variation[j] += one.variation[0] + 0.5 * message.factor * mine.squares
 
 
-def results(shard: Shard) -> tuple[Array, Array, Array]:
-    """The first variation (J, m) and the directions of positions (J, m, d) and output weights, like s; or empty."""
+def results(shard: Shard, position: bool, output_weight: bool) -> tuple[Array, Array, Array]:
+    """The first variation (J, m), and if asked the directions of positions (J, m, d) and output weights, like s.
+
+    The shard's directions and what was kept of the run are gone then.
+    """
     mine, m = of_shard(shard), shard.count
+    shard.directions = None
     variation = mine.variation.reshape(mine.count, -1)[:, :m]
     found: list[Array] = []
-    for layer, at in enumerate(mine.at):
-        whole = at if mine.anchor is None else at + mine.anchor[layer]
-        found.append(np.array([_unpacked(one, m) for one in whole]) if at.size else np.empty(0))
+    for layer, (at, asked) in enumerate(zip(mine.at, (position, output_weight), strict=True)):
+        if not asked:
+            found.append(np.empty(0))
+            continue
+        if mine.anchor is not None:
+            at += mine.anchor[layer]
+        found.append(np.empty((len(at), m, *((at.shape[3],) if at.ndim > 3 else ()))))
+        for one, whole in zip(at, found[-1], strict=True):
+            whole[...] = one.reshape(-1)[:m] if one.ndim == 2 else blocks.unpack(one, m)
     return variation, found[0], found[1]
-
-
-def _unpacked(a: Floats, m: int) -> Array:
-    return np.asarray(a.reshape(-1)[:m], np.float64) if a.ndim == 2 else blocks.unpack(a, m)

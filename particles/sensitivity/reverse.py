@@ -134,11 +134,11 @@ def back(
             trajectory.restore(number)
         else:
             trajectory.advance(number)
-    parts = population.each(directions.results)
+    parts = population.each(directions.results, wanted.position, wanted.output_weight)
     variation, position, output_weight = zip(*parts, strict=True)
     return _together(variation), _together(position), _together(output_weight)
 
 
 def _together(arrays: tuple[Array, ...]) -> Array:
     """What all shards have, one after another: (J, M, ...), or empty."""
-    return np.concatenate(arrays, axis=1) if arrays[0].size else arrays[0]
+    return np.concatenate(arrays, axis=1) if arrays[0].size and len(arrays) > 1 else arrays[0]
