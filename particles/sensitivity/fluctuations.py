@@ -1,6 +1,6 @@
 """`mf.fluctuations`: the Gaussian field that sqrt(M) (g_M - g_infinity) tends to, by draws from it (3.4)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +13,9 @@ from particles.methods.base import Method
 from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
-from particles.population.population import Engine, Local
+from particles.population.population import Engine, Local, Population
 from particles.sensitivity.checks import check_differentiable, check_method, check_pairs
+from particles.sensitivity.faults import through_faults
 from particles.sensitivity.response import Response
 from particles.sensitivity.trajectory import Trajectory
 from particles.simulation.arguments import Prepared, prepared
@@ -95,22 +96,30 @@ def fluctuations(
     count, start = whole("draws", draws, 1), checked_seed(seed)
     population = (engine or Local()).populate(ready.spec, ready.problem.samples)
     names = ["train", *(["test"] if test is not None else [])]
-    found = dict[str, list[Array]]({name: [] for name in names})
     try:
-        trajectory = Trajectory(ready.problem, population)
-        trajectory.begin()
-        trajectory.keep(0)
-        trajectory.advance(len(ready.problem.sizes))
-        trajectory.restore(0)
-        response = Response(trajectory, count, start, symmetric)
-        for iteration in ready.plan.iterations:
-            while trajectory.here < iteration:
-                response.advance()
-            for name in names:
-                found[name].append(response.changes(name))
+        fields = through_faults(population, lambda: _fields(ready, population, names, count, start, symmetric))
     finally:
         population.close()
-    return _dataset(ready, {name: np.stack(parts, axis=1) for name, parts in found.items()})
+    return _dataset(ready, fields)
+
+
+def _fields(
+    ready: Prepared, population: Population, names: Sequence[str], draws: int, seed: int, symmetric: bool
+) -> dict[str, Array]:
+    """The field at the samples of these names: (draws, times, n), or (..., k)."""
+    found = dict[str, list[Array]]({name: [] for name in names})
+    trajectory = Trajectory(ready.problem, population)
+    trajectory.begin()
+    trajectory.keep(0)
+    trajectory.advance(trajectory.steps)
+    trajectory.restore(0)
+    response = Response(trajectory, draws, seed, symmetric)
+    for iteration in ready.plan.iterations:
+        while trajectory.here < iteration:
+            response.advance()
+        for name in names:
+            found[name].append(response.changes(name))
+    return {name: np.stack(parts, axis=1) for name, parts in found.items()}
 
 
 def _dataset(ready: Prepared, fields: dict[str, Array]) -> "xarray.Dataset":
