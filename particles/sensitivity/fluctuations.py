@@ -50,17 +50,23 @@ def fluctuations(
         The network, as for `mf.sensitivity`.
     limit
         The measure that stands for the law at the start, `law.quadrature(nodes)`.
-    data, method, steps, record_every, loss, regulariser, engine, dtype
+    data, method, steps
         As in `mf.sensitivity`.
     draws
         How many, 64 by default.
     seed
         Of the draws.
+    record_every
+        When the field is drawn, as in `mf.simulate`; at every iteration by default.
+    loss, regulariser
+        As in `mf.sensitivity`.
     test
-        Samples at which outputs are drawn too.
+        Samples at which the field is drawn too.
     symmetric
         Whether networks start from `law.sample(..., signs="symmetric")`: the second half of the particles, here as
         there, repeats the first with the other sign.
+    engine, dtype
+        As in `mf.simulate`.
 
     Returns
     -------
@@ -68,15 +74,24 @@ def fluctuations(
         `fluctuation` (draw, time, sample), with several outputs (..., output), `test_fluctuation` with `test`,
         `distance` (draw, time), its root mean square over the samples and outputs, and `sup_distance` (draw).
 
+    Raises
+    ------
+    InputError
+        For methods and regularisers without a derivative.
+    DivergedError
+        When a value is no longer finite.
+
     Notes
     -----
     A draw changes the weights of the atoms by :math:`\sqrt{w_r} \, \xi_r`, with independent normal :math:`\xi_r`, less
     their mean, and carries that change forward through the derivative of every step. So draws are exact in the steps;
     only their number and the quadrature are finite.
 
+    The kinks of ReLU are as in `mf.sensitivity`.
+
     References
     ----------
-    Section 3.4.
+    Section 3.4; Sirignano and Spiliopoulos (2020), Rotskoff and Vanden-Eijnden (2022): the limit of the fluctuations.
 
     Examples
     --------
@@ -84,7 +99,7 @@ def fluctuations(
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> field = mf.fluctuations(net, law.quadrature(400), data, mf.GradientDescent(0.5), steps=4, draws=256)
     >>> field["distance"].mean("draw").values.round(2)
-    array([0.6 , 0.47, 0.37, 0.29, 0.23])
+    array([0.58, 0.51, 0.46, 0.41, 0.37])
     """
     ready = prepared(
         net, limit, data, method, steps, loss, regulariser, record_every, "prediction", None, test, dtype, engine

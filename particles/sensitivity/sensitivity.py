@@ -140,7 +140,7 @@ def sensitivity(
     start
         The measure at the start: `law.quadrature(nodes)` for the limit M = infinity, or M particles.
     data
-        The training samples. With SGD, the derivative is that of the steps on the samples that were drawn.
+        The training samples. With `mf.SGD` the derivative is that of the steps on the samples that were drawn.
     method
         `mf.GradientDescent`, `mf.SGD`, or `mf.RungeKutta` without a tolerance.
     steps
@@ -150,15 +150,19 @@ def sensitivity(
         Outputs at points of your own are "test_prediction" with a `test` set of them.
     by
         What the derivative is by: "particle" (the first variation and its standard deviation), "position" and
-        "output_weight" (the gradient of the first variation at each particle), "step", "weight_decay", "target" (of
-        the training samples, where the loss has a derivative by them) and "sample" (each sample's weight in the loss).
+        "output_weight" (the gradient of the first variation at each particle), "step" (the step size of each iteration,
+        flow time), "weight_decay" (the weight of the L2 regulariser, flow time), "target" (of each training sample,
+        where the loss has a derivative by targets) and "sample" (each training sample's weight in the loss, relative to
+        the one that it has). "target" and "sample" are left out where iterations use other samples, as those of SGD.
     record_every
         When it is measured, as in `mf.simulate`; None, the default, at the end only.
-    loss, regulariser, test, engine, dtype
+    loss, regulariser, test
         As in `mf.simulate`. The regulariser is smooth, an `mf.L2`.
     symmetric
         Whether networks start from `law.sample(..., signs="symmetric")`: the second half of the particles, here as
         there, repeats the first with the other sign. `F_std` is then that of independent pairs.
+    engine, dtype
+        As in `mf.simulate`.
     memory
         Bytes for what is kept besides the particles, 1 GiB by default: states of the run, from which stretches of it
         are made again, and the derivatives under way. The result does not depend on it.
@@ -186,8 +190,9 @@ def sensitivity(
     The pass back is the exact derivative of the steps, not of the flow. It is again a sum over particles, n numbers,
     and a push of each particle by itself, so it has the same bits for any number of threads and shards.
 
-    ReLU's kinks: for a finite network the derivative is exact at almost every start. For the limit it lacks what the
-    particles do that cross a kink while they train, and is no prediction there, unless output weights train alone.
+    At kinks, such as that of ReLU, the derivative of a finite network is exact at almost every start. For the limit it
+    lacks what particles contribute that cross a kink while they train. There it is no prediction, unless only output
+    weights train; a warning says so.
 
     References
     ----------
@@ -200,7 +205,7 @@ def sensitivity(
     >>> limit, method = law.quadrature(400), mf.GradientDescent(0.5)
     >>> found = mf.sensitivity(net, limit, data, method, steps=4, of=["loss", "prediction"])
     >>> found.dataset["loss_std"].round(3).item()
-    0.045
+    0.087
     """
     ready = prepared(
         net, start, data, method, steps, loss, regulariser, 1 if record_every is None else record_every, of, None,
