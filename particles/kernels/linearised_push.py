@@ -3,7 +3,7 @@
 v_j  = sum_i [(slope_i.s) sigma'' p_j.x_i + (slope_i.q_j + change_ji.s) sigma'] x_i
 vs_j = sum_i slope_i sigma' p_j.x_i + change_ji sigma, of every output
 
-and the change of the objective by a particle's weight, s.e_j with e_j = sum_i change_ji sigma. Sums run over the samples
+and the change of the objective by a weight, s.e_j with e_j = sum_i change_ji sigma. Sums run over the samples
 in order. The same two ways as in `velocity`. sigma, sigma' and sigma'' are made once, together, for all directions.
 """
 
@@ -69,7 +69,11 @@ def narrow_push(b, s, p, q, first, own, apart, d, k, x, slope, change, moves, we
     """One block's v, vs and e for d = INPUTS and k = 1; what was kept is not looked at."""
     n = slope.size
     few = samples_at_once(d, b.itemsize)
-    bent, values, slopes = np.zeros(few * LANES, b.dtype), np.zeros(few * LANES, b.dtype), np.zeros(few * LANES, b.dtype)
+    bent, values, slopes = (
+        np.zeros(few * LANES, b.dtype),
+        np.zeros(few * LANES, b.dtype),
+        np.zeros(few * LANES, b.dtype),
+    )
     for t in range(tiles):
         rows, sign, row = load_rows(b, first + t * INPUTS * LANES, INPUTS), load(s, t * LANES), t * INPUTS * LANES
         for start in range(0, n, few):

@@ -25,7 +25,7 @@ from particles.population.shard import Shard
 _CHUNK_BYTES = 2**20  # of what NumPy makes at a time, a thread
 _TOGETHER_BYTES = 2**23  # of what a thread makes of a block before it is added to the directions that go together
 _TOGETHER_SUMS = 2**17  # numbers in a sum over a block of the directions that go together
-# From this many inputs on b.x and p.x are kept from the sum to the push, for as many blocks as fit. No bit depends on it.
+# Inputs from which on b.x and p.x are kept from the sum to the push, for as many blocks as fit. No bit depends on it.
 _KEEP_FROM = 48
 _KEEP_BYTES = 2**28
 
@@ -93,9 +93,7 @@ class Directions:
             return found[0]
         return {node: np.concatenate([each[node] for each in found]) for node in found[0]}
 
-    def _changes(
-        self, direction: Coordinates, inputs: Floats, n: int, first: int, last: int, keeps: int
-    ) -> Branches:
+    def _changes(self, direction: Coordinates, inputs: Floats, n: int, first: int, last: int, keeps: int) -> Branches:
         """The same of directions that go together."""
         shard, J = self.shard, last - first
         p, q = self._part(direction, first, last)
