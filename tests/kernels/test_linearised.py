@@ -159,14 +159,14 @@ def test_sum_changes__is_the_derivative_of_the_sums(case, layer, shifted):
 def test_change_velocities__is_the_derivative_of_the_push(case, layer):
     problem, (moves, weighs) = Case(case), LAYERS[layer]
     value, slope, bend = problem.formulas()
-    s, q, l, change = (problem.wide(a) for a in (problem.s, problem.q, problem.slope, problem.change))
+    s, q, pull, change = (problem.wide(a) for a in (problem.s, problem.q, problem.slope, problem.change))
     along = np.einsum("jrd,id->jri", problem.p, problem.x) * moves
-    weight = np.einsum("jio,ro->jri", change, s) + np.einsum("io,jro->jri", l, q) * weighs
-    turned = np.einsum("io,ro->ri", l, s) * bend * along + weight * slope
+    weight = np.einsum("jio,ro->jri", change, s) + np.einsum("io,jro->jri", pull, q) * weighs
+    turned = np.einsum("io,ro->ri", pull, s) * bend * along + weight * slope
     v, vs, e = problem.velocities(layer)
     problem.check(v, np.einsum("jri,id->jrd", turned, problem.x))
     values = np.einsum("jio,ri->jro", change, value)
-    problem.check(vs, np.einsum("io,ri,jri->jro", l, slope, along) + values)
+    problem.check(vs, np.einsum("io,ri,jri->jro", pull, slope, along) + values)
     problem.check(e, np.einsum("ro,jro->jr", s, values))
 
 
@@ -281,8 +281,8 @@ def test_change_velocities__adds_a_decay_in_place():
     c, p, q, size = problem.cloud, problem.p_stored.copy(), problem.q_stored.copy(), 0.25
     problem.kernels.change_velocities(
         c.b.reshape(-1), c.signs, p, q, 2, problem.floats(problem.x), problem.floats(problem.slope),
-        problem.floats(problem.change), True, True, c.last_tiles, 2, 0, len(c.b), 0, problem.kept, size, -0.5, 2.0, p, q,
-        np.zeros(2 * len(c.b) * BLOCK),
+        problem.floats(problem.change), True, True, c.last_tiles, 2, 0, len(c.b), 0, problem.kept, size, -0.5, 2.0, p,
+        q, np.zeros(2 * len(c.b) * BLOCK),
     )  # fmt: skip
     problem.check(problem._unpacked(p.reshape(2, *c.b.shape)), 0.5 * problem.p + size * v)
     problem.check(problem._unpacked(q.reshape(2, len(c.b), BLOCK)), 3.0 * problem.q + size * vs)
