@@ -1,6 +1,6 @@
 """An activation with its first and second derivative at once, where they come from one exponential.
 
-Each by itself is within 2 units in the last place; here errors are up to 4, of a loop that needs all three.
+Each formula by itself is within 2 units in the last place; these agree with them within 8 machine epsilons.
 """
 
 from particles.kernels.compile import inline
