@@ -228,7 +228,8 @@ class Directions:
                 each = np.multiply(along[first:last, block], away, dtype=np.float64)
                 if each.ndim > 2:
                     each = each.sum(axis=2)
-                parts[block] += each.reshape(last - first, BLOCK) @ blocks.row(shard.cloud.w, block, shard.K)
+                weighted = each.reshape(last - first, BLOCK) * blocks.row(shard.cloud.w, block, shard.K)
+                parts[block] += weighted.sum(axis=1)  # a product of BLAS would depend on how many directions there are
         return climb(parts, 0, shard.first, shard.all_blocks)
 
     def add_integrand(self, j: int, of: Callable[[BlockView], Integrand], factor: float) -> None:

@@ -155,7 +155,15 @@ def _dataset(ready: Prepared, fields: dict[str, Array]) -> "xarray.Dataset":
         text = {"long_name": words.replace("samples", "test samples"), **label}
         data["test_fluctuation"] = ("draw", "time", "test_sample", *more), fields["test"], text
     coords = {
-        "time": ("time", ready.problem.times[iterations], {"long_name": "flow time t", "units": "1"}),
-        "iteration": ("time", np.array(iterations), {"long_name": "iterations before", "units": "1"}),
+        "time": (
+            "time",
+            ready.problem.times[iterations],
+            {"long_name": "flow time, the sum of the step sizes", **label},
+        ),
+        "iteration": (
+            "time",
+            np.array(iterations),
+            {"long_name": "number of steps taken", "units": "1", "equation": "(3)"},
+        ),
     }
     return xarray.Dataset(data, coords)

@@ -8,6 +8,7 @@ import numpy as np
 from particles.measures.measure import Array
 from particles.methods.base import Problem
 from particles.population.observables import Observable, dims_of, meaning
+from particles.population.reductions import MOMENTS
 from particles.sensitivity.reverse import Group, Measured
 
 if TYPE_CHECKING:
@@ -79,15 +80,20 @@ def variations(groups: Sequence[Group]) -> Array:
 
 def means_of(groups: Sequence[Group], w: Array) -> Array:
     """Their means under the measure at the start: (J,)."""
-    return np.concatenate([group.particles.variation @ w for group in groups])
+    return np.concatenate([mean_of(group.particles.variation, w) for group in groups])
+
+
+def mean_of(rows: Array, w: Array) -> Array:
+    """Means with weights, (J, M) -> (J,), a row at a time: those of BLAS depend on how many rows there are."""
+    return np.array([np.sum(row * w) for row in rows])
 
 
 def _deviation(variation: Array, w: Array, symmetric: bool) -> Array:
     """The square root of the variance of first variations, (J, M) -> (J,); of pairs where the second half repeats."""
     if not symmetric:
-        return np.asarray(np.sqrt(variation**2 @ w))
+        return np.sqrt(mean_of(variation**2, w))
     half = len(w) // 2
-    return np.asarray(np.sqrt((variation[:, :half] + variation[:, half:]) ** 2 @ w[:half]))
+    return np.sqrt(mean_of((variation[:, :half] + variation[:, half:]) ** 2, w[:half]))
 
 
 def variables(problem: Problem, measured: Sequence[Measured], found: Mapping[str, Array]) -> "xarray.Dataset":
@@ -109,10 +115,16 @@ def variables(problem: Problem, measured: Sequence[Measured], found: Mapping[str
             label = {"long_name": text.format(words), "units": "1", "equation": row.equation}
             data[row.name + ending] = over, part, label
     times = problem.times[iterations]
-    coords = {
-        "time": ("time", times, {"long_name": "flow time t", "units": "1", "equation": "3.4"}),
-        "iteration": ("time", np.array(iterations), {"long_name": "iterations before", "units": "1"}),
+    coords: dict[str, Any] = {
+        "time": ("time", times, {"long_name": "flow time, the sum of the step sizes", "units": "1", "equation": "3.4"}),
+        "iteration": (
+            "time",
+            np.array(iterations),
+            {"long_name": "number of steps taken", "units": "1", "equation": "(3)"},
+        ),
     }
+    if any("moment" in row.dims for row in rows):
+        coords["moment"] = "moment", MOMENTS, {"long_name": "order p of the moment", "units": "1", "equation": "3.4"}
     return xarray.Dataset(data, coords)
 
 
