@@ -66,9 +66,8 @@ class Choice:
 
     def half(self, name: str) -> Array:
         """What the runs' own interval may be, (E,): of the tolerance, what the limit's error leaves."""
-        error = self._error(name)
-        taken = np.full(self.starts.entries, SHARE * self.tolerance) if error is None else error
-        return np.sqrt(np.maximum(self.tolerance**2 - taken**2, (1.0 - SHARE**2) * self.tolerance**2))
+        taken = np.minimum(self._error(name), SHARE * self.tolerance)
+        return np.sqrt(self.tolerance**2 - taken**2)
 
     def run_cost(self, name: str) -> float:
         """Of one run of the answer, in particle-steps."""
@@ -101,28 +100,32 @@ class Choice:
         self.refused["control"] = f"the limit alone costs {least:.2g} particle-steps"
         return False
 
-    def _error(self, name: str) -> Array | None:
+    def _error(self, name: str) -> Array:
         """Of the limit in the estimator's mean: the control variate needs what is linear only."""
         if name == "plain":
             return np.zeros(self.starts.entries)
         if self.limit is None:
-            return None
+            return np.full(self.starts.entries, SHARE * self.tolerance)
         return self.limit.scatter if name == "control" else self.limit.error
 
     def _settled(self, name: str) -> bool:
-        error = self._error(name)
-        return error is not None and bool((error <= SHARE * self.tolerance).all())
+        known = name == "plain" or self.limit is not None
+        return known and bool((self._error(name) <= SHARE * self.tolerance).all())
 
     def _refine(self) -> None:
-        """Rules of this level; the next one has four times the nodes, or the estimator is given up."""
+        """Rules of this level. Sobol points' error falls like 1/nodes, or nearly: so many has the next level.
+
+        Past the most nodes the estimator is given up.
+        """
         self.limit = limit_error.limit_of(self.starts, self.level)
         if self._settled(self.name):
             return
-        if SCRAMBLES * 4 * self.level <= _MOST_NODES:
-            self.level *= 4
+        error = float(self._error(self.name).max())
+        following = self.level * 2 ** max(1, int(np.ceil(np.log2(error / (SHARE * self.tolerance)))))
+        if SCRAMBLES * following <= _MOST_NODES:
+            self.level = following
             return
         self.open.remove(self.name)
-        error = float((self.limit.scatter if self.name == "control" else self.limit.error).max())
         self.refused[self.name] = f"the limit's error is {error:.2g} with {SCRAMBLES * self.level} nodes"
         if not self.open:
             rule = f"`tolerance` {self.tolerance:g} is out of reach"

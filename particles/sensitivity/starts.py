@@ -1,4 +1,4 @@
-"""What is measured of finite networks by their starts, and of the limit: all numbers of `mf.estimate` come from here."""
+"""What is measured of finite networks by their starts, and of the limit: the numbers of `mf.estimate`."""
 
 from collections import Counter
 from dataclasses import replace
