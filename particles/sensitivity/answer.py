@@ -47,7 +47,7 @@ def answer(choice: Choice) -> Answer:
 def _run(choice: Choice, number: int) -> tuple[Array, Array, Array]:
     """One start: the estimator's sample, what was measured, and the mean of psi, 0 without."""
     starts, number = choice.starts, PILOT + number
-    plain = starts.measured(starts.start(number), "answer")
+    plain = starts.measured(starts.start(number), "answer", number)
     none = np.zeros_like(plain)
     if choice.name == "control":
         shift = starts.shift(number, "answer")

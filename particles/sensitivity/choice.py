@@ -44,7 +44,7 @@ class Choice:
     def make(self) -> None:
         """Run the pilot, choose, and make the limit as exact as the estimator needs it."""
         starts = self.starts
-        plain = np.array([starts.measured(starts.start(number), "pilot") for number in range(PILOT)])
+        plain = np.array([starts.measured(starts.start(number), "pilot", number) for number in range(PILOT)])
         self.samples["plain"] = plain
         if "antithetic" not in self.excluded:
             each = enumerate(plain)

@@ -80,7 +80,7 @@ class Starts:
         return asked.law.quadrature(*given, tensor=exact(asked.law))
 
     def measured(self, start: Measure, what: str, number: int = 0) -> Array:
-        """The observable of one run: (E,), all recorded times one after another."""
+        """The observable of one run: (E,), all recorded times one after another; number: of the start, for noise."""
         asked = self.asked
         end_only = asked.record_every is None
         # a mean over noise as well: every start has noise of its own
