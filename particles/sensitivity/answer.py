@@ -6,7 +6,6 @@ import numpy as np
 
 from particles.errors import InputError
 from particles.measures.measure import Array
-from particles.measures.quadrature import half_width
 from particles.sensitivity import intervals
 from particles.sensitivity.choice import LEAST, NAMES, PILOT, Choice
 
@@ -73,7 +72,7 @@ def _means(choice: Choice, mean: Array, half: Array) -> dict[str, Array]:
             "mean": mean + limit.value, "error": np.hypot(half, limit.error), "bias": mean, "bias_error": half,
         }  # fmt: skip
     pilot = choice.samples.get("antithetic")
-    bias, bias_error = (unknown, unknown) if pilot is None else (pilot.mean(axis=0), half_width(list(pilot)))
+    bias, bias_error = (unknown, unknown) if pilot is None else (pilot.mean(axis=0), intervals.half_width(pilot))
     return found | {"mean": mean, "error": half, "bias": bias, "bias_error": bias_error}
 
 
