@@ -26,11 +26,11 @@ def degrees(values: Array) -> Array:
     squares = (values - values.mean(axis=0)) ** 2
     second, fourth = squares.mean(axis=0), (squares**2).mean(axis=0)
     kurtosis = np.divide(fourth, second**2, out=np.full_like(second, 3.0), where=second > 0.0)
-    return np.clip(2.0 * n / (kurtosis - 1.0 + 2.0 / (n - 1)), 1.0, n - 1.0)
+    return np.asarray(np.clip(2.0 * n / (kurtosis - 1.0 + 2.0 / (n - 1)), 1.0, n - 1.0))
 
 
 def half_width(values: Array) -> Array:
-    """Half of the interval about the mean of numbers that are not Gaussian, few and of a fixed number: (n, E) -> (E,)."""
+    """Half of the interval about the mean of numbers that are not Gaussian, n not by their values: (n, E) -> (E,)."""
     return np.asarray(quantile(degrees(values)) * values.std(axis=0, ddof=1) / np.sqrt(len(values)))
 
 
