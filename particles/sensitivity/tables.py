@@ -52,7 +52,8 @@ def dataset_of(
     """All that was asked for; w: the atoms' weights, of which the second half repeats the first if `symmetric`."""
     asked, found = set(by), {"": values_of(measured)}
     if "particle" in asked:
-        found["variation"] = variations(groups) - means_of(groups, w)[:, None]
+        found["variation"] = variations(groups)  # not a copy of what may be all the memory there is
+        found["variation"] -= means_of(groups, w)[:, None]
         found["std"] = _deviation(found["variation"], w, symmetric)
     for name in ("position", "output_weight"):
         if name in asked:
@@ -80,20 +81,20 @@ def variations(groups: Sequence[Group]) -> Array:
 
 def means_of(groups: Sequence[Group], w: Array) -> Array:
     """Their means under the measure at the start: (J,)."""
-    return np.concatenate([mean_of(group.particles.variation, w) for group in groups])
+    return np.concatenate([integrals(group.particles.variation, w) for group in groups])
 
 
-def mean_of(rows: Array, w: Array) -> Array:
-    """Means with weights, (J, M) -> (J,), a row at a time: those of BLAS depend on how many rows there are."""
-    return np.array([np.sum(row * w) for row in rows])
+def integrals(rows: Array, w: Array) -> Array:
+    """int f dmu of every row f: (J, M) -> (J,); each by itself, so that no bit depends on the other rows."""
+    return np.array([(row * w).sum() for row in rows])
 
 
 def _deviation(variation: Array, w: Array, symmetric: bool) -> Array:
     """The square root of the variance of first variations, (J, M) -> (J,); of pairs where the second half repeats."""
     if not symmetric:
-        return np.sqrt(mean_of(variation**2, w))
+        return np.sqrt([(row * row * w).sum() for row in variation])
     half = len(w) // 2
-    return np.sqrt(mean_of((variation[:, :half] + variation[:, half:]) ** 2, w[:half]))
+    return np.sqrt([((row[:half] + row[half:]) ** 2 * w[:half]).sum() for row in variation])
 
 
 def variables(problem: Problem, measured: Sequence[Measured], found: Mapping[str, Array]) -> "xarray.Dataset":
