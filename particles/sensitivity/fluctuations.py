@@ -1,6 +1,6 @@
 """`mf.fluctuations`: the Gaussian field that sqrt(M) (g_M - g_infinity) tends to, by draws from it (3.4)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,24 +93,45 @@ def fluctuations(
         check_pairs(ready.spec.start)
     check_differentiable(ready, ())
     count, start = whole("draws", draws, 1), checked_seed(seed)
-    population = (engine or Local()).populate(ready.spec, ready.problem.samples)
     names = ["train", *(["test"] if test is not None else [])]
     found = dict[str, list[Array]]({name: [] for name in names})
+    for response in responses(ready, count, start, symmetric, engine or Local(), ready.plan.iterations):
+        for name in names:
+            found[name].append(response.changes(name))
+    return _dataset(ready, {name: np.stack(parts, axis=1) for name, parts in found.items()})
+
+
+def responses(
+    ready: Prepared,
+    draws: int,
+    seed: int,
+    symmetric: bool,
+    engine: Engine,
+    iterations: Sequence[int],
+    stop: Callable[[int], bool] = lambda iteration: False,
+) -> Iterator[Response]:
+    """The linearised run with its draws at each of these iterations; stop: asked after every step, ends it early."""
+    population = engine.populate(ready.spec, ready.problem.samples)
     try:
         trajectory = Trajectory(ready.problem, population)
         trajectory.begin()
         trajectory.keep(0)
         trajectory.advance(len(ready.problem.sizes))
         trajectory.restore(0)
-        response = Response(trajectory, count, start, symmetric)
-        for iteration in ready.plan.iterations:
+        response = Response(trajectory, draws, seed, symmetric)
+        for iteration in iterations:
             while trajectory.here < iteration:
                 response.advance()
-            for name in names:
-                found[name].append(response.changes(name))
+                if stop(trajectory.here):
+                    return
+            yield response
     finally:
         population.close()
-    return _dataset(ready, {name: np.stack(parts, axis=1) for name, parts in found.items()})
+
+
+def distances(changes: Array) -> Array:
+    """The root mean square over samples and outputs of each draw: (draws, n) or (draws, n, k) -> (draws,)."""
+    return np.asarray(np.sqrt(np.mean(changes.reshape(len(changes), -1) ** 2, axis=1)))
 
 
 def _dataset(ready: Prepared, fields: dict[str, Array]) -> "xarray.Dataset":
@@ -120,7 +141,7 @@ def _dataset(ready: Prepared, fields: dict[str, Array]) -> "xarray.Dataset":
     iterations = ready.plan.iterations
     label = {"units": "1", "equation": "3.4"}
     field = fields["train"]
-    distance = np.sqrt(np.mean(field.reshape(*field.shape[:2], -1) ** 2, axis=2))
+    distance = np.stack([distances(field[:, at]) for at in range(field.shape[1])], axis=1)
     words = "draw from the limit of sqrt(M) (g_M - g_inf) at the samples"
     data = {
         "fluctuation": (("draw", "time", "sample", *more), field, {"long_name": words, **label}),
