@@ -63,9 +63,9 @@ def _convergence(
     words = [config.data.name or config.data.file, config.network.activation]
     words += [f"{name} = {value}" for name, value in setting.items()]
     title = style.label(", ".join(map(str, words)), 100)
-    deviation = summary.predicted.get(canonical(setting), {}).get("loss_std")
-    known = None if deviation is None else np.asarray(deviation.values)
-    return convergence(counts, losses, times, limit_loss, compared, clouds, title, known)
+    predicted = summary.predicted.get(canonical(setting))
+    deviation = np.asarray(predicted["loss_std"].values) if predicted is not None and "loss_std" in predicted else None
+    return convergence(counts, losses, times, limit_loss, compared, clouds, title, deviation)
 
 
 def _start(case: Case) -> Measure:

@@ -22,6 +22,11 @@ _WORDS = (
     r"$\|\cdot\|_n$: root mean square over the training samples"
 )
 _OF_CLASSES = " and the outputs.\nColours: the output with the largest weight, grey where several have it."
+_OF_THEORY = (
+    "\nDashed: theory's mean, to first order. Bands: two standard errors of it over the seeds, at the smallest and the"
+    " largest $M$."
+)
+_FOLDED = np.sqrt(np.pi / 2 - 1)  # standard deviation of |N(0, 1)|, divided by its mean
 LIMIT_SHADE = "0.7"  # of the limit's density in a legend
 _TICKS = 8  # widths up to which each has its tick
 
@@ -64,25 +69,31 @@ def convergence(
     means = [mean_of(f"M = {M}", times, runs)._replace(spread=None) for M, runs in zip(counts, shown, strict=True)]
     draw(axes[0], means)
     if mean is not None:
-        _predicted(axes[0], counts, times, mean)
+        _predicted(axes[0], counts, times, mean, _FOLDED / np.sqrt(shown.shape[1]) if deviation is not None else 0.0)
     axes[0].set(xlabel="flow time $t$", yscale="log" if any((curve.value > 0).any() for curve in means) else "linear")
     plots.legend(axes[0], 0.25, loc="upper right", ncols=2)
     distances(axes[1], compared)
     _clouds(axes[2:], clouds)
     figure.suptitle(title)
-    figure.supxlabel(_WORDS + (_OF_CLASSES if clouds[0].after.s.ndim > 1 else "."), fontsize=7.5)
+    words = _WORDS + (_OF_CLASSES if clouds[0].after.s.ndim > 1 else ".")
+    figure.supxlabel(words + (_OF_THEORY if deviation is not None and losses is not None else ""), fontsize=7.5)
     plots.settle(figure)
     return figure
 
 
-def _predicted(axes: "Axes", counts: Sequence[int], times: Array, mean: Array) -> None:
-    """What theory predicts for each M: mean / sqrt(M), a tube from the largest M to the smallest with a line each."""
-    known = np.isfinite(mean)
-    low, high = (mean[known] / np.sqrt(M) for M in (max(counts), min(counts)))
-    plots.band(axes, times[known], low, high, plots.THEORY["color"])
-    for place, M in enumerate(counts):
-        label = "theory" if place == 0 else None
-        plots.theory(axes, times[known], mean[known] / np.sqrt(M), label, lw=0.8)
+def _predicted(axes: "Axes", counts: Sequence[int], times: Array, mean: Array, error: float) -> None:
+    """What theory predicts for each M, mean / sqrt(M); a tube of two standard errors at the smallest and the largest.
+
+    error : of a mean over the seeds, as a factor of the mean; 0 where it is not known.
+    """
+    known, colours = np.isfinite(mean), plots.shades_of(len(counts))
+    times, mean = times[known], mean[known]
+    for place in {0, len(counts) - 1} if error else ():
+        ends = [mean / np.sqrt(counts[place]) * factor for factor in (max(1 - 2 * error, 0.0), 1 + 2 * error)]
+        plots.band(axes, times, *ends, colours[place])
+    for M, colour in zip(counts, colours, strict=True):
+        plots.theory(axes, times, mean / np.sqrt(M), color=colour)
+    axes.plot([], [], label="theory", **plots.THEORY)
 
 
 def distances(axes: "Axes", compared: "xarray.Dataset") -> None:
