@@ -89,8 +89,8 @@ def _predicted(axes: "Axes", counts: Sequence[int], times: Array, mean: Array, e
     known, colours = np.isfinite(mean), plots.shades_of(len(counts))
     times, mean = times[known], mean[known]
     for place in {0, len(counts) - 1} if error else ():
-        ends = [mean / np.sqrt(counts[place]) * factor for factor in (max(1 - 2 * error, 0.0), 1 + 2 * error)]
-        plots.band(axes, times, *ends, colours[place])
+        middle = mean / np.sqrt(counts[place])
+        plots.band(axes, times, middle * max(1 - 2 * error, 0.0), middle * (1 + 2 * error), colours[place])
     for M, colour in zip(counts, colours, strict=True):
         plots.theory(axes, times, mean / np.sqrt(M), color=colour)
     axes.plot([], [], label="theory", **plots.THEORY)
