@@ -2,8 +2,8 @@
 
     any      {"error": {"message", "faults", "exit_code"}} where it ends in bad input
     new      file, target, config, next
-    check    name, runs, steps, axes, limit_nodes, samples, test_samples, inputs, outputs, needed_bytes (of memory, by a
-             run, at least), memory_bytes (what this machine has)
+    check    name, runs, steps, axes, limit_nodes, fluctuation_nodes, samples, test_samples, inputs, outputs,
+             needed_bytes (of memory, by a run, at least), memory_bytes (what this machine has)
     run      name, folder, status, exit_code, runs, files, comparison; gather likewise
     show     path, kind ("run" or "sweep"), status, events, axes, time, recorded, comparison, provenance, config
     ls       folder, results: path, kind, modified, axes, runs, finished, diverged, bytes of each
