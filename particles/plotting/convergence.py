@@ -23,8 +23,7 @@ _WORDS = (
 )
 _OF_CLASSES = " and the outputs.\nColours: the output with the largest weight, grey where several have it."
 _OF_THEORY = (
-    "\nDashed: theory's mean, to first order. Bands: two standard errors of it over the seeds, at the smallest and the"
-    " largest $M$."
+    "\nDashed: theory's mean, to first order. Bands: two standard errors over the seeds, smallest and largest $M$."
 )
 _FOLDED = np.sqrt(np.pi / 2 - 1)  # standard deviation of |N(0, 1)|, divided by its mean
 LIMIT_SHADE = "0.7"  # of the limit's density in a legend
