@@ -55,7 +55,7 @@ class Listed(NamedTuple):
     objects: Sequence[Any]
 
 
-def object_plan(name: str, limit: int | None, fluctuations: int | None, arguments: dict[str, Any]) -> Plan:
+def object_plan(name: str, limit: int | None, arguments: dict[str, Any], fluctuations: int | None = None) -> Plan:
     """All runs of a call of `sweep`, checked; InputError for the first fault."""
     listed = _listed(arguments)
     values = {argument: [arguments[argument]] for argument in PATHS} | {

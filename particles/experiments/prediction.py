@@ -30,8 +30,10 @@ SEED = 0  # of the draws
 TIMES = 20  # of a cadence, at most, at which standard deviations are computed: each is a pass back of its own
 
 
-def write(case: "Case", path: Path, known: KnownData, engine: Engine, note: Callable[[int], bool]) -> tuple[str, str]:
-    """The prediction in its file: how it ended, "finished", "diverged" or "stopped", and what there is to say.
+def write(
+    case: "Case", path: Path, known: KnownData, engine: Engine, note: Callable[[int], bool]
+) -> "tuple[str, str, xarray.Dataset | None]":
+    """The prediction in its file: how it ended, "finished", "diverged" or "stopped", what there is to say, its numbers.
 
     note: told each iteration, says whether to stop. Nothing is kept of a prediction that was stopped.
     """
@@ -43,11 +45,11 @@ def write(case: "Case", path: Path, known: KnownData, engine: Engine, note: Call
 
         data, status, message = xarray.Dataset(), "diverged", str(error)
     if data is None:
-        return "stopped", ""
+        return "stopped", "", None
     about = {"status": status, "config": json.dumps(case.identity), "config_hash": case.key} | provenance()
-    packed = netcdf_writer.packed({"/": netcdf_writer.group_of(data.assign_attrs(about))})
-    write_whole(path, packed)
-    return status, message
+    data = data.assign_attrs(about)
+    write_whole(path, netcdf_writer.packed({"/": netcdf_writer.group_of(data)}))
+    return status, message, data
 
 
 def predicted(case: "Case", known: KnownData, engine: Engine, note: Callable[[int], bool]) -> "xarray.Dataset | None":

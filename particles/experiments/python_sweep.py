@@ -142,7 +142,7 @@ def sweep(
         "signs": signs, "loss": loss, "regulariser": regulariser, "record_every": record_every,
         "record": entries(record), "positions": positions, "test": test, "dtype": dtype,
     }  # fmt: skip
-    plan = object_plan(folder.name if folder else "sweep", limit, fluctuations, arguments)
+    plan = object_plan(folder.name if folder else "sweep", limit, arguments, fluctuations)
     threads, tasks, particles = _engines(engine)
     folder = folder or _temporary()
     make_folder(folder)

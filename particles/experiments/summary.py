@@ -112,14 +112,15 @@ def axes_of(plan: Plan) -> list["grid.Axis"]:
     ]
 
 
-def predictions(plan: Plan, out: Path) -> "dict[str, xarray.Dataset]":
+def predictions(plan: Plan, out: Path, known: Records | None = None) -> "dict[str, xarray.Dataset]":
     """What was predicted of the fluctuations about each limit, by its setting's text; a warning where one is lost."""
-    found = {}
+    held, found = known.datasets if known else {}, {}
     for case in plan.predictions:
         path = run_path(out, case)
         try:
-            if size_of(path) is not None:
-                found[canonical(case.coords)] = forms.checked_prediction(path, open_root(path))
+            if case.key in held or size_of(path) is not None:
+                data = held[case.key] if case.key in held else open_root(path)
+                found[canonical(case.coords)] = forms.checked_prediction(path, data)
         except StorageError as error:
             warnings.warn(f"a prediction is left out of {FILE}: {error}", stacklevel=2)
     return found
@@ -223,7 +224,7 @@ def write(plan: Plan, out: Path, known: Records | None = None) -> Summary:
 
     records = gather(plan, out, known)
     root, views = table(plan, records)
-    predicted = predictions(plan, out)
+    predicted = predictions(plan, out, known)
     setups = comparisons(plan, records, predicted)
     root.attrs |= attributes_of(plan)
     listed = {str(run_file(Path(), c.key)): c.coords | {"nodes": c.nodes} for c in plan.cases if c.nodes}

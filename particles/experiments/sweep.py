@@ -235,8 +235,8 @@ def _run_to_file(errand: Errand, case: Case, note: Callable[[int], bool]) -> Out
     """The run itself; only for who may write its file."""
     out = errand.out
     if case.draws:
-        status, message = prediction.write(case, run_path(out, case), errand.data, errand.engine, note)
-        return Outcome(case, status, message)
+        status, message, data = prediction.write(case, run_path(out, case), errand.data, errand.engine, note)
+        return Outcome(case, status, message, data=data)
     keep = out / "checkpoints" / case.key
     status, message = "finished", ""
     try:
