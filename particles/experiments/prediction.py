@@ -13,7 +13,7 @@ from particles.files.atomic import write_whole
 from particles.measures.measure import Array
 from particles.population.observables import Observable
 from particles.population.population import Engine
-from particles.sensitivity.fluctuations import distances, responses
+from particles.sensitivity.fluctuations import along, distances
 from particles.sensitivity.sensitivity import sensitivity
 from particles.simulation.arguments import Prepared, prepared
 from particles.storage import netcdf_writer
@@ -84,8 +84,9 @@ def _distances(
     ready: Prepared, draws: int, symmetric: bool, engine: Engine, iterations: list[int], note: Callable[[int], bool]
 ) -> Array | None:
     """The distance of every draw at the recorded iterations: (draws, T); None where it was stopped."""
-    at = responses(ready, draws, SEED, symmetric, engine, iterations, note)
-    rows = [distances(response.changes("train")) for response in at]
+    rows = along(
+        ready, draws, SEED, symmetric, engine, iterations, lambda response: distances(response.changes("train")), note
+    )
     return np.stack(rows, axis=1) if len(rows) == len(iterations) else None
 
 
