@@ -1,7 +1,7 @@
 """`mf.fluctuations`: the Gaussian field that sqrt(M) (g_M - g_infinity) tends to, by draws from it (3.4)."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from particles.simulation.arguments import Prepared, prepared
 
 if TYPE_CHECKING:
     import xarray
+
+T = TypeVar("T")
 
 
 @numpy_settings
@@ -109,37 +111,48 @@ def fluctuations(
     check_differentiable(ready, ())
     count, start = whole("draws", draws, 1), checked_seed(seed)
     names = ["train", *(["test"] if test is not None else [])]
-    found = dict[str, list[Array]]({name: [] for name in names})
-    for response in responses(ready, count, start, symmetric, engine or Local(), ready.plan.iterations):
-        for name in names:
-            found[name].append(response.changes(name))
-    return _dataset(ready, {name: np.stack(parts, axis=1) for name, parts in found.items()})
+    at = ready.plan.iterations
+    rows = along(
+        ready, count, start, symmetric, engine or Local(), at, lambda one: [one.changes(name) for name in names]
+    )
+    return _dataset(
+        ready, {name: np.stack(parts, axis=1) for name, parts in zip(names, zip(*rows, strict=True), strict=True)}
+    )
 
 
-def responses(
+def along(
     ready: Prepared,
     draws: int,
     seed: int,
     symmetric: bool,
     engine: Engine,
     iterations: Sequence[int],
+    look: Callable[[Response], T],
     stop: Callable[[int], bool] = lambda iteration: False,
-) -> Iterator[Response]:
-    """The linearised run with its draws at each of these iterations; stop: asked after every step, ends it early."""
+) -> list[T]:
+    """What `look` finds in the draws at each of these iterations.
+
+    stop: asked after every step; it ends the run early, with what was found up to then.
+    """
     population = engine.populate(ready.spec, ready.problem.samples)
-    try:
-        trajectory = Trajectory(ready.problem, population)
+
+    def attempt() -> list[T]:
+        trajectory, found = Trajectory(ready.problem, population), list[T]()
         trajectory.begin()
         trajectory.keep(0)
-        trajectory.advance(len(ready.problem.sizes))
+        trajectory.advance(trajectory.steps)
         trajectory.restore(0)
         response = Response(trajectory, draws, seed, symmetric)
         for iteration in iterations:
             while trajectory.here < iteration:
                 response.advance()
                 if stop(trajectory.here):
-                    return
-            yield response
+                    return found
+            found.append(look(response))
+        return found
+
+    try:
+        return through_faults(population, attempt)
     finally:
         population.close()
 
