@@ -27,7 +27,7 @@ def excluded(asked: Asked, starts: Starts) -> dict[str, str]:
         check_differentiable(ready, ())
     except InputError as error:
         found["control"] = f"no derivative: {error.parts[0]}: got {error.parts[1]}"
-    if kinked(ready.problem):
+    if kinked(ready.problem.net):
         name = asked.net.activation.name
         found["control"] = f"the limit's derivative lacks what particles do at the kinks of {name}"
     of = nested.divisor(asked.symmetric)

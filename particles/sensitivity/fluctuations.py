@@ -15,6 +15,7 @@ from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.population import Engine, Local
 from particles.sensitivity.checks import check_differentiable, check_method, check_pairs
+from particles.sensitivity.faults import through_faults
 from particles.sensitivity.response import Response
 from particles.sensitivity.trajectory import Trajectory
 from particles.simulation.arguments import Prepared, prepared
@@ -179,16 +180,10 @@ def _dataset(ready: Prepared, fields: dict[str, Array]) -> "xarray.Dataset":
     if "test" in fields:
         text = {"long_name": words.replace("samples", "test samples"), **label}
         data["test_fluctuation"] = ("draw", "time", "test_sample", *more), fields["test"], text
+    flow_time = {"long_name": "flow time, the sum of the step sizes", **label}
+    taken = {"long_name": "number of steps taken", "units": "1", "equation": "(3)"}
     coords = {
-        "time": (
-            "time",
-            ready.problem.times[iterations],
-            {"long_name": "flow time, the sum of the step sizes", **label},
-        ),
-        "iteration": (
-            "time",
-            np.array(iterations),
-            {"long_name": "number of steps taken", "units": "1", "equation": "(3)"},
-        ),
+        "time": ("time", ready.problem.times[iterations], flow_time),
+        "iteration": ("time", np.array(iterations), taken),
     }
     return xarray.Dataset(data, coords)
