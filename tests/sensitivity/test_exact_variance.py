@@ -1,4 +1,4 @@
-"""Quadratic neurons on one sample: the flow, its dependence on the start and so the variance of networks, in closed form.
+"""Quadratic neurons on one sample: the flow, its dependence on the start and so the variance of networks.
 
 With x = 1, sigma(v) = v^2 and the squared loss the output S = int b^2 dmu follows S' = 4 S (y - S), so that
 S(t) = y / (1 + (y / S0 - 1) exp(-4 y t)): a function of the start through S0 = int b^2 dmu_1 alone. Its first variation
