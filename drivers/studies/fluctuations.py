@@ -1,11 +1,12 @@
 r"""How finite networks deviate from their limit (section 3.4): the constant of M^(-1/2), from the derivative of a run.
 
 Claims: $M \operatorname{Var} F_M$ tends to the variance of the first variation, for the loss, the test loss and outputs
-at test points, and for every smooth activation; $\sqrt{M} (F_M - F_\infty)$ becomes normal; the first variation at the
-particles of a start predicts the deviation of that network, up to $O(1/M)$; the bias $\mathbb{E} F_M - F_\infty$ falls
-as $1/M$; where the limit interpolates, fluctuations at the samples vanish, and on the way they stay below the error of
-resampling; near a saddle they grow by the factor of the closed form; at $\beta = 1/2$ outputs fluctuate by $O(1)$ as
-descent under $H$ says, and what is of order $M^{-1/2}$ is the start's $K_w$, from whose descent they stay $O(1/M)$.
+at test points, and for every smooth activation of bounded slope; $\sqrt{M} (F_M - F_\infty)$ becomes normal; the first
+variation at the particles of a start predicts the deviation of that network, up to $O(1/M)$; the bias
+$\mathbb{E} F_M - F_\infty$ falls as $1/M$; where the limit interpolates, fluctuations at the samples fall towards 0,
+and stay below the error of resampling; near a saddle they grow by the factor of the closed form; at $\beta = 1/2$
+outputs fluctuate by $O(1)$ as descent under $H$ says, and beyond that by $M^{-1/2}$ with the start's $K_w$, from whose
+descent they stay $O(1/M)$.
 
 Published setting: Chen, Rotskoff, Bruna, Vanden-Eijnden, "A dynamical central limit theorem for shallow neural
 networks" (2020): without a regulariser late fluctuations at the samples are bounded by those of M fresh particles of
@@ -167,21 +168,20 @@ def distance_from_normal(F, std):
 
 
 def by_activation(settings):
-    """M Var of the loss over theory, with the error of its logarithm, for every activation; ReLU with input weights
-    and with output weights alone last."""
-    smooth = [name for name, row in mf.ACTIVATIONS.items() if np.isfinite(row.curvature_bound)]
-    cases = {name: mf.Network(name) for name in smooth}
-    cases |= {"relu": mf.Network("relu"), "relu, output weights": mf.Network("relu", train="output")}
+    """M Var of the loss over theory, with the error of its logarithm, for every smooth activation of bounded slope; at
+    four times the time, ReLU with input weights and with output weights alone last."""
+    bounded = [row for row in mf.ACTIVATIONS.values() if np.isfinite([row.slope_bound, row.curvature_bound]).all()]
+    cases = {row.name: (mf.Network(row), settings.steps) for row in bounded}
+    cases |= {"relu": (mf.Network("relu"), 4 * settings.steps)}
+    cases |= {"relu, output weights": (mf.Network("relu", train="output"), 4 * settings.steps)}
     data, _ = problem(settings)
-    law, M = law_of(data), settings.width
-    ratios = []
-    for net in cases.values():
-        how = {"steps": settings.steps, "record_every": settings.steps}
-        method = mf.GradientDescent(0.25 * settings.step)
-        limit = law.quadrature(settings.nodes, "random", along=data.x)
+    law, M, method, ratios = law_of(data), settings.width, mf.GradientDescent(settings.step), []
+    limit = law.quadrature(settings.nodes, "random", along=data.x)
+    for net, steps in cases.values():
+        how = {"steps": steps, "record_every": steps}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of kinks: it is what this is to show
-            std = mf.sensitivity(net, limit, data, method, by="particle", **how).dataset["loss_std"].values[-1]
+            std = mf.sensitivity(net, limit, data, method, steps=steps, by="particle").dataset["loss_std"].item()
         F = [mf.simulate(net, law.sample(M, seed, "random"), data, method, record=("loss",), **how)
              .dataset["loss"].values[-1] for seed in range(settings.trials)]  # fmt: skip
         found, error = spread(np.array(F), M)
@@ -197,7 +197,7 @@ def interpolation(settings):
     law, net, method = law_of(data), mf.Network("tanh"), mf.GradientDescent(settings.step)
     looks = np.unique([0, *np.geomspace(1, settings.long, 9).round().astype(int)]).tolist()
     how = {"steps": settings.long, "record_every": looks}
-    limit = law.quadrature(settings.nodes // 4, "random", along=data.x)
+    limit = law.quadrature(settings.nodes // 2, "random", along=data.x)
     found = mf.sensitivity(net, limit, data, method, of="prediction", by="particle", **how).dataset
     run = mf.simulate(net, limit, data, method, record=("loss", "prediction", "position"), **how).dataset
     fresh = [
@@ -297,7 +297,7 @@ def claims_of_rest(settings, activations, late, near, kernel):
         below(f"{settings.samples} samples, M = {M}: Var of outputs, farthest in standard errors", "3.4", 3.0,
               (np.abs(measured - predicted) / spread_of).max()),
         below("late Var of outputs / that of fresh particles", "Chen 2020", 1.0, (predicted / fresh)[ends].max()),
-        below("Var of outputs at the end / at the start, where the limit interpolates", "Chen 2020", 0.01,
+        below("Var of outputs at the end / at the start, where the limit interpolates", "Chen 2020", 0.05,
               predicted[-1] / predicted[0]),
         below("saddle: relative error of the deviation beside the closed form", "3.4", 1e-6,
               np.abs(std / exact - 1.0).max()),
@@ -335,7 +335,7 @@ def constants(axes, settings, networks):
                           label=f"{name}, {label}", **series(number))  # fmt: skip
     axes.axhline(1.0, label="theory", **THEORY)
     axes.set(xscale="log", xlabel="neurons $M$", ylabel=r"$M$ Var / theory")
-    axes.set_title(f"Constants at $t$ = {one.times[-1]:g}, 95%")
+    axes.set_title(f"Variance of losses at $t$ = {one.times[-1]:g}, 95%")
     ticks(axes, settings.counts)
     legend(axes, 0.35, ncols=2, loc="upper right")
 
@@ -419,7 +419,7 @@ def dataset(settings, networks, activations, late, near, kernel):
         "variance_ratio_error": (dims, np.array([one[1] for one in ratios]), "standard error of its logarithm"),
         "limit": ((dims[0], *dims[2:]), np.array([one.limit for one in networks.values()]), "the limit's value"),
         "limit_std": ((dims[0], *dims[2:]), np.array([one.std for one in networks.values()]), "(Var psi)^(1/2)"),
-        "predicted": (("activation", "scalar", "count", "seed"),
+        "predicted_deviation": (("activation", "scalar", "count", "seed"),
                       np.array([one.foreseen for one in networks.values()]), "deviation that psi predicts"),
         "deviation": (("activation", "scalar", "count", "seed"),
                       np.array([one.deviations() for one in networks.values()]), "deviation that was measured"),
