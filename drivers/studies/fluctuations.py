@@ -15,10 +15,12 @@ Vanden-Eijnden (2022). Here with input weights alone trained, on the diabetes da
 
 The bias is measured without the limit: a network of 2M particles minus the mean of its halves has no first-order part.
 ReLU has kinks: the derivative of the limit lacks what particles do that cross one. With output weights alone none does,
-and the prediction holds; with input weights it is no prediction, which is claimed too. The normal law is tested about
+and the prediction holds. With input weights it is no prediction, which is claimed too: with 60 samples, M Var of the
+loss over it was 1.0 at t = 10, 0.6 at t = 40 and 0.4 at t = 80, at M = 512 and 2048 alike. Activations of unbounded
+slope are left out: with quadratic neurons a few particles carry the variance, so that 100 seeds do not measure it. The normal law is tested about
 the mean of the networks, since the bias is $M^{-1/2}$ of a standard deviation.
 
-    python drivers/studies/fluctuations.py [--quick]      full size: about 10 minutes; quick: about a minute
+    python drivers/studies/fluctuations.py [--quick]      full size: about 15 minutes; quick: about a minute
 """
 
 import sys
@@ -169,11 +171,11 @@ def distance_from_normal(F, std):
 
 def by_activation(settings):
     """M Var of the loss over theory, with the error of its logarithm, for every smooth activation of bounded slope; at
-    four times the time, ReLU with input weights and with output weights alone last."""
+    eight times the time, ReLU with input weights and with output weights alone last."""
     bounded = [row for row in mf.ACTIVATIONS.values() if np.isfinite([row.slope_bound, row.curvature_bound]).all()]
     cases = {row.name: (mf.Network(row), settings.steps) for row in bounded}
-    cases |= {"relu": (mf.Network("relu"), 4 * settings.steps)}
-    cases |= {"relu, output weights": (mf.Network("relu", train="output"), 4 * settings.steps)}
+    cases |= {"relu": (mf.Network("relu"), 8 * settings.steps)}
+    cases |= {"relu, output weights": (mf.Network("relu", train="output"), 8 * settings.steps)}
     data, _ = problem(settings)
     law, M, method, ratios = law_of(data), settings.width, mf.GradientDescent(settings.step), []
     limit = law.quadrature(settings.nodes, "random", along=data.x)

@@ -96,11 +96,11 @@ def claims_that_hold(driver, scale):
     F = np.array([row / np.sqrt(M) for M, row in zip(counts, starts, strict=True)])
     second = np.array([row / M for M, row in zip(counts, chance.standard_normal((3, seeds)), strict=True)])
     F = np.repeat((scale * F + 0.2 * second)[..., None, None], 7, axis=3)
+    parts = [driver.spread(f, M) for f, M in zip(F, counts, strict=True)]
     one = types.SimpleNamespace(
         F=F, std=np.ones((1, 7)), foreseen=np.stack([starts / np.sqrt(counts)[:, None]] * 2),
         bias=0.2 * np.abs(second)[..., None, None],
-        ratios=lambda: tuple(np.array(part) for part in zip(*(driver.spread(f, M) for f, M in zip(F, counts, strict=True)),
-                                                            strict=True)),
+        ratios=lambda: (np.array(parts)[:, 0], np.array(parts)[:, 1]),
         deviations=lambda: np.moveaxis(F[:, :, -1, :2], -1, 0),
     )  # fmt: skip
     settings = types.SimpleNamespace(counts=counts)
