@@ -14,11 +14,12 @@ the trained measure, and vanish where it interpolates. Gaussian fluctuations: Si
 Vanden-Eijnden (2022). Here with input weights alone trained, on the diabetes data.
 
 The bias is measured without the limit: a network of 2M particles minus the mean of its halves has no first-order part.
+The normal law is tested about the mean of the networks, since the bias is $M^{-1/2}$ of a standard deviation.
+
 ReLU has kinks: the derivative of the limit lacks what particles do that cross one. With output weights alone none does,
 and the prediction holds. With input weights it is no prediction, which is claimed too: with 60 samples, M Var of the
 loss over it was 1.0 at t = 10, 0.6 at t = 40 and 0.4 at t = 80, at M = 512 and 2048 alike. Activations of unbounded
-slope are left out: with quadratic neurons a few particles carry the variance, so that 100 seeds do not measure it. The normal law is tested about
-the mean of the networks, since the bias is $M^{-1/2}$ of a standard deviation.
+slope are left out: with quadratic neurons a few particles carry the variance, so that 100 seeds do not measure it.
 
     python drivers/studies/fluctuations.py [--quick]      full size: about 15 minutes; quick: about a minute
 """
