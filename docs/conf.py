@@ -46,6 +46,6 @@ nitpick_ignore_regex = [
     ("py:class", "ArrayLike|Axes|Event|LinearOperator|Runs"),  # imported for type checking only
     (
         "py:class",
-        r"particles\..*\.(BlockView|Drift|Lengths|Method|Noise|Population|Predictor|Problem|Profile|Purpose|Regulariser|Sample|Scene|Schedule|Stage|StoredMeasure)",
+        r"particles\..*\.(BlockView|Drift|Lengths|Linearised|Method|Noise|Population|Predictor|Problem|Profile|Purpose|Regulariser|Sample|Scene|Schedule|Stage|StoredMeasure)",
     ),  # that no user makes
 ]

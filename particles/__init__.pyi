@@ -43,6 +43,7 @@ from .population.messages import Reduction as Reduction, Update as Update
 from .population.observables import OBSERVABLES as OBSERVABLES, Observable as Observable
 from .population.population import Local as Local
 from .population.ray.engine import Ray as Ray
+from .sensitivity.estimate import Estimate as Estimate, estimate as estimate
 from .sensitivity.fluctuations import fluctuations as fluctuations
 from .sensitivity.sensitivity import Sensitivity as Sensitivity, sensitivity as sensitivity
 from .simulation.checkpoints import Checkpoints as Checkpoints

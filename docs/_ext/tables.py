@@ -42,11 +42,11 @@ def losses() -> Rows:
 
 
 def observables() -> Rows:
-    heads = ("Name", "What it is", "Equation", "Dimensions", "Needs")
+    heads = ("Name", "What it is", "Equation", "Dimensions", "Needs", "Derivative")
     asks = {"test": "`test`", "binary": "labels -1, 1", "kernel": "Gram matrices"}
     return heads, (
         (f"`{row.name}`", row.long_name, row.equation, ", ".join(("time", *row.dims)),
-         ", ".join(words for name, words in asks.items() if getattr(row, name)))
+         ", ".join(words for name, words in asks.items() if getattr(row, name)), _yes(row.differential))
         for row in mf.OBSERVABLES.values()
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from particles.analysis.constants import constants
 from particles.errors import InputError
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def compare(
     runs: "xarray.Dataset | Mapping[tuple[int, int], xarray.Dataset]",
     limit: "xarray.Dataset | None" = None,
     coarse: "xarray.Dataset | None" = None,
+    *,
+    fluctuations: "xarray.Dataset | None" = None,
 ) -> "xarray.Dataset":
     r"""The distance of finite networks from their limit, and the power of M by which it falls.
 
@@ -126,23 +129,30 @@ def compare(
     coarse
         The dataset of half as many nodes. Its distance from `limit` says how far the limit still changes, which is no
         bound of its error (`mf.mean_field` states one).
+    fluctuations
+        The dataset of `mf.fluctuations`, recorded at the same times: what theory predicts of the distance. None: that
+        of the sweep, if it has one and `limit` is None.
 
     Returns
     -------
     xarray.Dataset
         `distance` (count, seed, time), `sup_distance` (count, seed), `limit_error` (time), `exponent` with its 95%
-        interval `exponent_low` to `exponent_high`, and `exponent_theory`, -1/2.
+        interval `exponent_low` to `exponent_high`, and `exponent_theory`, -1/2. With `fluctuations` also `constant`, C
+        in sup distance :math:`= C M^{-1/2}` with the power held, its 95% interval over seeds `constant_low` to
+        `constant_high`, and the predicted `constant_theory` with its standard error over draws
+        `constant_theory_error`; `distance_theory` (time) is predicted at every time.
 
     Raises
     ------
     InputError
-        For runs on other samples, outputs or times, for a count that lacks a seed that another has, and where there is
-        no limit.
+        For runs on other samples, outputs or times, for a count that lacks a seed that another has, where there is no
+        limit, and for fluctuations at other times.
 
     Notes
     -----
     The distance is the root mean square over samples, and outputs, of :math:`g_M - g_\infty`; the exponent is fitted to
-    its largest value over time.
+    its largest value over time. The predicted constant is the mean of the largest distance of the Gaussian field that
+    :math:`\sqrt M (g_M - g_\infty)` tends to: it is first order in :math:`M^{-1/2}`, so small M deviate from it.
 
     References
     ----------
@@ -162,12 +172,12 @@ def compare(
     from particles.xarray import Dataset
 
     whole = isinstance(runs, Dataset) or not isinstance(runs, Mapping)
-    for one in (*([runs] if whole else runs.values()), limit, coarse):
+    for one in (*([runs] if whole else runs.values()), limit, coarse, fluctuations):
         if one is not None and not isinstance(one, Dataset):
             remedy = "Give run.dataset." if hasattr(one, "dataset") else "Give a sweep, or datasets by (count, seed)."
             raise InputError("runs to compare must be datasets", type(one).__name__, remedy)
     if isinstance(runs, Dataset):
-        aligned: xarray.Dataset = runs.mf.compare(limit, coarse)
+        aligned: xarray.Dataset = runs.mf.compare(limit, coarse, fluctuations)
         return aligned
     if limit is None:
         raise InputError("runs by (count, seed) need a limit", "None", "Give `limit`, or the dataset of a sweep.")
@@ -184,7 +194,7 @@ def compare(
         error = np.full(table.shape[-1], np.nan)
     top = table.max(axis=2)
     slope = fit_exponent(counts, top)
-    return Dataset(
+    compared = Dataset(
         {
             "distance": _labelled(("count", "seed", "time"), table, "rms over samples of g_M - g_limit"),
             "sup_distance": _labelled(("count", "seed"), top, "sup over recorded times of the distance"),
@@ -202,6 +212,7 @@ def compare(
         },
         attrs={"independent_fits": slope.independent},
     )
+    return compared if fluctuations is None else compared.assign(constants(compared, fluctuations))
 
 
 def _labelled(dims: Any, values: Any, text: str) -> tuple[Any, Any, dict[str, str]]:

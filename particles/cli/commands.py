@@ -107,6 +107,10 @@ def _check(console: Console, plan: Plan) -> Answer:
         console.print(f"  {axis.name}: {', '.join(map(str, axis.values))}")
     if limits:
         console.print(f"  limit: {' and '.join(map(str, limits))} nodes")
+    if predicted := sorted({c.particles for c in plan.predictions}):
+        console.print(f"  fluctuations: predicted on {', '.join(map(str, predicted))} nodes")
+    for why in dict.fromkeys(plan.without.values()):
+        console.print(f"  fluctuations: no prediction, {why}")
     if drawn:
         objects = build.parts(case.config, plan.folder, case.identity)
         test = f", test {objects.test!r}" if objects.test is not None else ""
@@ -117,7 +121,7 @@ def _check(console: Console, plan: Plan) -> Answer:
     document = {"name": plan.name, "runs": len(plan.cases), "steps": case.config.steps, "axes": json_output.axes(plan)}
     samples, tested, inputs = needs[0].shape
     document |= {"limit_nodes": limits, "samples": samples, "inputs": inputs, "outputs": needs[0].outputs}
-    document |= {"test_samples": tested}
+    document |= {"test_samples": tested, "fluctuation_nodes": predicted}
     return Answer(OK, document | {"needed_bytes": top.total, "memory_bytes": here})
 
 

@@ -2,8 +2,8 @@
 
     any      {"error": {"message", "faults", "exit_code"}} where it ends in bad input
     new      file, target, config, next
-    check    name, runs, steps, axes, limit_nodes, samples, test_samples, inputs, outputs, needed_bytes (of memory, by a
-             run, at least), memory_bytes (what this machine has)
+    check    name, runs, steps, axes, limit_nodes, fluctuation_nodes, samples, test_samples, inputs, outputs,
+             needed_bytes (of memory, by a run, at least), memory_bytes (what this machine has)
     run      name, folder, status, exit_code, runs, files, comparison; gather likewise
     show     path, kind ("run" or "sweep"), status, events, axes, time, recorded, comparison, provenance, config
     ls       folder, results: path, kind, modified, axes, runs, finished, diverged, bytes of each
@@ -15,7 +15,8 @@
 axes: {name: values}. A run: key, coords, nodes (null for a finite network), status ("finished", "kept" from before,
 "diverged", "stopped", "failed", "missing"), message, file (null where there is none). A comparison: setting, counts,
 sup_distance (seeds averaged), limit_error (how far the limit moved since half the nodes), exponent, interval, theory,
-verdict ("holds", "does not hold", "cannot tell") and the same as holds: true, false, null. Recorded: {name: dims,
+verdict ("holds", "does not hold", "cannot tell") and the same as holds: true, false, null, constant (of M^(-1/2):
+measured, interval, theory, standard_error of it; null without a prediction). Recorded: {name: dims,
 values, units, equation}. An event: iteration, what.
 """
 
@@ -32,6 +33,7 @@ from particles.experiments.plan import Plan
 from particles.experiments.summary import setups_in
 from particles.experiments.sweep import Outcome, run_path
 from particles.storage.attributes import attribute
+from particles.storage.forms import CONSTANTS
 
 if TYPE_CHECKING:
     import xarray
@@ -70,6 +72,8 @@ def outcomes(runs: list[Outcome], out: Path) -> list[dict[str, Any]]:
     """What became of every run, and where its file is."""
     entries = []
     for outcome in runs:
+        if outcome.case.draws:  # a prediction is no run
+            continue
         case, path = outcome.case, run_path(out, outcome.case)
         file = path if os.path.isfile(path) else None  # of one that may not be looked at, none
         entries.append({"key": case.key, "coords": case.coords, "nodes": case.nodes, "status": outcome.status}
@@ -96,7 +100,16 @@ def comparison(setting: dict[str, Any], compared: "xarray.Dataset") -> dict[str,
         "theory": THEORY,
         "verdict": word,
         "holds": HOLDS[word],
+        "constant": _constant(compared),
     }
+
+
+def _constant(compared: "xarray.Dataset") -> dict[str, Any] | None:
+    """C of distance = C M^(-1/2), measured and predicted; None without a prediction."""
+    if any(name not in compared for name in CONSTANTS):
+        return None
+    value, low, high, theory, error = (float(compared[name]) for name in CONSTANTS)
+    return {"measured": value, "interval": [low, high], "theory": theory, "standard_error": error}
 
 
 def result(tree: "xarray.DataTree", path: Path) -> dict[str, Any]:

@@ -38,7 +38,9 @@ class Ticker:
         if self.quiet:
             return
         kept = f", {len(cases) - len(todo)} finished before" if len(todo) < len(cases) else ""
-        self.console.print(f"{len(cases)} runs{kept}")
+        predictions = sum(case.draws > 0 for case in cases)
+        beside = f" and {predictions} prediction{'s' * (predictions > 1)}" if predictions else ""
+        self.console.print(f"{len(cases) - predictions} runs{beside}{kept}")
         if todo and self.console.is_terminal:
             self.bar = Progress(
                 BarColumn(), TextColumn("{task.percentage:3.0f}%  {task.description}"), console=self.console
@@ -50,7 +52,7 @@ class Ticker:
         """A run has taken another step; called from its thread."""
         now = time.monotonic()
         with self.lock:
-            done = case.particles * iteration
+            done = case.work * iteration
             self.at[case.key] = done
             if self.quiet or now - self.spoke < (0.2 if self.bar else LINE_SECONDS):
                 return

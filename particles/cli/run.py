@@ -57,7 +57,7 @@ def gather(console: Console, plan: Plan, chosen: argparse.Namespace) -> Answer:
     if file := next((path for path in (chosen.out, out) if path.exists() and not path.is_dir()), None):
         raise StorageError(f"{file} is no folder. Give the folder that `particles run` got as --out.")
     records = Records(out)
-    outcomes = [earlier(case, out, records) or Outcome(case, "missing") for case in plan.cases]
+    outcomes = [earlier(case, out, records) or Outcome(case, "missing") for case in plan.tasks]
     missing = [outcome.case for outcome in outcomes if outcome.status == "missing"]
     if missing:
         print(f"particles: {_lacking(missing, len(outcomes), out)}", file=sys.stderr)
@@ -86,7 +86,9 @@ def _entered(
             "--part is for tasks that share nothing but a folder", "--ray as well", "Leave out one of them."
         )
     moment = stack.enter_context(beside_others(out))
-    todo = plan._replace(cases=part_of(plan, *chosen.part))
+    mine = part_of(plan, *chosen.part)
+    runs, predictions = [case for case in mine if not case.draws], [case for case in mine if case.draws]
+    todo = plan._replace(cases=runs, predictions=predictions)
     part = f"part {chosen.part.number} of {chosen.part.parts}: {len(todo.cases)} of {len(plan.cases)} runs"
     console.print(part)
     return todo, moment
@@ -97,16 +99,16 @@ def _concluded_by_last(console: Console, plan: Plan, out: Path, chosen: argparse
 
     Each part looks after it has left the folder, so that the last of them sees the runs of all.
     """
-    left = sum(not run_path(out, case).is_file() for case in plan.cases)
+    left = sum(not run_path(out, case).is_file() for case in plan.tasks)
     if left:
-        console.print(f"{left} of {len(plan.cases)} runs are missing: the part that makes the last one writes {SWEEP}")
+        console.print(f"{left} of {len(plan.tasks)} runs are missing: the part that makes the last one writes {SWEEP}")
         return {}
     with contextlib.ExitStack() as stack:
         if not once_alone(stack, out):
             console.print(f"other tasks are at work in {out}; then: particles gather {chosen.config}")
             return {}
         records = Records(out)
-        if not all(earlier(case, out, records) for case in plan.cases):  # a file is damaged
+        if not all(earlier(case, out, records) for case in plan.tasks):  # a file is damaged
             console.print(f"a run is missing; then: particles gather {chosen.config}")
             return {}
         return _conclude(console, _settled(plan, out), out, chosen.no_figure, records)

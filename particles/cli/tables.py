@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
+from particles.analysis import constants
 from particles.analysis.convergence import by_count, over_time, verdict
 from particles.cli.json_output import PROVENANCE
 from particles.cli.text_plots import Scale, can_braille, chart
@@ -32,7 +33,8 @@ def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Data
     change = float(compared["sup_limit_error"])
     last = compared["sup_distance"].values[-1].mean()
     known = math.isfinite(change)
-    table.add_row("inf", f"{change:.3e}" if known else "-", "", "")
+    theory = f"{float(compared['constant_theory']):.3f}" if "constant_theory" in compared else ""
+    table.add_row("inf", f"{change:.3e}" if known else "-", "", f"theory {theory}" if theory else "")
     console.print(table)
     row = "unknown, as both limits have the same nodes. Use more nodes, or another number."
     if known:
@@ -42,6 +44,8 @@ def comparison(console: Console, setting: dict[str, Any], compared: "xarray.Data
     if sentence := over_time(compared):
         console.print(sentence)
     console.print(verdict(compared))
+    if sentence := constants.said(compared):
+        console.print(sentence)
 
 
 def recorded(console: Console, data: "xarray.Dataset", title: str) -> None:

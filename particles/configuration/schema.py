@@ -201,6 +201,11 @@ class LimitConfig(Section):
     """M = infinity: quadrature nodes; run with `nodes` and with twice as many, which tells how far it moves."""
 
     nodes: Annotated[int, Field(ge=2, le=MOST)] = Field(description="quadrature nodes that stand for M = infinity")
+    fluctuations: Annotated[int, Field(ge=0, le=MOST)] | None = Field(
+        None,
+        description="quadrature nodes on which networks' fluctuations about it are predicted: 512 if left out, or "
+        "`nodes` if fewer; 0 for no prediction",
+    )
 
 
 class Config(Section):

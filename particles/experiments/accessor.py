@@ -120,7 +120,12 @@ class Accessor:
         places = [folder / name for folder in folders if folder.name]
         return next((place for place in places if size_of(place) is not None), places[-1] if places else Path(name))
 
-    def compare(self, limit: xarray.Dataset | None = None, coarse: xarray.Dataset | None = None) -> xarray.Dataset:
+    def compare(
+        self,
+        limit: xarray.Dataset | None = None,
+        coarse: xarray.Dataset | None = None,
+        fluctuations: xarray.Dataset | None = None,
+    ) -> xarray.Dataset:
         """The distance of predictions from the limit's, as `mf.compare` computes it.
 
         Parameters
@@ -130,12 +135,14 @@ class Accessor:
         coarse
             The limit with fewer nodes, whose distance is the limit's change. By default it is the next finest of the
             sweep's own limits.
+        fluctuations
+            The dataset of `mf.fluctuations`. By default what the sweep predicted itself, beside its own limit.
 
         Returns
         -------
         xarray.Dataset
             `distance` (count, seed, time), `sup_distance` (count, seed), and the exponent with its interval, at the
-            recorded times that all share.
+            recorded times that all share; where there is a prediction, the measured constant beside the predicted one.
 
         Raises
         ------
@@ -154,11 +161,13 @@ class Accessor:
         if limit is None:
             *rest, limit = self._own_limits()
             coarse = rest[-1] if rest and coarse is None else coarse
+            fluctuations = self._own_prediction() if fluctuations is None else fluctuations
         others = [*runs.values(), *([] if coarse is None else [coarse])]
         for data in others:
             check_same_samples(data, limit)
         *aligned, limit = at_shared_times([at_own_times(data, "prediction") for data in (*others, limit)])
-        return compare(dict(zip(runs, aligned, strict=False)), limit, None if coarse is None else aligned[-1])
+        last = None if coarse is None else aligned[-1]
+        return compare(dict(zip(runs, aligned, strict=False)), limit, last, fluctuations=fluctuations)
 
     def exponent(self, over: str = "count", of: str = "sup_distance") -> "Exponent":
         """The power p in `of ~ over^p` with its 95% interval, from the slope of a line in log-log scales.
@@ -275,17 +284,31 @@ class Accessor:
             )
         return cloud
 
-    def _own_limits(self) -> list[xarray.Dataset]:
-        """The two finest limits of the sweep at its chosen setting, or the one there is, the finest last."""
+    def _own_prediction(self) -> xarray.Dataset | None:
+        """What was predicted of the fluctuations about the sweep's limit at its chosen setting; None without it."""
+        from particles.experiments.prediction import of_file
+        from particles.files.reading import size_of
+
+        listed: dict[str, dict[str, Any]] = attribute_of(self._ours(), "predictions", {})
+        paths = self._chosen({str(self._in_folder(name)): setting for name, setting in listed.items()})
+        return of_file(Path(paths[-1])) if paths and size_of(Path(paths[-1])) is not None else None
+
+    def _chosen(self, files: dict[str, dict[str, Any]]) -> list[str]:
+        """Those files whose settings are the ones that are chosen of the axes."""
         from particles.experiments import grid
-        from particles.storage.run_file import open_run
 
         chosen = {str(name): value for name, value in self._data.coords.items() if value.ndim == 0}
-        paths = [
+        return [
             path
-            for path, setting in self.limits.items()
+            for path, setting in files.items()
             if all(grid.coordinate(setting[name]) == chosen[name].item() for name in chosen.keys() & setting.keys())
         ]
+
+    def _own_limits(self) -> list[xarray.Dataset]:
+        """The two finest limits of the sweep at its chosen setting, or the one there is, the finest last."""
+        from particles.storage.run_file import open_run
+
+        paths = self._chosen(self.limits)
         if not paths:
             raise InputError(
                 "a comparison needs a limit",

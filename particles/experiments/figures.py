@@ -12,6 +12,7 @@ from particles.measures.measure import Measure, atoms_of
 from particles.plotting import style
 from particles.plotting.convergence import Cloud, convergence
 from particles.storage.forms import at_own_times
+from particles.storage.provenance import canonical
 from particles.storage.run_file import open_run
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def draw(plan: Plan, out: Path, summary: Summary) -> list[Path]:
         name = plan.name + "".join(f"-{name}-{_safe(value)}" for name, value in setting.items())
         if out / f"{name}.png" in written:  # two settings that read alike once made safe
             name += f"-{number}"
-        written += style.save(_convergence(plan, out, setting, compared, summary.records), out / f"{name}.png")
+        written += style.save(_convergence(plan, out, setting, compared, summary), out / f"{name}.png")
     return written
 
 
@@ -39,8 +40,9 @@ def _convergence(
     out: Path,
     setting: dict[str, Any],
     compared: "xarray.Dataset",
-    records: dict[str, "xarray.Dataset"],
+    summary: Summary,
 ) -> "Figure":
+    records = summary.records
     cases = [case for case in plan.cases if setting.items() <= case.coords.items()]
     limit = max((case for case in cases if case.nodes), key=lambda case: case.nodes or 0)
     finite = {(c.spec.count, c.spec.seed): c for c in cases if c.nodes is None}
@@ -61,7 +63,9 @@ def _convergence(
     words = [config.data.name or config.data.file, config.network.activation]
     words += [f"{name} = {value}" for name, value in setting.items()]
     title = style.label(", ".join(map(str, words)), 100)
-    return convergence(counts, losses, times, limit_loss, compared, clouds, title)
+    predicted = summary.predicted.get(canonical(setting))
+    deviation = np.asarray(predicted["loss_std"].values) if predicted is not None and "loss_std" in predicted else None
+    return convergence(counts, losses, times, limit_loss, compared, clouds, title, deviation)
 
 
 def _start(case: Case) -> Measure:

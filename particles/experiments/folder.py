@@ -2,7 +2,7 @@
 
 plan.json             the configuration of the sweep that sweep.h5 and the figure show, and the keys of its runs
 earlier/<id>/         the same of a sweep that was run in this folder before, with sweep.h5 and its figures
-earlier/<id>/runs     a link to runs/, so that this is a sweep's folder as well
+earlier/<id>/runs     a link to runs/, so that this is a sweep's folder as well; one to predictions/ likewise
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 from particles.errors import ParticlesError, StorageError
 from particles.experiments.plan import Plan, plan
 from particles.experiments.summary import FILE as SWEEP
+from particles.experiments.sweep import PREDICTIONS
 from particles.files.atomic import write_whole
 from particles.files.json_text import parsed
 from particles.files.reading import content_of, size_of
@@ -101,6 +102,7 @@ def _set_aside(out: Path, name: str, keys: set[str]) -> Path:
     for path in (out / FILE, out / SWEEP, out / "report.html", *figures):
         with contextlib.suppress(FileNotFoundError):
             os.replace(path, place / path.name)
-    with contextlib.suppress(OSError):  # it was set aside before, or the file system has no links
-        (place / "runs").symlink_to(Path("..", "..", "runs"), target_is_directory=True)
+    for folder in ("runs", *([PREDICTIONS] if (out / PREDICTIONS).is_dir() else [])):
+        with contextlib.suppress(OSError):  # it was set aside before, or the file system has no links
+            (place / folder).symlink_to(Path("..", "..", folder), target_is_directory=True)
     return place

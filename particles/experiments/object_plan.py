@@ -13,7 +13,7 @@ from particles.configuration.extent import brief
 from particles.configuration.sections import MOST
 from particles.data.dataset import Dataset, Stream
 from particles.errors import InputError
-from particles.experiments.plan import Axis, Plan, Run, axis_name, cases_of, check_axes
+from particles.experiments.plan import Axis, Limits, Plan, Run, axis_name, cases_of, check_axes, predictions_of
 from particles.experiments.spec import RunSpec
 from particles.measures.laws import Law, Sample
 from particles.measures.measure import Measure
@@ -55,7 +55,7 @@ class Listed(NamedTuple):
     objects: Sequence[Any]
 
 
-def object_plan(name: str, limit: int | None, arguments: dict[str, Any]) -> Plan:
+def object_plan(name: str, limit: int | None, arguments: dict[str, Any], fluctuations: int | None = None) -> Plan:
     """All runs of a call of `sweep`, checked; InputError for the first fault."""
     listed = _listed(arguments)
     values = {argument: [arguments[argument]] for argument in PATHS} | {
@@ -66,12 +66,18 @@ def object_plan(name: str, limit: int | None, arguments: dict[str, Any]) -> Plan
             _check_kind(argument, value, kinds)
     if limit is not None:
         _check_limit(whole("limit", limit, 2, MOST, remedy="Give quadrature nodes."), values)
+    if fluctuations is not None:
+        whole("fluctuations", fluctuations, 0, MOST, remedy="Give quadrature nodes, 0 for no prediction.")
+        if limit is None:
+            rule, remedy = "`fluctuations` are predicted beside a limit", "Give `limit` as well, or leave it out."
+            raise InputError(rule, f"fluctuations={fluctuations} and limit=None", remedy)
     axes = [axis for _, axis, _ in listed]
-    cases = cases_of(_runs(arguments, listed, limit), axes)
+    runs = list(_runs(arguments, listed, limit, fluctuations))
+    cases = cases_of(runs, axes)
     if sum(case.nodes is None for case in cases) < np.prod([len(axis.values) for axis in axes], dtype=int):
         rule = "the runs of a sweep must differ in what their arguments say"
         raise InputError(rule, "two that are alike", "Give objects of your own a `__repr__` that tells them apart.")
-    return Plan(name, axes, cases, Path(), {})
+    return Plan(name, axes, cases, Path(), {}, (), *predictions_of(runs, axes))
 
 
 def is_list(value: Any) -> bool:
@@ -153,7 +159,9 @@ def _check_limit(nodes: int, values: dict[str, Sequence[Any]]) -> None:
             raise InputError(rule, repr(method), "Leave it out, or take many particles.")
 
 
-def _runs(arguments: dict[str, Any], listed: Sequence[Listed], limit: int | None) -> Iterator[Run]:
+def _runs(
+    arguments: dict[str, Any], listed: Sequence[Listed], limit: int | None, fluctuations: int | None
+) -> Iterator[Run]:
     """Every combination of the axes; what does not depend on count and seed is checked and described once."""
     known: dict[tuple[int, ...], tuple[dict[str, Any], int | None]] = {}
     for places in itertools.product(*(range(len(one.objects)) for one in listed)):
@@ -175,7 +183,7 @@ def _runs(arguments: dict[str, Any], listed: Sequence[Listed], limit: int | None
             identity["start"]["count"], seed, now["signs"], settings,
         )  # fmt: skip
         coords = {one.axis.name: one.axis.values[at] for one, at in chosen}
-        yield coords, spec, identity, limit if spec.net.beta == 1.0 else None
+        yield coords, spec, identity, Limits(limit or 0, fluctuations) if spec.net.beta == 1.0 else Limits()
 
 
 def _start(now: dict[str, Any]) -> Any:

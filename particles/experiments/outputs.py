@@ -43,7 +43,7 @@ def update(
 
 def _origin(plan: Plan, out: Path, records: Records) -> str:
     """A hash of all that a sweep's file is made of; empty where a run's file is not known to be whole."""
-    entries = [records.known(run_path(out, case)) for case in plan.cases]
+    entries = [records.known(run_path(out, case)) for case in plan.tasks]
     return fingerprint([summary.attributes_of(plan), entries]) if all(entries) else ""
 
 

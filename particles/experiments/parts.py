@@ -31,7 +31,7 @@ def part_of(plan: Plan, number: int, parts: int) -> list[Case]:
     """
     loads = [(0, part) for part in range(parts)]
     mine: list[Case] = []
-    for case in sorted(plan.cases, key=lambda case: (-work_of(case), case.key)):
+    for case in sorted(plan.tasks, key=lambda case: (-work_of(case), case.key)):
         load, part = heapq.heappop(loads)
         heapq.heappush(loads, (load + work_of(case), part))
         if part == number % parts:
@@ -41,7 +41,7 @@ def part_of(plan: Plan, number: int, parts: int) -> list[Case]:
 
 def work_of(case: Case) -> int:
     """What a run costs beside the others of its sweep: particle-iterations."""
-    return case.particles * max(1, case.spec.steps)
+    return case.work * max(1, case.spec.steps)
 
 
 @contextlib.contextmanager

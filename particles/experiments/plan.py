@@ -1,7 +1,7 @@
 """What a sweep runs: a list in a configuration is an axis, every combination a run, named by its configuration's hash.
 
 Where there is `limit.nodes`, M = infinity is run beside every combination of the axes that are not the start's, twice:
-with that many atoms and with double.
+with that many atoms and with double. Another task predicts how finite networks fluctuate about it.
 """
 
 import itertools
@@ -22,6 +22,7 @@ from particles.errors import InputError
 from particles.experiments import build
 from particles.experiments.spec import ConfigSpec, RunSpec
 from particles.population.observables import OBSERVABLES
+from particles.sensitivity.checks import unpredicted
 from particles.storage.provenance import canonical, fingerprint
 
 MAX_RUNS = 100_000
@@ -43,9 +44,10 @@ class Axis(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One run of a sweep. nodes: None for a finite network, else the quadrature nodes that stand for M = infinity.
+    """One task of a sweep. nodes: None for a finite network, else the quadrature nodes that stand for M = infinity.
 
-    spec: what makes it. identity: what decides the run's numbers; key: its hash, the name of the run's file.
+    spec: what makes it. identity: what decides the run's numbers; key: its hash, the name of the run's file. draws: 0
+    for a run; else its numbers are what theory predicts of the fluctuations about the limit, by so many draws of them.
     """
 
     coords: dict[str, Any]
@@ -53,6 +55,12 @@ class Case(NamedTuple):
     identity: dict[str, Any]
     nodes: int | None
     key: str
+    draws: int = 0
+
+    @property
+    def work(self) -> int:
+        """What an iteration costs, in particles: a draw moves all of them once more."""
+        return self.particles * max(1, self.draws)
 
     @property
     def particles(self) -> int:
@@ -69,17 +77,27 @@ class Case(NamedTuple):
         """A run by its coordinates."""
         words = [f"{name}={value}" for name, value in self.coords.items()]
         if self.nodes:
-            words.insert(0, f"limit with {self.nodes} nodes")
+            words.insert(0, f"{'predicted fluctuations' if self.draws else 'limit'} with {self.nodes} nodes")
         return " ".join(words) or self.key
 
 
-Run = tuple[dict[str, Any], RunSpec | ConfigSpec, build.Identity, int | None]  # coordinates, ..., fewest limit nodes
+class Limits(NamedTuple):
+    """The fewest nodes that stand for M = infinity, 0 for none, and those of the prediction, None for as many as do."""
+
+    nodes: int = 0
+    fluctuations: int | None = None
+
+
+Run = tuple[dict[str, Any], RunSpec | ConfigSpec, build.Identity, Limits]  # its coordinates, ..., its limit
+NODES = 512  # of a prediction: with 4096 the quickstart's loss_std differs by 1 to 4.3%, at 8 times the cost
+DRAWS = 64  # their mean distance has a standard error of 3% there
 
 
 class Plan(NamedTuple):
     """A sweep: its axes, its runs, the folder that file names in the configuration start from, and that itself.
 
-    modules: the user's own that may be imported.
+    modules: the user's own that may be imported. predictions: of the fluctuations about each limit; without: why there
+    is none, by the text that `canonical` makes of a setting.
     """
 
     name: str
@@ -88,6 +106,13 @@ class Plan(NamedTuple):
     folder: Path
     raw: dict[str, Any]
     modules: tuple[str, ...] = ()
+    predictions: list[Case] = []
+    without: dict[str, str] = {}
+
+    @property
+    def tasks(self) -> list[Case]:
+        """All that is computed."""
+        return [*self.cases, *self.predictions]
 
 
 def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration", modules: Iterable[str] = ()) -> Plan:
@@ -108,32 +133,56 @@ def plan(raw: dict[str, Any], folder: Path, source: str = "the configuration", m
     own = imported(modules)
     if messages := _faults((single for _, single in _combinations(raw, axes)), own):
         raise ConfigError(source, messages)
-    cases = cases_of(_runs(raw, axes, folder, own), axes)
-    return Plan(cases[0].config.name, axes, cases, folder, raw, tuple(own))
+    runs = list(_runs(raw, axes, folder, own))
+    cases = cases_of(runs, axes)
+    return Plan(cases[0].config.name, axes, cases, folder, raw, tuple(own), *predictions_of(runs, axes))
 
 
 def _runs(raw: dict[str, Any], axes: list[Axis], folder: Path, own: Modules) -> Iterator[Run]:
     hashes = dict[Path, str]()
     for coords, single in _combinations(raw, axes):
         config = Config.model_validate(single)
-        nodes = config.limit.nodes if config.limit is not None and config.network.beta == 1.0 else None
-        yield coords, ConfigSpec(config, folder), build.identity(config, folder, hashes, own), nodes
+        limit = config.limit if config.network.beta == 1.0 else None
+        limits = Limits(limit.nodes, limit.fluctuations) if limit else Limits()
+        yield coords, ConfigSpec(config, folder), build.identity(config, folder, hashes, own), limits
 
 
 def cases_of(runs: Iterable[Run], axes: list[Axis]) -> list[Case]:
     """The finite runs in their order, then those of the limit, each once."""
     finite, limits, limited = [], [], set()
-    for coords, spec, identity, fewest in runs:
+    for coords, spec, identity, (fewest, *_) in runs:
         finite.append(Case(coords, spec, identity, None, fingerprint(identity)))
         setting = _without_start(coords, axes)
         if not fewest or (text := canonical(setting)) in limited:
             continue
         limited.add(text)
-        drawn = {key: value for key, value in identity["start"].items() if key not in ("count", "seed")}
         for nodes in (fewest, 2 * fewest):
-            whole = identity | {"start": drawn | {"nodes": nodes}}
+            whole = _of_limit(identity, nodes)
             limits.append(Case(setting, spec, whole, nodes, fingerprint(whole)))
     return list({case.key: case for case in [*finite, *limits]}.values())
+
+
+def predictions_of(runs: Iterable[Run], axes: list[Axis]) -> tuple[list[Case], dict[str, str]]:
+    """The predictions of the fluctuations about every limit, each once; of settings without one, why."""
+    cases, without = dict[str, Case](), dict[str, str]()
+    for coords, spec, identity, (nodes, asked) in runs:
+        text = canonical(setting := _without_start(coords, axes))
+        if not nodes or asked == 0 or text in cases or text in without:
+            continue
+        net, method, rule = spec.steps_of(identity)
+        if why := unpredicted(net, method, method.rule(rule)):
+            without[text] = why
+            continue
+        nodes = asked or min(NODES, nodes)
+        whole = _of_limit(identity, nodes) | {"fluctuations": {"draws": DRAWS}}
+        cases[text] = Case(setting, spec, whole, nodes, fingerprint(whole), DRAWS)
+    return list(cases.values()), without
+
+
+def _of_limit(identity: build.Identity, nodes: int) -> build.Identity:
+    """What decides the numbers of M = infinity, with so many nodes."""
+    drawn = {key: value for key, value in identity["start"].items() if key not in ("count", "seed")}
+    return identity | {"start": drawn | {"nodes": nodes}}
 
 
 def check_axes(values: Mapping[str, Sequence[Any]]) -> None:

@@ -54,6 +54,7 @@ def sweep(
     seed: OneOrMany[int] = 0,
     signs: OneOrMany[str] = "positive",
     limit: int | None = None,
+    fluctuations: int | None = None,
     loss: OneOrMany[str | Loss] = "squared",
     regulariser: OneOrMany[Regulariser | None] = None,
     record_every: int | str | Iterable[int] = 1,
@@ -81,6 +82,10 @@ def sweep(
     limit
         Quadrature nodes for M = infinity. Beside the finite networks with `beta=1` the limit is run twice, with this
         many nodes and with double. None: it is not run.
+    fluctuations
+        Quadrature nodes on which theory's prediction is computed of how networks fluctuate about their limit, with
+        `mf.sensitivity` and 64 draws of `mf.fluctuations`; 0 for none. None, the default: 512, or `limit` if that is
+        less. There is none for what has no derivative, and for ReLU with moving inputs; the comparison then says why.
     loss, regulariser, record_every, record, positions, test, dtype
         As in `simulate`.
     out
@@ -112,11 +117,11 @@ def sweep(
 
     Notes
     -----
-    Lists, tuples, ranges and arrays of rank 1 are axes, but not those of `record`, `record_every`, `positions`, `test`
-    and `limit`. Where objects in a list differ in exactly one field the axis has the name of that field and its values:
-    `method=[mf.GradientDescent(0.1), mf.GradientDescent(0.5)]` is the axis `step`. Otherwise it has the name of the
-    section in a configuration (`network`, `law`, `data`, `method`, `regulariser`), and texts for values. Axes are in a
-    configuration's order: steps, loss, dtype, data, network, law, start, method, regulariser.
+    Lists, tuples, ranges and arrays of rank 1 are axes, but not those of `record`, `record_every`, `positions`, `test`,
+    `limit` and `fluctuations`. Where objects in a list differ in exactly one field the axis has the name of that field
+    and its values: `method=[mf.GradientDescent(0.1), mf.GradientDescent(0.5)]` is the axis `step`. Otherwise it has the
+    name of the section in a configuration (`network`, `law`, `data`, `method`, `regulariser`), and texts for values.
+    Axes are in a configuration's order: steps, loss, dtype, data, network, law, start, method, regulariser.
 
     The result is that of the same lists in a configuration, to the bit. Only the attributes `config`, `config_hash`,
     `folder` and `limits` differ: here a configuration has arrays by their hashes, and files are named by it.
@@ -137,7 +142,7 @@ def sweep(
         "signs": signs, "loss": loss, "regulariser": regulariser, "record_every": record_every,
         "record": entries(record), "positions": positions, "test": test, "dtype": dtype,
     }  # fmt: skip
-    plan = object_plan(folder.name if folder else "sweep", limit, arguments)
+    plan = object_plan(folder.name if folder else "sweep", limit, arguments, fluctuations)
     threads, tasks, particles = _engines(engine)
     folder = folder or _temporary()
     make_folder(folder)
@@ -215,7 +220,7 @@ class _Bar:
     def step(self, case: Case, iteration: int, steps: int) -> None:
         """A run has taken another step; called from its thread."""
         if self.bar is not None:
-            done = case.particles * iteration
+            done = case.work * iteration
             with self.lock:
                 self.bar.update(done - self.at.get(case.key, 0))
                 self.at[case.key] = done

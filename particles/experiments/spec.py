@@ -12,10 +12,12 @@ from particles.measures.laws import Law
 from particles.measures.measure import Measure, Source
 from particles.methods.base import Method
 from particles.model.network import Network
+from particles.model.regularisers import Regulariser
 from particles.simulation.record import Entry, Record, entries
 
 # What runs share: samples that were read before, by `build.data_key`, and the objects that `Shared` stands for.
 KnownData = dict[str | int, Any]
+Steps = tuple[Network, Method, Regulariser | None]
 
 
 class Shared(NamedTuple):
@@ -49,6 +51,10 @@ class RunSpec:
         """The run with other objects for those that may hold many numbers."""
         settings = self.settings | {"test": change(self.settings.get("test"))}
         return replace(self, law=change(self.law), data=change(self.data), settings=settings)
+
+    def steps_of(self, identity: build.Identity) -> Steps:
+        """What its steps are: the network, the method, the run's own penalty."""
+        return self.net, self.method, self.settings.get("regulariser")
 
     def start(self, nodes: int | None) -> Measure | Source:
         """The first measure: M particles made where they are needed, or at least `nodes` quadrature nodes."""
@@ -100,6 +106,13 @@ class ConfigSpec:
     @property
     def seed(self) -> int:
         return self.config.start.seed
+
+    def steps_of(self, identity: build.Identity) -> Steps:
+        """What its steps are, without its data: the network as if they had one target a sample."""
+        config = self.config
+        section = config.network.model_copy(update={"outputs": None})
+        net = section.network(build.named(section.activation, identity), 1)
+        return net, build.method_of(config, identity), build.regulariser_of(config)
 
     def built(self, identity: build.Identity, known: KnownData) -> RunSpec:
         """The objects, of files whose hashes are those in the identity, and of samples that are known."""

@@ -17,7 +17,7 @@ from particles.files.atomic import write_whole
 from particles.files.reading import size_of
 from particles.storage import forms, netcdf_writer
 from particles.storage.attributes import attribute
-from particles.storage.provenance import fingerprint, provenance
+from particles.storage.provenance import canonical, fingerprint, provenance
 from particles.storage.run_file import open_root
 
 if TYPE_CHECKING:
@@ -112,7 +112,23 @@ def axes_of(plan: Plan) -> list["grid.Axis"]:
     ]
 
 
-def comparisons(plan: Plan, records: dict[str, "xarray.Dataset"]) -> list[tuple[dict[str, Any], "xarray.Dataset"]]:
+def predictions(plan: Plan, out: Path, known: Records | None = None) -> "dict[str, xarray.Dataset]":
+    """What was predicted of the fluctuations about each limit, by its setting's text; a warning where one is lost."""
+    held, found = known.datasets if known else {}, {}
+    for case in plan.predictions:
+        path = run_path(out, case)
+        try:
+            if case.key in held or size_of(path) is not None:
+                data = held[case.key] if case.key in held else open_root(path)
+                found[canonical(case.coords)] = forms.checked_prediction(path, data)
+        except StorageError as error:
+            warnings.warn(f"a prediction is left out of {FILE}: {error}", stacklevel=2)
+    return found
+
+
+def comparisons(
+    plan: Plan, records: dict[str, "xarray.Dataset"], predicted: "dict[str, xarray.Dataset]"
+) -> list[tuple[dict[str, Any], "xarray.Dataset"]]:
     """The comparison with the limit for every combination of the axes other than count and seed that has one."""
     cloud = {axis.name for axis in plan.axes if axis.of_the_cloud}
     by_setting: dict[str, tuple[dict[str, Any], list[Case]]] = {}
@@ -130,17 +146,33 @@ def comparisons(plan: Plan, records: dict[str, "xarray.Dataset"]) -> list[tuple[
         if len(limits) == 2 and whole_counts:
             coarse, fine = (records[case.key] for case in limits)
             runs = {pair: data for pair, data in runs.items() if pair[0] in whole_counts}
-            results.append((setting, compare(runs, fine, coarse)))
+            results.append((setting, _compared(runs, fine, coarse, predicted.get(canonical(setting)))))
+            if why := plan.without.get(canonical(setting)):
+                results[-1][1].attrs["no_prediction"] = why
     return results
 
 
+def _compared(
+    runs: "dict[tuple[int, int], xarray.Dataset]",
+    fine: "xarray.Dataset",
+    coarse: "xarray.Dataset",
+    predicted: "xarray.Dataset | None",
+) -> "xarray.Dataset":
+    draws = None if predicted is None or "distance" not in predicted else forms.at_own_times(predicted, "distance")
+    return compare(runs, fine, coarse, fluctuations=draws)
+
+
 class Summary(NamedTuple):
-    """What a sweep came to: file, table over the axes, comparisons by setting, the runs' records by hash."""
+    """What a sweep came to: file, table over the axes, comparisons by setting, the runs' records by hash.
+
+    predicted: what theory says of the fluctuations, by a setting's text.
+    """
 
     path: Path
     table: "xarray.Dataset"
     setups: list[tuple[dict[str, Any], "xarray.Dataset"]]
     records: dict[str, "xarray.Dataset"]
+    predicted: "dict[str, xarray.Dataset]" = {}
 
 
 def compared_in(tree: "xarray.DataTree") -> list["xarray.Dataset"]:
@@ -180,6 +212,9 @@ def attributes_of(plan: Plan) -> dict[str, str]:
     configs = [case.identity for case in plan.cases]
     runs = {case.key: case.coords | {"nodes": case.nodes or 0} for case in plan.cases}
     about = {"config": json.dumps(configs[0]), "config_hash": fingerprint(configs), "runs": json.dumps(runs)}
+    if plan.predictions:
+        files = {str(run_path(Path(), case)): case.coords | {"nodes": case.nodes} for case in plan.predictions}
+        about["predictions"] = json.dumps(files)
     return about | provenance()
 
 
@@ -189,7 +224,8 @@ def write(plan: Plan, out: Path, known: Records | None = None) -> Summary:
 
     records = gather(plan, out, known)
     root, views = table(plan, records)
-    setups = comparisons(plan, records)
+    predicted = predictions(plan, out, known)
+    setups = comparisons(plan, records, predicted)
     root.attrs |= attributes_of(plan)
     listed = {str(run_file(Path(), c.key)): c.coords | {"nodes": c.nodes} for c in plan.cases if c.nodes}
     root.attrs["limits"] = json.dumps(listed)
@@ -202,11 +238,13 @@ def write(plan: Plan, out: Path, known: Records | None = None) -> Summary:
     if len(limits) == 2:
         finest = records[max(limits, key=lambda case: case.nodes or 0).key].drop_vars("iteration")
         finest = finest.rename({"particle": "node"} if "particle" in finest.dims else {})  # they are as many as it has
+        for about in predicted.values():  # of the one setting
+            finest = finest.assign({name: about[name] for name in about.data_vars if str(name).endswith("_std")})
         groups["/limit"] = _aligned(finest, root)
         groups["/limit"].attrs = {}
     path, packed = out / FILE, {name: netcdf_writer.group_of(data) for name, data in groups.items()}
     write_whole(path, netcdf_writer.packed(packed, views and views.put))
-    return Summary(path, root, setups, records)
+    return Summary(path, root, setups, records, predicted)
 
 
 def last_values(data: "xarray.Dataset") -> tuple[list[str], list[str], list[tuple[list[Any], list[float]]]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from particles.errors import DamagedError, DivergedError, ParticlesError, StorageError
+from particles.experiments import prediction
 from particles.experiments.jobs import split
 from particles.experiments.parts import sole_maker
 from particles.experiments.plan import Case, Plan
@@ -30,6 +31,7 @@ from particles.storage.run_file import verified
 if TYPE_CHECKING:
     import xarray
 
+PREDICTIONS = "predictions"  # the folder of what theory predicts
 GATHERED = 2**24  # particles up to which a run's file holds them itself; more are left where they live, and referred to
 _RETURNED = 2**24  # bytes up to which a task returns what its run recorded; more is read from the run's file
 _ENDS = ("finished", "diverged")  # of runs that have a file
@@ -50,12 +52,12 @@ class Outcome(NamedTuple):
 
 
 def run_path(out: Path, case: Case) -> Path:
-    """Where a run's result goes."""
-    return run_file(out, case.key)
+    """Where a task's result goes: a run's beside the other runs, a prediction into a folder of its own."""
+    return out / PREDICTIONS / f"{case.key}.h5" if case.draws else run_file(out, case.key)
 
 
 def run_file(out: Path, key: str) -> Path:
-    """The same by the run's hash."""
+    """The file of a run by its hash."""
     return out / "runs" / f"{key}.h5"
 
 
@@ -141,13 +143,16 @@ def run_sweep(
     records: what is known of the folder's files, so that those that did not change are not opened.
     """
     stop, out = stop or threading.Event(), out.absolute()
-    make_folder(out / "runs")
+    folders = ["runs", *([PREDICTIONS] if plan.predictions else [])]
+    for folder in folders:
+        make_folder(out / folder)
+        if not shared:
+            clear_parts(out / folder)
     if not shared:
-        clear_parts(out / "runs")
         clear_parts(out)
-    before = {case.key: earlier(case, out, records) for case in plan.cases}
-    todo = sorted((case for case in plan.cases if not before[case.key]), key=lambda case: -case.particles)
-    monitor.begin(plan.cases, todo)
+    before = {case.key: earlier(case, out, records) for case in plan.tasks}
+    todo = sorted((case for case in plan.tasks if not before[case.key]), key=lambda case: -case.work)
+    monitor.begin(plan.tasks, todo)
     workers = max(1, min(threads or cores(), len(todo)))
     tasks, engine = tasks or Local(workers), engine or Local((threads or cores()) // workers)
     outcomes = [outcome for outcome in before.values() if outcome]
@@ -221,13 +226,17 @@ def _shared(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
             return Outcome(case, "stopped")
         if before := earlier(case, out):
             return before
-        clear_parts(out / "runs", f"{case.key}.h5")
+        path = run_path(out, case)
+        clear_parts(path.parent, path.name)
         return _run_to_file(errand, case, note)
 
 
 def _run_to_file(errand: Errand, case: Case, note: Callable[[int], bool]) -> Outcome:
     """The run itself; only for who may write its file."""
     out = errand.out
+    if case.draws:
+        status, message, data = prediction.write(case, run_path(out, case), errand.data, errand.engine, note)
+        return Outcome(case, status, message, data=data)
     keep = out / "checkpoints" / case.key
     status, message = "finished", ""
     try:

@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     QUADRATURE = 10
     TEACHER_SIGN = 11
     FLUCTUATION = 12
+    START = 13
 
 
 def generator(seed: int, purpose: Purpose, block: int = 0, step: int = 0) -> np.random.Generator:

@@ -22,6 +22,10 @@ _WORDS = (
     r"$\|\cdot\|_n$: root mean square over the training samples"
 )
 _OF_CLASSES = " and the outputs.\nColours: the output with the largest weight, grey where several have it."
+_OF_THEORY = (
+    "\nDashed: theory's mean, to first order. Bands: two standard errors over the seeds, smallest and largest $M$."
+)
+_FOLDED = np.sqrt(np.pi / 2 - 1)  # standard deviation of |N(0, 1)|, divided by its mean
 LIMIT_SHADE = "0.7"  # of the limit's density in a legend
 _TICKS = 8  # widths up to which each has its tick
 
@@ -43,29 +47,52 @@ def convergence(
     compared: "xarray.Dataset",
     clouds: Sequence[Cloud],
     title: str,
+    deviation: Array | None = None,
 ) -> "Figure":
     """Loss minus the limit's against flow time; distance against M with the fit; the cloud at the start and the end.
 
     losses : (counts, seeds, T), times : (T,), limit_loss : (T,); clouds: the finite one, then the limit's. Without
-    losses the first panel has the distance from the limit over time.
+    losses the first panel has the distance from the limit over time. deviation : (T,), sqrt(M) times the predicted
+    standard deviation of the loss, NaN where it is not known.
     """
     figure, axes = plots.panels(4)
     if losses is None or limit_loss is None:
         shown = compared["distance"].values
         axes[0].set(ylabel=r"$\|g_M - g_\infty\|_n$", title="Distance from the limit, mean over seeds")
+        known = compared.get("distance_theory")
+        mean = None if known is None else np.asarray(known.values)
     else:
         shown = np.abs(losses - limit_loss)
         axes[0].set(ylabel="|loss - limit's loss|", title="Loss minus the limit's, mean over seeds")
+        mean = None if deviation is None else deviation * np.sqrt(2 / np.pi)  # of |N(0, deviation^2)|
     means = [mean_of(f"M = {M}", times, runs)._replace(spread=None) for M, runs in zip(counts, shown, strict=True)]
     draw(axes[0], means)
+    if mean is not None:
+        _predicted(axes[0], counts, times, mean, _FOLDED / np.sqrt(shown.shape[1]) if deviation is not None else 0.0)
     axes[0].set(xlabel="flow time $t$", yscale="log" if any((curve.value > 0).any() for curve in means) else "linear")
     plots.legend(axes[0], 0.25, loc="upper right", ncols=2)
     distances(axes[1], compared)
     _clouds(axes[2:], clouds)
     figure.suptitle(title)
-    figure.supxlabel(_WORDS + (_OF_CLASSES if clouds[0].after.s.ndim > 1 else "."), fontsize=7.5)
+    words = _WORDS + (_OF_CLASSES if clouds[0].after.s.ndim > 1 else ".")
+    figure.supxlabel(words + (_OF_THEORY if deviation is not None and losses is not None else ""), fontsize=7.5)
     plots.settle(figure)
     return figure
+
+
+def _predicted(axes: "Axes", counts: Sequence[int], times: Array, mean: Array, error: float) -> None:
+    """What theory predicts for each M, mean / sqrt(M); a tube of two standard errors at the smallest and the largest.
+
+    error : of a mean over the seeds, as a factor of the mean; 0 where it is not known.
+    """
+    known, colours = np.isfinite(mean), plots.shades_of(len(counts))
+    times, mean = times[known], mean[known]
+    for place in {0, len(counts) - 1} if error else ():
+        middle = mean / np.sqrt(counts[place])
+        plots.band(axes, times, middle * max(1 - 2 * error, 0.0), middle * (1 + 2 * error), colours[place])
+    for M, colour in zip(counts, colours, strict=True):
+        plots.theory(axes, times, mean / np.sqrt(M), color=colour)
+    axes.plot([], [], label="theory", **plots.THEORY)
 
 
 def distances(axes: "Axes", compared: "xarray.Dataset") -> None:
@@ -83,7 +110,7 @@ def distances(axes: "Axes", compared: "xarray.Dataset") -> None:
         if np.isfinite([low, high]).all():
             ends = [centre[1] * (counts / centre[0]) ** each for each in (low, high)]
             plots.band(axes, counts, np.minimum(*ends), np.maximum(*ends), plots.PALETTE[1])
-        plots.theory(axes, counts, centre[1] * (counts / centre[0]) ** -0.5, "theory $M^{-1/2}$")
+        _theory(axes, compared, centre)
     error = float(compared["sup_limit_error"])
     if error > 0:
         axes.axhline(error, color=plots.LIMIT["color"], lw=1, ls=":", label="change of the limit since half the nodes")
@@ -92,6 +119,17 @@ def distances(axes: "Axes", compared: "xarray.Dataset") -> None:
         plots.ticks(axes, counts)
     axes.set_title("Distance of predictions from the limit")
     plots.legend(axes, 0.34, loc="upper right")
+
+
+def _theory(axes: "Axes", compared: "xarray.Dataset", centre: tuple[float, float]) -> None:
+    """Theory's line: with its own constant where there is a prediction, else through the centre of the fit."""
+    counts = compared["count"].values
+    if "constant_theory" in compared:
+        constant = float(compared["constant_theory"])
+        words = rf"theory ${constant:.3f}\, M^{{-1/2}}$, measured {float(compared['constant']):.3f}"
+        plots.theory(axes, counts, constant * counts**-0.5, words)
+    else:
+        plots.theory(axes, counts, centre[1] * (counts / centre[0]) ** -0.5, "theory $M^{-1/2}$")
 
 
 def principal_plane(limit: Cloud) -> Array:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from particles.analysis import constants
 from particles.analysis.convergence import THEORY, by_count, judged, over_time, verdict
 from particles.experiments.claims import VERDICTS, tally
 from particles.experiments.summary import last_values
@@ -95,6 +96,8 @@ def _distances(setting: dict[str, Any], compared: "xarray.Dataset") -> Sheet:
     )
     if sentence := over_time(compared):
         note += f" The distance is {sentence}."
+    if sentence := constants.said(compared):
+        note += f" {sentence[0].upper()}{sentence[1:]}."
     caption = "Distance of predictions from the limit" + (f": {_words(setting)}" if setting else "")
     return sheet(caption, ("M", "distance, mean", "spread over seeds", "times sqrt(M)"), rows, note)
 

@@ -6,9 +6,11 @@ import numpy as np
 
 from particles.errors import InputError, nearest
 from particles.measures.measure import Source
-from particles.methods.base import Problem
+from particles.methods.base import Method, Problem
 from particles.methods.descent import Euler
 from particles.methods.runge_kutta import RungeKutta, Staged
+from particles.model.network import Network
+from particles.model.regularisers import Regulariser
 from particles.population.observables import OBSERVABLES
 from particles.sensitivity.tables import BY
 from particles.simulation.arguments import Prepared
@@ -16,7 +18,11 @@ from particles.simulation.arguments import Prepared
 
 def check_method(problem: Problem) -> None:
     """InputError for a run whose steps have no derivative here."""
-    method, rule = problem.method, problem.regulariser
+    check_steps(problem.net, problem.method, problem.regulariser)
+
+
+def check_steps(net: Network, method: Method, rule: Regulariser) -> None:
+    """The same by the parts of a run; rule: the penalty that its method keeps to."""
     if method.average or method.stepper not in (Euler, Staged):
         got = "an average of iterates" if method.average else type(method).__name__
         remedy = "Use mf.GradientDescent, mf.SGD or mf.RungeKutta, without `average`."
@@ -26,7 +32,7 @@ def check_method(problem: Problem) -> None:
         raise InputError(rule_of, f"tolerance={method.tolerance:g}", "Leave `tolerance` out.")
     if not rule.smooth:
         raise InputError("a run whose derivative is taken needs a smooth regulariser", repr(rule), "Use L2.")
-    row = problem.net.activation
+    row = net.activation
     if row.second_derivative is None:
         rule_of = f"the derivative of a run needs the `second_derivative` of the activation {row.name!r}"
         raise InputError(rule_of, "None", "Give mf.Activation(..., second_derivative=) its formula.")
@@ -44,9 +50,24 @@ def check_differentiable(ready: Prepared, by: tuple[str, ...]) -> None:
             raise InputError("`of` must name observables that have a derivative", row.name, remedy)
     if len(ready.plan.groups) > 1:
         raise InputError("`of` takes names and observables, at one cadence", "an mf.Record", "Use `record_every`.")
-    if kinked(ready.problem) and not ready.spec.start.equal_weights:
-        text = f"the limit's derivative lacks what particles do at the kinks of {ready.problem.net.activation.name}"
-        warnings.warn(f"{text}: it is no prediction of fluctuations. Use a smooth activation.", stacklevel=4)
+    if kinked(ready.problem.net) and not ready.spec.start.equal_weights:
+        text = f"{_kinks(ready.problem.net)}: it is no prediction of fluctuations. Use a smooth activation."
+        warnings.warn(text, stacklevel=4)
+
+
+def unpredicted(net: Network, method: Method, rule: Regulariser) -> str:
+    """Why the derivative of a limit's run is no prediction of fluctuations; empty where it is one."""
+    if net.beta != 1.0:
+        return f"networks with beta < 1 have no such limit: got beta={net.beta:g}"
+    try:
+        check_steps(net, method, rule)
+    except InputError as error:
+        return str(error)
+    return _kinks(net) if kinked(net) else ""
+
+
+def _kinks(net: Network) -> str:
+    return f"the limit's derivative lacks what particles do at the kinks of {net.activation.name}"
 
 
 def check_pairs(start: Source) -> None:
@@ -61,6 +82,6 @@ def check_pairs(start: Source) -> None:
     raise InputError(rule, f"other ones, {start.count} of them", 'Use law.quadrature(nodes, signs="symmetric").')
 
 
-def kinked(problem: Problem) -> bool:
+def kinked(net: Network) -> bool:
     """Whether particles move across kinks of the activation."""
-    return "input" in problem.net.train and not np.isfinite(problem.net.activation.curvature_bound)
+    return "input" in net.train and not np.isfinite(net.activation.curvature_bound)

@@ -1,7 +1,7 @@
 """`mf.fluctuations`: the Gaussian field that sqrt(M) (g_M - g_infinity) tends to, by draws from it (3.4)."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from particles.methods.base import Method
 from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
-from particles.population.population import Engine, Local, Population
+from particles.population.population import Engine, Local
 from particles.sensitivity.checks import check_differentiable, check_method, check_pairs
 from particles.sensitivity.faults import through_faults
 from particles.sensitivity.response import Response
@@ -22,6 +22,8 @@ from particles.simulation.arguments import Prepared, prepared
 
 if TYPE_CHECKING:
     import xarray
+
+T = TypeVar("T")
 
 
 @numpy_settings
@@ -109,32 +111,56 @@ def fluctuations(
         check_pairs(ready.spec.start)
     check_differentiable(ready, ())
     count, start = whole("draws", draws, 1), checked_seed(seed)
-    population = (engine or Local()).populate(ready.spec, ready.problem.samples)
     names = ["train", *(["test"] if test is not None else [])]
+    at = ready.plan.iterations
+    rows = along(
+        ready, count, start, symmetric, engine or Local(), at, lambda one: [one.changes(name) for name in names]
+    )
+    return _dataset(
+        ready, {name: np.stack(parts, axis=1) for name, parts in zip(names, zip(*rows, strict=True), strict=True)}
+    )
+
+
+def along(
+    ready: Prepared,
+    draws: int,
+    seed: int,
+    symmetric: bool,
+    engine: Engine,
+    iterations: Sequence[int],
+    look: Callable[[Response], T],
+    stop: Callable[[int], bool] = lambda iteration: False,
+) -> list[T]:
+    """What `look` finds in the draws at each of these iterations.
+
+    stop: asked after every step; it ends the run early, with what was found up to then.
+    """
+    population = engine.populate(ready.spec, ready.problem.samples)
+
+    def attempt() -> list[T]:
+        trajectory, found = Trajectory(ready.problem, population), list[T]()
+        trajectory.begin()
+        trajectory.keep(0)
+        trajectory.advance(trajectory.steps)
+        trajectory.restore(0)
+        response = Response(trajectory, draws, seed, symmetric)
+        for iteration in iterations:
+            while trajectory.here < iteration:
+                response.advance()
+                if stop(trajectory.here):
+                    return found
+            found.append(look(response))
+        return found
+
     try:
-        fields = through_faults(population, lambda: _fields(ready, population, names, count, start, symmetric))
+        return through_faults(population, attempt)
     finally:
         population.close()
-    return _dataset(ready, fields)
 
 
-def _fields(
-    ready: Prepared, population: Population, names: Sequence[str], draws: int, seed: int, symmetric: bool
-) -> dict[str, Array]:
-    """The field at the samples of these names: (draws, times, n), or (..., k)."""
-    found = dict[str, list[Array]]({name: [] for name in names})
-    trajectory = Trajectory(ready.problem, population)
-    trajectory.begin()
-    trajectory.keep(0)
-    trajectory.advance(trajectory.steps)
-    trajectory.restore(0)
-    response = Response(trajectory, draws, seed, symmetric)
-    for iteration in ready.plan.iterations:
-        while trajectory.here < iteration:
-            response.advance()
-        for name in names:
-            found[name].append(response.changes(name))
-    return {name: np.stack(parts, axis=1) for name, parts in found.items()}
+def distances(changes: Array) -> Array:
+    """The root mean square over samples and outputs of each draw: (draws, n) or (draws, n, k) -> (draws,)."""
+    return np.asarray(np.sqrt(np.mean(changes.reshape(len(changes), -1) ** 2, axis=1)))
 
 
 def _dataset(ready: Prepared, fields: dict[str, Array]) -> "xarray.Dataset":
@@ -144,7 +170,7 @@ def _dataset(ready: Prepared, fields: dict[str, Array]) -> "xarray.Dataset":
     iterations = ready.plan.iterations
     label = {"units": "1", "equation": "3.4"}
     field = fields["train"]
-    distance = np.sqrt(np.mean(field.reshape(*field.shape[:2], -1) ** 2, axis=2))
+    distance = np.stack([distances(field[:, at]) for at in range(field.shape[1])], axis=1)
     words = "draw from the limit of sqrt(M) (g_M - g_inf) at the samples"
     data = {
         "fluctuation": (("draw", "time", "sample", *more), field, {"long_name": words, **label}),
@@ -154,8 +180,10 @@ def _dataset(ready: Prepared, fields: dict[str, Array]) -> "xarray.Dataset":
     if "test" in fields:
         text = {"long_name": words.replace("samples", "test samples"), **label}
         data["test_fluctuation"] = ("draw", "time", "test_sample", *more), fields["test"], text
+    flow_time = {"long_name": "flow time, the sum of the step sizes", **label}
+    taken = {"long_name": "number of steps taken", "units": "1", "equation": "(3)"}
     coords = {
-        "time": ("time", ready.problem.times[iterations], {"long_name": "flow time t", "units": "1"}),
-        "iteration": ("time", np.array(iterations), {"long_name": "iterations before", "units": "1"}),
+        "time": ("time", ready.problem.times[iterations], flow_time),
+        "iteration": ("time", np.array(iterations), taken),
     }
     return xarray.Dataset(data, coords)

@@ -8,6 +8,7 @@ import numpy as np
 from particles.measures.measure import Array
 from particles.methods.base import Problem
 from particles.population.observables import Observable, dims_of, meaning
+from particles.population.reductions import MOMENTS
 from particles.sensitivity.reverse import Group, Measured
 
 if TYPE_CHECKING:
@@ -115,10 +116,16 @@ def variables(problem: Problem, measured: Sequence[Measured], found: Mapping[str
             label = {"long_name": text.format(words), "units": "1", "equation": row.equation}
             data[row.name + ending] = over, part, label
     times = problem.times[iterations]
-    coords = {
-        "time": ("time", times, {"long_name": "flow time t", "units": "1", "equation": "3.4"}),
-        "iteration": ("time", np.array(iterations), {"long_name": "iterations before", "units": "1"}),
+    coords: dict[str, Any] = {
+        "time": ("time", times, {"long_name": "flow time, the sum of the step sizes", "units": "1", "equation": "3.4"}),
+        "iteration": (
+            "time",
+            np.array(iterations),
+            {"long_name": "number of steps taken", "units": "1", "equation": "(3)"},
+        ),
     }
+    if any("moment" in row.dims for row in rows):
+        coords["moment"] = "moment", MOMENTS, {"long_name": "order p of the moment", "units": "1", "equation": "3.4"}
     return xarray.Dataset(data, coords)
 
 

@@ -68,7 +68,7 @@ _FORMS: dict[str, Any] = {
     "events": list[Event],
     "model": Model,
     "runs": Annotated[dict[Key, dict[str, Setting]], AfterValidator(_with_nodes)],
-    "limits": Annotated[dict[str, dict[str, Setting]], AfterValidator(_with_nodes)],
+    **dict.fromkeys(("limits", "predictions"), Annotated[dict[str, dict[str, Setting]], AfterValidator(_with_nodes)]),
     "files": list[File],
     "package_versions": dict[str, str],
 }

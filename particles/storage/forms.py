@@ -24,6 +24,7 @@ _COMPARISON: dict[str, Form] = {
     "sup_distance": ("f", ("count", "seed")),
     **dict.fromkeys(("exponent", "exponent_low", "exponent_high", "sup_limit_error"), ("f", ())),
 }
+CONSTANTS = ("constant", "constant_low", "constant_high", "constant_theory", "constant_theory_error")
 _STUDY: dict[str, Form] = {
     **dict.fromkeys(("claim_text", "claim_equation", "predicted"), ("OUT", ("claim",))),
     **dict.fromkeys(("measured", "measured_low", "measured_high", "holds"), (_NUMBERS, ("claim",))),
@@ -97,6 +98,23 @@ def checked_comparison(path: object, data: "xarray.Dataset") -> "xarray.Dataset"
     if missing := [name for name in _COMPARISON if name not in data.variables]:
         raise DamagedError(f"{path} is damaged: its comparison lacks {', '.join(missing)}.")
     check(path, data, _COMPARISON)
+    check(path, data, dict.fromkeys(CONSTANTS, ("f", ())) if any(name in data for name in CONSTANTS) else {})
+    return data
+
+
+def checked_prediction(path: object, data: "xarray.Dataset") -> "xarray.Dataset":
+    """What theory predicts of a sweep's fluctuations."""
+    for name in data.variables:
+        if timed(name):
+            check(path, data, {str(name): ("f", (str(name),))})
+    for name, values in data.data_vars.items():
+        if str(name).endswith("_std"):
+            over = next(filter(timed, values.dims), "time")
+            check(path, data, {str(name): ("f", (str(over),))})
+    for dim in filter(timed, data.dims):
+        over_time(path, data, str(dim))
+    if "distance" in data:
+        check(path, at_own_times(data, "distance"), {"distance": ("f", ("draw", "time"))})
     return data
 
 

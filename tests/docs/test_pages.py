@@ -48,9 +48,13 @@ def runs(block):
 
 
 def named(page):
-    """Quick pages are of every day; slow are three that compile much, and those that call programs, which start Ray."""
+    """Quick pages are of every day; slow are four that compile much, and those that call programs, which start Ray."""
     programs = any(block.language == "sh" and runs(block) for block in blocks(page))
-    marks = [pytest.mark.slow] if programs or page.stem in ("coming_from", "extending", "mean_field") else []
+    marks = (
+        [pytest.mark.slow]
+        if programs or page.stem in ("coming_from", "extending", "fluctuations", "mean_field")
+        else []
+    )
     return pytest.param(page, id=page.stem, marks=marks)
 
 

@@ -146,19 +146,19 @@ COSTS = ("start.count=[8,16,1024]", "start.seed=[0,1,2]", "limit.nodes=512", "st
 def test_parts__share_every_run_out_once_and_evenly(number):
     made = planned(*COSTS)
     shared = [part_of(made, part, number) for part in range(number)]
-    assert sorted(case.key for part in shared for case in part) == sorted(case.key for case in made.cases)
+    assert sorted(case.key for part in shared for case in part) == sorted(case.key for case in made.tasks)
     loads = [sum(map(work_of, part)) for part in shared]
-    assert max(loads) - min(loads) <= max(map(work_of, made.cases))
+    assert max(loads) - min(loads) <= max(map(work_of, made.tasks))
     for part in shared:
         assert [work_of(case) for case in part] == sorted(map(work_of, part), reverse=True)
     assert part_of(made, number, number) == shared[0]  # counted from 1: the same parts
 
 
 def test_parts__in_one_folder_are_the_sweep_once_the_last_has_ended(cli, out, tmp_path):
-    for part, missing in (("1/3", 4), ("3/3", 3)):
+    for part, missing in (("1/3", 5), ("3/3", 4)):
         code, printed, err = cli("run", *SWEEP, more=["--part", part])
         assert (code, err) == (0, "") and f"part {part[0]} of 3: " in printed
-        assert f"{missing} of 6 runs are missing" in printed
+        assert f"{missing} of 7 runs are missing" in printed
         assert not (out / "sweep.h5").exists() and not list(out.glob("*.png"))
     code, printed, err = cli("run", *SWEEP, more=["--part", "2/3"])
     assert (code, err) == (0, "") and "wrote out/small/small.png" in printed
@@ -215,18 +215,19 @@ def test_gather__reads_each_run_once(cli, out, monkeypatch):
     paths, read = [], run_file.read
     monkeypatch.setattr(run_file, "read", lambda path, reader: [paths.append(path), read(path, reader)][1])
     assert cli("gather", *SWEEP)[0] == 0
-    assert sorted(paths) == sorted((out / "runs").relative_to(out.parents[1]).glob("*.h5"))
+    tasks = [*(out / "runs").glob("*.h5"), *(out / "predictions").glob("*.h5")]
+    assert sorted(paths) == sorted(path.relative_to(out.parents[1]) for path in tasks)
 
 
 def test_gather__names_the_runs_that_are_missing_and_writes_nothing(cli, out):
     cli("run", *SWEEP, more=["--part", "0/2"])
     code, printed, err = cli("gather", *SWEEP)
-    assert (code, printed) == (1, "") and err.startswith("particles: 4 of 6 runs are missing in out/small: ")
+    assert (code, printed) == (1, "") and err.startswith("particles: 6 of 7 runs are missing in out/small: ")
     assert "seed=" in err and "Submit the job array again" in err and not (out / "sweep.h5").exists()
     code, printed, _ = cli("gather", *SWEEP, more=["--json"])
     told = json.loads(printed)
     assert told["status"] == "missing" and told["exit_code"] == code == 1
-    assert [run["status"] for run in told["runs"]].count("missing") == 4
+    assert [run["status"] for run in told["runs"]].count("missing") == 6
 
 
 def test_gather__where_nothing_was_run_makes_no_folder(cli, out):

@@ -20,7 +20,13 @@ from particles.experiments.sweep import run_sweep
 from particles.kernels.elementwise import lanewise
 
 NET, LAW, METHOD = mf.Network("tanh"), mf.Gaussian(13), mf.GradientDescent(0.1)
-OWN = ("config", "config_hash", "folder", "limits")  # attributes that name files or hold the configuration
+OWN = (
+    "config",
+    "config_hash",
+    "folder",
+    "limits",
+    "predictions",
+)  # attributes that name files or hold the configuration
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,7 @@ def test_sweep__repeated_without_its_index_opens_each_file_once(finished):
     (out / records.FILE).unlink()
     with opened() as names:
         assert repeated(out)[1:] == (["kept"] * len(made.cases), True)
-    assert sorted(names) == sorted(f"{case.key}.h5" for case in made.cases)
+    assert sorted(names) == sorted(f"{case.key}.h5" for case in made.tasks)
     assert all_contents(out) == wanted
     assert {name: stamp for name, stamp in stamps(out).items() if "runs/" in name} == {
         name: stamp for name, stamp in before.items() if "runs/" in name
@@ -98,7 +98,7 @@ def test_sweep__with_a_damaged_index_reads_the_files(finished, text):
     (out / records.FILE).write_bytes(text)
     with opened() as names:
         assert repeated(out)[1:] == (["kept"] * len(made.cases), True)
-    assert len(names) == len(made.cases)
+    assert len(names) == len(made.tasks)
     assert repeated(out)[2] is False
 
 
@@ -108,7 +108,7 @@ def test_sweep__believes_no_state_that_no_run_has(finished):
     path.write_text(path.read_text().replace("finished", "complete"))  # whoever wrote that did not look
     with opened() as names:
         assert repeated(out)[1:] == (["kept"] * len(made.cases), False)
-    assert sorted(names) == sorted([*(f"{case.key}.h5" for case in made.cases), "sweep.h5"])
+    assert sorted(names) == sorted([*(f"{case.key}.h5" for case in made.tasks), "sweep.h5"])
 
 
 def test_sweep__names_no_file_of_another_folder(finished):
@@ -141,7 +141,7 @@ def test_sweep__reads_a_run_again_whose_file_changed(finished, change):
     change(run_path(out, made.cases[1]))
     with opened() as names:
         assert repeated(out)[1:] == (["kept"] * len(made.cases), True)
-    assert names.count(f"{made.cases[1].key}.h5") == 1 and len(names) == len(made.cases)
+    assert names.count(f"{made.cases[1].key}.h5") == 1 and len(names) == len(made.tasks)
     assert all_contents(out) == wanted
     assert repeated(out)[2] is False
 
@@ -206,7 +206,7 @@ def test_sweep__that_grows_opens_each_older_file_once(finished):
     with opened() as names:
         made, statuses, written = repeated(out, *larger)
     assert written and sorted(statuses) == ["finished"] + ["kept"] * 4
-    assert len(set(names)) == len(names) == 4
+    assert len(set(names)) == len(names) == 5
     assert summary.gather(made, out).keys() == {case.key for case in made.cases}
     assert repeated(out, *larger)[2] is False
 
@@ -228,7 +228,7 @@ def test_sweep__without_room_in_memory_reads_what_it_needs(tmp_path, monkeypatch
     monkeypatch.setattr(records, "_MOST", 0)
     with opened() as names:
         made, *_ = repeated(tmp_path / "read")
-    assert len(names) == len(made.cases)
+    assert len(names) == len(made.tasks)
     assert all_contents(tmp_path / "read") == all_contents(tmp_path / "held")
 
 

@@ -28,8 +28,9 @@ def stamps(out):
 def test_sweep__names_files_by_their_key(tmp_path):
     made, outcomes = swept(tmp_path, COUNTS, "limit.nodes=16")
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {f"{case.key}.h5" for case in made.cases}
-    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
-    assert statuses(outcomes) == ["finished"] * 5
+    assert [path.stem for path in (tmp_path / "predictions").iterdir()] == [case.key for case in made.predictions]
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "predictions"}
+    assert statuses(outcomes) == ["finished"] * 6
 
 
 def test_sweep__leaves_finished_runs_alone(tmp_path):

@@ -18,6 +18,7 @@ import particles as mf
 from particles.experiments import figures, summary
 from particles.plotting import style
 from particles.plotting.convergence import Cloud, convergence, principal_plane
+from particles.storage.forms import CONSTANTS
 
 COUNTS, SEEDS, T = [8, 32, 128], [0, 1, 2], 5
 TIMES = np.linspace(0.0, 2.0, T)
@@ -46,6 +47,57 @@ def clouds(d=4, atoms=300):
 def drawn(counts=COUNTS, seeds=SEEDS, d=4, atoms=300, floor=0.0):
     losses, compared = numbers(counts, seeds, floor)
     return convergence(counts, losses, TIMES, LIMIT_LOSS, compared, clouds(d, atoms), "wine, tanh")
+
+
+def with_theory(deviation=True, losses=True):
+    """The figure with a prediction of the constant, and of the loss's standard deviation."""
+    values, compared = numbers(COUNTS, SEEDS, 0.0)
+    means = np.linspace(2.0, 1.0, T)
+    known = dict.fromkeys(CONSTANTS, 2.0) | {"distance_theory": ("time", means)}
+    std = np.where(np.arange(T) == 1, np.nan, means) if deviation else None
+    data = (values, LIMIT_LOSS) if losses else (None, None)
+    return convergence(COUNTS, data[0], TIMES, data[1], compared.assign(known), clouds(), "wine, tanh", std)
+
+
+def dashed(axes):
+    return [line for line in axes.lines if line.get_linestyle() == "--" and len(line.get_xdata())]
+
+
+def test_figure__has_theory_s_mean_deviation_for_each_size():
+    axes = with_theory().axes[0]
+    keep, mean = np.arange(T) != 1, np.linspace(2.0, 1.0, T) * np.sqrt(2 / np.pi)
+    assert len(dashed(axes)) == len(COUNTS)
+    for M, line in zip(COUNTS, dashed(axes), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), TIMES[keep])
+        np.testing.assert_allclose(line.get_ydata(), mean[keep] / np.sqrt(M), rtol=1e-14)
+    assert "theory" in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_figure__has_a_tube_of_two_standard_errors_at_the_smallest_and_the_largest_size():
+    tubes = with_theory().axes[0].collections
+    draws = np.abs(np.random.default_rng(0).standard_normal((10**6, 1)))
+    error = draws.std() / draws.mean() / np.sqrt(len(SEEDS))
+    assert len(tubes) == 2
+    for M, tube in zip((COUNTS[0], COUNTS[-1]), tubes, strict=True):
+        mean, points = 2.0 * draws.mean() / np.sqrt(M), tube.get_paths()[0].vertices
+        first = points[points[:, 0] == TIMES[0], 1]
+        np.testing.assert_allclose(first.max(), mean * (1 + 2 * error), rtol=0.01)
+        np.testing.assert_allclose(first.min(), mean * max(1 - 2 * error, 0.0), rtol=0.01, atol=1e-12)
+
+
+def test_figure__without_losses_has_the_predicted_distance_for_each_size():
+    for M, line in zip(COUNTS, dashed(with_theory(False, False).axes[0]), strict=True):
+        np.testing.assert_allclose(line.get_ydata(), np.linspace(2.0, 1.0, T) / np.sqrt(M), rtol=1e-14)
+
+
+def test_figure__has_theory_s_line_with_its_own_constant():
+    (line,) = dashed(with_theory().axes[1])
+    np.testing.assert_allclose(line.get_ydata(), 2.0 * np.array(COUNTS) ** -0.5, rtol=1e-14)
+    assert "2.000" in line.get_label() and "measured 2.000" in line.get_label()
+
+
+def test_figure__without_a_prediction_has_no_tube(figure):
+    assert not dashed(figure.axes[0]) and not figure.axes[0].collections
 
 
 @pytest.fixture

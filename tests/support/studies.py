@@ -16,7 +16,7 @@ from support import ROOT
 RECORD = ROOT / "tests" / "studies.json"
 # What a study claims by and measures with; the loops under all of it are held to the bit by other tests.
 ALWAYS = [ROOT / "particles" / name for name in ("simulation/flow.py", "methods/base.py", "methods/descent.py")]
-THEORY = ("particles.theory.", "particles.analysis.", "particles.experiments.claims.")
+THEORY = ("particles.theory.", "particles.analysis.", "particles.sensitivity.", "particles.experiments.claims.")
 
 
 def names() -> list[str]:

@@ -32,7 +32,7 @@ def swept(out, *settings, folder=None, threads=2, checkpoint_seconds=30.0, stop_
     """Run the small configuration with these settings into `out`: the plan and its outcomes by key."""
     monitor, made = Silent(stop_at), planned(*settings, folder=folder or out)
     outcomes = run_sweep(made, out, monitor, threads, checkpoint_seconds, monitor.stop)
-    assert sorted(outcome.case.key for outcome in outcomes) == sorted(case.key for case in made.cases)
+    assert sorted(outcome.case.key for outcome in outcomes) == sorted(case.key for case in made.tasks)
     return made, {outcome.case.key: outcome for outcome in outcomes}
 
 
