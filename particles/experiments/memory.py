@@ -11,7 +11,7 @@ from particles.errors import InputError
 from particles.experiments import build
 from particles.experiments.cost_model import copies_of, width_of
 from particles.experiments.plan import Case, Plan
-from particles.population.observables import MOMENTS
+from particles.population.reductions import MOMENTS
 from particles.simulation.record import LOG_POINTS
 
 ANY_MACHINE = 2**46  # bytes, 64 TiB: what no machine has

@@ -1,7 +1,8 @@
 """Measured quantities, a row each: what is added up over the particles, and how it is finished.
 
-To add one: append a row to `OBSERVABLES`, with the `Reduction` of a new sum over particles. A user's own is an
-`Observable` that is passed to `record`. What is recorded never changes a run.
+To add one: append a row to `OBSERVABLES`, with a new sum over particles in `reductions.py` and the derivative, where it
+has one, in `differential.py`. A user's own is an `Observable` that is passed to `record`. What is recorded never
+changes a run.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,9 +17,24 @@ from particles.measures.measure import Array
 from particles.model.losses import LOSSES, mean_loss
 from particles.model.regularisers import Regulariser
 from particles.model.tables import described, reduced, resolved
-from particles.population.differential import Differential, Integrand
-from particles.population.messages import BlockView, Reduction
+from particles.population.differential import (
+    Differential,
+    cross_entropy_differential,
+    displacement_differential,
+    dissipation_differential,
+    gradient_norm_differential,
+    loss_differential,
+    mean_differential,
+    moment_differential,
+    objective_differential,
+    prediction_differential,
+    test_cross_entropy_differential,
+    test_loss_differential,
+    test_prediction_differential,
+)
+from particles.population.messages import Reduction
 from particles.population.population import positions_of
+from particles.population.reductions import FARTHEST, FLIPPED, MEAN, MOMENT, MOVED, SPEED
 from particles.population.scene import PENALTY, Scene
 
 Values = dict[str, NDArray[Any]]
@@ -86,40 +102,6 @@ class Observable(NamedTuple):
         return reduced(self, OBSERVABLES, observable, Observable)
 
 
-MOMENTS = np.array([1, 2, 4])
-
-
-def _of_particles(values: Array) -> Array:
-    """What output weights have, added up for each particle: (m,), or (k, m), -> (m,)."""
-    return values if values.ndim == 1 else np.asarray(values.sum(axis=0))
-
-
-def _speed(block: BlockView) -> Array:
-    return np.asarray((block.w * ((block.velocity**2).sum(axis=0) + _of_particles(block.velocity_s**2))).sum())
-
-
-def _moved(block: BlockView) -> Array:
-    return np.asarray((block.w * ((block.b - block.start_b) ** 2).sum(axis=0)).sum())
-
-
-def _farthest(block: BlockView) -> Array:
-    return np.asarray(((block.b - block.start_b) ** 2).sum(axis=0).max())
-
-
-def _moments(block: BlockView) -> Array:
-    size = np.sqrt((block.b**2).sum(axis=0))
-    return np.asarray((block.w * size ** MOMENTS[:, None]).sum(axis=1))
-
-
-def _flipped(block: BlockView) -> Array:
-    active, before = (block.x @ b > 0.0 for b in (block.b, block.start_b))
-    return np.asarray((block.w * (active != before).mean(axis=0)).sum())
-
-
-def _mean(block: BlockView) -> Array:
-    return np.asarray(block.b @ block.w)
-
-
 def margins(g: Array, y: Array) -> Array:
     """y g(x) for labels -1 and 1 (3.3); of classes the output of a sample's own less the largest other: (n,)."""
     if g.ndim == 1:
@@ -130,70 +112,8 @@ def margins(g: Array, y: Array) -> Array:
     return np.asarray(np.take_along_axis(g, own, axis=1)[:, 0] - others.max(axis=1))
 
 
-def _loss_slope(at: Scene, index: tuple[int, ...]) -> Differential:
-    target = at.loss.target_slope(at.g, at.y) / len(at.y) if at.loss.target_slope else None
-    return Differential(train=at.loss.slope(at.g, at.y) / len(at.y), target=target)
-
-
-def _objective_slope(at: Scene, index: tuple[int, ...]) -> Differential:
-    return _loss_slope(at, index)._replace(penalty=at.alpha**2)
-
-
-def _test_loss_slope(at: Scene, index: tuple[int, ...]) -> Differential:
-    return Differential(test=at.loss.slope(at.g_test, at.y_test) / len(at.y_test))
-
-
-def _unit(like: Array, index: tuple[int, ...]) -> Array:
-    unit = np.zeros_like(like)
-    unit[index] = 1.0
-    return unit
-
-
-def _root_slope(square: float) -> float:
-    """The derivative of the square root, 0 at 0: the square cannot fall there."""
-    return 0.5 / np.sqrt(square) if square > 0.0 else 0.0
-
-
-def _moved_slope(at: Scene, index: tuple[int, ...]) -> Differential:
-    factor = _root_slope(at.integral[MOVED][0])
-
-    def of(block: BlockView) -> Integrand:
-        away = block.b - block.start_b
-        return Integrand(factor * (away**2).sum(axis=0), 2.0 * factor * away, start=True)
-
-    return Differential(particles=of)
-
-
-def _moment_slope(at: Scene, index: tuple[int, ...]) -> Differential:
-    power = int(MOMENTS[index[0]])
-
-    def of(block: BlockView) -> Integrand:
-        size = np.sqrt((block.b**2).sum(axis=0))
-        return Integrand(size**power, power * np.where(size > 0.0, size, 1.0) ** (power - 2) * block.b)
-
-    return Differential(particles=of)
-
-
-def _mean_slope(at: Scene, index: tuple[int, ...]) -> Differential:
-    def of(block: BlockView) -> Integrand:
-        return Integrand(block.b[index[0]], _unit(block.b, index))
-
-    return Differential(particles=of)
-
-
-def _cross_entropy_slope(g: Array, y: Array) -> Array:
-    return LOSSES["softmax"].slope(g, y) / len(y)
-
-
 def _cross_entropy(g: Array, y: Array) -> float:
     return mean_loss(LOSSES["softmax"], g, y)
-
-
-SPEED = Reduction(_speed, "sum", velocity=True)
-MOVED = Reduction(_moved, "sum", start=True)
-FARTHEST = Reduction(_farthest, "max", start=True)
-FLIPPED = Reduction(_flipped, "sum", start=True)
-MOMENT, MEAN = Reduction(_moments, "sum"), Reduction(_mean, "sum")
 
 
 OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
@@ -201,29 +121,29 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
     for row in (
         Observable("loss", "mean loss over the training samples (a stream's held-out ones)", "(1), (2) with h = 0", (),
                    lambda at: mean_loss(at.loss, at.g, at.y), outputs=True,
-                   differential=_loss_slope),
+                   differential=loss_differential),
         Observable("objective", "regularised loss L_n", "(2)", (),
                    lambda at: mean_loss(at.loss, at.g, at.y) + at.alpha**2 * at.integral[PENALTY][0], (PENALTY,),
-                   differential=_objective_slope),
+                   differential=objective_differential),
         Observable("test_loss", "mean loss over the test samples", "(1)", (),
                    lambda at: mean_loss(at.loss, at.g_test, at.y_test), test=True, outputs=True,
-                   differential=_test_loss_slope),
+                   differential=test_loss_differential),
         Observable("misclassification", "share of training samples with y g(x) <= 0", "Theorem 3", (),
                    lambda at: float(np.mean(margins(at.g, at.y) <= 0)), binary=True, outputs=True),
         Observable("test_misclassification", "share of test samples with y g(x) <= 0", "Theorem 3", (),
                    lambda at: float(np.mean(margins(at.g_test, at.y_test) <= 0)), test=True, binary=True, outputs=True),
         Observable("gradient_norm", "Wasserstein gradient norm (int |v|^2 dmu)^(1/2), flow time", "3.4", (),
                    lambda at: float(np.sqrt(at.integral[SPEED][0])), (SPEED,),
-                   differential=lambda at, index: Differential(speed=_root_slope(at.integral[SPEED][0]))),
+                   differential=gradient_norm_differential),
         Observable("dissipation", "alpha^2 int |v|^2 dmu, the rate -dL_n/dt of the flow", "3.1 descent, 3.4", (),
                    lambda at: float(at.alpha**2 * at.integral[SPEED][0]), (SPEED,),
-                   differential=lambda at, index: Differential(speed=at.alpha**2)),
+                   differential=dissipation_differential),
         Observable("prediction", "network output g(x_i) at the training samples", "section 3", ("sample", "output"),
                    lambda at: at.g, outputs=True,
-                   differential=lambda at, index: Differential(train=_unit(at.g, index))),
+                   differential=prediction_differential),
         Observable("test_prediction", "network output g(x) at the test samples", "section 3", ("test_sample", "output"),
                    lambda at: at.g_test, test=True, outputs=True,
-                   differential=lambda at, index: Differential(test=_unit(at.g_test, index))),
+                   differential=test_prediction_differential),
         Observable("position", "particle positions b_r", "section 3", ("particle", "dim"),
                    lambda at: positions_of(at.population, at.positions).b),
         Observable("output_weight", "signs or trained output weights s_r", "section 3", ("particle", "output"),
@@ -232,12 +152,12 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
                    lambda at: positions_of(at.population, at.positions).w),
         Observable("displacement_rms", "(int |b - b_1|^2 dmu)^(1/2)", "3.1, 3.2", (),
                    lambda at: float(np.sqrt(at.integral[MOVED][0])), (MOVED,),
-                   differential=_moved_slope),
+                   differential=displacement_differential),
         Observable("displacement_max", "max_r |b_r - b_r,1|", "3.1, 3.2", (),
                    lambda at: float(np.sqrt(at.integral[FARTHEST][0])), (FARTHEST,)),
         Observable("weight_moment", "int |b|^p dmu", "3.4", ("moment",),
                    lambda at: at.integral[MOMENT], (MOMENT,),
-                   differential=_moment_slope),
+                   differential=moment_differential),
         Observable("margin", "smallest y g(x) of the training samples", "3.3", (),
                    lambda at: float(np.min(margins(at.g, at.y))), binary=True, outputs=True),
         Observable("pattern_flips", "share of pairs (particle, sample) whose b.x changed its sign since the start",
@@ -256,12 +176,12 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
                    lambda at: float(np.mean(margins(at.g_test, at.y_test) > 0)), test=True, binary=True, outputs=True),
         Observable("cross_entropy", "mean softmax loss over the training samples, whichever is trained", "section 2",
                    (), lambda at: _cross_entropy(at.g, at.y), outputs=True, classes=True,
-                   differential=lambda at, index: Differential(train=_cross_entropy_slope(at.g, at.y))),
+                   differential=cross_entropy_differential),
         Observable("test_cross_entropy", "mean softmax loss over the test samples, whichever is trained", "section 2",
                    (), lambda at: _cross_entropy(at.g_test, at.y_test), test=True, outputs=True, classes=True,
-                   differential=lambda at, index: Differential(test=_cross_entropy_slope(at.g_test, at.y_test))),
+                   differential=test_cross_entropy_differential),
         Observable("mean_position", "int b dmu", "3.4", ("dim",), lambda at: at.integral[MEAN], (MEAN,),
-                   differential=_mean_slope),
+                   differential=mean_differential),
     )
 })  # fmt: skip
 

@@ -102,7 +102,7 @@ class Adjoint:
 
     def _measured(self, j: int, one: Functional) -> None:
         """The derivative of what is measured here, by the particles."""
-        of, each, samples = one.differential, self.population.each, self.problem.samples
+        of, each = one.differential, self.population.each
         for which, slope in (("train", of.train), ("test", of.test)):
             if slope is not None:  # a pull has the factor -1 / alpha, outputs have alpha
                 none = np.zeros(slope.size)

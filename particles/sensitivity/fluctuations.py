@@ -1,6 +1,6 @@
 """`mf.fluctuations`: the Gaussian field that sqrt(M) (g_M - g_infinity) tends to, by draws from it (3.4)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +13,9 @@ from particles.methods.base import Method
 from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
-from particles.population.population import Engine, Local
+from particles.population.population import Engine, Local, Population
 from particles.sensitivity.checks import check_differentiable, check_method, check_pairs
+from particles.sensitivity.faults import through_faults
 from particles.sensitivity.response import Response
 from particles.sensitivity.trajectory import Trajectory
 from particles.simulation.arguments import Prepared, prepared
@@ -49,17 +50,23 @@ def fluctuations(
         The network, as for `mf.sensitivity`.
     limit
         The measure that stands for the law at the start, `law.quadrature(nodes)`.
-    data, method, steps, record_every, loss, regulariser, engine, dtype
+    data, method, steps
         As in `mf.sensitivity`.
     draws
         How many, 64 by default.
     seed
         Of the draws.
+    record_every
+        When the field is drawn, as in `mf.simulate`; at every iteration by default.
+    loss, regulariser
+        As in `mf.sensitivity`.
     test
-        Samples at which outputs are drawn too.
+        Samples at which the field is drawn too.
     symmetric
         Whether networks start from `law.sample(..., signs="symmetric")`: the second half of the particles, here as
         there, repeats the first with the other sign.
+    engine, dtype
+        As in `mf.simulate`.
 
     Returns
     -------
@@ -67,15 +74,24 @@ def fluctuations(
         `fluctuation` (draw, time, sample), with several outputs (..., output), `test_fluctuation` with `test`,
         `distance` (draw, time), its root mean square over the samples and outputs, and `sup_distance` (draw).
 
+    Raises
+    ------
+    InputError
+        For methods and regularisers without a derivative.
+    DivergedError
+        When a value is no longer finite.
+
     Notes
     -----
     A draw changes the weights of the atoms by :math:`\sqrt{w_r} \, \xi_r`, with independent normal :math:`\xi_r`, less
     their mean, and carries that change forward through the derivative of every step. So draws are exact in the steps;
     only their number and the quadrature are finite.
 
+    The kinks of ReLU are as in `mf.sensitivity`.
+
     References
     ----------
-    Section 3.4.
+    Section 3.4; Sirignano and Spiliopoulos (2020), Rotskoff and Vanden-Eijnden (2022): the limit of the fluctuations.
 
     Examples
     --------
@@ -83,7 +99,7 @@ def fluctuations(
     >>> data = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5])
     >>> field = mf.fluctuations(net, law.quadrature(400), data, mf.GradientDescent(0.5), steps=4, draws=256)
     >>> field["distance"].mean("draw").values.round(2)
-    array([0.6 , 0.47, 0.37, 0.29, 0.23])
+    array([0.58, 0.51, 0.46, 0.41, 0.37])
     """
     ready = prepared(
         net, limit, data, method, steps, loss, regulariser, record_every, "prediction", None, test, dtype, engine
@@ -95,22 +111,30 @@ def fluctuations(
     count, start = whole("draws", draws, 1), checked_seed(seed)
     population = (engine or Local()).populate(ready.spec, ready.problem.samples)
     names = ["train", *(["test"] if test is not None else [])]
-    found = dict[str, list[Array]]({name: [] for name in names})
     try:
-        trajectory = Trajectory(ready.problem, population)
-        trajectory.begin()
-        trajectory.keep(0)
-        trajectory.advance(len(ready.problem.sizes))
-        trajectory.restore(0)
-        response = Response(trajectory, count, start, symmetric)
-        for iteration in ready.plan.iterations:
-            while trajectory.here < iteration:
-                response.advance()
-            for name in names:
-                found[name].append(response.changes(name))
+        fields = through_faults(population, lambda: _fields(ready, population, names, count, start, symmetric))
     finally:
         population.close()
-    return _dataset(ready, {name: np.stack(parts, axis=1) for name, parts in found.items()})
+    return _dataset(ready, fields)
+
+
+def _fields(
+    ready: Prepared, population: Population, names: Sequence[str], draws: int, seed: int, symmetric: bool
+) -> dict[str, Array]:
+    """The field at the samples of these names: (draws, times, n), or (..., k)."""
+    found = dict[str, list[Array]]({name: [] for name in names})
+    trajectory = Trajectory(ready.problem, population)
+    trajectory.begin()
+    trajectory.keep(0)
+    trajectory.advance(trajectory.steps)
+    trajectory.restore(0)
+    response = Response(trajectory, draws, seed, symmetric)
+    for iteration in ready.plan.iterations:
+        while trajectory.here < iteration:
+            response.advance()
+        for name in names:
+            found[name].append(response.changes(name))
+    return {name: np.stack(parts, axis=1) for name, parts in found.items()}
 
 
 def _dataset(ready: Prepared, fields: dict[str, Array]) -> "xarray.Dataset":

@@ -9,7 +9,6 @@ from particles.measures.measure import Array
 from particles.methods.base import Problem
 from particles.population.observables import Observable, dims_of, meaning
 from particles.sensitivity.reverse import Group, Measured
-from particles.simulation.arguments import Prepared
 
 if TYPE_CHECKING:
     import xarray
@@ -42,23 +41,21 @@ BY = "particle", *(name for name in KINDS if name not in ("", "variation", "std"
 
 
 def dataset_of(
-    ready: Prepared,
+    problem: Problem,
     measured: Sequence[Measured],
     groups: Sequence[Group],
-    means: Array,
     w: Array,
     by: Iterable[str],
     symmetric: bool,
 ) -> "xarray.Dataset":
-    """All that was asked for; means: of the first variations, w: the atoms' weights."""
-    problem, asked, found = ready.problem, set(by), dict[str, Array]()
-    found[""] = np.concatenate([one.value.reshape(-1) for one in reversed(measured)])
+    """All that was asked for; w: the atoms' weights, of which the second half repeats the first if `symmetric`."""
+    asked, found = set(by), {"": values_of(measured)}
     if "particle" in asked:
-        found["variation"] = np.concatenate([group.variation for group in groups]) - means[:, None]
+        found["variation"] = variations(groups) - means_of(groups, w)[:, None]
         found["std"] = _deviation(found["variation"], w, symmetric)
     for name in ("position", "output_weight"):
         if name in asked:
-            found[name] = np.concatenate([getattr(group, name) for group in groups])
+            found[name] = np.concatenate([getattr(group.particles, name) for group in groups])
     for name in ("step", "weight_decay", "target", "sample"):
         values = [getattr(group.settings, name) for group in groups]
         if name in asked and values[0] is not None:
@@ -68,6 +65,21 @@ def dataset_of(
         label = {"long_name": "particle weights w_r, which sum to 1", "units": "1", "equation": "3.4"}
         data = data.assign(particle_weight=("particle", w, label))
     return data
+
+
+def values_of(measured: Sequence[Measured]) -> Array:
+    """What was measured, the latest iteration first: (J,)."""
+    return np.concatenate([one.value.reshape(-1) for one in reversed(measured)])
+
+
+def variations(groups: Sequence[Group]) -> Array:
+    """First variations as the passes left them: (J, M)."""
+    return np.concatenate([group.particles.variation for group in groups])
+
+
+def means_of(groups: Sequence[Group], w: Array) -> Array:
+    """Their means under the measure at the start: (J,)."""
+    return np.concatenate([group.particles.variation @ w for group in groups])
 
 
 def _deviation(variation: Array, w: Array, symmetric: bool) -> Array:

@@ -8,7 +8,8 @@ import numpy as np
 
 from particles.data.labels import Label
 from particles.escapes import escaped
-from particles.population.observables import MOMENTS, Observable, dims_of, meaning
+from particles.population.observables import Observable, dims_of, meaning
+from particles.population.reductions import MOMENTS
 from particles.storage.history import History
 from particles.storage.manifest import Event
 from particles.storage.provenance import fingerprint, provenance
