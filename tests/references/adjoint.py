@@ -1,8 +1,7 @@
 """JAX's derivatives of whole runs, by reverse mode through every step in float64, of the cases of `support.adjoints`.
 
 `KEY-OBSERVABLE` is its value at the recorded iterations, `KEY-OBSERVABLE-BY` the derivative: `weight` by the particles'
-weights, `b` and `s` by positions and output weights over the particle's weight (at an atom of weight 0 the limit of
-that), `step`, `decay`, `target` and `sample`. Needs JAX as `gradients` does: pip install jax.
+weights, `b` and `s` by positions and output weights over the particle's weight (NaN at an atom of weight 0), `step`, `decay`, `target` and `sample`. Needs JAX as `gradients` does: pip install jax.
 """
 
 import jax
@@ -71,9 +70,8 @@ class Run:
         self.sigma = SIGMA[case.activation]
         self.slope = jax.vmap(jax.vmap(jax.grad(self.sigma)))
         self.alpha = len(of.w) ** (1.0 - case.beta)
-        self.x, self.x_test = (
-            np.hstack([x, np.ones((len(x), 1))]) if case.bias else x for x in (of.x, of.x_test)
-        )
+        both = (np.hstack([x, np.ones((len(x), 1))]) if case.bias else x for x in (of.x, of.x_test))
+        self.inputs, self.inputs_test = map(jnp.array, both)
 
     def outputs(self, at, x):
         b, s, w = at
@@ -90,23 +88,33 @@ class Run:
         return (v - decay * (b - about[0])) * moves[0], (vs - decay * (s - about[1])) * moves[1]
 
     def __call__(self, b, s, w, sizes, decay, y, c):
-        start, at, found = (b, s), (b, s, w), []
-        x = self.x
-        rows, ends = SCHEMES.get(self.case.method, (((),), (1,)))
-        for t in range(adjoints.STEPS):
-            own, stages = self.rows[t], []
-            for row in rows:
-                moved = [a + sizes[t] * sum(g * k[i] for g, k in zip(row, stages)) for i, a in enumerate(at[:2])]
-                stages.append(self.velocity((*moved, w), start, x[own], y[own], c[own], decay))
-            at = (*(a + sizes[t] * sum(e * k[i] for e, k in zip(ends, stages)) for i, a in enumerate(at[:2])), w)
-            if t + 1 in adjoints.TIMES:
-                found.append(self.measured(at, start, y, c, decay))
-        return jax.tree.map(lambda *parts: jnp.stack(parts), *found)
+        """What is measured, by observable, at the recorded iterations. Loops of JAX: unrolled they compile for long."""
+        start, rows, ends = (b, s), *SCHEMES.get(self.case.method, (((),), (1,)))
+        table = np.array([[*row, *[0.0] * (len(ends) - len(row))] for row in rows])
+
+        def step(at, now):
+            own, size = now
+
+            def stage(found, at_stage):
+                number, row = at_stage
+                moved = [a + size * jnp.tensordot(row, k, 1) for a, k in zip(at, found, strict=True)]
+                v = self.velocity((*moved, w), start, self.inputs[own], y[own], c[own], decay)
+                return tuple(k.at[number].set(one) for k, one in zip(found, v, strict=True)), None
+
+            none = tuple(jnp.zeros((len(ends), *a.shape)) for a in at)
+            found, _ = jax.lax.scan(stage, none, (jnp.arange(len(ends)), jnp.array(table)))
+            after = tuple(a + size * jnp.tensordot(jnp.array(ends), k, 1) for a, k in zip(at, found, strict=True))
+            return after, after
+
+        _, (all_b, all_s) = jax.lax.scan(step, start, (jnp.array(self.rows), sizes))
+        recorded = np.array(adjoints.TIMES) - 1
+        at = all_b[recorded], all_s[recorded]
+        return jax.vmap(lambda b, s: self.measured((b, s, w), start, y, c, decay))(*at)
 
     def measured(self, at, start, y, c, decay):
         b, s, w = at
-        g, g_test = self.outputs(at, self.x), self.outputs(at, self.x_test)
-        v, vs = self.velocity(at, start, self.x, y, c, decay)
+        g, g_test = self.outputs(at, self.inputs), self.outputs(at, self.inputs_test)
+        v, vs = self.velocity(at, start, self.inputs, y, c, decay)
         speed = jnp.sum(w * (jnp.sum(v**2, axis=1) + jnp.sum(vs.reshape(len(w), -1) ** 2, axis=1)))
         away = jnp.sum(w * jnp.sum((b - start[0]) ** 2, axis=1))
         loss, penalty = jnp.mean(losses(self.case, g, y)), 0.0
@@ -133,20 +141,14 @@ def computed() -> dict[str, np.ndarray]:
         of = adjoints.arrays(case)
         run, decay = Run(case, of), {"none": 0.0, "zero": 0.2, "start": 0.3}[case.rule]
         at = tuple(jnp.array(a) for a in (of.b, of.s, of.w, sizes_of(case), decay, of.y, np.ones(len(of.y))))
-        values, by = run(*at), jax.jacrev(run, range(7))(*at)
-        still = np.flatnonzero(of.w == 0.0)
-        # Of an atom that has no weight: d2F / dw_r db_r
-        mixed = jax.jacfwd(jax.jacrev(run, (0, 1)), 2)(*at) if still.size else None
+        values, by = jax.jit(run)(*at), jax.jit(jax.jacrev(run, range(7)))(*at)
         for name in case.of:
             of_b, of_s, weight, step, shrink, target, sample = (np.asarray(a) for a in by[name])
             before = values[name].ndim
             parts = {"weight": weight, "step": step, "decay": shrink, "target": target, "sample": sample}
-            for key, whole, second in zip("bs", (of_b, of_s), mixed[name] if mixed else (None, None), strict=True):
-                part = np.moveaxis(whole, before, 0)  # particles first
-                part = part / np.where(of.w > 0.0, of.w, 1.0).reshape(-1, *[1] * (part.ndim - 1))
-                for r in still:
-                    part[r] = np.moveaxis(np.asarray(second), (before, -1), (0, 1))[r, r]
-                parts[key] = np.moveaxis(part, 0, before)
+            for key, whole in (("b", of_b), ("s", of_s)):
+                per_weight = np.divide(1.0, of.w, out=np.full_like(of.w, np.nan), where=of.w > 0.0)
+                parts[key] = whole * per_weight.reshape(-1, *[1] * (whole.ndim - before - 1))
             found |= {f"{case.key}-{name}": np.asarray(values[name])}
             found |= {f"{case.key}-{name}-{key}": part for key, part in parts.items()}
     return found

@@ -1,4 +1,4 @@
-"""The pass back against JAX's derivative of the whole run, and against difference quotients of `mf.simulate`."""
+"""The pass back against JAX's derivative of the whole run: every loss, method, layer, activation and observable."""
 
 import numpy as np
 import pytest
@@ -17,8 +17,9 @@ DAILY = {case.key for case in CASES if case.activation in ("tanh", "relu")}
 
 
 def close(found, wanted, tolerance=1e-12):
-    wanted = np.asarray(wanted)
+    """Equal where the wanted numbers are known."""
     assert found.shape == wanted.shape
+    found, wanted = (a[~np.isnan(wanted)] for a in (found, wanted))
     assert np.abs(found - wanted).max(initial=0.0) <= tolerance * max(1.0, np.abs(wanted).max(initial=0.0))
 
 
@@ -33,7 +34,7 @@ def found_of(case, by=BY, **more):
 @pytest.mark.parametrize("case", [daily(case) for case in CASES], ids=lambda case: case.key)
 def test_sensitivity__is_the_derivative_that_jax_finds(case):
     """By particles, positions, output weights, steps, weight decay, targets and samples, at two times."""
-    ds, w, whole = found_of(case).dataset, adjoints.arrays(case).w, adjoints.METHODS[case.method].batch is None
+    ds, w, whole = found_of(case).dataset.isel(time=slice(1, None)), adjoints.arrays(case).w, adjoints.METHODS[case.method].batch is None
     for name in case.of:
         key = f"{case.key}-{name}"
         close(ds[name].values, JAX[key])

@@ -53,14 +53,16 @@ class Case(NamedTuple):
 
 def cases() -> list[Case]:
     made = []
-    for i, (name, layer, k) in enumerate(itertools.product(sorted(naive.SIGMA), LAYERS, (1, 3))):
-        loss, method = LOSSES[k][i % len(LOSSES[k])], list(METHODS)[i * 3 % len(METHODS)]
+    kinds = [*itertools.product(LAYERS, sorted(naive.SIGMA)), *itertools.product(("both",), sorted(naive.SIGMA))]
+    for i, (layer, name) in enumerate(kinds):
+        k = 3 if i % 2 else 1
+        loss, method = LOSSES[k][i // 2 % len(LOSSES[k])], list(METHODS)[(i + i // 8) % len(METHODS)]
         beta = 0.5 if i % 5 == 2 else 1.0
-        weights = "equal" if beta < 1.0 or i % 2 else "some"
-        of = SCALARS[i % 6], SCALARS[(i + 2) % 6], SCALARS[(i + 3) % 6], VECTORS[i % 4]
+        weights = "equal" if beta < 1.0 or i % 3 == 1 else "some"
+        of = tuple(dict.fromkeys((SCALARS[i % 6], SCALARS[(i + i // 6 + 1) % 6], SCALARS[(i + 3) % 6], VECTORS[i % 4])))
         if loss == "softmax":
-            of += (CLASSES[i % 2],)
-        made.append(Case(name, layer, k, loss, method, list(RULES)[i % 3], beta, i % 7 == 3, weights, of))
+            of += CLASSES
+        made.append(Case(name, layer, k, loss, method, list(RULES)[i // 3 % 3], beta, i % 7 == 3, weights, of))
     return made
 
 
