@@ -15,7 +15,7 @@ from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.observables import Observable
 from particles.population.population import Engine, Local
-from particles.sensitivity.checks import check_differentiable, check_method, check_pairs
+from particles.sensitivity.checks import check_differentiable, check_method, check_names, check_pairs
 from particles.sensitivity.faults import through_faults
 from particles.sensitivity.linearised import Linearised, first_variation
 from particles.sensitivity.memory import Wanted
@@ -207,6 +207,7 @@ def sensitivity(
     >>> found.dataset["loss_std"].round(3).item()
     0.087
     """
+    check_names(of)
     ready = prepared(
         net, start, data, method, steps, loss, regulariser, 1 if record_every is None else record_every, of, None,
         test, dtype, engine,

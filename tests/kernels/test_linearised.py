@@ -55,7 +55,10 @@ class Case:
         shapes = (M, d), (M, *more), (n, d), (n, *more), (self.J, M, d), (self.J, M, *more), (self.J, n, *more)
         arrays = [random.standard_normal(shape).astype(self.dtype).astype(float) for shape in shapes]
         self.b, self.s, self.x, self.slope, self.p, self.q, self.change = arrays
-        self.w, self.shift = random.random(M) + 0.1, random.standard_normal((self.J, M)).astype(self.dtype).astype(float)
+        self.w, self.shift = (
+            random.random(M) + 0.1,
+            random.standard_normal((self.J, M)).astype(self.dtype).astype(float),
+        )
         if shared:
             self.w[:], self.s[...] = 1.0, 1.0
         self.w /= self.w.sum()
@@ -94,7 +97,10 @@ class Case:
         for first in range(0, K, chunk):
             here = min(chunk, K - first)
             v = np.zeros((self.J, here, *c.b.shape[1:]) if of[0] else 0, self.dtype)
-            vs, e = np.zeros((self.J, here, *shape_s) if of[1] else 0, self.dtype), np.zeros((self.J, here, *shape_s), self.dtype)
+            vs, e = (
+                np.zeros((self.J, here, *shape_s) if of[1] else 0, self.dtype),
+                np.zeros((self.J, here, *shape_s), self.dtype),
+            )
             self.kernels.change_velocities(
                 c.b.reshape(-1), c.signs, self.p_stored if moves else none, self.q_stored if weighs else none, c.d,
                 self.floats(self.x), self.floats(self.slope), self.floats(self.change), moves, weighs, c.last_tiles,
@@ -107,7 +113,9 @@ class Case:
     def _unpacked(self, a):
         if not a.size:
             return a
-        return np.array([blocks.unpack(one, self.cloud.M) if one.ndim > 2 else one.reshape(-1)[: self.cloud.M] for one in a])
+        return np.array(
+            [blocks.unpack(one, self.cloud.M) if one.ndim > 2 else one.reshape(-1)[: self.cloud.M] for one in a]
+        )
 
     def wide(self, a):
         """With an axis of outputs."""
@@ -147,13 +155,13 @@ def test_sum_changes__is_the_derivative_of_the_sums(case, layer, shifted):
 def test_change_velocities__is_the_derivative_of_the_push(case, layer):
     problem, (moves, weighs) = Case(case), LAYERS[layer]
     value, slope, bend = problem.formulas()
-    s, q, l, change = (problem.wide(a) for a in (problem.s, problem.q, problem.slope, problem.change))
+    s, q, slopes, change = (problem.wide(a) for a in (problem.s, problem.q, problem.slope, problem.change))
     along = np.einsum("jrd,id->jri", problem.p, problem.x) * moves
-    weight = np.einsum("jio,ro->jri", change, s) + np.einsum("io,jro->jri", l, q) * weighs
-    turned = np.einsum("io,ro->ri", l, s) * bend * along + weight * slope
+    weight = np.einsum("jio,ro->jri", change, s) + np.einsum("io,jro->jri", slopes, q) * weighs
+    turned = np.einsum("io,ro->ri", slopes, s) * bend * along + weight * slope
     v, vs, e = problem.velocities(layer)
     problem.check(v, np.einsum("jri,id->jrd", turned, problem.x))
-    problem.check(vs, np.einsum("io,ri,jri->jro", l, slope, along))
+    problem.check(vs, np.einsum("io,ri,jri->jro", slopes, slope, along))
     problem.check(e, np.einsum("jio,ri->jro", change, value))
 
 

@@ -1,4 +1,7 @@
-"""sigma (`NAME`), sigma' (`NAME_slope`) and sigma'' (`NAME_curvature`) of every activation at some points, from 30 digits."""
+"""sigma (`NAME`), sigma' (`NAME_slope`) and sigma'' (`NAME_curvature`) of every activation at some points.
+
+From 30 digits.
+"""
 
 import mpmath
 import numpy as np

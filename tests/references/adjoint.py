@@ -1,7 +1,8 @@
 """JAX's derivatives of whole runs, by reverse mode through every step in float64, of the cases of `support.adjoints`.
 
 `KEY-OBSERVABLE` is its value at the recorded iterations, `KEY-OBSERVABLE-BY` the derivative: `weight` by the particles'
-weights, `b` and `s` by positions and output weights over the particle's weight (NaN at an atom of weight 0), `step`, `decay`, `target` and `sample`. Needs JAX as `gradients` does: pip install jax.
+weights, `b` and `s` by positions and output weights over the particle's weight (NaN at an atom of weight 0), `step`,
+`decay`, `target` and `sample`. Needs JAX as `gradients` does, and 5 minutes to compile: pip install jax.
 """
 
 import jax
@@ -28,9 +29,7 @@ LOSS = {
     "squared": lambda z, y: (z - y) ** 2 / 2,
     "logistic": lambda z, y: jnp.logaddexp(0.0, -y * z),
     "huber": lambda z, y: jnp.where(abs(z - y) < 1, (z - y) ** 2 / 2, abs(z - y) - 0.5),
-    "smooth_hinge": lambda z, y: jnp.where(
-        y * z >= 1, 0.0, jnp.where(y * z > 0, (1 - y * z) ** 2 / 2, 0.5 - y * z)
-    ),
+    "smooth_hinge": lambda z, y: jnp.where(y * z >= 1, 0.0, jnp.where(y * z > 0, (1 - y * z) ** 2 / 2, 0.5 - y * z)),
     "exponential": lambda z, y: jnp.exp(-y * z),
 }
 # rows of stages, ends: Heun; Kutta 1901; Bogacki and Shampine 1989; Dormand and Prince 1980

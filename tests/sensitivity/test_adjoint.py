@@ -34,7 +34,11 @@ def found_of(case, by=BY, **more):
 @pytest.mark.parametrize("case", [daily(case) for case in CASES], ids=lambda case: case.key)
 def test_sensitivity__is_the_derivative_that_jax_finds(case):
     """By particles, positions, output weights, steps, weight decay, targets and samples, at two times."""
-    ds, w, whole = found_of(case).dataset.isel(time=slice(1, None)), adjoints.arrays(case).w, adjoints.METHODS[case.method].batch is None
+    ds, w, whole = (
+        found_of(case).dataset.isel(time=slice(1, None)),
+        adjoints.arrays(case).w,
+        adjoints.METHODS[case.method].batch is None,
+    )
     for name in case.of:
         key = f"{case.key}-{name}"
         close(ds[name].values, JAX[key])

@@ -63,7 +63,10 @@ def test_sensitivity__by_positions_and_output_weights_is_the_difference_quotient
 
         return run
 
-    of_b, of_s = found(settings, "_by_position", by="position"), found(settings, "_by_output_weight", by="output_weight")
+    of_b, of_s = (
+        found(settings, "_by_position", by="position"),
+        found(settings, "_by_output_weight", by="output_weight"),
+    )
     close(w * of_b[..., 3, 1], central(moved("b", (3, 1)), 1e-3))
     index = (1,) if k == 1 else (1, 2)
     close(w * (of_s[..., 1] if k == 1 else of_s[..., 1, 2]), central(moved("s", index), 1e-3))
@@ -180,7 +183,11 @@ def test_sensitivity__by_sample_is_the_difference_quotient():
     data, n = settings["data"], 4
 
     def run(R, i, one):
-        rows = np.concatenate([np.repeat(np.arange(n), R), [i]]) if one > 0 else np.repeat(np.arange(n), R)[i * R != np.arange(n * R)]
+        rows = (
+            np.concatenate([np.repeat(np.arange(n), R), [i]])
+            if one > 0
+            else np.repeat(np.arange(n), R)[i * R != np.arange(n * R)]
+        )
         return simulated(settings | {"data": mf.Dataset(data.x[rows], data.y[rows])}, of)
 
     by_sample = found(settings, "_by_sample", of, by="sample")

@@ -8,10 +8,10 @@ import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
-from support import naive
 
 import particles as mf
 from particles.data.batches import Batches
+from support import naive
 
 TIMES, STEPS = (1, 3), 3  # measured at these iterations
 LAYERS = {"input": ("input",), "output": ("output",), "both": ("input", "output")}
