@@ -140,7 +140,9 @@ def test_loss_differential(at: "Scene", index: tuple[int, ...]) -> Differential:
 
 def cross_entropy_differential(at: "Scene", index: tuple[int, ...]) -> Differential:
     """Of the mean softmax loss over the training samples, whichever is trained."""
-    return Differential(train=_cross_entropy_slope(at.g, at.y))
+    target_slope = LOSSES["softmax"].target_slope
+    assert target_slope is not None
+    return Differential(train=_cross_entropy_slope(at.g, at.y), target=target_slope(at.g, at.y) / len(at.y))
 
 
 def test_cross_entropy_differential(at: "Scene", index: tuple[int, ...]) -> Differential:

@@ -62,6 +62,7 @@ class Sensitivity:
     def __repr__(self) -> str:
         return f"Sensitivity of {', '.join(dict.fromkeys(one.row.name for one in self.linearised.measured))}"
 
+    @numpy_settings
     def variation(self, particles: Measure) -> "xarray.Dataset":
         """The first variation at other particles: where they would go in this run's velocity, and what they would do.
 
@@ -86,6 +87,7 @@ class Sensitivity:
         """
         return self._variables({"variation": first_variation(self.linearised, particles)})
 
+    @numpy_settings
     def predict(self, start: Measure) -> "xarray.Dataset":
         r"""What a network of these particles will measure, to first order, before it is run.
 
