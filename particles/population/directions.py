@@ -228,7 +228,8 @@ class Directions:
                 each = np.multiply(along[first:last, block], away, dtype=np.float64)
                 if each.ndim > 2:
                     each = each.sum(axis=2)
-                parts[block] += each.reshape(last - first, BLOCK) @ blocks.row(shard.cloud.w, block, shard.K)
+                each = each.reshape(last - first, BLOCK) * blocks.row(shard.cloud.w, block, shard.K)
+                parts[block] += np.add.reduce(each, axis=1)  # BLAS adds in an order that depends on how many there are
         return climb(parts, 0, shard.first, shard.all_blocks)
 
     def add_integrand(self, j: int, of: Callable[[BlockView], Integrand], factor: float) -> None:

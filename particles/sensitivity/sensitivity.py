@@ -20,7 +20,7 @@ from particles.sensitivity.faults import through_faults
 from particles.sensitivity.linearised import Linearised, first_variation
 from particles.sensitivity.memory import Wanted
 from particles.sensitivity.reverse import Group, Reverse
-from particles.sensitivity.tables import dataset_of, means_of, values_of, variables
+from particles.sensitivity.tables import dataset_of, integrals, means_of, values_of, variables
 from particles.simulation.arguments import prepared
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Sensitivity:
         InputError
             As `variation`.
         """
-        shifts = first_variation(self.linearised, start) @ np.asarray(start.w, dtype=np.float64)
+        shifts = integrals(first_variation(self.linearised, start), np.asarray(start.w, dtype=np.float64))
         return self._variables({"": values_of(self.linearised.measured) + shifts})
 
     def _variables(self, found: dict[str, Array]) -> "xarray.Dataset":

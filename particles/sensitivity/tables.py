@@ -79,15 +79,20 @@ def variations(groups: Sequence[Group]) -> Array:
 
 def means_of(groups: Sequence[Group], w: Array) -> Array:
     """Their means under the measure at the start: (J,)."""
-    return np.concatenate([group.particles.variation @ w for group in groups])
+    return np.concatenate([integrals(group.particles.variation, w) for group in groups])
+
+
+def integrals(values: Array, w: Array) -> Array:
+    """int f dmu of every row: (J, M), (M,) -> (J,). A row at a time: BLAS adds in an order that depends on how many."""
+    return np.array([np.add.reduce(row * w) for row in values])
 
 
 def _deviation(variation: Array, w: Array, symmetric: bool) -> Array:
     """The square root of the variance of first variations, (J, M) -> (J,); of pairs where the second half repeats."""
     if not symmetric:
-        return np.asarray(np.sqrt(variation**2 @ w))
+        return np.sqrt(integrals(variation**2, w))
     half = len(w) // 2
-    return np.asarray(np.sqrt((variation[:, :half] + variation[:, half:]) ** 2 @ w[:half]))
+    return np.sqrt(integrals((variation[:, :half] + variation[:, half:]) ** 2, w[:half]))
 
 
 def variables(problem: Problem, measured: Sequence[Measured], found: Mapping[str, Array]) -> "xarray.Dataset":

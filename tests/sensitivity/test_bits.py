@@ -9,19 +9,22 @@ from support.derivatives import OF, everything, settings
 import particles as mf
 
 CASES = [(method, dtype) for method in derivatives.METHODS for dtype in ("float64", "float32")]
-EACH = pytest.mark.parametrize(("method", "dtype"), some(CASES, *[(method, "float64") for method in ("GD", "heun")]))
+DAILY = ("GD", "float64"), ("heun", "float64")
+EACH = pytest.mark.parametrize("case", some(CASES, *DAILY), ids="-".join)
 
 
 @EACH
-def test_derivative__has_the_same_bits_on_any_number_of_threads(method, dtype):
+def test_derivative__has_the_same_bits_on_any_number_of_threads(case):
+    method, dtype = case
     run = settings(method, dtype=dtype) | {"record_every": 3}
     one, *others = (everything(**run, engine=mf.Local(threads)) for threads in (1, 2, 3))
     assert all(other == one for other in others)
 
 
 @EACH
-def test_derivative__has_the_same_bits_in_any_memory(method, dtype):
+def test_derivative__has_the_same_bits_in_any_memory(case):
     """One functional at a time and two states, up to all at once."""
+    method, dtype = case
     run = settings(method, dtype=dtype) | {"record_every": 3, "engine": mf.Local(1)}
     one, *others = (everything(**run, memory=memory) for memory in (2**30, 1, 300_000, 1_000_000))
     assert all(other == one for other in others)

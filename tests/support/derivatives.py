@@ -12,7 +12,7 @@ METHODS = {
     "GD": (mf.GradientDescent(0.3), 1),
     "heun": (mf.RungeKutta(0.3, "heun"), 1),
     "SGD": (mf.SGD(0.3, batch=4, seed=2), 1),
-    "classes": (mf.GradientDescent(0.3), 3),
+    "classes": (mf.RungeKutta(0.3, "heun"), 3),
 }
 
 
@@ -22,10 +22,13 @@ def settings(method="GD", M=1100, steps=7, dtype="float64"):
     random = np.random.default_rng(0)
     more = () if k == 1 else (k,)
     data, test = (mf.Dataset(random.standard_normal((n, 2)), random.standard_normal((n, *more))) for n in (9, 2))
+    if k > 1:
+        data, test = (mf.Dataset(a.x, np.exp(a.y) / np.exp(a.y).sum(axis=1, keepdims=True)) for a in (data, test))
     start = mf.Gaussian(2).sample(M, seed=0, signs="gaussian", outputs=k)
     net = mf.Network("tanh", train=("input", "output"), outputs=k)
     return {"net": net, "start": start, "data": data, "method": how,
-            "steps": steps, "regulariser": mf.L2(0.1, about="start"), "test": test, "dtype": dtype}  # fmt: skip
+            "steps": steps, "regulariser": mf.L2(0.1, about="start"), "test": test, "dtype": dtype,
+            "loss": "squared" if k == 1 else "softmax"}  # fmt: skip
 
 
 def digest(dataset):
