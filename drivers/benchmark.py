@@ -276,6 +276,43 @@ def grams(quick, rounds, cases):
     return rows
 
 
+def sensitivities(quick, rounds, cases):
+    """The loss after 10 steps and its gradient by all particles of the start: value and reverse mode together."""
+    rows, (M, n, T) = [], (10240, N, 10)
+    for d in (10, 50):
+        case = f"tanh M={M} d={d}"
+        if not cases.search(case) or (quick and rows):
+            continue
+        random = np.random.default_rng(0)
+        b, x, y = random.standard_normal((M, d)), random.standard_normal((n, d)) / d**0.5, random.standard_normal(n)
+        net, data, method = mf.Network("tanh"), mf.Dataset(x, y), mf.GradientDescent(0.1)
+        start = mf.Measure(b, np.ones(M), np.full(M, 1 / M))
+        contestants = {
+            "ours": lambda net=net, start=start, data=data, method=method: mf.sensitivity(
+                net, start, data, method, steps=T, by="position"
+            ),
+            "ours, the run alone": lambda net=net, start=start, data=data, method=method: mf.simulate(
+                net, start, data, method, steps=T, record=["loss"], record_every=T
+            ),
+            "torch, by hand": torch_peer.derivative(b, x, y, T, 512),
+            "jax": jax_peer.derivative("tanh", b, x, y, T, M, inner=False),
+            "jax, chunks of 512": jax_peer.derivative("tanh", b, x, y, T, 512, inner=False),
+            "jax, chunks made again": jax_peer.derivative("tanh", b, x, y, T, 512, inner=True),
+        }
+        expected = contestants["ours"]().dataset["loss_by_position"].values.reshape(M, d)
+        for name, run in contestants.items():
+            if not name.startswith("ours"):
+                np.testing.assert_allclose(run()[1], expected, rtol=0, atol=1e-10 * np.abs(expected).max())
+        seconds = race(contestants, rounds)
+        best, ratio = against(seconds)
+        over = median(seconds["ours"]) / median(seconds["ours, the run alone"])
+        whole = jax_peer.derivative("tanh", b, x, y, T, M, inner=False, checkpoint=False).memory / 2**30
+        rows.append((case, median(seconds["ours"]), ratio, over, whole, best))
+        others = ", ".join(f"{name} {median(times):.2f} s" for name, times in seconds.items())
+        print(f"  {case:24s} {others}: {ratio:.2f} x {best}, {over:.2f} runs; jax without checkpoints {whole:.1f} GiB")
+    return rows
+
+
 def thread_gain(quick, rounds, cases):
     """All cores compared with one, on the full-batch step and on multiply-adds in registers: what the machine gives."""
     rows = []
@@ -405,7 +442,7 @@ def machine():
 
 
 PARTS = {"step": steps, "outputs": outputs, "online": online, "gram": grams, "threads": thread_gain, "costs": costs}
-PARTS["memory"] = memory
+PARTS |= {"memory": memory, "sensitivity": sensitivities}
 
 
 def main():

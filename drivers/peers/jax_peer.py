@@ -154,3 +154,38 @@ def gram(b, x, chunk):
         whole(b, x).block_until_ready()
 
     return run
+
+
+def derivative(name, b, x, y, steps, chunk, inner, checkpoint=True):
+    """The loss after so many steps of one layer and M times its gradient by the particles at the start, reverse mode.
+
+    Every step is made again on the way back, with `inner` every chunk of it as well; without `checkpoint` nothing is.
+    """
+    sigma, slope_of = ACTIVATIONS[name]
+    (M, d), n = b.shape, len(x)
+    again = jax.checkpoint if checkpoint else (lambda f: f)
+    within = jax.checkpoint if inner else (lambda f: f)
+
+    def outputs(parts, x):
+        add = within(lambda total, part: (total + jnp.sum(sigma(part @ x.T), axis=0), None))
+        return jax.lax.scan(add, jnp.zeros(n, x.dtype), parts)[0] / M
+
+    def last(parts, x, y):
+        def step(parts, _):
+            slope = (outputs(parts, x) - y) / n
+            push = within(lambda _, part: (None, part - 0.1 * ((slope_of(part @ x.T) * slope) @ x)))
+            return jax.lax.scan(push, None, parts)[1], None
+
+        end = jax.lax.scan(again(step), parts, None, length=steps)[0]
+        return 0.5 * jnp.mean((outputs(end, x) - y) ** 2)
+
+    parts = jax.device_put(jnp.asarray(b.reshape(-1, chunk, d)), NamedSharding(MESH, P(None, "particles")))
+    x, y = (jax.device_put(jnp.asarray(a), NamedSharding(MESH, P())) for a in (x, y))
+    compiled = jax.jit(jax.value_and_grad(last)).lower(parts, x, y).compile()
+
+    def run():
+        value, slopes = compiled(parts, x, y)
+        return float(value), M * np.asarray(slopes).reshape(M, d)
+
+    run.memory = compiled.memory_analysis().temp_size_in_bytes * CORES  # the analysis is of one device
+    return run

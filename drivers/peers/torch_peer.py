@@ -135,3 +135,52 @@ def many_outputs_step(name, b, a, x, y, chunk, kept):
             part.addmm_(grad, x, alpha=-0.1)
 
     return run
+
+
+def derivative(b, x, y, steps, chunk):
+    """The same for tanh, written by hand: states are kept, tanh and p.x of a step stay in memory from sum to push."""
+    start, x, y = (torch.from_numpy(a.copy()) for a in (b, x, y))
+    (M, _), n, xt = b.shape, len(x), x.T.contiguous()
+    states = [torch.empty_like(start) for _ in range(steps + 1)]
+    slopes = [torch.empty_like(y) for _ in range(steps + 1)]
+    rows = [slice(first, min(first + chunk, M)) for first in range(0, M, chunk)]
+    values, along = (torch.empty((M, n), dtype=start.dtype) for _ in range(2))
+    force, p = torch.empty((chunk, n), dtype=start.dtype), torch.empty_like(start)
+
+    def outputs(b):
+        total = torch.zeros(n, dtype=b.dtype)
+        for own in rows:
+            total += torch.mm(b[own], xt, out=values[own]).tanh_().sum(0)
+        return total / M
+
+    def run():
+        states[0].copy_(start)
+        for t, b in enumerate(states):
+            g = outputs(b)
+            torch.div(g - y, n, out=slopes[t])
+            if t < steps:
+                torch.add(b, 0.0, out=states[t + 1])
+                for own in rows:
+                    grad = slopes[t].expand_as(values[own])
+                    _aten.tanh_backward(grad, values[own], grad_input=force[: own.stop - own.start])
+                    states[t + 1][own].addmm_(force[: own.stop - own.start], x, alpha=-0.1)
+        p.zero_()
+        for own in rows:
+            grad = force[: own.stop - own.start]
+            _aten.tanh_backward(slopes[steps].expand_as(grad), values[own], grad_input=grad)
+            p[own].addmm_(grad, x)
+        for t in reversed(range(steps)):
+            change = torch.zeros(n, dtype=p.dtype)
+            for own in rows:
+                s, u, grad = values[own], along[own], force[: own.stop - own.start]
+                torch.mm(states[t][own], xt, out=s).tanh_()
+                torch.mm(p[own], xt, out=u)
+                change += _aten.tanh_backward(u, s, grad_input=grad).sum(0)
+            change /= M * n
+            for own in rows:
+                s, u, grad = values[own], along[own], force[: own.stop - own.start]
+                u.mul_(s).mul_(-2.0 * slopes[t]).add_(change)
+                p[own].addmm_(_aten.tanh_backward(u, s, grad_input=grad), x, alpha=-0.1)
+        return float(torch.mean((g - y) ** 2) / 2), p.numpy()
+
+    return run

@@ -24,8 +24,6 @@ from particles.model.tables import described, reduced, resolved
 SMOOTH_RELU_WIDTH = 0.1
 _TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 _DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)
-_SQRT_HALF = math.sqrt(0.5)
-_HALF_OVER_SQRT_2 = 0.5 / math.sqrt(2.0)  # phi(v) over erf's slope at v / sqrt(2)
 
 
 class Activation(NamedTuple):
@@ -156,9 +154,9 @@ def _erf_curvature(v):
 
 @inline
 def _gelu_curvature(v):
-    """phi(v) (2 - v^2), phi the normal density, by erf's slope at v / sqrt(2)."""
+    """phi(v) (2 - v^2), phi the normal density."""
     held = clamp(v, -1e6, 1e6)
-    return _HALF_OVER_SQRT_2 * special.erf_slope(_SQRT_HALF * v) * fma(-held, held, 2.0)
+    return special.density(v) * fma(-held, held, 2.0)
 
 
 @inline

@@ -26,8 +26,8 @@ def _kernels(row: Activation, dtype: str, inputs: int | None, many: bool = False
 
 
 @cache
-def _linear_kernels(row: Activation, dtype: str) -> LinearKernels:
-    return linear_kernels(row.sigma, row.derivative, row.second_derivative, dtype)
+def _linear_kernels(row: Activation, dtype: str, inputs: int | None) -> LinearKernels:
+    return linear_kernels(row.sigma, row.derivative, row.second_derivative, dtype, inputs)
 
 
 @cache
@@ -230,8 +230,8 @@ class Network:
     def kernels(self, dtype: str, d: int) -> BlockKernels:
         return _kernels(self.activation, dtype, d if d <= NARROW and self.outputs == 1 else None, self.outputs > 1)
 
-    def linear_kernels(self, dtype: str) -> LinearKernels:
-        return _linear_kernels(self.activation, dtype)
+    def linear_kernels(self, dtype: str, d: int) -> LinearKernels:
+        return _linear_kernels(self.activation, dtype, d if d <= NARROW and self.outputs == 1 else None)
 
     def online_kernel(self, dtype: str, loss: str) -> Any:
         return _online_kernel(self.activation, dtype, loss, self.outputs > 1)

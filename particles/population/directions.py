@@ -4,7 +4,8 @@ A direction is per unit of a particle's weight, so an atom of weight zero has on
 would do. The velocity is minus a gradient, so one product with its symmetric derivative serves both ways in time.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,12 @@ from particles.population.messages import BlockView, Drift
 from particles.population.samples import Which
 from particles.population.shard import Shard
 
-_CHUNK_BYTES = 2**20  # of what a thread makes before it is added to the directions
+_CHUNK_BYTES = 2**20  # of what NumPy makes at a time, a thread
+_TOGETHER_BYTES = 2**23  # of what a thread makes of a block before it is added to the directions that go together
+_TOGETHER_SUMS = 2**17  # numbers in a sum over a block of the directions that go together
+# Inputs from which on b.x and p.x are kept from the sum to the push, for as many blocks as fit. No bit depends on it.
+_KEEP_FROM = 48
+_KEEP_BYTES = 2**28
 
 
 class Coordinates(NamedTuple):
@@ -65,7 +71,9 @@ class Directions:
         self.variation = np.zeros((count, shard.K, BLOCK))
         self.shift: Floats = np.empty(0, shard.dtype)  # the change of weights, (J, K, BLOCK), carried forward alone
         self.velocity, self.squares = self.at, np.empty(0)
-        self.kernels = shard.net.linear_kernels(shard.dtype)
+        self.kernels = shard.net.linear_kernels(shard.dtype, shard.d)
+        self._kept: Floats = np.empty(0, shard.dtype)
+        self._kept_of: tuple[Array, Coordinates, int, int] | None = None  # of which inputs and directions
 
     def empty(self, count: int | None = None) -> Coordinates:
         """Directions that are zero."""
@@ -75,21 +83,51 @@ class Directions:
 
     def changes(self, direction: Coordinates, which: Which, first: int, last: int) -> Branches:
         """The shard's part of the change of the outputs / alpha by directions [first, last): ((last - first) n k,)."""
+        x, inputs = self.shard.inputs(which)
+        parts = list(self._together(first, last, len(x)))
+        keeps = self._room(len(x), last - first) if self.moves and len(parts) == 1 else 0
+        found = [self._changes(direction, inputs, len(x), begin, end, keeps) for begin, end in parts]
+        if keeps:
+            self._kept_of = x, direction, first, last
+        if len(found) == 1:
+            return found[0]
+        return {node: np.concatenate([each[node] for each in found]) for node in found[0]}
+
+    def _changes(self, direction: Coordinates, inputs: Floats, n: int, first: int, last: int, keeps: int) -> Branches:
+        """The same of directions that go together."""
         shard, J = self.shard, last - first
-        x, inputs = shard.inputs(which)
         p, q = self._part(direction, first, last)
         shift = self.shift[first:last].reshape(-1) if self.shift.size else self.shift
         size = 1 << shard.level
-        totals = np.empty((-(-shard.K >> shard.level), J * len(x) * shard.outputs))
+        totals = np.empty((-(-shard.K >> shard.level), J * n * shard.outputs))
 
         def work(begin: int, end: int) -> None:
             self.kernels.sum_changes(
                 shard.b, shard.cloud.signs, shard.cloud.w, p, q, shift, shard.d, inputs, self.moves, shard.tiles, J,
-                size, begin, end, totals,
+                size, begin, end, keeps, self._kept, totals,
             )  # fmt: skip
 
         shard.threads.share(work, len(totals))
         return climb(totals, shard.level, shard.first >> shard.level, shard.all_blocks)
+
+    def _together(self, first: int, last: int, n: int) -> Iterator[tuple[int, int]]:
+        """Runs of directions that go through the loops together: what a thread makes of them stays in its cache."""
+        shard, k = self.shard, self.shard.outputs
+        each = max(BLOCK * (shard.d + 2 * k) * shard.b.itemsize / _TOGETHER_BYTES, n * k / _TOGETHER_SUMS)
+        count = max(1, int(1.0 / each))
+        for begin in range(first, last, count):
+            yield begin, min(begin + count, last)
+
+    def _room(self, n: int, J: int) -> int:
+        """Room for what the sum keeps for the push at n inputs: of how many blocks."""
+        shard = self.shard
+        if shard.d < _KEEP_FROM:
+            return 0
+        block = BLOCK * n * (1 + J)
+        keeps = min(shard.K, _KEEP_BYTES // (block * shard.b.itemsize))
+        if self._kept.size < keeps * block:
+            self._kept = blocks.aligned((keeps * block,), shard.dtype)
+        return keeps
 
     def _part(self, direction: Coordinates, first: int, last: int) -> tuple[Floats, Floats]:
         """Directions [first, last) as the loops take them: flat, of layers that move."""
@@ -99,78 +137,62 @@ class Directions:
 
     def pull(self, out: Coordinates, direction: Coordinates, pull: Pull, first: int, last: int) -> None:
         """out += factor times the product of directions [first, last) with the velocity's derivative."""
-        shard, J, k = self.shard, last - first, self.shard.outputs
-        real, d = shard.b.dtype.type, self.shard.d
+        shard, k = self.shard, self.shard.outputs
         x, inputs = shard.inputs(pull.which)
         slope, change = shard.floats(pull.slope), shard.floats(pull.change)
-        assert slope.size == len(x) * k and change.size == J * slope.size
-        p, q = self._part(direction, first, last)
-        moves, weighs = self.moves and not pull.explicit, self.weighs and not pull.explicit
-        size, lam = real(-pull.factor / shard.alpha), 0.0 if pull.explicit else pull.rule.pull
-        keep = real(-pull.factor * lam)
-        chunk = min(shard.K, max(1, _CHUNK_BYTES // (BLOCK * (d + 2 * k) * shard.b.itemsize * J)))
-        wants_p, wants_q = self.wanted
-
-        if self.anchor and pull.rule.anchored and lam:
+        assert slope.size == len(x) * k and change.size == (last - first) * slope.size
+        kept_of, self._kept_of = self._kept_of, None
+        known = kept_of is not None and kept_of[0] is x and kept_of[1] is direction and kept_of[2:] == (first, last)
+        keeps = self._room(len(x), last - first) if known and not pull.explicit else 0
+        keep = 0.0 if pull.explicit else -pull.factor * pull.rule.pull
+        if self.anchor and pull.rule.anchored and keep:
             for layer, trains in enumerate(shard.trains):
                 if trains:
-                    self.anchor[layer][first:last] -= keep * direction[layer][first:last]
+                    self.anchor[layer][first:last] -= shard.b.dtype.type(keep) * direction[layer][first:last]
+        for begin, end in self._together(first, last, len(x)):
+            own = change[(begin - first) * slope.size : (end - first) * slope.size]
+            self._pull(out, direction, pull, inputs, slope, own, begin, end, keep, keeps)
+
+    def _pull(
+        self, out: Coordinates, direction: Coordinates, pull: Pull, inputs: Floats, slope: Floats, change: Floats,
+        first: int, last: int, keep: float, keeps: int,
+    ) -> None:  # fmt: skip
+        """The same of directions that go together."""
+        shard, J, real = self.shard, last - first, self.shard.b.dtype.type
+        p, q = self._part(direction, first, last)
+        moves, weighs = self.moves and not pull.explicit, self.weighs and not pull.explicit
+        size, decay = real(-pull.factor / shard.alpha), [real(keep * trains) for trains in shard.trains]
+        out_p, out_q = out.b[first:last].reshape(-1), out.s[first:last].reshape(-1)
+        variation = self.variation[first:last].reshape(-1)
 
         def work(begin: int, end: int) -> None:
-            v = np.empty(J * chunk * BLOCK * d if wants_p else 0, shard.dtype)
-            vs, e = (
-                np.empty(J * chunk * BLOCK * k if wants_q else 0, shard.dtype),
-                np.empty(J * chunk * BLOCK * k, v.dtype),
-            )
-            for start in range(begin, end, chunk):
-                stop = min(start + chunk, end)
-                own = slice(start, stop)
-                here = [
-                    a[: J * (stop - start) * width] for a, width in ((v, BLOCK * d), (vs, BLOCK * k), (e, BLOCK * k))
-                ]
-                for a in here:  # what is padding stays zero
-                    a[:] = 0.0
-                self.kernels.change_velocities(
-                    shard.b, shard.cloud.signs, p, q, d, inputs, slope, change, moves, weighs, shard.tiles, J, start,
-                    stop, *here,
-                )  # fmt: skip
-                changes = here[2].reshape(J, stop - start, *self.shapes[1][1:])
-                if wants_p:
-                    self._add(out.b[first:last, own], here[0], direction.b[first:last, own], size, keep * self.moves)
-                if wants_q:
-                    here[1] += here[2]
-                    self._add(out.s[first:last, own], here[1], direction.s[first:last, own], size, keep * self.weighs)
-                self.variation[first:last, own] += float(size) * self._weighed(changes, own)
+            self.kernels.change_velocities(
+                shard.b, shard.cloud.signs, p, q, shard.d, inputs, slope, change, moves, weighs, shard.tiles, J, begin,
+                end, keeps, self._kept, size, *decay, out_p, out_q, variation,
+            )  # fmt: skip
 
         shard.threads.share(work, shard.K)
-
-    @staticmethod
-    def _add(out: Floats, change: Floats, direction: Floats, size: np.floating, keep: np.floating) -> None:
-        """out += size change + keep direction, where out may be the direction."""
-        if keep:
-            out += size * change.reshape(out.shape) + keep * direction
-        else:
-            out += size * change.reshape(out.shape)
-
-    def _weighed(self, changes: Floats, own: slice) -> Array:
-        """sum_o s_ro e_jro of blocks `own`: (J, blocks, BLOCK) in float64."""
-        cloud, K = self.shard.cloud, self.shard.K
-        signs = np.stack([blocks.row(cloud.s, block, K) for block in range(own.start, own.stop)])
-        each = np.multiply(signs, changes, dtype=np.float64)
-        if self.shard.outputs > 1:
-            each = each.sum(axis=3)
-        return np.asarray(each.reshape(*changes.shape[:2], BLOCK))
 
     def combine(self, weights: tuple[float, ...], size: float, first: int, last: int) -> None:
         """direction = size at + sum_i weights_i stages_i, of directions [first, last)."""
         for layer, to in enumerate(self.direction):
-            if not to.size:
-                continue
-            own = to[first:last]
-            np.multiply(self.at[layer][first:last], size, out=own)
-            for weight, stage in zip(weights, self.stages, strict=False):
-                if weight:
-                    own += to.dtype.type(weight) * stage[layer][first:last]
+            if to.size:
+                self._combine(layer, to.dtype.type(size), weights, first, last)
+
+    def _combine(self, layer: int, size: np.floating, weights: tuple[float, ...], first: int, last: int) -> None:
+        """The same of one layer, some blocks at a time: nothing as large as the particles is made on the way."""
+        to, at, K = self.direction[layer], self.at[layer], self.shard.K
+        few = max(1, _CHUNK_BYTES // to[0, 0].nbytes)
+
+        def work(begin: int, end: int) -> None:
+            for j, block in itertools.product(range(first, last), range(begin, end, few)):
+                own = slice(block, min(block + few, end))
+                np.multiply(at[j, own], size, out=to[j, own])
+                for weight, stage in zip(weights, self.stages, strict=False):
+                    if weight:
+                        to[j, own] += to.dtype.type(weight) * stage[layer][j, own]
+
+        self.shard.threads.share(work, K)
 
     def collect(self, first: int, last: int) -> None:
         """at += sum_i stages_i, and the stages are zero again."""
@@ -361,16 +383,22 @@ def pull_velocity(shard: Shard, message: Pull, j: int) -> None:
     mine.variation[j] += one.variation[0] + 0.5 * message.factor * mine.squares
 
 
-def results(shard: Shard) -> tuple[Array, Array, Array]:
-    """The first variation (J, m) and the directions of positions (J, m, d) and output weights, like s; or empty."""
+def results(shard: Shard, position: bool, output_weight: bool) -> tuple[Array, Array, Array]:
+    """The first variation (J, m), and if asked the directions of positions (J, m, d) and output weights, like s.
+
+    The shard's directions and what was kept of the run are gone then.
+    """
     mine, m = of_shard(shard), shard.count
+    shard.directions = None
     variation = mine.variation.reshape(mine.count, -1)[:, :m]
     found: list[Array] = []
-    for layer, at in enumerate(mine.at):
-        whole = at if mine.anchor is None else at + mine.anchor[layer]
-        found.append(np.array([_unpacked(one, m) for one in whole]) if at.size else np.empty(0))
+    for layer, (at, asked) in enumerate(zip(mine.at, (position, output_weight), strict=True)):
+        if not asked:
+            found.append(np.empty(0))
+            continue
+        if mine.anchor is not None:
+            at += mine.anchor[layer]
+        found.append(np.empty((len(at), m, *((at.shape[3],) if at.ndim > 3 else ()))))
+        for one, whole in zip(at, found[-1], strict=True):
+            whole[...] = one.reshape(-1)[:m] if one.ndim == 2 else blocks.unpack(one, m)
     return variation, found[0], found[1]
-
-
-def _unpacked(a: Floats, m: int) -> Array:
-    return np.asarray(a.reshape(-1)[:m], np.float64) if a.ndim == 2 else blocks.unpack(a, m)

@@ -278,8 +278,11 @@ class Shard:
 
     def keep(self, slot: int) -> None:
         """Keep a copy of what moves of the particles, under a number."""
-        layers = zip((self.cloud.b, self.cloud.s), self.trains, strict=True)
-        self._slots[slot] = [layer.copy() for layer, trains in layers if trains]
+        layers = [a for a, trains in zip((self.cloud.b, self.cloud.s), self.trains, strict=True) if trains]
+        if slot not in self._slots:
+            self._slots[slot] = [np.empty_like(layer) for layer in layers]
+        for kept, layer in zip(self._slots[slot], layers, strict=True):
+            kept[...] = layer
 
     def restore(self, slot: int) -> None:
         """Put the particles back where the copy of that number has them."""
@@ -287,6 +290,10 @@ class Shard:
         for layer, kept in zip([layer for layer, trains in layers if trains], self._slots[slot], strict=True):
             layer[...] = kept
         self.moved()
+
+    def forget(self) -> None:
+        """Give back the memory of all copies."""
+        self._slots.clear()
 
     def hold(self) -> None:
         """Keep a copy of the state as it is now."""

@@ -14,7 +14,7 @@ from particles.population.population import Population
 from particles.population.scene import Scene
 from particles.sensitivity.adjoint import Adjoint, Changes, Functional
 from particles.sensitivity.binomial import backward
-from particles.sensitivity.memory import Wanted, capacity
+from particles.sensitivity.memory import Wanted, capacity, check_results
 from particles.sensitivity.settings import BySettings
 from particles.sensitivity.trajectory import Trajectory
 from particles.simulation.arguments import Prepared
@@ -88,6 +88,7 @@ class Reverse:
     def groups(self) -> Sequence[Group]:
         """All functionals, the latest first, in groups that went back together."""
         everything = [one for measured in reversed(self.measured) for one in measured.functionals]
+        check_results(self.ready, [one.iteration for one in everything], self.trajectory.scheme.stages, self.wanted)
         size = self.capacity.functionals
         parts = [tuple(everything[first : first + size]) for first in range(0, len(everything), size)]
         return [self._back(part, number == 0) for number, part in enumerate(parts)]
@@ -119,7 +120,8 @@ def back(trajectory: Trajectory, adjoint: Adjoint, wanted: Wanted, states: int, 
             trajectory.restore(number)
         else:
             trajectory.advance(number)
-    found = ByParticle(*map(_together, zip(*population.each(directions.results), strict=True)))
+    parts = population.each(directions.results, wanted.position, wanted.output_weight)
+    found = ByParticle(*map(_together, zip(*parts, strict=True)))
     if not np.isfinite(found.variation).all():
         remedy = "Take fewer or smaller steps, or float64."
         raise DivergedError(f"a derivative is no longer finite on its way back from iteration {last}. {remedy}", last)
@@ -128,4 +130,4 @@ def back(trajectory: Trajectory, adjoint: Adjoint, wanted: Wanted, states: int, 
 
 def _together(arrays: tuple[Array, ...]) -> Array:
     """What all shards have, one after another: (J, M, ...), or empty."""
-    return np.concatenate(arrays, axis=1) if arrays[0].size else arrays[0]
+    return np.concatenate(arrays, axis=1) if arrays[0].size and len(arrays) > 1 else arrays[0]

@@ -32,15 +32,16 @@ COMPILED = [
     for dtype in TOLERANCE
     for size in ((1, 1, 1, 1, 1), (257, 4, 2, 1, 3), (520, 50, 3, 3, 1), (300, 7, 7, 1, 1), (300, 7, 40, 3, 3))
 ]
+NARROW = [("tanh", "narrow", dtype, *size) for dtype in TOLERANCE for size in ((257, 130, 2, 1, 3), (300, 7, 3, 1, 1))]
 PLAIN = [("quadratic", "plain", "float64", *size) for size in ((3, 4, 2, 1, 1), (9, 7, 3, 3, 3), (259, 3, 1, 1, 3))]
-CASES = pytest.mark.parametrize("case", COMPILED + PLAIN, ids=lambda case: "-".join(map(str, case)))
+CASES = pytest.mark.parametrize("case", COMPILED + NARROW + PLAIN, ids=lambda case: "-".join(map(str, case)))
 
 
 @functools.cache
-def kernels_of(name, form, dtype):
+def kernels_of(name, form, dtype, inputs=None):
     row = ACTIVATIONS[name]
     return (plain_linear_kernels if form == "plain" else linear_kernels)(
-        row.sigma, row.derivative, row.second_derivative, dtype
+        row.sigma, row.derivative, row.second_derivative, dtype, inputs
     )
 
 
@@ -49,7 +50,9 @@ class Case:
 
     def __init__(self, case, shared=False):
         self.name, form, self.dtype, M, n, d, self.k, self.J = case
-        self.kernels = kernels_of(self.name, form, self.dtype)
+        narrow = form == "narrow"
+        self.kernels = kernels_of(self.name, "compiled" if narrow else form, self.dtype, d if narrow else None)
+        self.keeps, self.kept = 0, np.empty(0, self.dtype)
         random = np.random.default_rng([M, n, d, self.k])
         more = () if self.k == 1 else (self.k,)
         shapes = (M, d), (M, *more), (n, d), (n, *more), (self.J, M, d), (self.J, M, *more), (self.J, n, *more)
@@ -84,31 +87,32 @@ class Case:
                 self.kernels.sum_changes(
                     c.b.reshape(-1), c.signs, c.w, self.p_stored if moves else none, self.q_stored if weighs else none,
                     self.shift_stored if shifted else none, c.d, self.floats(self.x), moves, c.last_tiles, self.J, size,
-                    part[0], part[-1] + 1, totals,
+                    part[0], part[-1] + 1, self.keeps, self.kept, totals,
                 )  # fmt: skip
         return totals
 
     def velocities(self, layer, of=(True, True), chunk=None):
-        """v, vs and e in the order of particles: (J, M, d), and (J, M) or (J, M, k)."""
+        """v, vs + e and the weights' s.e in the order of particles: (J, M, d), (J, M) or (J, M, k), and (J, M)."""
         moves, weighs = LAYERS[layer]
         c, K, none = self.cloud, len(self.cloud.b), np.empty(0, self.dtype)
-        found, chunk = [], chunk or K
         shape_s = (BLOCK,) if self.k == 1 else c.s.shape[1:]
-        for first in range(0, K, chunk):
-            here = min(chunk, K - first)
-            v = np.zeros((self.J, here, *c.b.shape[1:]) if of[0] else 0, self.dtype)
-            vs, e = (
-                np.zeros((self.J, here, *shape_s) if of[1] else 0, self.dtype),
-                np.zeros((self.J, here, *shape_s), self.dtype),
-            )
+        v = np.zeros((self.J, K, *c.b.shape[1:]) if of[0] else 0, self.dtype)
+        vs = np.zeros((self.J, K, *shape_s) if of[1] else 0, self.dtype)
+        variation = np.zeros((self.J, K, BLOCK))
+        one, zero = v.dtype.type(1.0), v.dtype.type(0.0)
+        for first in range(0, K, chunk or K):
             self.kernels.change_velocities(
                 c.b.reshape(-1), c.signs, self.p_stored if moves else none, self.q_stored if weighs else none, c.d,
                 self.floats(self.x), self.floats(self.slope), self.floats(self.change), moves, weighs, c.last_tiles,
-                self.J, first, first + here, v.reshape(-1), vs.reshape(-1), e.reshape(-1),
+                self.J, first, min(first + (chunk or K), K), self.keeps, self.kept, one, zero, zero, v.reshape(-1),
+                vs.reshape(-1), variation.reshape(-1),
             )  # fmt: skip
-            found.append((v, vs, e))
-        v, vs, e = (np.concatenate(each, axis=1) if each[0].size else each[0] for each in zip(*found, strict=True))
-        return self._unpacked(v), self._unpacked(vs), self._unpacked(e)
+        return self._unpacked(v), self._unpacked(vs), variation.reshape(self.J, -1)[:, : self.cloud.M]
+
+    def keep(self):
+        """Room for what the sum keeps for the push, of all blocks but the last."""
+        self.keeps = len(self.cloud.b) - 1
+        self.kept = np.full(self.keeps * BLOCK * len(self.x) * (1 + self.J), np.nan, self.dtype)
 
     def _unpacked(self, a):
         if not a.size:
@@ -161,8 +165,9 @@ def test_change_velocities__is_the_derivative_of_the_push(case, layer):
     turned = np.einsum("io,ro->ri", slopes, s) * bend * along + weight * slope
     v, vs, e = problem.velocities(layer)
     problem.check(v, np.einsum("jri,id->jrd", turned, problem.x))
-    problem.check(vs, np.einsum("io,ri,jri->jro", slopes, slope, along))
-    problem.check(e, np.einsum("jio,ri->jro", change, value))
+    values = np.einsum("jio,ri->jro", change, value)
+    problem.check(vs, np.einsum("io,ri,jri->jro", slopes, slope, along) + values)
+    problem.check(e, np.einsum("ro,jro->jr", s, values))
 
 
 @CASES
@@ -245,3 +250,39 @@ def test_panels__of_the_linearised_step_as_plain_python_have_the_same_bits_whate
     row = ACTIVATIONS["quadratic"]
     problem.kernels = plain_linear_kernels(row.sigma, row.derivative, row.second_derivative, "float64")
     assert everything(problem) == expected
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_changes__have_the_same_bits_narrow_and_wide(dtype, layer):
+    """Samples of more than one turn, an odd number of them; a block that is not full."""
+    narrow, wide = (Case(("tanh", form, dtype, 300, 115, 2, 1, 2)) for form in ("narrow", "compiled"))
+    for shifted in (False, True):
+        assert narrow.sums(layer, shifted).tobytes() == wide.sums(layer, shifted).tobytes()
+    for of in ((True, True), (True, False), (False, True)):
+        for one, other in zip(narrow.velocities(layer, of), wide.velocities(layer, of), strict=True):
+            assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("layer", ["input", "both"])
+def test_changes__have_the_same_bits_with_what_the_sum_keeps_for_the_push(k, layer):
+    fresh, kept = (Case(("tanh", "compiled", "float64", 600, 115, 40, k, 2)) for _ in range(2))
+    kept.keep()
+    assert kept.sums(layer).tobytes() == fresh.sums(layer).tobytes()
+    kept.b[:], kept.cloud.b[:-1] = np.nan, np.nan  # the push takes what was kept
+    for one, other in zip(kept.velocities(layer), fresh.velocities(layer), strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_change_velocities__adds_a_decay_in_place():
+    problem = Case(("quadratic", "compiled", "float64", 300, 7, 2, 1, 2))
+    v, vs, _ = problem.velocities("both")
+    c, p, q, size = problem.cloud, problem.p_stored.copy(), problem.q_stored.copy(), 0.25
+    problem.kernels.change_velocities(
+        c.b.reshape(-1), c.signs, p, q, 2, problem.floats(problem.x), problem.floats(problem.slope),
+        problem.floats(problem.change), True, True, c.last_tiles, 2, 0, len(c.b), 0, problem.kept, size, -0.5, 2.0, p, q,
+        np.zeros(2 * len(c.b) * BLOCK),
+    )  # fmt: skip
+    problem.check(problem._unpacked(p.reshape(2, *c.b.shape)), 0.5 * problem.p + size * v)
+    problem.check(problem._unpacked(q.reshape(2, len(c.b), BLOCK)), 3.0 * problem.q + size * vs)

@@ -16,7 +16,9 @@ from particles.kernels.special.exponential import (
     tanh as tanh,
     tanh_slope as tanh_slope,
 )
+from particles.kernels.special.jets import JETS as JETS
 from particles.kernels.special.normal import (
+    density as density,
     erf as erf,
     erf_slope as erf_slope,
     gelu as gelu,

@@ -27,7 +27,7 @@ _LN2_LO, _LN2_LO_32 = float.fromhex("0x1.a39ef35793c76p-33"), math.log(2.0) - fl
 # 1.5 * 2^52 (2^23) + the exponent's bias: adding it rounds to an integer, whose low bits then are an exponent.
 _ROUND, _ROUND_32 = 1.5 * 2.0**52 + 1023.0, 1.5 * 2.0**23 + 127.0
 # Arguments are held where e^v is a normal number.
-_TOP, _TOP_32 = 708.0, 87.0
+TOP, TOP_32 = 708.0, 87.0
 
 
 def from_hex(*words: str) -> tuple[float, ...]:
@@ -42,7 +42,7 @@ _EXP = from_hex(
 )  # fmt: skip
 _EXP_32 = (0.0013926184037700295, 0.008363178931176662, 0.041666556149721146, 0.16666576266288757, 0.5)
 # log(1 + e) / e, 0 <= e <= 1: 1.7e-18, 5.2e-9
-_LOG1P = from_hex(
+LOG1P = from_hex(
     "-0x1.0cc64e91b8745p-16", "0x1.956569bb68299p-13", "-0x1.22d14be88b9f2p-10", "0x1.0946fb1ce4ee5p-8",
     "-0x1.5bd286de89760p-7", "0x1.606fc4b32e031p-6", "-0x1.2310e9937c018p-5", "0x1.9a3bf844ccce4p-5",
     "-0x1.01965f46f9127p-4", "0x1.2c324b8581570p-4", "-0x1.502a5940104acp-4", "0x1.72ea81f4306bfp-4",
@@ -50,7 +50,7 @@ _LOG1P = from_hex(
     "-0x1.555553a360d3bp-3", "0x1.999999851ab6dp-3", "-0x1.ffffffff675f0p-3", "0x1.555555555426cp-2",
     "-0x1.fffffffffffe2p-2", "0x1.0000000000000p+0",
 )  # fmt: skip
-_LOG1P_32 = (
+LOG1P_32 = (
     -0.0031760570127516985, 0.019542526453733444, -0.056373611092567444, 0.10543623566627502, -0.1526966691017151,
     0.1966327428817749, -0.24951615929603577, 0.33329710364341736, -0.49999892711639404, 1.0,
 )  # fmt: skip
@@ -58,7 +58,7 @@ _LOG1P_32 = (
 
 @inline
 def _held(v):
-    top = by_type(v, _TOP, _TOP_32)
+    top = by_type(v, TOP, TOP_32)
     return clamp(v, -top, top)
 
 
@@ -82,7 +82,7 @@ def beyond_linear(r):
 
 
 @inline
-def _less_one(r):
+def less_one(r):
     """e^r - 1."""
     return fma(r * r, beyond_linear(r), r)
 
@@ -91,7 +91,7 @@ def _less_one(r):
 def exp(v):
     """e^v; the argument is held within +-708 (float32: 87), where the result is a normal number."""
     p, r, _ = reduced(_held(v))
-    return fma(p, _less_one(r), p)
+    return fma(p, less_one(r), p)
 
 
 @inline
@@ -107,8 +107,8 @@ def expm1(v):
 @inline
 def _falling(v):
     """(e, rest) with e^-|v| = e + rest, to a quarter of e's last bit."""
-    p, r, _ = reduced(-capped(magnitude(v), by_type(v, _TOP, _TOP_32)))
-    s = _less_one(r)
+    p, r, _ = reduced(-capped(magnitude(v), by_type(v, TOP, TOP_32)))
+    s = less_one(r)
     e = fma(p, s, p)
     return e, fma(p, s, p - e)
 
@@ -139,7 +139,7 @@ def sigmoid_pair(v):
 @inline
 def tanh(v):
     """-m / (m + 2), m = e^-2|v| - 1."""
-    m = expm1(-capped(magnitude(2.0 * v), by_type(v, _TOP, _TOP_32)))
+    m = expm1(-capped(magnitude(2.0 * v), by_type(v, TOP, TOP_32)))
     d = m + 2.0
     r = 1.0 / d
     t = m * r
@@ -157,5 +157,5 @@ def tanh_slope(v):
 def softplus(v):
     """log(1 + e^v) = max(v, 0) + log(1 + e), e = e^-|v|."""
     e, rest = _falling(v)
-    ratio = polynomial(e, _LOG1P, _LOG1P_32)
+    ratio = polynomial(e, LOG1P, LOG1P_32)
     return fma(e, ratio, fma(rest, ratio, at_most(v, 0.0, 0.0, v)))
