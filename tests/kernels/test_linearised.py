@@ -281,8 +281,8 @@ def test_change_velocities__adds_a_decay_in_place():
     c, p, q, size = problem.cloud, problem.p_stored.copy(), problem.q_stored.copy(), 0.25
     problem.kernels.change_velocities(
         c.b.reshape(-1), c.signs, p, q, 2, problem.floats(problem.x), problem.floats(problem.slope),
-        problem.floats(problem.change), True, True, c.last_tiles, 2, 0, len(c.b), 0, problem.kept, size, -0.5, 2.0, p, q,
-        np.zeros(2 * len(c.b) * BLOCK),
+        problem.floats(problem.change), True, True, c.last_tiles, 2, 0, len(c.b), 0, problem.kept, size, -0.5, 2.0, p,
+        q, np.zeros(2 * len(c.b) * BLOCK),
     )  # fmt: skip
     problem.check(problem._unpacked(p.reshape(2, *c.b.shape)), 0.5 * problem.p + size * v)
     problem.check(problem._unpacked(q.reshape(2, len(c.b), BLOCK)), 3.0 * problem.q + size * vs)

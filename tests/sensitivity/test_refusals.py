@@ -128,10 +128,7 @@ def test_divergence__of_other_particles_is_told():
     settings = PLAIN | {"net": mf.Network("quadratic"), "method": mf.GradientDescent(1.0), "steps": 3}
     found = mf.sensitivity(**settings)
     far = mf.Measure(np.array([[1e200, 0.0]]), np.ones(1), np.ones(1))
-    with (
-        pytest.warns(RuntimeWarning, match="invalid value|overflow"),
-        pytest.raises(mf.DivergedError, match="a derivative is no longer finite on its way back from iteration 3"),
-    ):
+    with np.errstate(all="ignore"), pytest.raises(mf.DivergedError, match="finite on its way back from iteration 3"):
         found.variation(far)
 
 
