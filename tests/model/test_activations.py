@@ -339,13 +339,19 @@ def test_row__of_the_user_s_is_compiled_where_it_arrives():
         e = 1.0 / (1.0 + fading(v))
         return e * (1.0 + v * (1.0 - e))
 
-    row = mf.Activation("swish", lanewise(swish), lanewise(swish_slope), 1.1, 0.5, linear_growth=True)
+    def swish_curvature(v):
+        e = 1.0 / (1.0 + fading(v))
+        return e * (1.0 - e) * (2.0 + v * (1.0 - 2.0 * e))
+
+    row = mf.Activation("swish", lanewise(swish), lanewise(swish_slope), 1.1, 0.5, linear_growth=True,
+                        second_derivative=lanewise(swish_curvature))  # fmt: skip
     message = cloudpickle.dumps(mf.Network(row))
     net = cloudpickle.loads(message)
     arrived = net.activation
     assert arrived.sigma is not row.sigma
     assert formula(arrived.sigma, "compiled")(0.3) == pytest.approx(0.3 / (1.0 + math.exp(-0.3)), rel=1e-15)
     assert formula(arrived.derivative, "compiled")(0.3) == pytest.approx(swish_slope(0.3), rel=1e-15)
+    assert formula(arrived.second_derivative, "compiled")(0.3) == pytest.approx(swish_curvature(0.3), rel=1e-15)
     again = cloudpickle.loads(message)
     assert again.activation is arrived and repr(again) == repr(mf.Network(row))
     assert again.kernels("float64", 2) is net.kernels("float64", 2)
