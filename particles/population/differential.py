@@ -4,7 +4,7 @@ Those of the package are functions of a scene and of a place in the observable's
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -109,6 +109,7 @@ def checked_differential(name: str, found: Differential, at: "Scene") -> Differe
     rule = f"the differential of the observable {name!r}"
     if not isinstance(found, Differential):
         raise InputError(f"{rule} must be an mf.Differential", type(found).__name__, "Return one.")
+    arrays = dict[str, Any]()
     for part, like in (("train", at.y), ("test", at.y_test), ("target", at.y)):
         values = getattr(found, part)
         if values is None:
@@ -118,8 +119,8 @@ def checked_differential(name: str, found: Differential, at: "Scene") -> Differe
             raise InputError(f"`{part}` in {rule} must have the shape of the outputs", got, "Correct the function.")
         if not np.isfinite(values).all():
             raise InputError(f"`{part}` in {rule} must be finite", "NaN or infinity", "Correct the function.")
-        found = found._replace(**{part: np.asarray(values, np.float64)})
-    return found
+        arrays[part] = np.asarray(values, np.float64)
+    return found._replace(**arrays)
 
 
 def loss_differential(at: "Scene", index: tuple[int, ...]) -> Differential:
