@@ -169,6 +169,7 @@ CLUSTER = {
     "test_ray",
     "test_ray_sweep",
     "test_scale",
+    "test_shards_of_derivatives",
     "test_tiles",
 }
 

@@ -242,6 +242,6 @@ _arrived: dict[tuple[str, ...], Activation] = {}  # a user's own in this process
 def _received(*parts: Any) -> Activation:
     """A user's own in another process than its maker's: Numba learns the formulas; the same one twice is one object."""
     row, key = Activation(*parts), tuple(content(parts))
-    for formula in (row.sigma, row.derivative, row.pair):
+    for formula in (row.sigma, row.derivative, row.pair, row.second_derivative):
         registered(formula)
     return row if any(part.startswith(UNKNOWN) for part in key) else _arrived.setdefault(key, row)

@@ -4,10 +4,11 @@ Those of the package are functions of a scene and of a place in the observable's
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from particles.errors import InputError
 from particles.measures.measure import Array
 from particles.model.losses import LOSSES
 from particles.population.messages import BlockView
@@ -53,6 +54,18 @@ class Integrand(NamedTuple):
     start: bool = False
 
 
+def checked_integrand(f: Integrand, block: BlockView) -> Integrand:
+    """An integrand on one block; InputError where a part of it has another shape than the block."""
+    rule, remedy = "`particles` of an mf.Differential must return an mf.Integrand", "Correct the function of a block."
+    if not isinstance(f, Integrand):
+        raise InputError(rule, type(f).__name__, remedy)
+    for name, part, like in (("value", f.value, block.w), ("b", f.b, block.b), ("s", f.s, block.s)):
+        none = name != "value" and np.ndim(part) == 0 and part == 0.0
+        if not none and np.shape(part) != like.shape:
+            raise InputError(f"{rule} whose `{name}` is like the block's", f"{np.shape(part)} for {like.shape}", remedy)
+    return f
+
+
 class Differential(NamedTuple):
     """The derivative of an observable at one time, which a pass back through the run begins with.
 
@@ -91,6 +104,25 @@ class Differential(NamedTuple):
     target: Array | None = None
 
 
+def checked_differential(name: str, found: Differential, at: "Scene") -> Differential:
+    """The differential of an observable; InputError where an array of it has another shape than the outputs."""
+    rule = f"the differential of the observable {name!r}"
+    if not isinstance(found, Differential):
+        raise InputError(f"{rule} must be an mf.Differential", type(found).__name__, "Return one.")
+    arrays = dict[str, Any]()
+    for part, like in (("train", at.y), ("test", at.y_test), ("target", at.y)):
+        values = getattr(found, part)
+        if values is None:
+            continue
+        if np.shape(values) != like.shape:
+            got = f"shape {np.shape(values)} for {like.shape}"
+            raise InputError(f"`{part}` in {rule} must have the shape of the outputs", got, "Correct the function.")
+        if not np.isfinite(values).all():
+            raise InputError(f"`{part}` in {rule} must be finite", "NaN or infinity", "Correct the function.")
+        arrays[part] = np.asarray(values, np.float64)
+    return found._replace(**arrays)
+
+
 def loss_differential(at: "Scene", index: tuple[int, ...]) -> Differential:
     """Of the mean loss over the training samples."""
     target = at.loss.target_slope(at.g, at.y) / len(at.y) if at.loss.target_slope else None
@@ -109,7 +141,9 @@ def test_loss_differential(at: "Scene", index: tuple[int, ...]) -> Differential:
 
 def cross_entropy_differential(at: "Scene", index: tuple[int, ...]) -> Differential:
     """Of the mean softmax loss over the training samples, whichever is trained."""
-    return Differential(train=_cross_entropy_slope(at.g, at.y))
+    target_slope = LOSSES["softmax"].target_slope
+    assert target_slope is not None
+    return Differential(train=_cross_entropy_slope(at.g, at.y), target=target_slope(at.g, at.y) / len(at.y))
 
 
 def test_cross_entropy_differential(at: "Scene", index: tuple[int, ...]) -> Differential:

@@ -16,7 +16,7 @@ from particles.measures.blocks import Branches, Floats, climb
 from particles.measures.measure import Array
 from particles.measures.random_streams import ROWS, Purpose, generator, rows_of
 from particles.model.regularisers import Regulariser
-from particles.population.differential import Integrand
+from particles.population.differential import Integrand, checked_integrand
 from particles.population.fold import views
 from particles.population.messages import BlockView, Drift
 from particles.population.samples import Which
@@ -257,7 +257,7 @@ class Directions:
     def add_integrand(self, j: int, of: Callable[[BlockView], Integrand], factor: float) -> None:
         """Direction j += factor times the derivative of an integral over the particles."""
         for block, view in enumerate(views(self.shard, None)):
-            f, m = of(view), view.w.size
+            f, m = checked_integrand(of(view), view), view.w.size
             self.variation[j, block, :m] += factor * f.value
             for layer, slope in enumerate((f.b, f.s)):
                 if self.at[layer].size:
@@ -266,8 +266,8 @@ class Directions:
                     self._add_block(self.anchor[layer][j, block], -factor, slope, m)
 
     def _add_block(self, to: Floats, factor: float, slope: Array | float, m: int) -> None:
-        """to += factor slope on one block, slope (d, m) or (m,)."""
-        if isinstance(slope, float):
+        """to += factor slope on one block, slope (d, m) or (m,); a number is 0."""
+        if not isinstance(slope, np.ndarray):
             return
         rows = np.zeros((slope.size // m, BLOCK))
         rows[:, :m] = factor * slope.reshape(-1, m)

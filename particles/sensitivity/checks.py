@@ -14,6 +14,7 @@ from particles.model.regularisers import Regulariser
 from particles.population.observables import OBSERVABLES
 from particles.sensitivity.tables import BY
 from particles.simulation.arguments import Prepared
+from particles.simulation.record import Record
 
 
 def check_method(problem: Problem) -> None:
@@ -38,6 +39,13 @@ def check_steps(net: Network, method: Method, rule: Regulariser) -> None:
         raise InputError(rule_of, "None", "Give mf.Activation(..., second_derivative=) its formula.")
 
 
+def check_names(of: object) -> None:
+    """InputError for what has a cadence of its own."""
+    for entry in (of,) if isinstance(of, Record) else of if isinstance(of, list | tuple) else ():
+        if isinstance(entry, Record):
+            raise InputError("`of` takes names and observables, at one cadence", repr(entry), "Use `record_every`.")
+
+
 def check_differentiable(ready: Prepared, by: tuple[str, ...]) -> None:
     """InputError for an observable without a differential, and for what no derivative is by; a warning for kinks."""
     for name in by:
@@ -48,8 +56,6 @@ def check_differentiable(ready: Prepared, by: tuple[str, ...]) -> None:
             known = ", ".join(name for name, each in OBSERVABLES.items() if each.differential)
             remedy = f"Take some of {known}, or an mf.Observable of your own with a `differential`."
             raise InputError("`of` must name observables that have a derivative", row.name, remedy)
-    if len(ready.plan.groups) > 1:
-        raise InputError("`of` takes names and observables, at one cadence", "an mf.Record", "Use `record_every`.")
     if kinked(ready.problem.net) and not ready.spec.start.equal_weights:
         text = f"{_kinks(ready.problem.net)}: it is no prediction of fluctuations. Use a smooth activation."
         warnings.warn(text, stacklevel=4)

@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from particles.errors import DivergedError
 from particles.measures.measure import Array
 from particles.population import directions
+from particles.population.differential import checked_differential
 from particles.population.observables import Observable
 from particles.population.population import Population
 from particles.population.scene import Scene
@@ -78,7 +80,8 @@ class Reverse:
         for row in observer.rows:
             value = np.asarray(row.finish(at), dtype=np.float64)
             assert row.differential is not None
-            places = [row.differential(at, index) for index in np.ndindex(value.shape)]
+            found = [row.differential(at, index) for index in np.ndindex(value.shape)]
+            places = [checked_differential(row.name, of, at) for of in found]
             functionals = tuple(Functional(iteration, of, at.g if of.speed else np.empty(0)) for of in places)
             self.measured.append(Measured(row, iteration, value, functionals))
 
@@ -118,7 +121,11 @@ def back(trajectory: Trajectory, adjoint: Adjoint, wanted: Wanted, states: int, 
         else:
             trajectory.advance(number)
     parts = population.each(directions.results, wanted.position, wanted.output_weight)
-    return ByParticle(*map(_together, zip(*parts, strict=True)))
+    found = ByParticle(*map(_together, zip(*parts, strict=True)))
+    if not np.isfinite(found.variation).all():
+        remedy = "Take fewer or smaller steps, or float64."
+        raise DivergedError(f"a derivative is no longer finite on its way back from iteration {last}. {remedy}", last)
+    return found
 
 
 def _together(arrays: tuple[Array, ...]) -> Array:

@@ -15,7 +15,7 @@ from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.observables import Observable
 from particles.population.population import Engine, Local
-from particles.sensitivity.checks import check_differentiable, check_method, check_pairs
+from particles.sensitivity.checks import check_differentiable, check_method, check_names, check_pairs
 from particles.sensitivity.faults import through_faults
 from particles.sensitivity.linearised import Linearised, first_variation
 from particles.sensitivity.memory import Wanted
@@ -62,6 +62,7 @@ class Sensitivity:
     def __repr__(self) -> str:
         return f"Sensitivity of {', '.join(dict.fromkeys(one.row.name for one in self.linearised.measured))}"
 
+    @numpy_settings
     def variation(self, particles: Measure) -> "xarray.Dataset":
         """The first variation at other particles: where they would go in this run's velocity, and what they would do.
 
@@ -86,6 +87,7 @@ class Sensitivity:
         """
         return self._variables({"variation": first_variation(self.linearised, particles)})
 
+    @numpy_settings
     def predict(self, start: Measure) -> "xarray.Dataset":
         r"""What a network of these particles will measure, to first order, before it is run.
 
@@ -207,6 +209,7 @@ def sensitivity(
     >>> found.dataset["loss_std"].round(3).item()
     0.087
     """
+    check_names(of)
     ready = prepared(
         net, start, data, method, steps, loss, regulariser, 1 if record_every is None else record_every, of, None,
         test, dtype, engine,

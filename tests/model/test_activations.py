@@ -13,6 +13,7 @@ from support import naive
 
 import particles as mf
 from particles.kernels.elementwise import lanewise
+from particles.kernels.lanes import LANES, load, store
 from particles.model.activations import ACTIVATIONS, activation
 from particles.model.derivatives import _check_formulas
 
@@ -32,7 +33,8 @@ def formula(f, form):
 
 
 def test_table__holds_these_rows():
-    assert set(ACTIVATIONS) == {*DIGITS} - {"points", *(f"{name}_slope" for name in ACTIVATIONS)} == set(naive.SIGMA)
+    derivatives = {f"{name}_{of}" for name in ACTIVATIONS for of in ("slope", "curvature")}
+    assert set(ACTIVATIONS) == {*DIGITS} - {"points", *derivatives} == set(naive.SIGMA)
 
 
 @EACH
@@ -52,8 +54,56 @@ def test_derivative__is_the_slope_of_sigma(name, form):
 
 
 @EACH
-def test_sigma__lets_nan_pass(name):
-    assert math.isnan(formula(ACTIVATIONS[name].sigma, "compiled")(math.nan))
+@pytest.mark.parametrize("form", ["compiled", "plain"])
+def test_second_derivative__is_the_curvature_of_sigma(name, form):
+    curvature = formula(ACTIVATIONS[name].second_derivative, form)
+    wrong = [v for v, truth in zip(POINTS, DIGITS[f"{name}_curvature"], strict=True) if not close(curvature(v), truth)]
+    assert not wrong
+
+
+@EACH
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_second_derivative__far_out_is_that_at_infinity(name, dtype):
+    """Nothing overflows on lanes of either float type; sin and cos stay within their bounds."""
+    row, real = ACTIVATIONS[name], "float64" if dtype is np.float64 else "float32"
+    far = np.array([50.0, 1e3, 1e6, 1e10, 1e18, 1e30])
+    found = on_lanes(row.second_derivative, real)(np.concatenate([far, -far]))
+    assert found.dtype == dtype and np.isfinite(found).all()
+    assert np.abs(found).max() <= (2.0 if name == "quadratic" else 1.0 if name in ("sin", "cos") else 1e-7)
+
+
+@EACH
+def test_second_derivative__in_float32_is_that_in_float64(name):
+    points = np.concatenate([POINTS, np.linspace(-12.0, 12.0, 480)]).astype(np.float32)
+    single, double = (on_lanes(ACTIVATIONS[name].second_derivative, dtype)(points) for dtype in ("float32", "float64"))
+    scale = np.maximum(1.0, np.abs(double).max())
+    assert np.abs(single - double).max() <= 1e-5 * scale
+
+
+def on_lanes(f, dtype):
+    """A formula on an array, by the vectors that the loops use."""
+    lanes = LANES[dtype]
+
+    @numba.njit(error_model="numpy")
+    def run(a, out):
+        for j in range(0, a.size, lanes):
+            store(out, j, f(load(a, j)))
+
+    def whole(points):
+        a = np.zeros(-(-len(points) // lanes) * lanes, dtype)
+        a[: len(points)] = points
+        out = np.empty_like(a)
+        run(a, out)
+        return out[: len(points)]
+
+    return whole
+
+
+@EACH
+@pytest.mark.parametrize("part", ["sigma", "second_derivative"])
+def test_sigma__lets_nan_pass(name, part):
+    """Where it depends on v at all, and a constant too: a lost particle must show."""
+    assert math.isnan(formula(getattr(ACTIVATIONS[name], part), "compiled")(math.nan))
 
 
 def slopes(name):
@@ -160,7 +210,13 @@ TANH, RELU, SOFTPLUS = (ACTIVATIONS[name] for name in ("tanh", "relu", "softplus
     ({"derivative": lambda v: 1.0 - math.tanh(v) ** 2}, "got no compiled tanh(Lanes("),
     ({"slope_bound": 0.9}, "`slope_bound` of the activation 'mine'"),
     ({"curvature_bound": 0.5}, "`curvature_bound` of the activation 'mine'"),
-    ({"sigma": lambda v: 3.0 * v, "derivative": lambda v: 3.0, "slope_bound": 3.0}, "`linear_growth` of the"),
+    ({"sigma": lambda v: 3.0 * v, "derivative": lambda v: 3.0, "slope_bound": 3.0, "second_derivative": None},
+     "`linear_growth` of the"),
+    ({"second_derivative": SOFTPLUS.second_derivative}, "`second_derivative` of the activation 'mine' must be"),
+    ({"second_derivative": lambda v: 1.01 * TANH.second_derivative(v)}, "must be the slope of `derivative`"),
+    ({"second_derivative": lambda v: TANH.second_derivative(v) if abs(v) < 60.0 else 0.1}, "got 0.1 at"),
+    ({"second_derivative": lambda v: -2.0 * math.tanh(v) * (1.0 - math.tanh(v) ** 2)},
+     "`second_derivative` of the activation 'mine' must be a formula on lanes that Numba compiles"),
     ({"pair": lambda v: (v, v)}, "`pair` of the activation 'mine'"),
     ({"slope_kernel": ACTIVATIONS["erf"].value_kernel}, "`slope_kernel` of the activation 'mine'"),
     ({"value_kernel": RELU.value_kernel}, "`value_kernel` of the activation 'mine'"),
@@ -180,6 +236,7 @@ def test_row__that_is_right_passes_the_same_check(name):
 SMALL = TANH._replace(
     name="small", sigma=lambda v: 1e-9 * TANH.sigma(v), derivative=lambda v: 1e-9 * TANH.derivative(v), pair=None,
     slope_bound=1e-9 * TANH.slope_bound, curvature_bound=1e-9 * TANH.curvature_bound,
+    second_derivative=lambda v: 1e-9 * TANH.second_derivative(v),
 )  # fmt: skip
 
 
@@ -191,6 +248,8 @@ SMALL = TANH._replace(
     ({"curvature_bound": 0.7e-9}, "`curvature_bound` of the activation 'small'"),
     ({"pair": lambda v: (1.1e-9 * TANH.sigma(v), 1e-9 * TANH.derivative(v))}, "`pair` of the activation 'small'"),
     ({"value_kernel": lambda *q: 1e-18 * RELU.value_kernel(*q)}, "`value_kernel` of the activation 'small'"),
+    ({"second_derivative": lambda v: 1.01e-9 * TANH.second_derivative(v)}, "must be the slope of `derivative`"),
+    ({"second_derivative": lambda v: 0.0}, "must be the slope of `derivative`"),
 ])  # fmt: skip
 def test_row__of_small_numbers_with_a_wrong_part_is_refused(changed, rule):
     with pytest.raises(mf.InputError, match=re.escape(rule)):
@@ -203,7 +262,9 @@ def scaled(row, scale, steep=1.0, shift=0.0, offset=0.0):
         name="mine", sigma=lambda v: offset + scale * row.sigma(steep * v + shift),
         derivative=lambda v: scale * steep * row.derivative(steep * v + shift), pair=None, value_kernel=None,
         slope_kernel=None, slope_bound=scale * steep * row.slope_bound, linear_growth=False,
-        curvature_bound=scale * steep**2 * row.curvature_bound,
+        curvature_bound=scale * steep**2 * row.curvature_bound, second_derivative=row.second_derivative and (
+            lambda v: scale * steep**2 * row.second_derivative(steep * v + shift)
+        ),
     )  # fmt: skip
 
 
@@ -247,8 +308,8 @@ TYPICAL = {  # sigma, its slope, and bounds of both derivatives
 @pytest.mark.parametrize("scale", SCALES[:7], ids=str)
 def test_row__of_a_typical_formula_passes_at_every_scale(name, scale):
     if name != "log" or scale[1:] == (1.0, 0.0):
-        row = TANH._replace(name="mine", **dict(zip(("sigma", "derivative", "slope_bound", "curvature_bound"),
-                                                    TYPICAL[name], strict=True)))  # fmt: skip
+        names = "sigma", "derivative", "slope_bound", "curvature_bound"
+        row = TANH._replace(name="mine", second_derivative=None, **dict(zip(names, TYPICAL[name], strict=True)))
         _check_formulas(scaled(row, *scale))
 
 
@@ -278,13 +339,19 @@ def test_row__of_the_user_s_is_compiled_where_it_arrives():
         e = 1.0 / (1.0 + fading(v))
         return e * (1.0 + v * (1.0 - e))
 
-    row = mf.Activation("swish", lanewise(swish), lanewise(swish_slope), 1.1, 0.5, linear_growth=True)
+    def swish_curvature(v):
+        e = 1.0 / (1.0 + fading(v))
+        return e * (1.0 - e) * (2.0 + v * (1.0 - 2.0 * e))
+
+    row = mf.Activation("swish", lanewise(swish), lanewise(swish_slope), 1.1, 0.5, linear_growth=True,
+                        second_derivative=lanewise(swish_curvature))  # fmt: skip
     message = cloudpickle.dumps(mf.Network(row))
     net = cloudpickle.loads(message)
     arrived = net.activation
     assert arrived.sigma is not row.sigma
     assert formula(arrived.sigma, "compiled")(0.3) == pytest.approx(0.3 / (1.0 + math.exp(-0.3)), rel=1e-15)
     assert formula(arrived.derivative, "compiled")(0.3) == pytest.approx(swish_slope(0.3), rel=1e-15)
+    assert formula(arrived.second_derivative, "compiled")(0.3) == pytest.approx(swish_curvature(0.3), rel=1e-15)
     again = cloudpickle.loads(message)
     assert again.activation is arrived and repr(again) == repr(mf.Network(row))
     assert again.kernels("float64", 2) is net.kernels("float64", 2)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-NAMES = ("activations", "limit", "spectrum", "special", "gradients")
+NAMES = ("activations", "limit", "spectrum", "special", "gradients", "adjoint")
 
 
 def file_of(name: str) -> Path:

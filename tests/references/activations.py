@@ -1,4 +1,7 @@
-"""sigma (`NAME`) and sigma' (`NAME_slope`) of every activation at some points, from 30 digits."""
+"""sigma (`NAME`), sigma' (`NAME_slope`) and sigma'' (`NAME_curvature`) of every activation at some points.
+
+From 30 digits.
+"""
 
 import mpmath
 import numpy as np
@@ -27,4 +30,5 @@ def computed() -> dict[str, np.ndarray]:
         for name, f in TRUTH.items():
             found[name] = np.array([float(f(v)) for v in exact])
             found[f"{name}_slope"] = np.array([float(mpmath.diff(f, v, h=1e-12)) for v in exact])
+            found[f"{name}_curvature"] = np.array([float(mpmath.diff(f, v, 2, h=1e-12)) for v in exact])
     return found
