@@ -47,7 +47,7 @@ def check_names(of: object) -> None:
 
 
 def check_differentiable(ready: Prepared, by: tuple[str, ...]) -> None:
-    """InputError for an observable without a differential, and for what no derivative is by; a warning for kinks."""
+    """InputError for an observable without a differential, and for what no derivative is by."""
     for name in by:
         if name not in BY:
             raise InputError(f"`by` must name some of {', '.join(BY)}", repr(name), nearest(str(name), BY))
@@ -56,9 +56,6 @@ def check_differentiable(ready: Prepared, by: tuple[str, ...]) -> None:
             known = ", ".join(name for name, each in OBSERVABLES.items() if each.differential)
             remedy = f"Take some of {known}, or an mf.Observable of your own with a `differential`."
             raise InputError("`of` must name observables that have a derivative", row.name, remedy)
-    if kinked(ready.problem.net) and not ready.spec.start.equal_weights:
-        text = f"{_kinks(ready.problem.net)}: it is no prediction of fluctuations. Use a smooth activation."
-        warnings.warn(text, stacklevel=4)
 
 
 def unpredicted(net: Network, method: Method, rule: Regulariser) -> str:
@@ -70,6 +67,13 @@ def unpredicted(net: Network, method: Method, rule: Regulariser) -> str:
     except InputError as error:
         return str(error)
     return _kinks(net) if kinked(net) else ""
+
+
+def warn_of_kinks(net: Network) -> None:
+    """A warning where the derivative of a limit is no prediction, as which it is about to be used."""
+    if kinked(net):
+        text = f"{_kinks(net)}, so that it predicts deviations over starts the less the longer a run is"
+        warnings.warn(f"{text}. The derivative by these very particles is right.", stacklevel=4)
 
 
 def _kinks(net: Network) -> str:

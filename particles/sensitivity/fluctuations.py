@@ -14,7 +14,7 @@ from particles.model.losses import Loss
 from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.population import Engine, Local
-from particles.sensitivity.checks import check_differentiable, check_method, check_pairs
+from particles.sensitivity.checks import check_differentiable, check_method, check_pairs, warn_of_kinks
 from particles.sensitivity.faults import through_faults
 from particles.sensitivity.response import Response
 from particles.sensitivity.trajectory import Trajectory
@@ -110,6 +110,7 @@ def fluctuations(
     if symmetric:
         check_pairs(ready.spec.start)
     check_differentiable(ready, ())
+    warn_of_kinks(net)
     count, start = whole("draws", draws, 1), checked_seed(seed)
     names = ["train", *(["test"] if test is not None else [])]
     at = ready.plan.iterations

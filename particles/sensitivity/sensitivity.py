@@ -15,7 +15,7 @@ from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.observables import Observable
 from particles.population.population import Engine, Local
-from particles.sensitivity.checks import check_differentiable, check_method, check_names, check_pairs
+from particles.sensitivity.checks import check_differentiable, check_method, check_names, check_pairs, warn_of_kinks
 from particles.sensitivity.faults import through_faults
 from particles.sensitivity.linearised import Linearised, first_variation
 from particles.sensitivity.memory import Wanted
@@ -192,9 +192,9 @@ def sensitivity(
     The pass back is the exact derivative of the steps, not of the flow. It is again a sum over particles, n numbers,
     and a push of each particle by itself, so it has the same bits for any number of threads and shards.
 
-    At kinks, such as that of ReLU, the derivative of a finite network is exact at almost every start. For the limit it
-    lacks what particles contribute that cross a kink while they train. There it is no prediction, unless only output
-    weights train; a warning says so.
+    At kinks, such as that of ReLU, the derivative of a finite network is exact at almost every start. As a function of
+    the law it lacks what particles contribute that cross a kink while they train: `F_std` and `predict` are then fair
+    early in a run and wrong late, unless only output weights train. A warning says so.
 
     References
     ----------
@@ -219,6 +219,8 @@ def sensitivity(
     if symmetric:
         check_pairs(ready.spec.start)
     check_differentiable(ready, asked)
+    if "particle" in asked:
+        warn_of_kinks(net)
     anchor = ready.observer.anchored and ("position" in asked or "output_weight" in asked)
     wanted = Wanted("position" in asked, "output_weight" in asked, anchor)
     memory = whole("memory", memory, 1, remedy="Bytes.")

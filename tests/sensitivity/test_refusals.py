@@ -108,12 +108,12 @@ def test_variation__refuses_particles_of_another_space_or_scale():
     assert found.variation(LAW.sample(6, seed=1)).sizes["particle"] == 6
 
 
-def test_kinks__are_told_of_the_limit_alone():
+def test_kinks__are_told_where_other_starts_are_predicted():
     relu = PLAIN | {"net": mf.Network("relu")}
     with pytest.warns(UserWarning, match="lacks what particles do at the kinks of relu"):
-        mf.sensitivity(**(relu | {"start": LAW.quadrature(9)}))
-    mf.sensitivity(**relu)  # warnings are errors here
-    mf.sensitivity(**(relu | {"start": LAW.quadrature(9), "net": mf.Network("relu", train="output")}))
+        mf.sensitivity(**relu)
+    mf.sensitivity(**relu, by="position")  # warnings are errors here
+    mf.sensitivity(**(relu | {"net": mf.Network("relu", train="output")}))
 
 
 def test_divergence__of_the_run_names_the_iteration():
