@@ -37,7 +37,7 @@ def on_cluster(cluster, out, *settings, monitor=None, **more):
 def test_sweep__on_a_cluster_writes_the_same_files(three_nodes, tmp_path):
     swept(tmp_path / "here", *MANY)
     made, outcomes = on_cluster(three_nodes, tmp_path / "there", *MANY)
-    assert statuses(outcomes) == ["finished"] * len(made.cases)
+    assert statuses(outcomes) == ["finished"] * len(made.tasks)
     assert all_contents(tmp_path / "there") == all_contents(tmp_path / "here")
     assert not list((tmp_path / "there").glob(".seen*"))
 
