@@ -20,7 +20,7 @@ from particles.simulation.checkpoints import checkpoints_of
 from particles.simulation.record import Entry
 from particles.simulation.simulate import simulate
 from particles.storage.run import Run
-from particles.theory.tangent.refinement import exact, rounding_of
+from particles.theory.tangent.refinement import rounding_of
 
 OPTIONS = ("loss", "regulariser", "record_every", "positions", "engine", "dtype", "checkpoints",
            "progress")  # fmt: skip
@@ -56,7 +56,7 @@ class Limit(NamedTuple):
     @property
     def exact(self) -> bool:
         """Whether one rule is the law itself."""
-        return exact(self.law) and not own_coordinates(self.signs, self.net.outputs)
+        return self.law.discrete and not own_coordinates(self.signs, self.net.outputs)
 
     def values(self, run: Run) -> Array:
         """All predictions that are compared: (T, n), or (T, n k) of k outputs."""

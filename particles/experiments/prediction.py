@@ -62,6 +62,7 @@ def predicted(case: "Case", known: KnownData, engine: Engine, note: Callable[[in
 
     spec = case.spec.built(case.identity, known)
     arguments = {"record_every": 1, "positions": None} | spec.arguments(case.nodes)
+    arguments["start"] = spec.start(case.nodes, tensor=False)  # first variations are steep
     symmetric = spec.signs == "symmetric"
     ready = prepared(**arguments, engine=engine)
     data, coords = dict[str, Any](), dict[str, Any]()

@@ -56,14 +56,18 @@ class RunSpec:
         """What its steps are: the network, the method, the run's own penalty."""
         return self.net, self.method, self.settings.get("regulariser")
 
-    def start(self, nodes: int | None) -> Measure | Source:
-        """The first measure: M particles made where they are needed, or at least `nodes` quadrature nodes."""
+    def start(self, nodes: int | None, tensor: bool = True) -> Measure | Source:
+        """The first measure: M particles made where they are needed, or at least `nodes` quadrature nodes.
+
+        tensor: as in `Law.quadrature`.
+        """
         if not isinstance(self.law, Law):
             return self.law
         if nodes is None:
             return self.law.sample(self.count, self.seed, self.signs, lazy=True, outputs=self.net.outputs)
         train = self.data.holdout() if isinstance(self.data, Stream) else self.data
-        return self.law.quadrature(nodes, self.signs, along=self.net.inputs(train.x), outputs=self.net.outputs)
+        x, k = self.net.inputs(train.x), self.net.outputs
+        return self.law.quadrature(nodes, self.signs, along=x, outputs=k, tensor=tensor)
 
     def arguments(self, nodes: int | None) -> dict[str, Any]:
         """What `simulate` takes for this run."""

@@ -16,7 +16,6 @@ from particles.population.observables import Observable
 from particles.sensitivity import nested
 from particles.sensitivity.sensitivity import Sensitivity, sensitivity
 from particles.simulation.simulate import simulate
-from particles.theory.tangent.refinement import exact
 
 if TYPE_CHECKING:
     import xarray
@@ -77,7 +76,7 @@ class Starts:
         asked = self.asked
         x = asked.net.inputs((asked.data.holdout() if isinstance(asked.data, Stream) else asked.data).x)
         given = nodes, asked.signs, x, replicate, asked.net.outputs
-        return asked.law.quadrature(*given, tensor=exact(asked.law))
+        return asked.law.quadrature(*given, tensor=False)
 
     def measured(self, start: Measure, what: str, number: int = 0) -> Array:
         """The observable of one run: (E,), all recorded times one after another; number: of the start, for noise."""

@@ -68,5 +68,9 @@ class Atoms(Law):
     def draw(self, random: np.random.Generator, count: int) -> Array:
         return self.from_cube(random.random((count, 1)))
 
+    @property
+    def discrete(self) -> bool:
+        return True
+
     def rule(self, nodes: int) -> quadrature.Rule | None:
         return self.points, self.weights

@@ -190,6 +190,11 @@ class Law(ABC):
         """Whether a rotation leaves the law as it is; False if not overridden."""
         return False
 
+    @property
+    def discrete(self) -> bool:
+        """Whether `rule` is the law itself, so that no refinement is left; False if not overridden."""
+        return False
+
     def quadrature(
         self,
         nodes: int,
@@ -221,7 +226,8 @@ class Law(ABC):
         tensor
             Whether a law in up to three dimensions has its tensor Gauss rule, as by default. False: Sobol points there
             too, for steep functions, such as a first variation of a long run. Of the loss after 40 steps of tanh in
-            three dimensions its standard deviation was 11% off on a tensor rule of 4096 nodes, 0.5% on Sobol points.
+            three dimensions its standard deviation was 11% off on a tensor rule of 4096 nodes, 0.5% on Sobol points. A
+            discrete law has its own points in any case.
 
         Returns
         -------
@@ -258,7 +264,7 @@ class Law(ABC):
         self, nodes: int, signs: str, width: int, along: ArrayLike | None, replicate: int | None, tensor: bool
     ) -> Rule:
         """A rule for so many output weights that are coordinates of their own, and b: (k, width + dim), (k,)."""
-        rule, scramble, tensor = None, dict[str, int](), tensor and not width
+        rule, scramble, tensor = None, dict[str, int](), (tensor or self.discrete) and not width
         if replicate is None:
             rule = self.rule(nodes) if tensor else None
         else:

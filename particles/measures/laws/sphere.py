@@ -40,6 +40,10 @@ class Sphere(Law):
     def isotropic(self) -> bool:
         return True
 
+    @property
+    def discrete(self) -> bool:
+        return self.dim == 1
+
     def draw(self, random: np.random.Generator, count: int) -> Array:
         return self.radius * quadrature.unit(random.standard_normal((count, self.dim)))
 

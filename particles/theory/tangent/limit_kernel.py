@@ -25,7 +25,6 @@ from particles.theory.tangent import atoms
 from particles.theory.tangent.atoms import checked_form
 from particles.theory.tangent.pair_kernels import PairKernel, formula
 from particles.theory.tangent.pairs import Pairs
-from particles.theory.tangent.refinement import exact
 from particles.theory.tangent.tiles import Team, tile_values
 
 _BAND = 256  # rows at a time: what works on them holds a few such bands, not a few matrices
@@ -270,7 +269,7 @@ def _by_atoms(net: Network, law: Law, rows: Array, columns: Array, team: Team, w
     def rounding(matrix: Array) -> float:
         return 16.0 * _EPS * float(np.sqrt(16.0 + law.dim) * np.abs(matrix).max())
 
-    if exact(law):
+    if law.discrete:
         matrix = gram(2, rows, columns)
         return Limit(matrix, rounding(matrix), "the sum over atoms")
     count, (nodes, most), goal = law.replicates, _NODES, 1e-10 if wanted is None else wanted

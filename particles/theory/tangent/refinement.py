@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.measures.laws import Atoms, Law, Sphere
 from particles.measures.measure import Array
 
 _ROUNDINGS = 64.0  # of the largest value: differences below this are the computer's, not the rule's
@@ -23,11 +22,6 @@ class Level(NamedTuple):
 
     nodes: int
     error: float
-
-
-def exact(law: Law) -> bool:
-    """Whether the law is its atoms, so that no refinement is left."""
-    return isinstance(law, Atoms) or (isinstance(law, Sphere) and law.dim == 1)
 
 
 def rate(levels: Sequence[Level], sobol: bool) -> float:
