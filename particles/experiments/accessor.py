@@ -142,7 +142,8 @@ class Accessor:
         -------
         xarray.Dataset
             `distance` (count, seed, time), `sup_distance` (count, seed), and the exponent with its interval, at the
-            recorded times that all share; where there is a prediction, the measured constant beside the predicted one.
+            recorded times that all share; where there is a prediction, the measured constant beside the predicted one,
+            and where there is none of a sweep's own limit, the attribute `no_prediction` says why.
 
         Raises
         ------
@@ -158,7 +159,7 @@ class Accessor:
         from particles.storage.forms import at_own_times
 
         runs = by_count_and_seed(at_own_times(self._has("prediction"), "prediction"))
-        if limit is None:
+        if own := limit is None:
             *rest, limit = self._own_limits()
             coarse = rest[-1] if rest and coarse is None else coarse
             fluctuations = self._own_prediction() if fluctuations is None else fluctuations
@@ -167,7 +168,9 @@ class Accessor:
             check_same_samples(data, limit)
         *aligned, limit = at_shared_times([at_own_times(data, "prediction") for data in (*others, limit)])
         last = None if coarse is None else aligned[-1]
-        return compare(dict(zip(runs, aligned, strict=False)), limit, last, fluctuations=fluctuations)
+        compared = compare(dict(zip(runs, aligned, strict=False)), limit, last, fluctuations=fluctuations)
+        why = self._no_prediction() if own and fluctuations is None else ""
+        return compared.assign_attrs(no_prediction=why) if why else compared
 
     def exponent(self, over: str = "count", of: str = "sup_distance") -> "Exponent":
         """The power p in `of ~ over^p` with its 95% interval, from the slope of a line in log-log scales.
@@ -292,6 +295,12 @@ class Accessor:
         listed: dict[str, dict[str, Any]] = attribute_of(self._ours(), "predictions", {})
         paths = self._chosen({str(self._in_folder(name)): setting for name, setting in listed.items()})
         return of_file(Path(paths[-1])) if paths and size_of(Path(paths[-1])) is not None else None
+
+    def _no_prediction(self) -> str:
+        """Why the sweep's limit at its chosen setting predicts no fluctuations; empty where it does."""
+        listed: list[dict[str, Any]] = attribute_of(self._ours(), "no_predictions", [])
+        places = self._chosen({str(place): entry["setting"] for place, entry in enumerate(listed)})
+        return str(listed[int(places[0])]["why"]) if places else ""
 
     def _chosen(self, files: dict[str, dict[str, Any]]) -> list[str]:
         """Those files whose settings are the ones that are chosen of the axes."""

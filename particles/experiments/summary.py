@@ -208,13 +208,19 @@ def _times_of(records: "dict[str, xarray.Dataset]") -> dict[str, str]:
 
 
 def attributes_of(plan: Plan) -> dict[str, str]:
-    """What a sweep's file says of it: the first configuration, the hash of all, and where its runs are on its axes."""
+    """What a sweep's file says of it: the first configuration, the hash of all, and where its runs are on its axes.
+
+    no_predictions: the settings whose limit predicts no fluctuations, and why.
+    """
     configs = [case.identity for case in plan.cases]
     runs = {case.key: case.coords | {"nodes": case.nodes or 0} for case in plan.cases}
     about = {"config": json.dumps(configs[0]), "config_hash": fingerprint(configs), "runs": json.dumps(runs)}
     if plan.predictions:
         files = {str(run_path(Path(), case)): case.coords | {"nodes": case.nodes} for case in plan.predictions}
         about["predictions"] = json.dumps(files)
+    if plan.without:
+        lacking = [{"setting": json.loads(text), "why": why} for text, why in plan.without.items()]
+        about["no_predictions"] = json.dumps(lacking)
     return about | provenance()
 
 

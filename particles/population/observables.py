@@ -186,9 +186,9 @@ OBSERVABLES: Mapping[str, Observable] = MappingProxyType({
 })  # fmt: skip
 
 
-def observable(given: str | Observable) -> Observable:
-    """The observable of that name, or the user's own."""
-    return resolved("record", given, OBSERVABLES, _check)
+def observable(given: str | Observable, argument: str = "record") -> Observable:
+    """The observable of that name, or the user's own; argument: what the user calls it."""
+    return resolved(argument, given, OBSERVABLES, _check)
 
 
 def dims_of(row: Observable, outputs: int) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from particles.errors import InputError
 from particles.measures.measure import Array
 from particles.sensitivity import intervals
 from particles.sensitivity.choice import LEAST, NAMES, PILOT, Choice
@@ -30,8 +29,7 @@ def answer(choice: Choice) -> Answer:
     N = intervals.runs_needed(first, half, choice.most)
     if choice.most < N:
         needed = float(np.max(choice.tolerance * intervals.stein(first, choice.most) / half))
-        rule = f"`tolerance` {choice.tolerance:g} needs more runs than `most`={choice.most}"
-        raise InputError(rule, f"{choice.runs(choice.name)} in sight", f"Ask for tolerance={1.1 * needed:.2g}.")
+        raise choice.too_many(float(choice.runs(choice.name)), needed)
     rows += [_run(choice, number) for number in range(first_runs, N)]
     samples, plain, shifts = (np.array(column) for column in zip(*rows, strict=True))
     values = _means(choice, samples.mean(axis=0), intervals.stein(first, N))

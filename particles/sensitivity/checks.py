@@ -1,6 +1,7 @@
 """What has a derivative: methods, regularisers, activations and observables."""
 
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -40,17 +41,25 @@ def check_steps(net: Network, method: Method, rule: Regulariser) -> None:
 
 
 def check_names(of: object) -> None:
-    """InputError for what has a cadence of its own."""
+    """InputError for nothing, and for what has a cadence of its own."""
+    if isinstance(of, list | tuple) and not of:
+        raise InputError("`of` must name something that is measured", repr(of), 'Take "loss", say.')
     for entry in (of,) if isinstance(of, Record) else of if isinstance(of, list | tuple) else ():
         if isinstance(entry, Record):
             raise InputError("`of` takes names and observables, at one cadence", repr(entry), "Use `record_every`.")
 
 
-def check_differentiable(ready: Prepared, by: tuple[str, ...]) -> None:
-    """InputError for an observable without a differential, and for what no derivative is by."""
-    for name in by:
+def checked_by(by: object) -> tuple[str, ...]:
+    """The names that `by` has; InputError for what no derivative is by."""
+    names = (by,) if isinstance(by, str) or not isinstance(by, Iterable) else tuple(by)
+    for name in names:
         if name not in BY:
             raise InputError(f"`by` must name some of {', '.join(BY)}", repr(name), nearest(str(name), BY))
+    return tuple(map(str, names))
+
+
+def check_differentiable(ready: Prepared) -> None:
+    """InputError for an observable without a differential."""
     for row in ready.observer.rows:
         if row.differential is None:
             known = ", ".join(name for name, each in OBSERVABLES.items() if each.differential)

@@ -53,6 +53,7 @@ class Choice:
             starts.derive(self.nodes)
             shifts = [starts.shift(number, "pilot") for number in range(PILOT)]
             self.samples["control"] = plain - np.array(shifts)
+        self._check_reach()
         while True:
             sights = self.sights()
             self.name = min(sights, key=lambda name: (sights[name].cost, NAMES.index(name)))
@@ -77,6 +78,23 @@ class Choice:
     def runs(self, name: str) -> int:
         """Of the answer, as the pilot sees it."""
         return max(LEAST, intervals.runs_needed(self.samples[name], self.half(name), 2**53))
+
+    def _check_reach(self) -> None:
+        """InputError where every estimator needs far more runs than there may be: the runs up to `most` tell no more.
+
+        Far more is twice as many: the pilot's variance is known to a third.
+        """
+        pilots = {name: self.samples[name] for name in self.open if name in self.samples}
+        whole = np.full(self.starts.entries, self.tolerance)
+        runs = min(intervals.runs_needed(pilot, whole, 2**53) for pilot in pilots.values())
+        if runs > 2 * self.most:
+            needed = min(float(np.max(intervals.stein(pilot, self.most))) for pilot in pilots.values())
+            raise self.too_many(float(runs), needed / np.sqrt(1.0 - SHARE**2))
+
+    def too_many(self, runs: float, needed: float) -> InputError:
+        """What says that the tolerance needs so many runs, and for which one `most` are enough."""
+        rule = f"`tolerance` {self.tolerance:g} needs more runs than `most`={self.most}"
+        return InputError(rule, f"{runs:.3g} in sight", f"Ask for tolerance={1.1 * needed:.2g}.")
 
     def _sight(self, name: str) -> Sight:
         runs = self.runs(name)

@@ -21,6 +21,7 @@ from particles.sensitivity.answer import answer, dataset_of
 from particles.sensitivity.choice import NAMES, Choice
 from particles.sensitivity.excluded import excluded
 from particles.sensitivity.starts import Asked, Starts
+from particles.simulation.arguments import check_parts
 
 if TYPE_CHECKING:
     import xarray
@@ -182,8 +183,11 @@ def estimate(
     if estimator is not None and estimator not in NAMES:
         rule = f"`estimator` must be one of {', '.join(NAMES)}, or None"
         raise InputError(rule, repr(estimator), nearest(str(estimator), NAMES))
+    if not isinstance(law, Law):
+        raise InputError("`law` must be an mf.Law", type(law).__name__, "Give mf.Gaussian(dim), say.")
+    check_parts(net, data, test)
     options = {"loss": loss, "regulariser": regulariser, "test": test, "engine": engine, "dtype": dtype}
-    given = net, law, data, method, whole("steps", steps, 0), observable(of), checked_count(count, signs)
+    given = net, law, data, method, whole("steps", steps, 0), observable(of, "of"), checked_count(count, signs)
     asked = Asked(*given, checked_seed(seed), signs, record_every, options)
     starts = Starts(asked)
     out = excluded(asked, starts)

@@ -6,7 +6,7 @@ import numpy as np
 
 from particles.errors import InputError
 from particles.measures.blocks import blocks_of
-from particles.measures.measure import Array, Measure
+from particles.measures.measure import Array, Measure, Source
 from particles.population.messages import PopulationSpec, population_spec
 from particles.population.population import Engine, Local, Population
 from particles.sensitivity.adjoint import Adjoint, Changes, Functional
@@ -14,7 +14,7 @@ from particles.sensitivity.faults import through_faults
 from particles.sensitivity.memory import Wanted, capacity
 from particles.sensitivity.reverse import Measured, back
 from particles.sensitivity.trajectory import Point, Trajectory
-from particles.simulation.arguments import Prepared
+from particles.simulation.arguments import Prepared, check_start
 
 
 class Linearised(NamedTuple):
@@ -34,7 +34,7 @@ class Linearised(NamedTuple):
     means: Array
 
 
-def first_variation(of: Linearised, particles: Measure) -> Array:
+def first_variation(of: Linearised, particles: Measure | Source) -> Array:
     """psi at particles: (J, M). With the run's slopes known, each goes forward and back by itself."""
     spec = _spec(of.ready, particles)
     # A few particles need no cluster, and cannot be on more shards than they have blocks.
@@ -47,8 +47,9 @@ def first_variation(of: Linearised, particles: Measure) -> Array:
     return found - of.means[:, None]
 
 
-def _spec(ready: Prepared, particles: Measure) -> PopulationSpec:
+def _spec(ready: Prepared, particles: Measure | Source) -> PopulationSpec:
     """The particles on the run's space; InputError where they are not."""
+    check_start(particles)
     net, run = ready.problem.net, ready.spec
     spec = population_spec(net, particles, run.dtype, False, run.anchored)
     if spec.start.dim != run.start.dim:

@@ -15,7 +15,14 @@ from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.observables import Observable
 from particles.population.population import Engine, Local
-from particles.sensitivity.checks import check_differentiable, check_method, check_names, check_pairs, warn_of_kinks
+from particles.sensitivity.checks import (
+    check_differentiable,
+    check_method,
+    check_names,
+    check_pairs,
+    checked_by,
+    warn_of_kinks,
+)
 from particles.sensitivity.faults import through_faults
 from particles.sensitivity.linearised import Linearised, first_variation
 from particles.sensitivity.memory import Wanted
@@ -63,7 +70,7 @@ class Sensitivity:
         return f"Sensitivity of {', '.join(dict.fromkeys(one.row.name for one in self.linearised.measured))}"
 
     @numpy_settings
-    def variation(self, particles: Measure) -> "xarray.Dataset":
+    def variation(self, particles: Measure | Source) -> "xarray.Dataset":
         """The first variation at other particles: where they would go in this run's velocity, and what they would do.
 
         Parameters
@@ -88,7 +95,7 @@ class Sensitivity:
         return self._variables({"variation": first_variation(self.linearised, particles)})
 
     @numpy_settings
-    def predict(self, start: Measure) -> "xarray.Dataset":
+    def predict(self, start: Measure | Source) -> "xarray.Dataset":
         r"""What a network of these particles will measure, to first order, before it is run.
 
         Parameters
@@ -107,7 +114,9 @@ class Sensitivity:
         InputError
             As `variation`.
         """
-        shifts = integrals(first_variation(self.linearised, start), np.asarray(start.w, dtype=np.float64))
+        psi = first_variation(self.linearised, start)
+        w = start.w if isinstance(start, Measure) else start.weights(0, start.count)
+        shifts = integrals(psi, np.asarray(w, dtype=np.float64))
         return self._variables({"": values_of(self.linearised.measured) + shifts})
 
     def _variables(self, found: dict[str, Array]) -> "xarray.Dataset":
@@ -214,11 +223,11 @@ def sensitivity(
         net, start, data, method, steps, loss, regulariser, 1 if record_every is None else record_every, of, None,
         test, dtype, engine,
     )  # fmt: skip
-    asked = (by,) if isinstance(by, str) else tuple(by)
+    asked = checked_by(by)
     check_method(ready.problem)
     if symmetric:
         check_pairs(ready.spec.start)
-    check_differentiable(ready, asked)
+    check_differentiable(ready)
     if "particle" in asked:
         warn_of_kinks(net)
     anchor = ready.observer.anchored and ("position" in asked or "output_weight" in asked)

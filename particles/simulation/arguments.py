@@ -94,6 +94,7 @@ def prepared(
     if not isinstance(regulariser, Regulariser | None):
         rule_of = "`regulariser` must be an mf.L1 or mf.L2, or a subclass"
         raise InputError(rule_of, repr(regulariser), "The kernels know no other.")
+    check_parts(net, data, test)
     _check_method(method)
     row, rule = loss_row(loss), method.rule(regulariser)
     method.check(net, rule)
@@ -133,6 +134,16 @@ def _samples(net: Network, data: Dataset | Stream, method: Method, test: Dataset
     return Samples(net, Batches(data, method.batch, method.seed), train, test)
 
 
+def check_parts(net: object, data: object, test: object) -> None:
+    """InputError for what is no network and no samples."""
+    if not isinstance(net, Network):
+        raise InputError("`net` must be an mf.Network", repr(net), 'Give mf.Network("tanh"), say.')
+    if not isinstance(data, Dataset | Stream):
+        raise InputError("`data` must be an mf.Dataset or an mf.Stream", type(data).__name__, "Give mf.Dataset(x, y).")
+    if not isinstance(test, Dataset | None):
+        raise InputError("`test` must be an mf.Dataset, or None", type(test).__name__, "Give mf.Dataset(x, y).")
+
+
 def _check_method(method: object) -> None:
     """InputError for what is no method's settings."""
     if not isinstance(method, Method):
@@ -145,15 +156,21 @@ def _check_method(method: object) -> None:
 
 def _checked_source(start: Measure | Source, dim: int) -> Source:
     """The start as a source of particles on R^dim."""
-    if isinstance(start, Law):
-        rule, remedy = "`start` must be a measure, or a lazy sample", "Draw it: law.sample(M, seed=0)."
-        raise InputError(rule, repr(start), remedy)
+    check_start(start)
     if isinstance(start, Given):
         start = start.measure
     if isinstance(start, Measure):
         return source_of(checked_measure(start, dim))
     check_dim(start.dim, dim)
     return start
+
+
+def check_start(start: object) -> None:
+    """InputError for what is no particles: a law, or their positions alone."""
+    if isinstance(start, Law) or not (isinstance(start, Measure) or hasattr(start, "part")):
+        got = repr(start) if isinstance(start, Law) else type(start).__name__
+        remedy = "Draw it: law.sample(M, seed=0)."
+        raise InputError("`start` must be a measure, or a lazy sample", got, remedy)
 
 
 def _check_told_apart(net: Network, start: Source) -> None:

@@ -25,6 +25,13 @@ class Event(TypedDict):
     what: str
 
 
+class Lacking(TypedDict):
+    """Why a setting of a sweep has no prediction."""
+
+    setting: dict[str, Setting]
+    why: str
+
+
 class Model(TypedDict):
     """A run's network, loss and float type, how its inputs were scaled, and the classes of its outputs."""
 
@@ -69,6 +76,7 @@ _FORMS: dict[str, Any] = {
     "model": Model,
     "runs": Annotated[dict[Key, dict[str, Setting]], AfterValidator(_with_nodes)],
     **dict.fromkeys(("limits", "predictions"), Annotated[dict[str, dict[str, Setting]], AfterValidator(_with_nodes)]),
+    "no_predictions": list[Lacking],
     "files": list[File],
     "package_versions": dict[str, str],
 }

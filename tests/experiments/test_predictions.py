@@ -171,3 +171,16 @@ def test_run__prints_and_answers_the_constant(tmp_path, capsys):
     assert answer["comparison"][0]["constant"]["theory"] == compared["constant_theory"].item()
     assert answer["comparison"][0]["constant"]["measured"] == compared["constant"].item()
     assert len(answer["runs"]) == 8
+
+
+def test_comparison__in_python_says_why_there_is_no_prediction():
+    """For the setting that is chosen, and not beside a limit of one's own."""
+    data, law = mf.Dataset([[1.0, 0.0], [0.0, 1.0]], [0.5, -0.5]), mf.Gaussian(2)
+    sizes = {"steps": 2, "count": [8, 16], "seed": range(3), "limit": 16}
+    ds = mf.sweep([mf.Network("tanh"), mf.Network("relu")], law, data, METHOD, **sizes)
+    smooth, kinked = (ds.sel(activation=name).mf.compare() for name in ("tanh", "relu"))
+    assert "constant_theory" in smooth and "no_prediction" not in smooth.attrs
+    assert "constant_theory" not in kinked
+    assert said(kinked).endswith("what particles do at the kinks of relu")
+    limit = mf.simulate(mf.Network("relu"), law.quadrature(16), data, METHOD, steps=2).dataset
+    assert said(ds.sel(activation="relu").mf.compare(limit)) == ""

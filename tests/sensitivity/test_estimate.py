@@ -221,7 +221,10 @@ def test_beta__below_1_has_no_bias(data):
     [
         ({"tolerance": 0.0}, "`tolerance` must be a finite number > 0"),
         ({"tolerance": 1e-5, "estimator": "plain", "most": 200}, "needs more runs than `most`=200"),
-        ({"tolerance": 1e-9, "estimator": "control"}, "is out of reach"),
+        ({"tolerance": 1e-12}, "needs more runs than `most`=100000: got .* in sight. Ask for tolerance="),
+        ({"tolerance": 1e-9, "estimator": "control", "most": 2**60}, "is out of reach"),
+        ({"of": ["loss"]}, r"`of` must be an mf.Observable or the name of one: got \['loss'\]"),
+        ({"of": "test_loss"}, "asks for test_loss, which needs test samples"),
         ({"estimator": "controll"}, "`estimator` must be one of plain, control, antithetic"),
         ({"of": "position"}, "a quantity of the network"),
         ({"of": "losss"}, "'losss'"),
@@ -236,6 +239,26 @@ def test_argument__that_is_wrong_is_refused(data, changed, rule, monkeypatch):
     given = {"count": 64, "tolerance": 0.1, **QUICK} | changed
     with pytest.raises(mf.InputError, match=rule):
         mf.estimate(mf.Network("tanh"), LAW, data, DESCENT, **given)
+
+
+@pytest.mark.parametrize("place, given, rule", [
+    (0, "tanh", "`net` must be an mf.Network: got 'tanh'"),
+    (1, LAW.sample(8, seed=0), "`law` must be an mf.Law: got Measure"),
+    (2, ([[1.0, 0.0]], [1.0]), "`data` must be an mf.Dataset or an mf.Stream: got tuple"),
+])  # fmt: skip
+def test_part__of_another_type_is_refused(place, given, rule, data):
+    parts = [mf.Network("tanh"), LAW, data, DESCENT]
+    parts[place] = given
+    with pytest.raises(mf.InputError, match=rule):
+        mf.estimate(*parts, count=64, tolerance=0.1, **QUICK)
+
+
+def test_tolerance__that_needs_far_too_many_runs_is_refused_after_the_pilot(data, monkeypatch):
+    monkeypatch.setattr(choices.Choice, "_refine", None)
+    with pytest.raises(mf.InputError, match="needs more runs than `most`=100000") as caught:
+        mf.estimate(mf.Network("tanh"), LAW, data, DESCENT, count=64, tolerance=1e-12, **QUICK)
+    reached = float(str(caught.value).split("tolerance=")[1].rstrip("."))
+    assert 1e-12 < reached < 1e-4
 
 
 def test_residual__falls_like_one_over_m(data):

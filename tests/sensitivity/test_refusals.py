@@ -42,6 +42,12 @@ REFUSED = {
     "no curvature": ({"net": unknown_curvature}, "needs the `second_derivative` of the activation 'flat': got None."),
     "by": ({"by": ("particle", "targets")}, "`by` must name some of particle, position, output_weight, step"),
     "by, a word": ({"by": "weight_decy"}, "got 'weight_decy'. Did you mean 'weight_decay'?"),
+    "by nothing": ({"by": None}, "`by` must name some of particle, position, output_weight, step"),
+    "of nothing": ({"of": []}, "`of` must name something that is measured: got []. Take \"loss\", say."),
+    "net": ({"net": "tanh"}, "`net` must be an mf.Network: got 'tanh'."),
+    "data": ({"data": (DATA.x, DATA.y)}, "`data` must be an mf.Dataset or an mf.Stream: got tuple."),
+    "test": ({"test": (DATA.x, DATA.y)}, "`test` must be an mf.Dataset, or None: got tuple."),
+    "start": ({"start": START.b}, "`start` must be a measure, or a lazy sample: got ndarray. Draw it"),
     "of": ({"of": "los"}, "got 'los'. Did you mean 'loss'?"),
     "of, no differential": ({"of": ["loss", "margin"], "data": mf.Dataset(DATA.x, [1.0, -1.0])},
                             "`of` must name observables that have a derivative: got margin. Take some of loss,"),
@@ -77,7 +83,7 @@ def test_sensitivity__refuses(case):
         mf.sensitivity(**(PLAIN | changed))
 
 
-FIELDS = ("average", "Langevin", "tolerance", "L1", "no curvature", "symmetric")
+FIELDS = ("average", "net", "data", "test", "start", "Langevin", "tolerance", "L1", "no curvature", "symmetric")
 
 
 @pytest.mark.parametrize("case", FIELDS)
@@ -106,6 +112,20 @@ def test_variation__refuses_particles_of_another_space_or_scale():
     with pytest.raises(mf.InputError, match=r"as many as the run's.*got 5 for 6"):
         found.variation(LAW.sample(5, seed=0))
     assert found.variation(LAW.sample(6, seed=1)).sizes["particle"] == 6
+
+
+@pytest.mark.parametrize("given", [LAW, START.b])
+def test_prediction__refuses_what_is_no_particles(given):
+    found = mf.sensitivity(**PLAIN)
+    for function in (found.predict, found.variation):
+        with pytest.raises(mf.InputError, match="must be a measure, or a lazy sample"):
+            function(given)
+
+
+def test_prediction__of_a_lazy_sample_is_that_of_its_particles():
+    found = mf.sensitivity(**PLAIN, of="prediction")
+    here, there = (found.predict(LAW.sample(300, seed=1, lazy=lazy)) for lazy in (False, True))
+    assert here.prediction.values.tobytes() == there.prediction.values.tobytes()
 
 
 def test_kinks__are_told_where_other_starts_are_predicted():
