@@ -24,7 +24,7 @@ def excluded(asked: Asked, starts: Starts) -> dict[str, str]:
         return {"control": no_limit, "antithetic": no_limit}
     try:
         check_method(ready.problem)
-        check_differentiable(ready, ())
+        check_differentiable(ready)
     except InputError as error:
         found["control"] = f"no derivative: {error.parts[0]}: got {error.parts[1]}"
     if kinked(ready.problem.net):

@@ -109,7 +109,7 @@ def fluctuations(
     check_method(ready.problem)
     if symmetric:
         check_pairs(ready.spec.start)
-    check_differentiable(ready, ())
+    check_differentiable(ready)
     warn_of_kinks(net)
     count, start = whole("draws", draws, 1), checked_seed(seed)
     names = ["train", *(["test"] if test is not None else [])]

@@ -15,7 +15,14 @@ from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.observables import Observable
 from particles.population.population import Engine, Local
-from particles.sensitivity.checks import check_differentiable, check_method, check_names, check_pairs, warn_of_kinks
+from particles.sensitivity.checks import (
+    check_differentiable,
+    check_method,
+    check_names,
+    check_pairs,
+    checked_by,
+    warn_of_kinks,
+)
 from particles.sensitivity.faults import through_faults
 from particles.sensitivity.linearised import Linearised, first_variation
 from particles.sensitivity.memory import Wanted
@@ -123,7 +130,7 @@ def sensitivity(
     *,
     steps: int,
     of: str | Observable | Iterable[str | Observable] = "loss",
-    by: str | Iterable[str] = ("particle", "step", "weight_decay", "target", "sample"),
+    by: str | Iterable[str] | None = None,
     record_every: int | str | Iterable[int] | None = None,
     loss: str | Loss = "squared",
     regulariser: Regulariser | None = None,
@@ -155,7 +162,8 @@ def sensitivity(
         "output_weight" (the gradient of the first variation at each particle), "step" (the step size of each iteration,
         flow time), "weight_decay" (the weight of the L2 regulariser, flow time), "target" (of each training sample,
         where the loss has a derivative by targets) and "sample" (each training sample's weight in the loss, relative to
-        the one that it has). "target" and "sample" are left out where iterations use other samples, as those of SGD.
+        the one that it has; the loss that is measured keeps its weights). None, the default: all but "position" and
+        "output_weight", and without "target" and "sample" where iterations use other samples, as those of SGD.
     record_every
         When it is measured, as in `mf.simulate`; None, the default, at the end only.
     loss, regulariser, test
@@ -177,7 +185,7 @@ def sensitivity(
     Raises
     ------
     InputError
-        For methods, regularisers and observables without a derivative.
+        For methods, regularisers and observables without a derivative, and what no derivative is by.
     DivergedError
         When a value is no longer finite.
 
@@ -214,11 +222,11 @@ def sensitivity(
         net, start, data, method, steps, loss, regulariser, 1 if record_every is None else record_every, of, None,
         test, dtype, engine,
     )  # fmt: skip
-    asked = (by,) if isinstance(by, str) else tuple(by)
     check_method(ready.problem)
+    asked = checked_by(ready.problem, by)
     if symmetric:
         check_pairs(ready.spec.start)
-    check_differentiable(ready, asked)
+    check_differentiable(ready)
     if "particle" in asked:
         warn_of_kinks(net)
     anchor = ready.observer.anchored and ("position" in asked or "output_weight" in asked)
