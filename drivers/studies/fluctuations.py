@@ -332,15 +332,15 @@ def constants(axes, settings, networks):
     counts = np.array(settings.counts, dtype=float)
     for number, (name, one) in enumerate(networks.items()):
         ratio, error = one.ratios()
-        for k, (label, style) in enumerate((("loss", "-"), ("test loss", ":"))):
+        for k, style in enumerate(("-", ":")):
             middle, low, high = interval(ratio[:, -1, k], error[:, -1, k])
             axes.errorbar(counts * 1.06 ** (2 * number + k - 1.5), middle, [middle - low, high - middle], ls=style,
-                          label=f"{name}, {label}", **series(number))  # fmt: skip
+                          label="" if k else name, **series(number))  # fmt: skip
     axes.axhline(1.0, label="theory", **THEORY)
-    axes.set(xscale="log", xlabel="neurons $M$", ylabel=r"$M$ Var / theory")
-    axes.set_title(f"Variance of losses at $t$ = {one.times[-1]:g}, 95%")
+    axes.set(xscale="log", xlabel="neurons $M$", ylabel=r"$M$ Var / theory, 95%")
+    axes.set_title(f"Loss at $t$ = {one.times[-1]:g} (dotted: test loss)")
     ticks(axes, settings.counts)
-    legend(axes, 0.35, ncols=2, loc="upper right")
+    legend(axes, 0.3, loc="upper right")
 
 
 def tube(axes, settings, one, name):
@@ -349,10 +349,10 @@ def tube(axes, settings, one, name):
         away = one.F[-1][..., 2 + number] - one.limit[:, 2 + number]
         style = series(number)
         axes.plot(one.times[1:], np.sqrt(settings.counts[-1]) * away.std(axis=0, ddof=1)[1:], ls="", **style,
-                  label=f"test point {number + 1}")  # fmt: skip
+                  label=f"point {number + 1}")  # fmt: skip
         theory(axes, one.times[1:], one.std[1:, 2 + number], color=style["color"])
-    axes.plot([], [], label=r"theory: $(\mathrm{Var} \, \psi)^{1/2}$", **THEORY)
-    axes.set(xscale="log", xlabel="flow time $t$", ylabel=r"$M^{1/2}$ standard deviation of $g$")
+    axes.plot([], [], label="theory", **THEORY)
+    axes.set(xscale="log", xlabel="flow time $t$", ylabel=r"$M^{1/2}$ std of $g$ at test points")
     axes.set_title(f"{name}, M = {settings.counts[-1]}: outputs over time")
     legend(axes, 0.3, ncols=2)
 
@@ -404,7 +404,7 @@ def draw(settings, networks, activations, late):
     for k, colour in enumerate(colours):
         axes[5].errorbar([middle[k]], [k], xerr=[[middle[k] - low[k]], [high[k] - middle[k]]], fmt="o", color=colour)
     axes[5].axvline(1.0, label="theory", **THEORY)
-    axes[5].set_yticks(range(len(names)), names)
+    axes[5].set_yticks(range(len(names)), [name.replace(", ", ",\n") for name in names])
     axes[5].set(xlabel=r"$M$ Var of the loss / theory, 95%", title=f"Activations, M = {settings.width}")
     axes[5].invert_yaxis()
     axes[5].legend()

@@ -49,13 +49,22 @@ def check_names(of: object) -> None:
             raise InputError("`of` takes names and observables, at one cadence", repr(entry), "Use `record_every`.")
 
 
-def checked_by(by: object) -> tuple[str, ...]:
-    """The names that `by` has; InputError for what no derivative is by."""
-    names = (by,) if isinstance(by, str) or not isinstance(by, Iterable) else tuple(by)
-    for name in names:
+def checked_by(problem: Problem, by: str | Iterable[str] | None) -> tuple[str, ...]:
+    """What derivatives are by; None: by all that costs little more. InputError for what there is no derivative by."""
+    refused = dict[str, str]()
+    if not problem.samples.whole:
+        refused = dict.fromkeys(("target", "sample"), "iterations that use other samples")
+    elif problem.loss.mixed is None:
+        refused["target"] = f"the loss {problem.loss.name!r}, which has no derivative by targets (`mixed`)"
+    if by is None:
+        return tuple(name for name in BY if name not in ("position", "output_weight", *refused))
+    asked = (by,) if isinstance(by, str) or not isinstance(by, Iterable) else tuple(by)
+    for name in asked:
         if name not in BY:
             raise InputError(f"`by` must name some of {', '.join(BY)}", repr(name), nearest(str(name), BY))
-    return tuple(map(str, names))
+        if name in refused:
+            raise InputError(f"there must be a derivative `by` {name!r}", refused[name], "Leave it out.")
+    return asked
 
 
 def check_differentiable(ready: Prepared) -> None:

@@ -132,7 +132,7 @@ def sensitivity(
     *,
     steps: int,
     of: str | Observable | Iterable[str | Observable] = "loss",
-    by: str | Iterable[str] = ("particle", "step", "weight_decay", "target", "sample"),
+    by: str | Iterable[str] | None = None,
     record_every: int | str | Iterable[int] | None = None,
     loss: str | Loss = "squared",
     regulariser: Regulariser | None = None,
@@ -164,7 +164,8 @@ def sensitivity(
         "output_weight" (the gradient of the first variation at each particle), "step" (the step size of each iteration,
         flow time), "weight_decay" (the weight of the L2 regulariser, flow time), "target" (of each training sample,
         where the loss has a derivative by targets) and "sample" (each training sample's weight in the loss, relative to
-        the one that it has). "target" and "sample" are left out where iterations use other samples, as those of SGD.
+        the one that it has; the loss that is measured keeps its weights). None, the default: all but "position" and
+        "output_weight", and without "target" and "sample" where iterations use other samples, as those of SGD.
     record_every
         When it is measured, as in `mf.simulate`; None, the default, at the end only.
     loss, regulariser, test
@@ -186,7 +187,7 @@ def sensitivity(
     Raises
     ------
     InputError
-        For methods, regularisers and observables without a derivative.
+        For methods, regularisers and observables without a derivative, and what no derivative is by.
     DivergedError
         When a value is no longer finite.
 
@@ -223,8 +224,8 @@ def sensitivity(
         net, start, data, method, steps, loss, regulariser, 1 if record_every is None else record_every, of, None,
         test, dtype, engine,
     )  # fmt: skip
-    asked = checked_by(by)
     check_method(ready.problem)
+    asked = checked_by(ready.problem, by)
     if symmetric:
         check_pairs(ready.spec.start)
     check_differentiable(ready)

@@ -40,9 +40,17 @@ REFUSED = {
     "tolerance": ({"method": mf.RungeKutta(0.5, tolerance=1e-3)}, "must be as they are: got tolerance=0.001. Leave"),
     "L1": ({"regulariser": mf.L1(0.1)}, "needs a smooth regulariser: got L1(weight=0.1). Use L2."),
     "no curvature": ({"net": unknown_curvature}, "needs the `second_derivative` of the activation 'flat': got None."),
+    "by target": (
+        {"by": "target", "loss": "logistic", "data": mf.Dataset(DATA.x, np.sign(DATA.y))},
+        "derivative `by` 'target': got the loss 'logistic'",
+    ),
+    "by sample": (
+        {"by": ("step", "sample"), "method": mf.SGD(0.1)},
+        "derivative `by` 'sample': got iterations that use other samples",
+    ),
     "by": ({"by": ("particle", "targets")}, "`by` must name some of particle, position, output_weight, step"),
     "by, a word": ({"by": "weight_decy"}, "got 'weight_decy'. Did you mean 'weight_decay'?"),
-    "by nothing": ({"by": None}, "`by` must name some of particle, position, output_weight, step"),
+    "by a number": ({"by": 3}, "`by` must name some of particle, position, output_weight, step"),
     "of nothing": ({"of": []}, "`of` must name something that is measured: got []. Take \"loss\", say."),
     "net": ({"net": "tanh"}, "`net` must be an mf.Network: got 'tanh'."),
     "data": ({"data": (DATA.x, DATA.y)}, "`data` must be an mf.Dataset or an mf.Stream: got tuple."),

@@ -241,8 +241,8 @@ def test_divergence__of_a_start_whose_kernel_overflows_advises_no_step(cloud, sa
 def test_divergence__of_an_activation_that_is_no_number_names_it_and_where(cloud, samples):
     """The data are not to blame: log is NaN at half of the numbers that any start gives it."""
     log = mf.ACTIVATIONS["tanh"]._replace(
-        name="log", sigma=lanewise(math.log), derivative=lanewise(lambda v: 1.0 / v), pair=None, linear_growth=False, second_derivative=None,
-        slope_bound=np.inf, curvature_bound=np.inf,
+        name="log", sigma=lanewise(math.log), derivative=lanewise(lambda v: 1.0 / v), pair=None, linear_growth=False,
+        second_derivative=None, slope_bound=np.inf, curvature_bound=np.inf,
     )  # fmt: skip
     with pytest.raises(mf.DivergedError, match=r"The activation 'log' is NaN at -\d\S*, one of") as caught:
         mf.simulate(mf.Network(log), cloud(), samples(), mf.GradientDescent(0.1), steps=2)
