@@ -26,7 +26,15 @@ def daily(case):
     return case if case.key in DAILY else pytest.param(case, marks=pytest.mark.slow)
 
 
-def found_of(case, by=BY, **more):
+def by_of(case):
+    """All that there is a derivative by."""
+    whole, mixed = adjoints.METHODS[case.method].batch is None, mf.LOSSES[case.loss].mixed
+    refused = {"target": not (whole and mixed), "sample": not whole}
+    return [name for name in BY if not refused.get(name)]
+
+
+def found_of(case, by=None, **more):
+    by = by_of(case) if by is None else by
     return mf.sensitivity(**adjoints.settings(case, adjoints.arrays(case)), of=case.of, by=by, **more)
 
 
