@@ -63,6 +63,17 @@ def constants(compared: "xarray.Dataset", fluctuations: "xarray.Dataset") -> dic
     return variables | {"distance_theory": ("time", draws.mean(axis=0), {"long_name": mean, **label})}
 
 
+def check_sizes(fluctuations: "xarray.Dataset", limit: "xarray.Dataset") -> None:
+    """InputError for draws on other samples or outputs than the limit's, as far as their number tells."""
+    if "fluctuation" not in fluctuations:  # a sweep keeps the distances alone
+        return
+    of_draws, of_runs = fluctuations["fluctuation"].sizes, limit["prediction"].sizes
+    for dim in ("sample", "output"):
+        if of_draws.get(dim, 1) != of_runs.get(dim, 1):
+            rule, got = f"`fluctuations` must be on the {dim}s of the runs", f"{of_draws.get(dim, 1)}"
+            raise InputError(rule, f"{got} for {of_runs.get(dim, 1)}", "Draw them with the same net and data.")
+
+
 def _at(fluctuations: "xarray.Dataset", times: Array) -> Array:
     """The distances of the draws at these flow times: (draws, T)."""
     if "distance" not in fluctuations or fluctuations["distance"].dims != ("draw", "time"):

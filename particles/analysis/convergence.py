@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.analysis.constants import constants
+from particles.analysis.constants import check_sizes, constants
 from particles.errors import InputError
 
 if TYPE_CHECKING:
@@ -181,10 +181,12 @@ def compare(
         return aligned
     if limit is None:
         raise InputError("runs by (count, seed) need a limit", "None", "Give `limit`, or the dataset of a sweep.")
+    if not runs:
+        raise InputError("a comparison needs runs that finished", "none", "Diverged and missing runs are left out.")
     counts = sorted({count for count, _ in runs})
     seeds = sorted({seed for _, seed in runs})
     missing = [(count, seed) for count in counts for seed in seeds if (count, seed) not in runs]
-    if missing or not runs:
+    if missing:
         raise InputError("a comparison needs every count with every seed", f"no run for {missing[:3]}", "Run them.")
     runs = {place: at_own_times(data, "prediction") for place, data in runs.items()}
     limit, coarse = at_own_times(limit, "prediction"), None if coarse is None else at_own_times(coarse, "prediction")
@@ -212,7 +214,10 @@ def compare(
         },
         attrs={"independent_fits": slope.independent},
     )
-    return compared if fluctuations is None else compared.assign(constants(compared, fluctuations))
+    if fluctuations is None:
+        return compared
+    check_sizes(fluctuations, limit)
+    return compared.assign(constants(compared, fluctuations))
 
 
 def _labelled(dims: Any, values: Any, text: str) -> tuple[Any, Any, dict[str, str]]:

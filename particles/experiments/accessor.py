@@ -341,8 +341,8 @@ class Accessor:
         data = self._ours()
         if absent := [name for name in names if name not in data.data_vars]:
             missing = ", ".join(f"no {name!r}" for name in absent)
-            remedy = nearest(absent[0], map(str, data))
-            if all(name in OBSERVABLES for name in absent):
+            remedy = nearest(absent[0], map(str, data)) if data.data_vars else "It has none: no run has recorded any."
+            if data.data_vars and all(name in OBSERVABLES for name in absent):
                 remedy = f"Record {', '.join(absent)}, or take one of: {', '.join(map(str, data))}."
             raise InputError("the dataset must have the variables asked for", missing, remedy)
         return data

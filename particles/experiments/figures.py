@@ -60,7 +60,8 @@ def _convergence(
         Cloud(r"$M = \infty$", _start(limit), _end(out, limit)),
     ]
     config = limit.config
-    words = [config.data.name or config.data.file, config.network.activation]
+    words = [config.data.name or config.data.file]
+    words += [] if "activation" in setting else [config.network.activation]
     words += [f"{name} = {value}" for name, value in setting.items()]
     title = style.label(", ".join(map(str, words)), 100)
     predicted = summary.predicted.get(canonical(setting))

@@ -31,6 +31,7 @@ from particles.model.network import Network
 from particles.model.regularisers import Regulariser
 from particles.population.population import Engine, Local
 from particles.population.ray.engine import Ray
+from particles.simulation.arguments import check_engine
 from particles.simulation.bar import is_shown
 from particles.simulation.interrupt import interruptible
 from particles.simulation.record import DEFAULT_RECORD, Entry, entries
@@ -142,6 +143,7 @@ def sweep(
         "signs": signs, "loss": loss, "regulariser": regulariser, "record_every": record_every,
         "record": entries(record), "positions": positions, "test": test, "dtype": dtype,
     }  # fmt: skip
+    check_engine(engine)
     plan = object_plan(folder.name if folder else "sweep", limit, arguments, fluctuations)
     threads, tasks, particles = _engines(engine)
     folder = folder or _temporary()

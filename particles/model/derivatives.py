@@ -103,8 +103,13 @@ def _check_expectation(rule: str, kernel: Callable[[Array, Array, Array], Array]
 @cache
 def check_activation(row: Any) -> None:
     """InputError unless the formulas belong together with the bounds, as far as some sixty points tell, and compile."""
+    names = "sigma", "derivative", *(["second_derivative"] if row.second_derivative is not None else [])
+    for name in names:
+        if not callable(formula := getattr(row, name)):
+            rule, got = f"`{name}` of the activation {row.name!r} must be a function", repr(formula)
+            raise InputError(rule, got, "Write it of one number, and pass mf.lanewise(it).")
     _check_formulas(row)
-    for name in ("sigma", "derivative", *(["second_derivative"] if row.second_derivative else [])):
+    for name in names:
         if why := fault(getattr(row, name)):
             rule = f"`{name}` of the activation {row.name!r} must be a formula on lanes that Numba compiles"
             raise InputError(
@@ -122,7 +127,7 @@ def _check_formulas(row: Any) -> None:
     check_derivative(f"`derivative` {of} be the slope of `sigma`", sigma, slope)
     check_bound(f"`slope_bound` {of} be at least sup |sigma'|", row.slope_bound, slope)
     check_bound(f"`curvature_bound` {of} be at least sup |sigma''|", row.curvature_bound, _curvature_of(slope))
-    if row.second_derivative:
+    if row.second_derivative is not None:
         curvature = one_by_one(row.second_derivative)
         with contextlib.suppress(TypeError, NotImplementedError):  # as above
             curvature(POINTS[:1])

@@ -23,7 +23,8 @@ _WORDS = (
 )
 _OF_CLASSES = " and the outputs.\nColours: the output with the largest weight, grey where several have it."
 _OF_THEORY = (
-    "\nDashed: theory's mean, to first order. Bands: two standard errors over the seeds, smallest and largest $M$."
+    "\nDashed: theory's mean, to first order. Bands: two standard errors of a mean over the seeds about it, "
+    "smallest and largest $M$."
 )
 _FOLDED = np.sqrt(np.pi / 2 - 1)  # standard deviation of |N(0, 1)|, divided by its mean
 LIMIT_SHADE = "0.7"  # of the limit's density in a legend
@@ -66,10 +67,14 @@ def convergence(
         axes[0].set(ylabel="|loss - limit's loss|", title="Loss minus the limit's, mean over seeds")
         mean = None if deviation is None else deviation * np.sqrt(2 / np.pi)  # of |N(0, deviation^2)|
     means = [mean_of(f"M = {M}", times, runs)._replace(spread=None) for M, runs in zip(counts, shown, strict=True)]
+    log = any((curve.value > 0).any() for curve in means)
+    if log:  # symmetric starts have the limit's outputs at first, 0: a line to it would be a wall
+        means = [curve._replace(value=_positive(curve.value)) for curve in means]
+        mean = None if mean is None else _positive(mean)
     draw(axes[0], means)
     if mean is not None:
         _predicted(axes[0], counts, times, mean, _FOLDED / np.sqrt(shown.shape[1]) if deviation is not None else 0.0)
-    axes[0].set(xlabel="flow time $t$", yscale="log" if any((curve.value > 0).any() for curve in means) else "linear")
+    axes[0].set(xlabel="flow time $t$", yscale="log" if log else "linear")
     plots.legend(axes[0], 0.25, loc="upper right", ncols=2)
     distances(axes[1], compared)
     _clouds(axes[2:], clouds)
@@ -78,6 +83,11 @@ def convergence(
     figure.supxlabel(words + (_OF_THEORY if deviation is not None and losses is not None else ""), fontsize=7.5)
     plots.settle(figure)
     return figure
+
+
+def _positive(values: Array) -> Array:
+    """NaN for what a logarithmic axis cannot show."""
+    return np.where(values > 0.0, values, np.nan)
 
 
 def _predicted(axes: "Axes", counts: Sequence[int], times: Array, mean: Array, error: float) -> None:

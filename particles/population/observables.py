@@ -209,6 +209,9 @@ def _check(row: Observable) -> None:
     if not isinstance(row.integrals, tuple) or not all(known):
         rule = f'`integrals` of the observable {row.name!r} must be a tuple of mf.Reductions, each a "sum" or a "max"'
         raise InputError(rule, repr(row.integrals), "Give (mf.Reduction(function of a block, how),).")
+    if row.differential is not None and not callable(row.differential):
+        rule = f"`differential` of the observable {row.name!r} must be a function of a scene and a place"
+        raise InputError(rule, repr(row.differential), "docs/extending.md has an example.")
 
 
 def needs_start(rows: Iterable[Observable], rule: Regulariser) -> bool:

@@ -95,6 +95,7 @@ def prepared(
         rule_of = "`regulariser` must be an mf.L1 or mf.L2, or a subclass"
         raise InputError(rule_of, repr(regulariser), "The kernels know no other.")
     check_parts(net, data, test)
+    check_engine(engine)
     _check_method(method)
     row, rule = loss_row(loss), method.rule(regulariser)
     method.check(net, rule)
@@ -142,6 +143,12 @@ def check_parts(net: object, data: object, test: object) -> None:
         raise InputError("`data` must be an mf.Dataset or an mf.Stream", type(data).__name__, "Give mf.Dataset(x, y).")
     if not isinstance(test, Dataset | None):
         raise InputError("`test` must be an mf.Dataset, or None", type(test).__name__, "Give mf.Dataset(x, y).")
+
+
+def check_engine(engine: object) -> None:
+    """InputError for what holds no population: a number of threads, say."""
+    if engine is not None and not hasattr(engine, "populate"):
+        raise InputError("`engine` must be an mf.Local or an mf.Ray", repr(engine), "Give mf.Local(threads=2), say.")
 
 
 def _check_method(method: object) -> None:

@@ -124,7 +124,7 @@ def test_compare__refuses_an_incomplete_grid(lost):
 
 
 def test_compare__refuses_no_runs():
-    with pytest.raises(mf.InputError, match="every count with every seed"):
+    with pytest.raises(mf.InputError, match="needs runs that finished: got none"):
         mf.compare({}, LIMIT)
 
 

@@ -72,6 +72,13 @@ def test_compare__refuses_what_are_no_fluctuations():
         mf.compare(networks, limit, fluctuations=1.0)
 
 
+def test_compare__refuses_fluctuations_on_other_samples():
+    networks, limit = runs()
+    one = mf.fluctuations(NET, LAW.quadrature(16), mf.Dataset(DATA.x[:1], DATA.y[:1]), METHOD, steps=4)
+    with pytest.raises(mf.InputError, match="must be on the samples of the runs: got 1 for"):
+        mf.compare(networks, limit, fluctuations=one)
+
+
 def test_compare__of_exactly_known_draws_has_their_mean():
     times = np.linspace(0.0, 1.0, 3)
     networks = {(M, s): record(np.full((3, 7), M**-0.5), times) for M in (4, 16) for s in range(3)}

@@ -353,6 +353,7 @@ def test_progress__is_a_bar_on_a_terminal_that_ends_full(samples, monkeypatch):
 
 
 REFUSED = [
+    ({"count": 8, "engine": 2}, "`engine` must be an mf.Local or an mf.Ray: got 2."),
     ({"count": []}, "`count`: an axis of a sweep needs at least one value: got []"),
     ({"count": [8, 16, 8]}, "`count`: an axis needs different values: got 8 twice"),
     ({"net": [NET, NET]}, "`net`: an axis needs different values: got Network"),

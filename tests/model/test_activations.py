@@ -212,6 +212,8 @@ TANH, RELU, SOFTPLUS = (ACTIVATIONS[name] for name in ("tanh", "relu", "softplus
     ({"curvature_bound": 0.5}, "`curvature_bound` of the activation 'mine'"),
     ({"sigma": lambda v: 3.0 * v, "derivative": lambda v: 3.0, "slope_bound": 3.0, "second_derivative": None},
      "`linear_growth` of the"),
+    ({"second_derivative": 0.0}, "`second_derivative` of the activation 'mine' must be a function: got 0.0."),
+    ({"derivative": 1.0}, "`derivative` of the activation 'mine' must be a function: got 1.0."),
     ({"second_derivative": SOFTPLUS.second_derivative}, "`second_derivative` of the activation 'mine' must be"),
     ({"second_derivative": lambda v: 1.01 * TANH.second_derivative(v)}, "must be the slope of `derivative`"),
     ({"second_derivative": lambda v: TANH.second_derivative(v) if abs(v) < 60.0 else 0.1}, "got 0.1 at"),

@@ -100,6 +100,19 @@ def test_figure__without_a_prediction_has_no_tube(figure):
     assert not dashed(figure.axes[0]) and not figure.axes[0].collections
 
 
+def test_figure__leaves_out_zeros_that_a_logarithmic_axis_cannot_show():
+    """Networks with a symmetric start have the limit's loss at first."""
+    values, compared = numbers()
+    values[:, :, 0] = LIMIT_LOSS[0]
+    std = np.where(np.arange(T) == 0, 0.0, 1.0)
+    axes = convergence(COUNTS, values, TIMES, LIMIT_LOSS, compared, clouds(), "wine, tanh", std).axes[0]
+    assert axes.get_yscale() == "log"
+    lines = [line for line in axes.lines if len(line.get_xdata())]
+    assert len(lines) == 2 * len(COUNTS)
+    for line in lines:
+        assert line.get_xdata()[0] == TIMES[1] and (line.get_ydata() > 0.0).all()
+
+
 @pytest.fixture
 def unprinted(monkeypatch):
     """Figures are drawn, but their pages stay empty: printing takes the time, and is looked at above."""

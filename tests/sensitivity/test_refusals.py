@@ -51,6 +51,7 @@ REFUSED = {
     "by": ({"by": ("particle", "targets")}, "`by` must name some of particle, position, output_weight, step"),
     "by, a word": ({"by": "weight_decy"}, "got 'weight_decy'. Did you mean 'weight_decay'?"),
     "by a number": ({"by": 3}, "`by` must name some of particle, position, output_weight, step"),
+    "engine": ({"engine": 2}, "`engine` must be an mf.Local or an mf.Ray: got 2. Give mf.Local(threads=2), say."),
     "of nothing": ({"of": []}, "`of` must name something that is measured: got []. Take \"loss\", say."),
     "net": ({"net": "tanh"}, "`net` must be an mf.Network: got 'tanh'."),
     "data": ({"data": (DATA.x, DATA.y)}, "`data` must be an mf.Dataset or an mf.Stream: got tuple."),
@@ -75,6 +76,8 @@ REFUSED = {
                     "must be finite"),
     "no differential": ({"of": mf.Observable("mine", "", "", (), lambda at: 0.0, differential=lambda at, i: 1.0)},
                         "must be an mf.Differential: got float"),
+    "no function": ({"of": mf.Observable("mine", "", "", (), lambda at: 0.0, differential=1.0)},
+                    "`differential` of the observable 'mine' must be a function of a scene and a place: got 1.0."),
     "no integrand": ({"of": particles(lambda block: block.w)}, "must return an mf.Integrand: got ndarray"),
     "value's shape": ({"of": particles(lambda block: mf.Integrand(1.0))}, "`value` is like the block's: got ()"),
     "b's shape": ({"of": particles(lambda block: mf.Integrand(block.w, block.b.T))}, "whose `b` is like the block's"),
@@ -91,7 +94,8 @@ def test_sensitivity__refuses(case):
         mf.sensitivity(**(PLAIN | changed))
 
 
-FIELDS = ("average", "net", "data", "test", "start", "Langevin", "tolerance", "L1", "no curvature", "symmetric")
+PARTS = ("net", "data", "test", "start", "engine")
+FIELDS = (*PARTS, "average", "Langevin", "tolerance", "L1", "no curvature", "symmetric")
 
 
 @pytest.mark.parametrize("case", FIELDS)
