@@ -12,7 +12,7 @@ from particles.experiments.spec import KnownData
 from particles.files.atomic import write_whole
 from particles.measures.measure import Array
 from particles.population.observables import Observable
-from particles.population.population import Engine
+from particles.population.population import Engine, engine_for
 from particles.sensitivity.fluctuations import along, distances
 from particles.sensitivity.sensitivity import sensitivity
 from particles.simulation.arguments import Prepared, prepared
@@ -65,6 +65,7 @@ def predicted(case: "Case", known: KnownData, engine: Engine, note: Callable[[in
     arguments["start"] = spec.start(case.nodes, tensor=False)  # first variations are steep
     symmetric = spec.signs == "symmetric"
     ready = prepared(**arguments, engine=engine)
+    engine = engine_for(engine, ready.spec.start.count)
     data, coords = dict[str, Any](), dict[str, Any]()
     for dim, (iterations, rows) in ready.plan.groups.items():
         if "prediction" in [row.name for row in rows]:

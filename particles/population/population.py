@@ -14,7 +14,7 @@ import numpy as np
 
 from particles import machine
 from particles.checks import whole
-from particles.measures.blocks import tree_sum
+from particles.measures.blocks import blocks_of, tree_sum
 from particles.measures.measure import Array, Measure
 from particles.population.fold import fold_with
 from particles.population.messages import Drift, OnlineRun, PopulationSpec, Reduction, Update
@@ -142,6 +142,11 @@ class Local:
 
     def notice(self) -> str:
         return ""
+
+
+def engine_for(engine: Engine, count: int) -> Engine:
+    """The engine, or this machine: a few particles need no cluster, and have no more shards than blocks."""
+    return Local() if blocks_of(count) < (getattr(engine, "shards", None) or 1) else engine
 
 
 def _note(watch: Watch, number: int, value: Any) -> bool:

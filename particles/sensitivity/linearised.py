@@ -5,10 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.errors import InputError
-from particles.measures.blocks import blocks_of
 from particles.measures.measure import Array, Measure, Source
 from particles.population.messages import PopulationSpec, population_spec
-from particles.population.population import Engine, Local, Population
+from particles.population.population import Engine, Population, engine_for
 from particles.sensitivity.adjoint import Adjoint, Changes, Functional
 from particles.sensitivity.faults import through_faults
 from particles.sensitivity.memory import Wanted, capacity
@@ -37,9 +36,7 @@ class Linearised(NamedTuple):
 def first_variation(of: Linearised, particles: Measure | Source) -> Array:
     """psi at particles: (J, M). With the run's slopes known, each goes forward and back by itself."""
     spec = _spec(of.ready, particles)
-    # A few particles need no cluster, and cannot be on more shards than they have blocks.
-    few = blocks_of(spec.start.count) < (getattr(of.engine, "shards", None) or 1)
-    population = (Local() if few else of.engine).populate(spec, of.ready.problem.samples)
+    population = engine_for(of.engine, spec.start.count).populate(spec, of.ready.problem.samples)
     try:
         found = through_faults(population, lambda: _back(of, of.ready._replace(spec=spec), population))
     finally:

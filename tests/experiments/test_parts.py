@@ -79,7 +79,8 @@ def test_run__of_another_plan_sets_the_earlier_sweep_aside(cli, out):
     code, _, err = cli("run", *SWEEP, "steps=4")
     (earlier,) = (out / "earlier").iterdir()
     assert code == 0 and f"its sweep.h5 and figure are now in out/small/earlier/{earlier.name}" in err
-    assert {path.name for path in earlier.iterdir()} == {"plan.json", "sweep.h5", "small.png", "small.svg", "runs"}
+    folders = {"runs", "predictions"}
+    assert {path.name for path in earlier.iterdir()} == {"plan.json", "sweep.h5", "small.png", "small.svg", *folders}
     assert content(earlier).drop_attrs().identical(whole.drop_attrs())
     assert content(out).sizes["time"] == 5 and not (out / "small.png").exists()
     assert cli("run", *SWEEP, more=())[0] == 0  # and back

@@ -39,6 +39,8 @@ def digest(dataset):
 
 def everything(of=OF, by=ALL, other=None, **more):
     """A hash of the derivative, and of the first variation at other particles and the prediction of them."""
+    if more["method"].batch is not None:  # no sample has a derivative of its own then
+        by = [name for name in by if name not in ("target", "sample")]
     found = mf.sensitivity(**more, of=of, by=by)
     other = mf.Gaussian(2).sample(300, seed=5, signs="gaussian", outputs=more["net"].outputs)
     return [digest(ds) for ds in (found.dataset, found.variation(other), found.predict(other))]
