@@ -49,17 +49,22 @@ class Adjoint:
     """The derivative of functionals, sorted from the latest iteration on, back through a trajectory.
 
     changes: of the slopes. They are found, unless another measure's pass has found them: then nothing is summed here.
+    decay: whether what a weight decay does is asked for, a sum over all particles at every stage.
     """
 
     def __init__(
-        self, trajectory: Trajectory, functionals: Sequence[Functional], changes: Changes | None = None
+        self,
+        trajectory: Trajectory,
+        functionals: Sequence[Functional],
+        changes: Changes | None = None,
+        decay: bool = True,
     ) -> None:
         self.trajectory, self.functionals = trajectory, functionals
         self.population, self.problem = trajectory.population, trajectory.problem
         self.alpha, self.rule = self.population.alpha, self.problem.regulariser
         self.known, self.changes = changes is not None, changes if changes is not None else {}
         self.settings = BySettings(self.problem, len(functionals))
-        self._blocks = blocks_of(self.population.count)
+        self._decay, self._blocks = decay, blocks_of(self.population.count)
 
     def visit(self, iteration: int) -> None:
         """The population is at this iteration: its step backward, then what is measured here."""
@@ -89,7 +94,7 @@ class Adjoint:
         if not self.known:
             change = self._change(each(directions.changes, t, 0, J), J, point)
             self.changes[t, stage] = bent(self.problem.loss, point, y, change)
-            pulled = self._pulled(each(directions.products, self.rule, 0, J))
+            pulled = self._pulled(each(directions.products, self.rule, 0, J)) if self._decay else np.zeros(J)
             self.settings.add(slice(J), point, y, change / -(self.alpha**2), pulled, t, size)
         pull = Pull(t, point.slope, self.changes[t, stage], size, self.rule)
         each(directions.pull, pull, 0, J, into)

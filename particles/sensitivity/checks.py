@@ -84,17 +84,18 @@ def unpredicted(net: Network, method: Method, rule: Regulariser) -> str:
         check_steps(net, method, rule)
     except InputError as error:
         return str(error)
-    return _kinks(net) if kinked(net) else ""
+    return kinks_of(net) if kinked(net) else ""
 
 
 def warn_of_kinks(net: Network) -> None:
     """A warning where the derivative of a limit is no prediction, as which it is about to be used."""
     if kinked(net):
-        text = f"{_kinks(net)}, so that it predicts deviations over starts the less the longer a run is"
+        text = f"{kinks_of(net)}, so that it predicts deviations over starts the less the longer a run is"
         warnings.warn(f"{text}. The derivative by these very particles is right.", stacklevel=4)
 
 
-def _kinks(net: Network) -> str:
+def kinks_of(net: Network) -> str:
+    """What the derivative of a limit lacks where particles move across kinks."""
     return f"the limit's derivative lacks what particles do at the kinks of {net.activation.name}"
 
 

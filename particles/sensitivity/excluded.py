@@ -2,7 +2,7 @@
 
 from particles.errors import InputError
 from particles.sensitivity import nested
-from particles.sensitivity.checks import check_differentiable, check_method, kinked
+from particles.sensitivity.checks import check_differentiable, check_method, kinked, kinks_of
 from particles.sensitivity.starts import Asked, Starts
 from particles.simulation.arguments import prepared
 
@@ -28,8 +28,7 @@ def excluded(asked: Asked, starts: Starts) -> dict[str, str]:
     except InputError as error:
         found["control"] = f"no derivative: {error.parts[0]}: got {error.parts[1]}"
     if kinked(ready.problem.net):
-        name = asked.net.activation.name
-        found["control"] = f"the limit's derivative lacks what particles do at the kinks of {name}"
+        found["control"] = kinks_of(ready.problem.net)
     of = nested.divisor(asked.symmetric)
     if asked.M % of:
         found["antithetic"] = f"count={asked.M} is not a multiple of {of}, so that a cloud has no quarters"

@@ -13,12 +13,13 @@ from particles.simulation.arguments import Prepared
 class Wanted(NamedTuple):
     """Which coordinates have a derivative by the start, besides those that train.
 
-    anchor: also the start as what a pull or a displacement refers to.
+    anchor: also the start as what a pull or a displacement refers to. decay: what a weight decay does.
     """
 
     position: bool = False
     output_weight: bool = False
     anchor: bool = False
+    decay: bool = False
 
 
 class Capacity(NamedTuple):

@@ -94,7 +94,7 @@ class Reverse:
         return [self._back(part, number == 0) for number, part in enumerate(parts)]
 
     def _back(self, functionals: tuple[Functional, ...], at_the_end: bool) -> Group:
-        adjoint = Adjoint(self.trajectory, functionals)
+        adjoint = Adjoint(self.trajectory, functionals, decay=self.wanted.decay)
         found = back(self.trajectory, adjoint, self.wanted, self.capacity.states, at_the_end)
         return Group(functionals, adjoint.changes, adjoint.settings, found)
 

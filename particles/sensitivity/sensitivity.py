@@ -232,7 +232,8 @@ def sensitivity(
     if "particle" in asked:
         warn_of_kinks(net)
     anchor = ready.observer.anchored and ("position" in asked or "output_weight" in asked)
-    wanted = Wanted("position" in asked, "output_weight" in asked, anchor)
+    decay = "weight_decay" in asked or ("step" in asked and ready.problem.regulariser.pull > 0.0)
+    wanted = Wanted("position" in asked, "output_weight" in asked, anchor, decay)
     memory = whole("memory", memory, 1, remedy="Bytes.")
     due = frozenset(ready.plan.iterations if record_every is not None else ready.plan.iterations[-1:])
     engine = engine or Local()
