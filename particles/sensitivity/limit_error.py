@@ -7,6 +7,7 @@ import numpy as np
 from particles.measures.measure import Array, Measure
 from particles.measures.quadrature import SCRAMBLES, half_width
 from particles.sensitivity.starts import Starts
+from particles.sensitivity.tables import integrals, variances
 
 
 class Limit(NamedTuple):
@@ -59,9 +60,5 @@ def atoms(starts: Starts, nodes: int) -> int:
 
 def _moments(psi: Array, rule: Measure, symmetric: bool) -> tuple[Array, Array]:
     """The mean of psi, and M times the variance of its mean over M particles: (E, M) -> (E,), (E,)."""
-    mean = psi @ rule.w
-    centred = psi - mean[:, None]
-    if not symmetric:
-        return mean, centred**2 @ rule.w
-    half = len(rule.w) // 2
-    return mean, (centred[:, :half] + centred[:, half:]) ** 2 @ rule.w[:half]
+    mean = integrals(psi, rule.w)
+    return mean, variances(psi - mean[:, None], rule.w, symmetric)

@@ -54,7 +54,7 @@ def dataset_of(
     if "particle" in asked:
         found["variation"] = variations(groups)  # not a copy of what may be all the memory there is
         found["variation"] -= means_of(groups, w)[:, None]
-        found["std"] = _deviation(found["variation"], w, symmetric)
+        found["std"] = np.sqrt(variances(found["variation"], w, symmetric))
     for name in ("position", "output_weight"):
         if name in asked:
             found[name] = np.concatenate([getattr(group.particles, name) for group in groups])
@@ -89,12 +89,12 @@ def integrals(rows: Array, w: Array) -> Array:
     return np.array([(row * w).sum() for row in rows])
 
 
-def _deviation(variation: Array, w: Array, symmetric: bool) -> Array:
-    """The square root of the variance of first variations, (J, M) -> (J,); of pairs where the second half repeats."""
+def variances(variation: Array, w: Array, symmetric: bool) -> Array:
+    """The variance of first variations with mean 0, (J, M) -> (J,); of pairs where the second half repeats."""
     if not symmetric:
-        return np.sqrt([(row * row * w).sum() for row in variation])
+        return np.array([(row * row * w).sum() for row in variation])
     half = len(w) // 2
-    return np.sqrt([((row[:half] + row[half:]) ** 2 * w[:half]).sum() for row in variation])
+    return np.array([((row[:half] + row[half:]) ** 2 * w[:half]).sum() for row in variation])
 
 
 def variables(problem: Problem, measured: Sequence[Measured], found: Mapping[str, Array]) -> "xarray.Dataset":
